@@ -1,0 +1,109 @@
+// Package edge is ringwall's vocabulary: the nouns that rooms share, their contracts, and no behaviour.
+// Read it first. It imports sip and the standard library only and stays below 500 lines (arch_test.go).
+package edge
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ringwall/ringwall/sip"
+)
+
+// Side is the side of the edge a message came from or goes to. RFC 3261 §6 gives "upstream" and "downstream" another
+// meaning, so ringwall says Outside (the internet) and Inside (the platform).
+type Side uint8
+
+// The two sides.
+const (
+	Outside Side = iota
+	Inside
+)
+
+// Transport is a SIP transport protocol (RFC 3261 §18).
+type Transport uint8
+
+// Transports built so far.
+const (
+	UDP Transport = iota
+	TCP
+)
+
+// Stream reports whether t carries messages on connections.
+func (t Transport) Stream() bool { return t != UDP }
+
+// A Flow is where a message came from and where an answer to it goes: the way back to one far end. It is a plain value,
+// comparable, and stays meaningful after the connection it names is gone (sending to it then fails).
+type Flow struct {
+	Remote    netip.AddrPort // the far end
+	Conn      uint64         // number of the connection, unique in this process; 0 for UDP and for "any connection to Remote"
+	Listener  uint16         // index of the local listener (transport.Listener) it uses
+	Transport Transport
+	Side      Side
+}
+
+// Trust is the trust class of a source (design, section 5).
+type Trust uint8
+
+// Trust classes, rising.
+const (
+	Unknown Trust = iota
+	Known         // the source of a live binding
+	Peer          // the platform itself: upstreams and inside.sources
+)
+
+// Match says what a message belongs to; it is found by read-only look-ups before anything is judged. Anything but
+// MatchNew is never challenged, rate-dropped or unified.
+type Match uint8
+
+// Matches.
+const (
+	MatchNew            Match = iota
+	MatchRetransmission       // of a request whose transaction is on record
+	MatchACK                  // ACK of a final response of 300 and more that we relayed or sent
+	MatchCancel               // CANCEL of a transaction on record, from its address
+	MatchReply                // response to a request that we sent
+	MatchInDialog             // request with a route token of ours that verifies
+)
+
+// An Exchange is one message on its way through the edge. Whoever looks at it only reads.
+type Exchange struct {
+	Msg   *sip.Message
+	From  Flow      // source, with the local listener and side
+	At    time.Time // when it was received: the only clock of everything that judges
+	Trust Trust
+	Match Match
+}
+
+// Action is what happens to a message. The strictest opinion wins.
+type Action uint8
+
+// Actions, rising.
+const (
+	Pass Action = iota
+	Note
+	Reply
+	Drop
+)
+
+// Reason is a stable id, "access.method": the same word in log, metric label, page and docs. docs/reasons.md lists all.
+type Reason string
+
+// A Verdict is an opinion on one message. The zero Verdict is "no opinion".
+type Verdict struct {
+	Action Action
+	Reason Reason
+	Status int    // for Reply: the SIP status
+	Text   string // for Reply: reason phrase, "" for the usual one
+}
+
+// An Event is one thing worth telling: kept in the ring, logged, counted by its reason.
+type Event struct {
+	At      time.Time
+	Name    string // "refused", "binding", "upstream", "listener", "state"
+	Reason  Reason
+	Source  Flow
+	Method  string
+	Status  int
+	CallID  string // bounded copy
+	Message string // one sentence for the operator
+}

@@ -1,0 +1,23 @@
+// Package transport moves bytes: listeners, UDP in batches, stream connections, reuse, limits per source, and the egress
+// guard. It knows frames, not SIP messages: what they mean is proxy's business.
+package transport
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+)
+
+// A Lane is what handles messages: one per reading goroutine, so it may keep scratch space without locks. Everything it
+// sends through the Out it was made with leaves when Flush is called, after each batch that was read.
+type Lane interface {
+	// Receive handles one datagram or one framed message. b is borrowed until it returns.
+	Receive(b []byte, from edge.Flow, at time.Time)
+	// Refused is told of bytes on a stream that can't be framed (err is a sip.Error); the connection is closed after it.
+	// b holds what was read so far, bounded, so that a 400 may be sent.
+	Refused(b []byte, from edge.Flow, err error, at time.Time)
+	// Undelivered is told that sent (a message passed to Out.Send, perhaps cut short) did not reach to: an ICMP error,
+	// a refused or failed connection.
+	Undelivered(sent []byte, to edge.Flow, err error, at time.Time)
+}
