@@ -3,7 +3,6 @@
 package transport
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
