@@ -1,0 +1,123 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+)
+
+// Listen is one address to listen on. The address is a concrete one (Expand turns a wildcard into those); port 0 lets the
+// kernel choose, and Listener tells what it chose.
+type Listen struct {
+	Side      edge.Side
+	Transport edge.Transport
+	Addr      netip.AddrPort
+	// Advertise is what Via and Record-Route name instead of Addr: "", "host" or "host:port" (an IPv6 address in brackets).
+	Advertise string
+}
+
+// Config is what Open needs. A zero number, duration or logger means the default of that field.
+type Config struct {
+	Listen []Listen
+	// Workers is the number of sockets, each with its reading goroutine, per UDP address. Default: GOMAXPROCS.
+	Workers int
+	// MaxMessage is the largest message taken from the network, bytes. Default: 64 KiB.
+	MaxMessage int
+	// Connections bounds the open connections, accepted and dialled. An eighth of them (at least one) is kept for exempt
+	// sources and for what we dial. Default: 16384.
+	Connections int
+	// ConnectionsPerSource bounds those accepted from one IPv4 address or IPv6 /64. Default: 64.
+	ConnectionsPerSource int
+	// Exempt reports sources that ConnectionsPerSource does not bind: those of live bindings, and the platform. It is called
+	// for each accepted connection, from several goroutines. Nil: nobody.
+	Exempt func(netip.Addr) bool
+	// IdleTimeout closes a connection on which nothing has come or gone. Default: 10 min.
+	IdleTimeout time.Duration
+	// ReadTimeout is how long one message may take from its first byte to its last, and a connection that is not exempt
+	// until its first whole message. Default: 10 s.
+	ReadTimeout time.Duration
+	// WriteTimeout is how long one write to a connection may block. Default: 10 s.
+	WriteTimeout time.Duration
+	// DialTimeout is how long a connection may take to be made. Default: 4 s.
+	DialTimeout time.Duration
+	// InsideNets are the platform's networks: the egress guard never lets a message name an address in them.
+	InsideNets []netip.Prefix
+	// InsideAddrs are the platform's own addresses, with the same effect on the whole address, or where it is a loopback
+	// address on that address and port.
+	InsideAddrs []netip.AddrPort
+	// Log gets what an operator should know. Default: slog.Default().
+	Log *slog.Logger
+}
+
+// Default returns a Config with every default filled in and nothing to listen on.
+func Default() Config { return Config{}.withDefaults() }
+
+func (c Config) withDefaults() Config {
+	orInt(&c.Workers, runtime.GOMAXPROCS(0))
+	orInt(&c.MaxMessage, 64<<10)
+	orInt(&c.Connections, 16384)
+	orInt(&c.ConnectionsPerSource, 64)
+	orDuration(&c.IdleTimeout, 10*time.Minute)
+	orDuration(&c.ReadTimeout, 10*time.Second)
+	orDuration(&c.WriteTimeout, 10*time.Second)
+	orDuration(&c.DialTimeout, 4*time.Second)
+	if c.Exempt == nil {
+		c.Exempt = func(netip.Addr) bool { return false }
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}
+
+func orInt(p *int, def int) {
+	if *p == 0 {
+		*p = def
+	}
+}
+
+func orDuration(p *time.Duration, def time.Duration) {
+	if *p == 0 {
+		*p = def
+	}
+}
+
+// Validate reports everything that is wrong with c, zero fields standing for their defaults.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(c.Listen) == 0 {
+		bad("no address to listen on")
+	}
+	if c.Workers < 1 || c.Workers > 1024 {
+		bad("%d workers: want 1 to 1024", c.Workers)
+	}
+	if c.MaxMessage < 1024 || c.MaxMessage > 1<<20 {
+		bad("message limit of %d bytes: want 1 KiB to 1 MiB", c.MaxMessage)
+	}
+	if c.Connections < 1 || c.ConnectionsPerSource < 1 {
+		bad("limits of %d connections and %d per source: want at least 1", c.Connections, c.ConnectionsPerSource)
+	}
+	for _, d := range []time.Duration{c.IdleTimeout, c.ReadTimeout, c.WriteTimeout, c.DialTimeout} {
+		if d < 0 {
+			bad("negative timeout %v", d)
+		}
+	}
+	for i, l := range c.Listen {
+		if err := l.validate(); err != nil {
+			errs = append(errs, err)
+		}
+		for _, k := range c.Listen[:i] {
+			if l.Addr.Port() != 0 && k.Addr == l.Addr && k.Transport == l.Transport {
+				bad("%v is listed twice", l)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
