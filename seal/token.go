@@ -1,0 +1,135 @@
+package seal
+
+import (
+	"crypto/subtle"
+	"encoding/base32"
+	"encoding/base64"
+	"errors"
+	"slices"
+)
+
+// ErrToken is what Open returns for anything that is not a token of ours: altered, cut, lengthened, of another use or
+// of a key that is gone. It never says which; whoever forged it learns nothing.
+var ErrToken = errors.New("token does not verify")
+
+// TokenLen returns the length of the text that Seal makes of a plain text of that many bytes.
+func TokenLen(plain int) int {
+	return 1 + base64.RawURLEncoding.EncodedLen(tagLen+plain)
+}
+
+// Seal appends the token for plain to dst and returns the extended slice: one character that names the key, then
+// letters, digits, "-" and "_" (safe as the user part of a SIP URI, in a Call-ID and as a token of RFC 3261 §25.1;
+// upper and lower case differ). The token says nothing of plain but its length; equal input under one key gives an
+// equal token. ad1 and ad2 are not in the token, but Open needs equal ones: they say what the token is for and what it
+// is bound to. Each is taken as a whole, so bytes cannot move from one to the other. Either may be empty.
+//
+// Nothing is kept; nothing is allocated when dst has room for TokenLen(len(plain)) more bytes. dst must not overlap
+// the other arguments.
+func (k *Keys) Seal(dst, plain, ad1, ad2 []byte) []byte {
+	set := k.set.Load()
+	c := set.tokens[0]
+	w := getWork()
+	w.bin = slices.Grow(w.bin[:0], tagLen+len(plain))[:tagLen]
+	w.bin = append(w.bin, plain...)
+	text := w.bin[tagLen:]
+	v := c.finish(w, c.add(w, c.add(w, c.start, ad1), ad2), text)
+	c.crypt(w, v, text)
+	v.store(w.bin)
+	dst = append(dst, set.stored[0].id)
+	dst = base64.RawURLEncoding.AppendEncode(dst, w.bin)
+	putWork(w)
+	return dst
+}
+
+// Open verifies a token that Seal made with the same ad1 and ad2 under any key still in the file, appends the plain
+// text to dst and returns the extended slice. Every other token gives dst as it was and ErrToken. Exactly one text
+// opens to a given token: case, padding, line breaks and unused bits all count.
+//
+// Nothing is kept; nothing is allocated when dst has room, also for forged tokens.
+func (k *Keys) Open(dst, token, ad1, ad2 []byte) ([]byte, error) {
+	if len(token) < TokenLen(0) {
+		return dst, ErrToken
+	}
+	set := k.set.Load()
+	i := set.find(token[0])
+	if i < 0 {
+		return dst, ErrToken
+	}
+	c := set.tokens[i]
+	w := getWork()
+	defer putWork(w)
+	var ok bool
+	if w.bin, ok = decode(w.bin[:0], token[1:]); !ok {
+		return dst, ErrToken
+	}
+	tag, text := load(w.bin), w.bin[tagLen:]
+	c.crypt(w, tag, text)
+	v := c.finish(w, c.add(w, c.add(w, c.start, ad1), ad2), text)
+	v.store(w.in[:])
+	if subtle.ConstantTimeCompare(w.in[:], w.bin[:tagLen]) != 1 {
+		return dst, ErrToken
+	}
+	return append(dst, text...), nil
+}
+
+// IDLen is the length of the text that ID makes.
+const IDLen = 16
+
+// idEncoding has lower-case letters and digits only: registrars may lower-case a user part.
+var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// ID returns a keyed hash of purpose and three strings as 16 characters of a-z and 2-7 (80 bits). It is equal for equal
+// input as long as the key file lives: its key is never rotated and is no per-process secret. Each string is taken as a
+// whole (S2V of RFC 5297 §2.4), so bytes cannot move from one to the next. No allocation; nothing is kept.
+func (k *Keys) ID(purpose string, a, b, c []byte) [IDLen]byte {
+	h := k.set.Load().id
+	w := getWork()
+	d := h.add(w, h.add(w, h.add(w, h.start, a), b), c)
+	w.bin = append(w.bin[:0], purpose...)
+	h.finish(w, d, w.bin).store(w.in[:])
+	var out [IDLen]byte
+	idEncoding.Encode(out[:], w.in[:IDLen*5/8])
+	putWork(w)
+	return out
+}
+
+// decode appends the bytes that text stands for. It takes nothing but the canonical form of RFC 4648 §5 without
+// padding: encoding/base64 would skip line breaks, and its error would be allocated.
+func decode(dst, text []byte) ([]byte, bool) {
+	var all, unused byte
+	for len(text) >= 4 {
+		a, b, c, d := sextet[text[0]], sextet[text[1]], sextet[text[2]], sextet[text[3]]
+		all |= a | b | c | d
+		dst = append(dst, a<<2|b>>4, b<<4|c>>2, c<<6|d)
+		text = text[4:]
+	}
+	switch len(text) {
+	case 1:
+		return dst, false
+	case 2:
+		a, b := sextet[text[0]], sextet[text[1]]
+		all |= a | b
+		unused = b & 0x0f
+		dst = append(dst, a<<2|b>>4)
+	case 3:
+		a, b, c := sextet[text[0]], sextet[text[1]], sextet[text[2]]
+		all |= a | b | c
+		unused = c & 0x03
+		dst = append(dst, a<<2|b>>4, b<<4|c>>2)
+	}
+	return dst, all&notSextet == 0 && unused == 0
+}
+
+// notSextet marks a character outside the alphabet in sextet.
+const notSextet = 0x80
+
+// sextet gives the six bits that a character stands for.
+var sextet = func() (table [256]byte) {
+	for i := range table {
+		table[i] = notSextet
+	}
+	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
+		table[c] = byte(i)
+	}
+	return table
+}()
