@@ -1,0 +1,149 @@
+package siptest
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Conn is one TCP connection of a UA.
+type Conn struct {
+	net.Conn
+	Remote netip.AddrPort
+	write  sync.Mutex
+}
+
+// send writes whole messages one at a time.
+func (c *Conn) send(raw string) error {
+	c.write.Lock()
+	defer c.write.Unlock()
+	_, err := io.WriteString(c.Conn, raw)
+	return err
+}
+
+// accept takes connections until the listener is closed.
+func (ua *UA) accept() {
+	for {
+		conn, err := ua.listener.Accept()
+		if err != nil {
+			return
+		}
+		ua.adopt(conn)
+	}
+}
+
+// adopt starts reading a connection and remembers it by its remote address.
+func (ua *UA) adopt(conn net.Conn) *Conn {
+	remote := conn.RemoteAddr().(*net.TCPAddr).AddrPort()
+	c := &Conn{Conn: conn, Remote: netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())}
+	ua.mu.Lock()
+	defer ua.mu.Unlock()
+	if ua.closed {
+		conn.Close()
+		return c
+	}
+	ua.conns[c.Remote] = c
+	ua.running.Go(func() { ua.readStream(c) })
+	return c
+}
+
+// Dial opens a new connection from the UA's address to addr; requests to addr go over it from now on.
+func (ua *UA) Dial(addr netip.AddrPort) (*Conn, error) {
+	local := &net.TCPAddr{IP: ua.Addr.Addr().AsSlice()}
+	conn, err := (&net.Dialer{LocalAddr: local, Timeout: Deadline}).Dial("tcp", addr.String())
+	if err != nil {
+		return nil, fmt.Errorf("dial %v from %v: %w", addr, local.IP, err)
+	}
+	return ua.adopt(conn), nil
+}
+
+// Hangup closes the connections that the UA has, as a phone does that loses its network. Its next request dials anew.
+func (ua *UA) Hangup() {
+	ua.mu.Lock()
+	conns := ua.conns
+	ua.conns = map[netip.AddrPort]*Conn{}
+	ua.mu.Unlock()
+	for _, c := range conns {
+		c.Close()
+	}
+}
+
+// Connection is the open connection to addr, nil if there is none.
+func (ua *UA) Connection(addr netip.AddrPort) *Conn {
+	ua.mu.Lock()
+	defer ua.mu.Unlock()
+	return ua.conns[addr]
+}
+
+// readStream queues the messages of a connection until it ends.
+func (ua *UA) readStream(c *Conn) {
+	r := bufio.NewReader(c.Conn)
+	for {
+		raw, err := readFrame(r)
+		if raw != "" {
+			ua.receive(raw, c.Remote, c)
+		}
+		if err == nil {
+			continue
+		}
+		if errors.Is(err, errFrame) && !ua.isClosed() {
+			ua.t.Errorf("%s at %v: stream from %v: %v", ua.User, ua.Addr, c.Remote, err)
+		}
+		break
+	}
+	c.Close()
+	ua.mu.Lock()
+	defer ua.mu.Unlock()
+	if ua.conns[c.Remote] == c {
+		delete(ua.conns, c.Remote)
+	}
+}
+
+var errFrame = errors.New("no message frame")
+
+// readFrame reads one CRLF or one message from a stream (RFC 3261 §18.3).
+func readFrame(r *bufio.Reader) (string, error) {
+	var head strings.Builder
+	length := 0
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return "", err
+		}
+		head.WriteString(line)
+		if line == "\r\n" {
+			break
+		}
+		name, value, _ := strings.Cut(line, ":")
+		if canonical(strings.TrimSpace(name)) == "content-length" {
+			if length, err = strconv.Atoi(strings.TrimSpace(value)); err != nil || length < 0 || length > 1<<20 {
+				return "", fmt.Errorf("%w: Content-Length %q", errFrame, value)
+			}
+		}
+	}
+	body := make([]byte, length)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return "", err
+	}
+	return head.String() + string(body), nil
+}
+
+// WaitClosed reports whether the far end closed the connection c of the UA within d.
+func (ua *UA) WaitClosed(c *Conn, d time.Duration) bool {
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		ua.mu.Lock()
+		_, open := ua.conns[c.Remote]
+		ua.mu.Unlock()
+		if !open {
+			return true
+		}
+	}
+	return false
+}
