@@ -1,0 +1,87 @@
+package binding
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// OpenState opens the state file, an SQLite database that rooms share, or makes it (mode 0600; its folder 0700 where it
+// is missing). The caller closes it last of all.
+//
+// It runs in WAL mode with synchronous=NORMAL: a commit is one write to the log and waits for no disk. A killed process
+// loses nothing that was committed, because what it wrote is the kernel's by then; when the whole machine loses power
+// the last commits can be lost, but the file stays whole (SQLite, "Write-Ahead Logging"). One connection serves all, so
+// that there is one writer and nobody in this process waits for a lock; for other processes, such as a backup, a
+// statement waits up to two seconds.
+func OpenState(path string) (*sql.DB, error) {
+	db, err := openState(path)
+	if err == nil {
+		return db, nil
+	}
+	if damaged(err) {
+		return nil, fmt.Errorf("state file %s is damaged (%w): put a good copy back or move it away; phones come back as they register anew", path, err)
+	}
+	return nil, fmt.Errorf("open state file %s: %w", path, err)
+}
+
+func openState(path string) (*sql.DB, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(absolute), 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(absolute, os.O_RDWR|os.O_CREATE, 0o600) // SQLite gives the log the mode of the file
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	dsn := url.URL{Scheme: "file", Path: absolute, RawQuery: url.Values{
+		"_pragma": {"busy_timeout(2000)", "journal_mode(WAL)", "synchronous(NORMAL)"},
+		"_txlock": {"immediate"},
+	}.Encode()}
+	db, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	if err := check(db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// errDamaged is the finding of SQLite's own check.
+var errDamaged = errors.New("the check of its structure fails")
+
+// check reads the structure of the whole file.
+func check(db *sql.DB) error {
+	var finding string
+	if err := db.QueryRow(`PRAGMA quick_check(1)`).Scan(&finding); err != nil {
+		return err
+	}
+	if finding != "ok" {
+		return fmt.Errorf("%w: %s", errDamaged, finding)
+	}
+	return nil
+}
+
+// damaged reports whether an error means that the file's content is not what SQLite wrote.
+func damaged(err error) bool {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		code := e.Code() & 0xff // without the extension
+		return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
+	}
+	return errors.Is(err, errDamaged)
+}
