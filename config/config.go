@@ -6,9 +6,10 @@
 package config
 
 import (
-	"fmt"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -38,7 +39,7 @@ type Config struct {
 	Log           Log
 	Mode          Mode
 
-	where map[string]string // path of a value → "file:line" or the flag that set it
+	sources sources // where values stand
 }
 
 // Listen is one place to listen at.
@@ -47,15 +48,21 @@ type Listen struct {
 	// Addr is never 4in6 and has no zone; its port is 1 to 65535. 0.0.0.0 stands for every IPv4 address of the host,
 	// [::] for every IPv6 address; "*" in the file gives both, as two entries.
 	Addr netip.AddrPort
+	Path string // key it comes from, for Config.Where and Config.Fault
+
+	star bool // "*", not yet made two entries
 }
 
 // String returns l as it is written in the file, "udp:203.0.113.5:5060".
 func (l Listen) String() string {
-	name := "udp"
+	name := "udp:"
 	if l.Transport == edge.TCP {
-		name = "tcp"
+		name = "tcp:"
 	}
-	return name + ":" + l.Addr.String()
+	if l.star {
+		return name + "*:" + strconv.Itoa(int(l.Addr.Port()))
+	}
+	return name + l.Addr.String()
 }
 
 // Outside is the side of the internet.
@@ -76,8 +83,9 @@ type Upstream struct {
 	Host      string // name in lower case, or address (IPv6 without brackets)
 	Port      uint16 // 0: not written, 5060 or what DNS SRV says
 	Transport edge.Transport
-	Weight    int // always 1 in this version
-	Priority  int // always 1 in this version
+	Weight    int    // always 1 in this version
+	Priority  int    // always 1 in this version
+	Path      string // key it comes from, for Config.Where and Config.Fault
 }
 
 // Registrations says how registrations are kept (RFC 3261 §10).
@@ -168,23 +176,64 @@ const (
 
 // Default returns the configuration of an empty file.
 func Default() *Config {
-	c, err := Parse("", nil)
-	if err != nil {
-		panic(fmt.Sprintf("config: the defaults are not valid: %v", err)) // a test loads them
-	}
+	c := defaults()
+	c.complete()
 	return c
 }
 
-// Where tells where the value at path ("upstreams[0].uri") was set: "ringwall.yaml:12", a flag's name, or, for a value
-// that nobody set, where the nearest key around it stands; "default" if there is none.
-func (c *Config) Where(path string) string { return "default" }
-
-// Overrides are flags of the command line that replace keys of the file.
-type Overrides struct {
-	Outside, Inside []string // each like an entry of outside.listen; empty: keep the file's
-	Upstreams       []string // SIP URIs; empty: keep the file's
-	State           string   // folder for state.db, topology.key and ringwall.sock; "": keep the file's
+// defaults returns what every key is before a file is read, but those that depend on others.
+func defaults() *Config {
+	return &Config{
+		Outside:       Outside{Listen: []Listen{anywhere(edge.UDP, 5060), anywhere(edge.TCP, 5060)}},
+		Registrations: Registrations{Keepalive: 25 * time.Second},
+		Access: Access{
+			Unknown: Methods{List: []sip.Method{sip.REGISTER, sip.INVITE, sip.OPTIONS}},
+			Known:   Methods{Any: true},
+			Peer:    Methods{Any: true},
+		},
+		Headers: Headers{Source: "X-Source"},
+		Limits:  Limits{Message: maxMessage, Calls: 10_000, ConnectionsPerSource: 64},
+		Timers: Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second, C: 185 * time.Second,
+			Drain: 5 * time.Second},
+		State: "/var/lib/ringwall/state.db",
+		Admin: Admin{HTTP: netip.AddrPortFrom(loopback, 7060), Socket: "/run/ringwall/ringwall.sock"},
+		Log:   Log{Format: Text, Level: slog.LevelInfo},
+		Mode:  Enforce,
+	}
 }
 
-// Override lays o over c and checks the result as a whole. The error is Errors; c is unchanged then.
-func (c *Config) Override(o Overrides) error { return nil }
+// loopback is where the admin port is.
+var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// anywhere is "*" at port.
+func anywhere(t edge.Transport, port uint16) Listen {
+	return Listen{Transport: t, Addr: netip.AddrPortFrom(netip.IPv6Unspecified(), port), star: true}
+}
+
+// complete fills in what depends on other keys and makes "*" two listeners.
+func (c *Config) complete() {
+	if c.Topology.KeyFile == "" {
+		c.Topology.KeyFile = filepath.Join(filepath.Dir(c.State), keyName)
+	}
+	if c.Timers.Linger == 0 {
+		c.Timers.Linger = 64 * c.Timers.T1
+	}
+	c.Outside.Listen = expand(c.Outside.Listen)
+	c.Inside.Listen = expand(c.Inside.Listen)
+}
+
+// expand replaces each "*" by every IPv4 and every IPv6 address.
+func expand(from []Listen) []Listen {
+	var out []Listen
+	for _, l := range from {
+		if !l.star {
+			out = append(out, l)
+			continue
+		}
+		l.star = false
+		four := l
+		four.Addr = netip.AddrPortFrom(netip.IPv4Unspecified(), l.Addr.Port())
+		out = append(out, four, l)
+	}
+	return out
+}

@@ -1,17 +1,93 @@
 package config
 
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
 // Problem is one mistake in a configuration.
 type Problem struct {
 	File      string // "" for flags
-	Line, Col int    // from 1; 0 if the problem has no place in a file
-	Path      string // key, "outside.listen[1]", or flag, "--outside"
+	Line, Col int    // from 1, columns in characters; 0 if the problem has no place in a file
+	Path      string // key, "outside.listen[1]", or flag, "--outside"; "" if it is about the file as a whole
 	Message   string // what is wrong
 	Hint      string // what to do about it, "" if there is nothing to add
 	Source    string // the line of the file
 }
 
+// maxShown is how many characters of a source line are shown.
+const maxShown = 120
+
+// String tells the problem on one line, followed by the line of the file, a caret under the column, and the hint.
+func (p Problem) String() string {
+	var b strings.Builder
+	switch {
+	case p.Line > 0:
+		fmt.Fprintf(&b, "%s:%d:%d: ", p.File, p.Line, p.Col)
+	case p.File != "":
+		fmt.Fprintf(&b, "%s: ", p.File)
+	}
+	if p.Path != "" {
+		b.WriteString(p.Path + ": ")
+	}
+	b.WriteString(p.Message)
+	if p.Line > 0 {
+		line, caret := p.excerpt()
+		fmt.Fprintf(&b, "\n    %s\n    %s^", line, caret)
+	}
+	if p.Hint != "" {
+		b.WriteString("\n    hint: " + p.Hint)
+	}
+	return b.String()
+}
+
+// excerpt returns the part of the source line around the column, and the blanks that bring a caret under it.
+func (p Problem) excerpt() (line, blanks string) {
+	runes := []rune(p.Source)
+	at := min(max(p.Col-1, 0), len(runes))
+	if from := at - maxShown/2; from > 0 && len(runes) > maxShown {
+		runes, at = runes[from:], at-from
+	}
+	runes = runes[:min(len(runes), maxShown)]
+	lead := make([]rune, 0, at)
+	for _, r := range runes[:min(at, len(runes))] {
+		if r != '\t' {
+			r = ' '
+		}
+		lead = append(lead, r)
+	}
+	return string(runes), string(lead)
+}
+
 // Errors is every mistake of a configuration, in the order of the file. It is never empty when returned as an error.
 type Errors []Problem
 
-// Error tells all problems, each with its line, a caret and a hint.
-func (e Errors) Error() string { return "" }
+// Error tells all problems, each as Problem.String does.
+func (e Errors) Error() string {
+	all := make([]string, len(e))
+	for i, p := range e {
+		all[i] = p.String()
+	}
+	return strings.Join(all, "\n")
+}
+
+// wrong is what a value's parser says: what is wrong, and what to do about it.
+type wrong struct{ message, hint string }
+
+// Error returns what is wrong, without the hint.
+func (w wrong) Error() string { return w.message }
+
+// wrongf makes a wrong with a formatted message.
+func wrongf(hint, format string, args ...any) error {
+	return wrong{fmt.Sprintf(format, args...), hint}
+}
+
+// quoted shows text that somebody wrote: quoted, and cut if it is long.
+func quoted(text string) string {
+	const most = 40
+	if utf8.RuneCountInString(text) > most {
+		text = string([]rune(text)[:most]) + "…"
+	}
+	return fmt.Sprintf("%q", text)
+}

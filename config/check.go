@@ -1,0 +1,188 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/ringwall/ringwall/edge"
+)
+
+// check looks at what keys say together. Values that could not be read are zero and are passed over: they have been
+// reported already.
+func (c *Config) check() Errors {
+	namePaths(c.Outside.Listen, "outside.listen")
+	namePaths(c.Inside.Listen, "inside.listen")
+	for i := range c.Upstreams {
+		c.Upstreams[i].Path = fmt.Sprintf("upstreams[%d].uri", i)
+	}
+	var all Errors
+	all = append(all, c.checkListeners()...)
+	all = append(all, c.checkUpstreams()...)
+	all = append(all, c.checkTimers()...)
+	all = append(all, c.checkPaths()...)
+	all = append(all, twice(c, "domains", c.Domains)...)
+	all = append(all, twice(c, "inside.sources", c.Inside.Sources)...)
+	return all
+}
+
+// namePaths notes which entry of the list at path each listener is, where that is not known yet.
+func namePaths(list []Listen, path string) {
+	for i := range list {
+		if list[i].Path == "" {
+			list[i].Path = fmt.Sprintf("%s[%d]", path, i)
+		}
+	}
+}
+
+// overlaps reports whether l and o can't be open at the same time.
+func (l Listen) overlaps(o Listen) bool {
+	if l.Transport != o.Transport || l.Addr.Port() != o.Addr.Port() {
+		return false
+	}
+	if l.star || o.star {
+		return true
+	}
+	a, b := l.Addr.Addr(), o.Addr.Addr()
+	return a == b || a.Is4() == b.Is4() && (a.IsUnspecified() || b.IsUnspecified())
+}
+
+// checkListeners finds listeners that exclude one another. Where inside.listen is left out, its port counts.
+func (c *Config) checkListeners() Errors {
+	var all Errors
+	if len(c.Outside.Listen) == 0 {
+		all = c.Fault("outside.listen", "is empty: phones could not reach ringwall", "leave it out to listen on every address, port 5060")
+	}
+	var open []Listen
+	if c.Admin.HTTP.IsValid() && c.Admin.HTTP.Port() != 0 {
+		open = append(open, Listen{Transport: edge.TCP, Addr: c.Admin.HTTP, Path: "admin.http"})
+	}
+	for _, l := range slices.Concat(c.Outside.Listen, c.Inside.Listen) {
+		if !l.Addr.IsValid() {
+			continue
+		}
+		for _, o := range open {
+			if l.overlaps(o) {
+				message := l.String() + " is taken by " + o.Path
+				if place := c.Where(o.Path); place != "default" {
+					message += " (" + place + ")"
+				}
+				all = append(all, c.Fault(l.Path, message, overlapHint(l, o))...)
+				break
+			}
+		}
+		open = append(open, l)
+	}
+	return append(all, c.checkDefaultInside()...)
+}
+
+// overlapHint says how the conflict of l and o is solved.
+func overlapHint(l, o Listen) string {
+	if l.Addr == o.Addr && l.star == o.star {
+		return "keep one of the two, or give one another port"
+	}
+	return "a listener on every address leaves no room for another on the same port: name its address, or give one another port"
+}
+
+// checkDefaultInside finds a listener on every address at the port that inside listeners have by default.
+func (c *Config) checkDefaultInside() Errors {
+	if len(c.Inside.Listen) > 0 {
+		return nil
+	}
+	for _, l := range c.Outside.Listen {
+		if l.Addr.Port() == DefaultInsidePort && l.Addr.Addr().IsUnspecified() {
+			return c.Fault(l.Path, l.String()+" takes the port of inside listeners", "set inside.listen, or another port here")
+		}
+	}
+	return nil
+}
+
+// checkUpstreams finds upstreams that are named twice, are ringwall itself, or can't be reached from inside listeners.
+func (c *Config) checkUpstreams() Errors {
+	var all Errors
+	for i, u := range c.Upstreams {
+		if u.Host == "" {
+			continue
+		}
+		for _, before := range c.Upstreams[:i] {
+			if before.Host == u.Host && before.port() == u.port() && before.Transport == u.Transport {
+				all = append(all, c.Fault(u.Path, u.URI+" stands twice", "keep one of the two")...)
+				break
+			}
+		}
+		all = append(all, c.checkReach(u)...)
+	}
+	return all
+}
+
+// port returns the port of u, the default one if none is written.
+func (u Upstream) port() uint16 {
+	if u.Port == 0 {
+		return 5060
+	}
+	return u.Port
+}
+
+// checkReach finds out whether u, if it is an address, could be a server that inside listeners send to.
+func (c *Config) checkReach(u Upstream) Errors {
+	addr, err := netip.ParseAddr(u.Host)
+	if err != nil {
+		return nil
+	}
+	there := netip.AddrPortFrom(addr, u.port())
+	for _, l := range slices.Concat(c.Outside.Listen, c.Inside.Listen) {
+		if l.Transport == u.Transport && l.Addr == there {
+			return c.Fault(u.Path, u.URI+" is ringwall itself, by "+l.Path, "name the address of the platform")
+		}
+	}
+	suits := func(l Listen) bool {
+		return !l.Addr.IsValid() || l.Transport == u.Transport && (l.star || l.Addr.Addr().Is4() == addr.Is4())
+	}
+	if len(c.Inside.Listen) == 0 || slices.ContainsFunc(c.Inside.Listen, suits) {
+		return nil
+	}
+	want := Listen{Transport: u.Transport, Addr: netip.AddrPortFrom(addr, DefaultInsidePort)}
+	return c.Fault(u.Path, "no inside listener has the transport and address family of "+u.URI,
+		"add one to inside.listen, of the kind of "+want.String())
+}
+
+// checkTimers holds RFC 3261 §17.1.1.1: T2 is the most that intervals grow to from T1.
+func (c *Config) checkTimers() Errors {
+	if c.Timers.T1 <= c.Timers.T2 {
+		return nil
+	}
+	path := "timers.t1"
+	if _, set := c.sources.places[path]; !set {
+		path = "timers.t2"
+	}
+	return c.Fault(path, fmt.Sprintf("t1 (%v) is longer than t2 (%v)", c.Timers.T1, c.Timers.T2),
+		"retransmissions start at t1 and slow down to t2 (RFC 3261 §17.1.1.1)")
+}
+
+// checkPaths finds files that would overwrite one another.
+func (c *Config) checkPaths() Errors {
+	used := map[string]string{c.State: "state"}
+	var all Errors
+	for _, p := range [...][2]string{{"topology.key_file", c.Topology.KeyFile}, {"admin.socket", c.Admin.Socket}} {
+		if p[1] == "" {
+			continue
+		}
+		if other, found := used[p[1]]; found {
+			all = append(all, c.Fault(p[0], p[1]+" is the path of "+other+" too", "each needs a file of its own")...)
+		}
+		used[p[1]] = p[0]
+	}
+	return all
+}
+
+// twice finds values of the list at path that stand twice.
+func twice[T comparable](c *Config, path string, values []T) Errors {
+	var all Errors
+	var zero T
+	for i, v := range values {
+		if v != zero && slices.Contains(values[:i], v) {
+			all = append(all, c.Fault(fmt.Sprintf("%s[%d]", path, i), fmt.Sprintf("%v stands twice", v), "keep one of the two")...)
+		}
+	}
+	return all
+}

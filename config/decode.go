@@ -1,0 +1,235 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxProblems is how many problems are told; a file with more is not a configuration.
+const maxProblems = 100
+
+// A decoder reads one file and collects what is wrong with it.
+type decoder struct {
+	file     string
+	lines    []string
+	problems Errors
+	places   map[string]place // path → where it is set
+}
+
+// report adds a problem.
+func (d *decoder) report(at place, path, message, hint string) {
+	p := Problem{File: d.file, Line: at.line, Col: at.col, Path: path, Message: message, Hint: hint}
+	if at.line > 0 && at.line <= len(d.lines) {
+		p.Source = d.lines[at.line-1]
+	}
+	d.problems = append(d.problems, p)
+}
+
+// err returns the problems in the order of the file, nil if there are none.
+func (d *decoder) err() error {
+	if len(d.problems) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(d.problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
+	})
+	return d.problems[:min(len(d.problems), maxProblems)]
+}
+
+// A reader reads the value n, found at path, into where it belongs, and reports what is wrong with it.
+type reader func(d *decoder, n *node, path string)
+
+// A key is one row of the schema: its name and how its value is read.
+type key struct {
+	name string
+	read reader
+}
+
+// section reads a mapping whose keys are exactly known.
+func section(keys ...key) reader {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = k.name
+	}
+	return func(d *decoder, n *node, path string) {
+		if !d.is(n, path, mapping) {
+			return
+		}
+		first := make(map[string]int, len(n.pairs))
+		for _, p := range n.pairs {
+			where := join(path, p.key)
+			i := slices.Index(names, p.key)
+			if i < 0 {
+				d.report(p.at, where, "unknown key", suggest(p.key, names))
+				continue
+			}
+			if line, again := first[p.key]; again {
+				d.report(p.at, where, fmt.Sprintf("stands twice, first on line %d", line), "keep one of the two")
+			} else {
+				first[p.key] = p.at.line
+				d.places[where] = p.at
+			}
+			keys[i].read(d, p.value, where)
+		}
+	}
+}
+
+// join appends key to path. A key that nobody would write is cut, so that messages stay short.
+func join(path, key string) string {
+	if len(key) > 40 || strings.ContainsAny(key, "\n\t ") {
+		key = quoted(key)
+	}
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// is reports whether n is of one of the kinds, and complains if not.
+func (d *decoder) is(n *node, path string, kinds ...kind) bool {
+	if slices.Contains(kinds, n.kind) {
+		return true
+	}
+	switch n.kind {
+	case broken:
+	case missing:
+		d.report(n.at, path, "has no value (null)", "leave the key out to get its default; an empty list is []")
+	default:
+		want := make([]string, len(kinds))
+		for i, k := range kinds {
+			want[i] = kindNames[k]
+		}
+		d.report(n.at, path, "wants "+strings.Join(want, " or ")+", not "+kindNames[n.kind], kindHint(n, kinds))
+	}
+	return false
+}
+
+// kindHint says how n could be written to be of one of the kinds wanted.
+func kindHint(n *node, want []kind) string {
+	scalar := n.kind == text || n.kind == number || n.kind == boolean
+	switch {
+	case scalar && slices.Contains(want, list):
+		return fmt.Sprintf("write [%q]", n.text)
+	case scalar && slices.Contains(want, text):
+		return fmt.Sprintf("write %q", n.text)
+	case n.kind == text && slices.Contains(want, number):
+		return "write digits without quotes"
+	case n.kind == text && slices.Contains(want, boolean):
+		return "write true or false, without quotes"
+	}
+	return ""
+}
+
+// fail reports err, which a value's parser returned.
+func (d *decoder) fail(n *node, path string, err error) {
+	var w wrong
+	if !errors.As(err, &w) {
+		w.message = err.Error()
+	}
+	d.report(n.at, path, w.message, w.hint)
+}
+
+// value reads a text by parse into dst.
+func value[T any](dst *T, parse func(string) (T, error)) reader {
+	return func(d *decoder, n *node, path string) {
+		if !d.is(n, path, text) {
+			return
+		}
+		v, err := parse(n.text)
+		if err != nil {
+			d.fail(n, path, err)
+			return
+		}
+		*dst = v
+	}
+}
+
+// each reads a list, every item by read into a new element. Items that are wrong stay zero, so that the others keep
+// their index.
+func each[T any](dst *[]T, read func(*T) reader) reader {
+	return func(d *decoder, n *node, path string) {
+		if !d.is(n, path, list) {
+			return
+		}
+		*dst = make([]T, len(n.items))
+		for i, item := range n.items {
+			where := fmt.Sprintf("%s[%d]", path, i)
+			d.places[where] = item.at
+			read(&(*dst)[i])(d, item, where)
+		}
+	}
+}
+
+// texts reads a list of texts, each by parse.
+func texts[T any](dst *[]T, parse func(string) (T, error)) reader {
+	return each(dst, func(v *T) reader { return value(v, parse) })
+}
+
+// boolValue reads true or false.
+func boolValue(dst *bool) reader {
+	return func(d *decoder, n *node, path string) {
+		if d.is(n, path, boolean) {
+			*dst = strings.EqualFold(n.text, "true")
+		}
+	}
+}
+
+// integer reads a decimal number from least to most.
+func integer(dst *int, least, most int) reader {
+	return func(d *decoder, n *node, path string) {
+		if !d.is(n, path, number) {
+			return
+		}
+		v, err := strconv.Atoi(n.text)
+		if err != nil || v < least || v > most {
+			d.report(n.at, path, fmt.Sprintf("%s is not a whole number from %d to %d", n.text, least, most), "")
+			return
+		}
+		*dst = v
+	}
+}
+
+// choice reads one of options.
+func choice[T ~string](dst *T, options ...T) reader {
+	known := make([]string, len(options))
+	for i, o := range options {
+		known[i] = string(o)
+	}
+	return value(dst, func(s string) (T, error) {
+		if !slices.Contains(known, s) {
+			return "", wrongf(suggest(s, known), "%s is not a choice", quoted(s))
+		}
+		return T(s), nil
+	})
+}
+
+// only accepts one value: the off value or the default of a key whose room is not built.
+func only(off string) reader {
+	return func(d *decoder, n *node, path string) {
+		if d.is(n, path, text, number, boolean) && n.text != off {
+			d.report(n.at, path, "not in this version (only "+off+" is)", "leave the key out or write "+off)
+		}
+	}
+}
+
+// empty accepts an empty list or mapping only: the key's room is not built.
+func empty(d *decoder, n *node, path string) {
+	if n.kind == missing || n.kind == broken {
+		d.is(n, path, list)
+		return
+	}
+	if n.kind != list && n.kind != mapping || len(n.items)+len(n.pairs) > 0 {
+		d.report(n.at, path, "not in this version (only an empty value is)", "leave the key out")
+	}
+}
+
+// later accepts nothing: the key's room is not built and the key has no off value.
+func later(d *decoder, n *node, path string) {
+	if n.kind != broken {
+		d.report(n.at, path, "not in this version", "leave the key out")
+	}
+}

@@ -1,0 +1,188 @@
+package config
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/ringwall/ringwall/sip"
+)
+
+// schema is the tree of all keys of docs/config.md, bound to where their values go in c. A key of a room that is not
+// built yet stands here with its off value (only), empty or refused (later).
+func schema(c *Config) reader {
+	return section(
+		key{"version", version},
+		key{"outside", section(
+			key{"listen", texts(&c.Outside.Listen, parseListen)},
+			key{"advertise", value(&c.Outside.Advertise, parseAdvertise)},
+		)},
+		key{"inside", section(
+			key{"listen", texts(&c.Inside.Listen, parseListen)},
+			key{"sources", texts(&c.Inside.Sources, parseSource)},
+		)},
+		key{"upstreams", each(&c.Upstreams, upstream)},
+		key{"peers", empty},
+		key{"domains", texts(&c.Domains, parseDomain)},
+		key{"registrations", section(
+			key{"path", boolValue(&c.Registrations.Path)},
+			key{"keepalive", keepalive(&c.Registrations.Keepalive)},
+		)},
+		key{"tls", empty},
+		key{"topology", section(
+			key{"hide", only("false")},
+			key{"mask_call_id", only("false")},
+			key{"key_file", value(&c.Topology.KeyFile, parsePath)},
+			key{"guard", only("off")},
+		)},
+		key{"identity", section(key{"server", only("none")})},
+		key{"media", section(
+			key{"relay", only("off")},
+			key{"ports", only("30000-39999")},
+			key{"address", later},
+			key{"inside_address", later},
+			key{"latch", only("strict")},
+		)},
+		key{"trust", section(key{"never_ban", empty}, key{"realm", later})},
+		key{"access", section(
+			key{"unknown", methods(&c.Access.Unknown)},
+			key{"known", methods(&c.Access.Known)},
+			key{"peer", methods(&c.Access.Peer)},
+			key{"unify", only("false")},
+			key{"open_inbound", empty},
+		)},
+		key{"headers", section(
+			key{"source", value(&c.Headers.Source, parseSourceField)},
+			key{"from_outside", section(key{"remove", empty}, key{"allow", empty})},
+			key{"to_outside", section(key{"allow", empty})},
+		)},
+		key{"checks", section(
+			key{"flood", section(key{"mode", only("off")}, key{"rate", only("10/s")}, key{"burst", only("60")},
+				key{"sampling_time_unit", later}, key{"reqs_density_per_unit", later}, key{"remove_latency", later})},
+			key{"lockout", section(key{"mode", only("off")}, key{"failures", only("3")}, key{"within", only("15m")},
+				key{"ban", only("30m")})},
+		)},
+		key{"bans", section(key{"first", only("10m")}, key{"longest", only("7d")})},
+		key{"gate", section(key{"driver", only("soft")})},
+		key{"decoy", section(key{"enabled", only("false")})},
+		key{"limits", limits(&c.Limits)},
+		key{"timers", timers(&c.Timers)},
+		key{"state", value(&c.State, parsePath)},
+		key{"admin", section(
+			key{"http", value(&c.Admin.HTTP, parseAdmin)},
+			key{"socket", value(&c.Admin.Socket, parseSocket)},
+		)},
+		key{"log", section(key{"format", choice(&c.Log.Format, Text, JSON)}, key{"level", level(&c.Log.Level)})},
+		key{"mode", choice(&c.Mode, Enforce, Monitor)},
+	)
+}
+
+// limits reads the section of that name.
+func limits(l *Limits) reader {
+	return section(
+		key{"memory", size(&l.Memory, 64<<20, 1<<44, "auto")},
+		key{"message", func(d *decoder, n *node, path string) {
+			v := int64(l.Message)
+			size(&v, minMessage, maxMessage, "")(d, n, path)
+			l.Message = int(v)
+		}},
+		key{"calls", integer(&l.Calls, 1, 1_000_000)},
+		key{"connections_per_source", integer(&l.ConnectionsPerSource, 1, 100_000)},
+	)
+}
+
+// Bounds of limits.message: RFC 3261 §18.1.1 wants 65,535 bytes to be receivable; less than 2 KiB breaks ordinary calls.
+const (
+	minMessage = 2 << 10
+	maxMessage = 64 << 10
+)
+
+// timers reads the section of that name.
+func timers(t *Timers) reader {
+	return section(
+		key{"t1", duration(&t.T1, time.Millisecond, 10*time.Second)},
+		key{"t2", duration(&t.T2, time.Millisecond, time.Minute)},
+		key{"t4", duration(&t.T4, time.Millisecond, time.Minute)},
+		key{"c", duration(&t.C, time.Second, 24*time.Hour)},
+		key{"linger", duration(&t.Linger, time.Millisecond, 10*time.Minute)},
+		key{"drain", duration(&t.Drain, 0, time.Hour)},
+	)
+}
+
+// keepalive reads the interval of keep-alives to UDP bindings; NATs forget a binding within minutes, 0 means none.
+func keepalive(dst *time.Duration) reader {
+	return func(d *decoder, n *node, path string) {
+		was := len(d.problems)
+		var v time.Duration
+		duration(&v, 0, 10*time.Minute)(d, n, path)
+		if len(d.problems) > was {
+			return
+		}
+		if v > 0 && v < time.Second {
+			d.report(n.at, path, n.text+" is less than 1s", "0s means none; 25s suits most NATs")
+			return
+		}
+		*dst = v
+	}
+}
+
+// version accepts the only version of the file format there is.
+func version(d *decoder, n *node, path string) {
+	if d.is(n, path, number) && n.text != "1" {
+		d.report(n.at, path, "this ringwall reads version 1 of the file, not "+n.text, "write version: 1")
+	}
+}
+
+// upstream reads one entry of upstreams.
+func upstream(u *Upstream) reader {
+	u.Weight, u.Priority = 1, 1
+	return func(d *decoder, n *node, path string) {
+		section(
+			key{"uri", value(u, parseUpstream)},
+			key{"weight", only("1")},
+			key{"priority", only("1")},
+		)(d, n, path)
+		if _, set := d.places[path+".uri"]; !set && n.kind == mapping {
+			d.report(n.at, path, "has no uri", `write {uri: "sip:10.0.0.10:5060"}`)
+		}
+	}
+}
+
+// methods reads "any" or a list of methods.
+func methods(m *Methods) reader {
+	return func(d *decoder, n *node, path string) {
+		if n.kind == text && n.text == "any" {
+			*m = Methods{Any: true}
+			return
+		}
+		if n.kind != list {
+			if n.kind == text {
+				d.report(n.at, path, "wants any or a list of methods, not "+quoted(n.text), "write any or [REGISTER, INVITE]")
+			} else {
+				d.is(n, path, list)
+			}
+			return
+		}
+		*m = Methods{}
+		texts(&m.List, parseMethod)(d, n, path)
+		for i, one := range m.List {
+			for _, before := range m.List[:i] {
+				if one == before && one != sip.MethodOther {
+					d.report(n.items[i].at, path, one.String()+" stands twice", "keep one of the two")
+					break
+				}
+			}
+		}
+	}
+}
+
+// level reads a log level.
+func level(dst *slog.Level) reader {
+	names := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	return func(d *decoder, n *node, path string) {
+		var name string
+		choice(&name, "debug", "info", "warn", "error")(d, n, path)
+		if l, found := names[name]; found {
+			*dst = l
+		}
+	}
+}

@@ -1,0 +1,389 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// parseListen reads "udp:203.0.113.5:5060", "tcp:[2001:db8::1]:5060" or "udp:*:5060".
+func parseListen(s string) (Listen, error) {
+	name, rest, _ := strings.Cut(s, ":")
+	var l Listen
+	switch name {
+	case "udp":
+	case "tcp":
+		l.Transport = edge.TCP
+	case "tls", "ws", "wss":
+		return l, wrongf("leave the entry out", "%s listeners are not in this version (only udp and tcp are)", name)
+	default:
+		return l, wrongf("write udp:203.0.113.5:5060 or tcp:203.0.113.5:5060", "%s does not begin with udp: or tcp:", quoted(s))
+	}
+	if port, star := strings.CutPrefix(rest, "*:"); star {
+		n, err := parsePort(port)
+		if err != nil {
+			return l, err
+		}
+		return anywhere(l.Transport, n), nil
+	}
+	addr, err := parseAddrPort(rest)
+	if err != nil {
+		return l, err
+	}
+	if addr.Port() == 0 {
+		return l, wrongf("the usual port of SIP is 5060", "port 0 is not from 1 to 65535")
+	}
+	l.Addr = addr
+	return l, nil
+}
+
+// parseAddrPort reads an address and a port, IPv6 in brackets. The address is never 4in6 and has no zone.
+func parseAddrPort(s string) (netip.AddrPort, error) {
+	var none netip.AddrPort
+	if _, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return none, wrongf("add the port: "+hostPort(strings.Trim(s, "[]"), 5060), "%s has no port, or an IPv6 address without brackets", quoted(s))
+	}
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 {
+		return none, wrongf("write address:port, such as 203.0.113.5:5060", "%s is not an address and a port", quoted(s))
+	}
+	port, err := parsePort(s[i+1:])
+	if err != nil {
+		return none, err
+	}
+	host := s[:i]
+	inner, v6 := strings.CutPrefix(host, "[")
+	if v6 {
+		inner, v6 = strings.CutSuffix(inner, "]")
+	}
+	addr, err := netip.ParseAddr(inner)
+	if err != nil || addr.Is6() != v6 {
+		return none, wrongf("write an IPv4 address, or an IPv6 address in brackets; names are not looked up here", "%s is not an address", quoted(host))
+	}
+	if addr.Zone() != "" {
+		return none, wrongf("use an address without %zone", "%s has a zone", quoted(host))
+	}
+	return netip.AddrPortFrom(addr.Unmap(), port), nil
+}
+
+// hostPort joins an address and a port.
+func hostPort(addr string, port int) string {
+	if strings.Contains(addr, ":") {
+		addr = "[" + addr + "]"
+	}
+	return addr + ":" + strconv.Itoa(port)
+}
+
+// parsePort reads a port from 0 to 65535, digits only.
+func parsePort(s string) (uint16, error) {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil {
+		return 0, wrongf("the usual port of SIP is 5060", "port %s is not from 1 to 65535", quoted(s))
+	}
+	return uint16(n), nil
+}
+
+// parseSource reads an address or a prefix for inside.sources.
+func parseSource(s string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Zone() != "" {
+			return p, wrongf("write 10.0.0.0/24 or 10.0.0.7", "%s is not an address or a prefix", quoted(s))
+		}
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	if p.Addr().Is4In6() {
+		return p, wrongf("write it as an IPv4 prefix", "%s is an IPv4 prefix in the form of IPv6", s)
+	}
+	if p != p.Masked() {
+		return p, wrongf("write "+p.Masked().String()+", or "+p.Addr().String()+" for the one address", "%s has bits set beyond its length", s)
+	}
+	if least := map[bool]int{true: 8, false: 7}[p.Addr().Is4()]; p.Bits() < least {
+		return p, wrongf("name the networks of the platform; all of 10.0.0.0/8 and fc00::/7 is the most there is",
+			"%s trusts too much of the internet: whoever uses an inside listener is the platform", s)
+	}
+	return p, nil
+}
+
+// parseAdvertise reads the host that the world calls us by.
+func parseAdvertise(s string) (string, error) {
+	host, err := parseHost(s)
+	if err != nil {
+		return "", err
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		if a.IsUnspecified() || a.IsMulticast() {
+			return "", wrongf("write the address or name that phones use", "nobody can call %s", s)
+		}
+		if a.Is6() {
+			return "[" + host + "]", nil
+		}
+	}
+	return host, nil
+}
+
+// parseDomain reads one of domains.
+func parseDomain(s string) (string, error) {
+	if strings.ContainsAny(s, "@:/*") && !strings.HasPrefix(s, "[") {
+		return "", wrongf("write the part after the @ of a SIP address, such as example.com", "%s is not a domain", quoted(s))
+	}
+	return parseHost(s)
+}
+
+// parseHost reads a host name, in lower case then, or an address (IPv6 with or without brackets, returned without).
+func parseHost(s string) (string, error) {
+	inner, bracket := strings.CutPrefix(s, "[")
+	if bracket {
+		inner, bracket = strings.CutSuffix(inner, "]")
+	}
+	if a, err := netip.ParseAddr(inner); err == nil && a.Zone() == "" && (a.Is6() || !strings.HasPrefix(s, "[")) {
+		return a.Unmap().String(), nil
+	}
+	if !isHostname(s) {
+		return "", wrongf("write a name such as sbc.example.com, or an address", "%s is not a host name or an address", quoted(s))
+	}
+	return strings.ToLower(s), nil
+}
+
+// isHostname reports whether s is a hostname by RFC 3261 §25.1, without a final dot and within the limits of RFC 1035.
+func isHostname(s string) bool {
+	if len(s) == 0 || len(s) > 253 {
+		return false
+	}
+	labels := strings.Split(s, ".")
+	for _, l := range labels {
+		if len(l) == 0 || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
+			return false
+		}
+		for _, b := range []byte(l) {
+			if !isAlnum(b) && b != '-' {
+				return false
+			}
+		}
+	}
+	top := labels[len(labels)-1][0] // a name that ends in digits would be a mistyped address
+	return top < '0' || top > '9'
+}
+
+func isAlnum(b byte) bool {
+	return b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'z'
+}
+
+// parseUpstream reads "sip:host", "sip:host:port", both perhaps with ";transport=udp" or ";transport=tcp".
+func parseUpstream(s string) (Upstream, error) {
+	u := Upstream{URI: s, Weight: 1, Priority: 1}
+	scheme, rest, _ := strings.Cut(s, ":")
+	switch strings.ToLower(scheme) {
+	case "sip":
+	case "sips":
+		return Upstream{}, wrongf("write a sip: URI", "sips is not in this version (only sip over udp and tcp is)")
+	default:
+		return Upstream{}, wrongf("write sip:10.0.0.10:5060", "%s is not a SIP URI", quoted(s))
+	}
+	params := strings.Split(rest, ";")
+	if strings.ContainsAny(rest, "@?") {
+		return Upstream{}, wrongf("write sip:10.0.0.10:5060", "%s has more than host, port and transport", quoted(s))
+	}
+	for _, p := range params[1:] {
+		switch strings.ToLower(p) {
+		case "transport=udp", "lr":
+		case "transport=tcp":
+			u.Transport = edge.TCP
+		case "transport=tls", "transport=ws", "transport=wss":
+			return Upstream{}, wrongf("use transport=udp or transport=tcp", "%s is not in this version", p)
+		default:
+			return Upstream{}, wrongf("use ;transport=udp or ;transport=tcp, or leave it out", "parameter %s is not known", quoted(p))
+		}
+	}
+	return u.at(params[0])
+}
+
+// at sets host and port.
+func (u Upstream) at(hostport string) (Upstream, error) {
+	host := hostport
+	if i := strings.LastIndexByte(hostport, ':'); i > strings.LastIndexByte(hostport, ']') {
+		port, err := parsePort(hostport[i+1:])
+		if err != nil || port == 0 {
+			return Upstream{}, wrongf("an IPv6 address stands in brackets; the usual port of SIP is 5060", "port %s is not from 1 to 65535", quoted(hostport[i+1:]))
+		}
+		host, u.Port = hostport[:i], port
+	}
+	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+		return Upstream{}, wrongf("write sip:[2001:db8::10]:5060", "%s is an IPv6 address without brackets", quoted(host))
+	}
+	var err error
+	if u.Host, err = parseHost(host); err != nil {
+		return Upstream{}, err
+	}
+	if a, err := netip.ParseAddr(u.Host); err == nil && (a.IsUnspecified() || a.IsMulticast()) {
+		return Upstream{}, wrongf("write the address of the platform", "nothing can be sent to %s", host)
+	}
+	return u, nil
+}
+
+// methodNames are the methods that access lists may name.
+var methodNames = func() (names []string) {
+	for m := sip.INVITE; m <= sip.MESSAGE; m++ {
+		names = append(names, m.String())
+	}
+	return names
+}()
+
+// parseMethod reads the name of a method; methods are case-sensitive (RFC 3261 §7.1).
+func parseMethod(s string) (sip.Method, error) {
+	m := sip.MethodOf([]byte(s))
+	if m == sip.MethodOther {
+		return m, wrongf(suggest(s, methodNames)+"; any stands for all, unknown ones too", "%s is not a method known here", quoted(s))
+	}
+	return m, nil
+}
+
+// taken are names that headers.source cannot have, in lower case: fields that SIP or its routing gives a meaning.
+var taken = []string{"via", "from", "to", "call-id", "cseq", "max-forwards", "contact", "route", "record-route", "path",
+	"content-length", "content-type", "content-encoding", "content-disposition", "expires", "authorization",
+	"proxy-authorization", "www-authenticate", "proxy-authenticate", "require", "proxy-require", "supported",
+	"unsupported", "allow", "service-route", "max-breadth", "refer-to", "replaces", "event", "date", "identity"}
+
+// parseSourceField reads the name of the field that carries the real source.
+func parseSourceField(s string) (string, error) {
+	if s == "none" {
+		return "", nil
+	}
+	for _, b := range []byte(s) {
+		if !isAlnum(b) && !strings.ContainsRune("-.!%*_+`'~", rune(b)) {
+			return "", wrongf("write X-Source, or none", "%s is not the name of a header field (RFC 3261 §25.1 token)", quoted(s))
+		}
+	}
+	if len(s) < 2 || len(s) > 64 {
+		return "", wrongf("write X-Source, or none", "%s is not from 2 to 64 characters long", quoted(s))
+	}
+	if slices.Contains(taken, strings.ToLower(s)) {
+		return "", wrongf("choose a name of your own, such as X-Source", "%s means something else in SIP", s)
+	}
+	return s, nil
+}
+
+// parsePath reads the path of a file. A relative one is relative to the working directory.
+func parsePath(s string) (string, error) {
+	if s == "" || strings.HasSuffix(s, "/") {
+		return "", wrongf("", "%s is not the name of a file", quoted(s))
+	}
+	return s, nil
+}
+
+// maxSocketPath is what sockaddr_un holds on Linux, without the final NUL.
+const maxSocketPath = 107
+
+// parseSocket reads the path of the control socket.
+func parseSocket(s string) (string, error) {
+	if len(s) > maxSocketPath {
+		return "", wrongf("choose a shorter folder", "the path is %d bytes long, a socket's path can have %d", len(s), maxSocketPath)
+	}
+	return parsePath(s)
+}
+
+// parseAdmin reads a loopback address and port, or "off".
+func parseAdmin(s string) (netip.AddrPort, error) {
+	if s == "off" {
+		return netip.AddrPort{}, nil
+	}
+	a, err := parseAddrPort(s)
+	if err != nil {
+		return a, err
+	}
+	if !a.Addr().IsLoopback() {
+		return a, wrongf("write 127.0.0.1:7060 and reach it through ssh -L 7060:127.0.0.1:7060", "another address than loopback is not in this version: the admin port has no sign-in yet")
+	}
+	return a, nil
+}
+
+// duration reads a length of time with its unit, from least to most.
+func duration(dst *time.Duration, least, most time.Duration) reader {
+	return func(d *decoder, n *node, path string) {
+		if !d.is(n, path, text, number) {
+			return
+		}
+		v, err := time.ParseDuration(n.text) // "0" needs no unit
+		switch {
+		case err != nil && n.kind == number:
+			d.report(n.at, path, n.text+" has no unit", "write "+n.text+"s or "+n.text+"ms")
+		case err != nil:
+			d.report(n.at, path, quoted(n.text)+" is not a length of time", "write 500ms, 25s, 15m or 1h30m")
+		case v < least || v > most:
+			d.report(n.at, path, fmt.Sprintf("%s is not from %v to %v", n.text, least, most), "")
+		default:
+			*dst = v
+		}
+	}
+}
+
+// units of sizes, longest names first.
+var units = []struct {
+	name  string
+	bytes int64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"B", 1}}
+
+// size reads a number of bytes with its unit (none: bytes), from least to most. word, if not "", stands for 0.
+func size(dst *int64, least, most int64, word string) reader {
+	return func(d *decoder, n *node, path string) {
+		if !d.is(n, path, text, number) {
+			return
+		}
+		if word != "" && n.text == word {
+			*dst = 0
+			return
+		}
+		v, ok := parseSize(n.text)
+		switch {
+		case !ok:
+			d.report(n.at, path, quoted(n.text)+" is not a size", "write 64KiB, 512MiB or 2GiB"+orWord(word))
+		case v < least || v > most:
+			d.report(n.at, path, fmt.Sprintf("%s is not from %s to %s", n.text, sizeText(least), sizeText(most)), "")
+		default:
+			*dst = v
+		}
+	}
+}
+
+// orWord adds word to a list of what can be written.
+func orWord(word string) string {
+	if word == "" {
+		return ""
+	}
+	return ", or " + word
+}
+
+// parseSize reads digits and a unit.
+func parseSize(s string) (int64, bool) {
+	unit := int64(1)
+	for _, u := range units {
+		if rest, found := strings.CutSuffix(s, u.name); found {
+			s, unit = strings.TrimSuffix(rest, " "), u.bytes
+			break
+		}
+	}
+	v, err := strconv.ParseUint(s, 10, 62)
+	if err != nil || int64(v) > math.MaxInt64/unit {
+		return 0, false
+	}
+	return int64(v) * unit, true
+}
+
+// sizeText writes v in the largest unit that divides it.
+func sizeText(v int64) string {
+	for _, u := range []int{2, 1, 0} {
+		if v >= units[u].bytes && v%units[u].bytes == 0 {
+			return strconv.FormatInt(v/units[u].bytes, 10) + units[u].name
+		}
+	}
+	return strconv.FormatInt(v, 10) + "B"
+}
