@@ -1,0 +1,305 @@
+// Package load is the benchmark's load generator: callers on many loopback addresses and the platform they call, in one
+// thread, with the system under test between them. Every message is compared at its far end with the message as it was
+// sent, so a figure is never that of an edge which loses or bends something.
+//
+// A call is INVITE with SDP, 100, 180, 200, ACK, BYE, 200: seven messages into the proxy and seven out of it.
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"github.com/ringwall/ringwall/bench/batch"
+	"golang.org/x/sys/unix"
+)
+
+// Mode is what the callers do.
+type Mode string
+
+// Modes.
+const (
+	Call     Mode = "call"     // whole calls
+	Register Mode = "register" // REGISTER and its 200, forwarded
+	Options  Mode = "options"  // OPTIONS and its 200, from the edge or the platform
+	Flood    Mode = "flood"    // what a scanner sends; nothing may come back or go through
+)
+
+// Config says how to load the system under test. Zero values take the default in brackets.
+type Config struct {
+	Mode        Mode           // [Call]
+	Platform    netip.AddrPort // the platform's own address [127.0.20.1, any port]
+	Callers     int            // how many loopback addresses call, 127.1.0.1 and up, at most 250 [16]
+	Users       int            // how many addresses-of-record register, rounded up to a multiple of Callers [1024]
+	Window      int            // calls at once; an open loop starts no more than that either [32]
+	Rate        float64        // calls a second, started whether earlier ones are done or not (open loop); 0: closed loop
+	T1          time.Duration  // RFC 3261 §17.1.1.1; a call fails after 64*T1 [500 ms]
+	Domain      string         // of the Request-URIs [example.com]
+	Transparent bool           // the system forwards bytes and knows no SIP
+	Spin        bool           // never sleep while a run lasts, so that the system under test pays for no wake-up of ours
+	Added       []string       // header fields the system may add, besides Via and Record-Route
+	Rewritten   []string       // header fields whose value it may replace
+}
+
+func (c *Config) setDefaults() {
+	if c.Mode == "" {
+		c.Mode = Call
+	}
+	if !c.Platform.IsValid() {
+		c.Platform = netip.MustParseAddrPort("127.0.20.1:0")
+	}
+	if c.Callers == 0 {
+		c.Callers = 16
+	}
+	if c.Users == 0 {
+		c.Users = 1024
+	}
+	c.Users = (c.Users + c.Callers - 1) / max(c.Callers, 1) * c.Callers
+	if c.Window == 0 {
+		c.Window = 32
+	}
+	if c.T1 == 0 {
+		c.T1 = 500 * time.Millisecond
+	}
+	if c.Domain == "" {
+		c.Domain = "example.com"
+	}
+}
+
+// Validate returns what makes c unusable.
+func (c *Config) Validate() error {
+	var errs []error
+	switch c.Mode {
+	case Call, Register, Options, Flood:
+	default:
+		errs = append(errs, fmt.Errorf("mode %q: want call, register, options or flood", c.Mode))
+	}
+	if !c.Platform.Addr().Is4() {
+		errs = append(errs, fmt.Errorf("platform %s: want an IPv4 address and port", c.Platform))
+	}
+	if c.Callers < 1 || c.Callers > 250 {
+		errs = append(errs, fmt.Errorf("callers %d: want 1 to 250", c.Callers))
+	}
+	if c.Window < 1 || c.Window > 65536 {
+		errs = append(errs, fmt.Errorf("window %d: want 1 to 65536", c.Window))
+	}
+	if c.Rate < 0 || c.Mode == Flood && c.Rate == 0 {
+		errs = append(errs, fmt.Errorf("rate %g: want more than 0 in an open loop and in a flood", c.Rate))
+	}
+	return errors.Join(errs...)
+}
+
+// A Generator is the callers and the platform. It is used by one goroutine.
+type Generator struct {
+	cfg      Config
+	rules    rules
+	script   *script
+	target   netip.AddrPort // where callers send their first requests
+	inside   netip.Addr     // where the platform expects the edge to send from; invalid: anywhere
+	callers  []netip.AddrPort
+	out      *batch.Conn // the callers' socket: all of 127.0.0.0/8 on one port
+	platform *batch.Conn
+
+	epoch     time.Time
+	now       time.Duration // since epoch, read once per batch
+	calls     []call        // the slots; call n lives in slot n % len(calls)
+	free      []uint32
+	rounds    []uint32 // how often each slot was used
+	nextScan  time.Duration
+	got       message // the message being looked at
+	tag       []byte
+	seed      maphash.Seed
+	branches  map[uint64]struct{} // hashes of the Vias that the edge added
+	contacts  []uint64            // per registering user: hash of the Contact that the platform saw
+	flooded   uint32              // packets of floods so far
+	report    Report
+	faults    faults
+	latencies []time.Duration
+	err       error // of a socket
+}
+
+// New opens the generator's sockets.
+func New(cfg Config) (*Generator, error) {
+	cfg.setDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	out, err := batch.ListenLoopback(0)
+	if err != nil {
+		return nil, fmt.Errorf("open the callers' socket: %w", err)
+	}
+	platform, err := batch.Listen(cfg.Platform)
+	if err != nil {
+		out.Close()
+		return nil, fmt.Errorf("open the platform's socket: %w", err)
+	}
+	g := &Generator{cfg: cfg, out: out, platform: platform, epoch: time.Now(),
+		seed: maphash.MakeSeed(), branches: map[uint64]struct{}{}, rules: newRules(&cfg)}
+	for i := range cfg.Callers {
+		g.callers = append(g.callers, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, 0, byte(i + 1)}), out.LocalAddr().Port()))
+	}
+	g.script = newScript(rand.Uint32(), cfg, g.callers, platform.LocalAddr())
+	g.calls = make([]call, cfg.Window)
+	g.rounds = make([]uint32, cfg.Window)
+	for i := range g.calls {
+		g.free = append(g.free, uint32(i))
+	}
+	g.contacts = make([]uint64, cfg.Users)
+	return g, nil
+}
+
+// Platform is the address of the platform: the upstream of the system under test.
+func (g *Generator) Platform() netip.AddrPort { return g.platform.LocalAddr() }
+
+// Aim tells the callers where the system under test listens and the platform which address it sends from (the zero Addr:
+// any).
+func (g *Generator) Aim(target netip.AddrPort, inside netip.Addr) {
+	g.target, g.inside = target, inside
+}
+
+// Close closes the sockets.
+func (g *Generator) Close() error { return errors.Join(g.out.Close(), g.platform.Close()) }
+
+// Run makes count calls (transactions, packets) and returns what happened. The error is that of ctx or of a socket; whether
+// the calls were good is the Report's to say.
+func (g *Generator) Run(ctx context.Context, count int) (Report, error) {
+	if !g.target.IsValid() {
+		return Report{}, errors.New("load run without a target: Aim was not called")
+	}
+	runtime.LockOSThread() // for threadCPU
+	defer runtime.UnlockOSThread()
+	g.report = Report{Mode: g.cfg.Mode}
+	g.faults = faults{}
+	g.latencies = make([]time.Duration, 0, count)
+	cpu := threadCPU()
+	begin := time.Since(g.epoch)
+	g.now = begin
+	for g.report.Completed+g.report.Failed < count {
+		if err := ctx.Err(); err != nil {
+			return g.finish(begin, cpu), fmt.Errorf("load run stopped after %d of %d: %w", g.report.Completed, count, err)
+		}
+		if err := g.step(begin, count); err != nil {
+			return g.finish(begin, cpu), err
+		}
+	}
+	return g.finish(begin, cpu), nil
+}
+
+// Settle listens for d after a Run, adds what still arrives to that run's Report, and returns it.
+func (g *Generator) Settle(r Report, d time.Duration) (Report, error) {
+	g.report = r
+	for end := time.Since(g.epoch) + d; g.now < end; g.now = time.Since(g.epoch) {
+		if err := g.step(0, 0); err != nil {
+			return g.report, err
+		}
+	}
+	g.addFaults()
+	return g.report, nil
+}
+
+func (g *Generator) finish(begin, cpu time.Duration) Report {
+	r := &g.report
+	r.setTimes(time.Since(g.epoch)-begin, g.latencies)
+	if messages := r.CallerSent + r.CallerGot + r.PlatformSent + r.PlatformGot; messages > 0 {
+		r.GeneratorMicros = float64(threadCPU()-cpu) / float64(time.Microsecond) / float64(messages)
+	}
+	g.addFaults()
+	return *r
+}
+
+func (g *Generator) addFaults() {
+	g.report.Faults = g.faults.count
+	g.report.Examples = g.faults.examples
+}
+
+// step is one turn of the loop: read both sockets, start what is due, look at the timers, send, sleep if nothing happened.
+func (g *Generator) step(begin time.Duration, count int) error {
+	n := g.readCallers()
+	g.startDue(begin, count)
+	g.note(g.out.Flush())
+	n += g.readPlatform()
+	g.note(g.platform.Flush())
+	g.runTimers()
+	if n == 0 && !g.cfg.Spin {
+		batch.Wait(g.out, g.platform, g.idle(begin, count))
+	}
+	return g.err
+}
+
+// note keeps the first error of a socket; step returns it.
+func (g *Generator) note(err error) {
+	if err != nil && g.err == nil {
+		g.err = fmt.Errorf("load generator: %w", err)
+	}
+}
+
+// maxSleep bounds how long the loop sleeps, so that timers and other goroutines get their turn.
+const maxSleep = 2 * time.Millisecond
+
+// idle is how long the loop may sleep: until the next start of an open loop is due.
+func (g *Generator) idle(begin time.Duration, count int) time.Duration {
+	if g.cfg.Rate == 0 || g.report.Started >= count {
+		return maxSleep
+	}
+	return min(maxSleep, g.due(begin)-time.Since(g.epoch))
+}
+
+// due is when an open loop starts its next call.
+func (g *Generator) due(begin time.Duration) time.Duration {
+	return begin + time.Duration(float64(g.report.Started)/g.cfg.Rate*float64(time.Second))
+}
+
+func (g *Generator) readCallers() int {
+	n, err := g.out.TryReceive()
+	g.note(err)
+	g.now = time.Since(g.epoch)
+	g.report.CallerGot += n
+	for i := range n {
+		g.callerGot(g.out.Packet(i))
+	}
+	return n
+}
+
+func (g *Generator) readPlatform() int {
+	n, err := g.platform.TryReceive()
+	g.note(err)
+	g.report.PlatformGot += n
+	for i := range n {
+		g.platformGot(g.platform.Packet(i))
+	}
+	return n
+}
+
+// startDue starts what the window (closed loop) or the clock (open loop, flood) allows.
+func (g *Generator) startDue(begin time.Duration, count int) {
+	for g.report.Started < count {
+		at := g.now
+		if g.cfg.Rate > 0 {
+			if at = g.due(begin); at > g.now {
+				return
+			}
+		}
+		if g.cfg.Mode == Flood {
+			g.scanOnce()
+			continue
+		}
+		if len(g.free) == 0 {
+			return
+		}
+		g.start(at)
+	}
+}
+
+// threadCPU is the processor time this thread has used.
+func threadCPU() time.Duration {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts) != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}
