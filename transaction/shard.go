@@ -1,0 +1,147 @@
+package transaction
+
+import "sync"
+
+const wheelSlots = 4096 // at 10 ms a tick longer than the usual 32 s of lingering
+
+// none ends the lists that are linked by slot number.
+const none = ^uint32(0)
+
+// A shard is one part of the table: its transactions, their timers and the buffers they use again.
+type shard struct {
+	mu    sync.Mutex
+	table *Table
+	index uint32
+	byKey map[uint64]uint32
+	slots []*Tx
+	free  []uint32
+	bufs  buffers
+
+	// The wheel: slot n holds the transactions whose next timer fires in a tick equal to n modulo wheelSlots.
+	wheel  [wheelSlots]uint32
+	ticked int64 // ticks up to this one are done
+}
+
+func (s *shard) init(t *Table, index uint32) {
+	s.table, s.index = t, index
+	s.byKey = make(map[uint64]uint32)
+	for i := range s.wheel {
+		s.wheel[i] = none
+	}
+}
+
+// take returns an unused Tx, made if there is none; nil if the shard's slots are used up.
+func (s *shard) take() *Tx {
+	if n := len(s.free); n > 0 {
+		tx := s.slots[s.free[n-1]]
+		s.free = s.free[:n-1]
+		tx.reset()
+		return tx
+	}
+	if len(s.slots) >= 1<<slotBits {
+		return nil
+	}
+	tx := &Tx{shard: s, slot: uint32(len(s.slots))}
+	s.slots = append(s.slots, tx)
+	tx.reset()
+	return tx
+}
+
+// drop takes tx off the record and keeps its memory for the next.
+func (s *shard) drop(tx *Tx) {
+	s.unlink(tx)
+	tx.done()
+	s.table.leave(tx.trusted)
+	delete(s.byKey, tx.key)
+	s.bufs.put(tx.request)
+	s.bufs.put(tx.last)
+	s.bufs.put(tx.back)
+	tx.request, tx.last, tx.back = nil, nil, nil
+	tx.live = false
+	s.free = append(s.free, tx.slot)
+}
+
+// link puts tx on the wheel for its deadline.
+func (s *shard) link(tx *Tx, deadline int64) {
+	tick := max(deadline/int64(s.table.tick)+1, s.ticked+1)
+	tx.tick = tick
+	head := &s.wheel[tick%wheelSlots]
+	tx.next, tx.prev = *head, none
+	if *head != none {
+		s.slots[*head].prev = tx.slot
+	}
+	*head = tx.slot
+	tx.linked = true
+}
+
+func (s *shard) unlink(tx *Tx) {
+	if !tx.linked {
+		return
+	}
+	if tx.prev == none {
+		s.wheel[tx.tick%wheelSlots] = tx.next
+	} else {
+		s.slots[tx.prev].next = tx.next
+	}
+	if tx.next != none {
+		s.slots[tx.next].prev = tx.prev
+	}
+	tx.linked = false
+}
+
+// due takes the next transaction off the wheel whose time has come, or returns nil.
+func (s *shard) due(at int64) *Tx {
+	now := at / int64(s.table.tick)
+	if len(s.byKey) == 0 {
+		s.ticked = now
+		return nil
+	}
+	for first := max(s.ticked, now-wheelSlots) + 1; first <= now; first++ {
+		for i := s.wheel[first%wheelSlots]; i != none; {
+			tx := s.slots[i]
+			if tx.tick <= now {
+				s.unlink(tx)
+				return tx
+			}
+			i = tx.next
+		}
+		s.ticked = first
+	}
+	return nil
+}
+
+// buffers keeps byte slices of a few sizes for use again, so that steady work allocates nothing.
+type buffers struct{ classes [8][][]byte }
+
+const smallest, keep = 256, 1024 // bytes of class 0, slices kept per class
+
+func class(n int) int {
+	c := 0
+	for size := smallest; size < n; size <<= 1 {
+		c++
+	}
+	return c
+}
+
+// room returns an empty slice with room for n bytes, out of the free lists if it can.
+func (p *buffers) room(n int) []byte {
+	c := class(n)
+	if c >= len(p.classes) {
+		return make([]byte, 0, n)
+	}
+	if list := p.classes[c]; len(list) > 0 {
+		p.classes[c] = list[:len(list)-1]
+		return list[len(list)-1]
+	}
+	return make([]byte, 0, smallest<<c)
+}
+
+func (p *buffers) copy(b []byte) []byte { return append(p.room(len(b)), b...) }
+
+func (p *buffers) put(b []byte) {
+	c := class(cap(b))
+	if cap(b) == 0 || c >= len(p.classes) || cap(b) != smallest<<c || len(p.classes[c]) >= keep {
+		return
+	}
+	p.classes[c] = append(p.classes[c], b[:0])
+}

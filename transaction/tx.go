@@ -1,0 +1,177 @@
+package transaction
+
+import (
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// State is where a transaction stands; names follow RFC 3261 figures 5 to 8 and RFC 6026.
+type State uint8
+
+// States.
+const (
+	Calling    State = iota // sent to the target, nothing heard yet ("Trying" of non-INVITE)
+	Proceeding              // a provisional response came
+	Completed               // a final response went to the client; INVITE: 300 and more, not yet acknowledged
+	Confirmed               // INVITE: the client's ACK came
+	Accepted                // INVITE: a 2xx went to the client (RFC 6026)
+)
+
+// Step says what to do with a response.
+type Step uint8
+
+// Steps.
+const (
+	Absorb      Step = iota // nothing goes to the client
+	Relay                   // to the client
+	RelayAndAck             // to the client, and acknowledge it to the target: build the ACK and hand it to KeepACK
+	AckAgain                // a final response came again: send ACK() again
+	Trying                  // the target's 100: send our own 100 to the client
+)
+
+// Task says what a timer asks for.
+type Task uint8
+
+// Tasks.
+const (
+	Nothing       Task = iota
+	ResendRequest      // timers A and E: Request() to Target
+	ResendReply        // timer G: Last() to Client
+	ResendCancel       // the CANCEL was not answered: build it again from Request()
+	SendTrying         // nobody answered yet: our 100 to Client
+	CancelNow          // Timer C fired: CANCEL to Target
+	Timeout            // timers B and C: answer Status() to the client, if it is not 0, and call Final
+)
+
+type cancel uint8
+
+const (
+	notCancelled   cancel = iota
+	cancelHeld            // wanted, but no provisional response yet (RFC 3261 §9.1)
+	cancelSent            // sent, to be sent again until answered
+	cancelAnswered        // the target answered the CANCEL
+)
+
+// A Tx is one relayed transaction. It is locked from the call that returned it until Unlock, and must not be touched after.
+// The byte slices that it returns belong to it and are valid until Unlock.
+type Tx struct {
+	Client edge.Flow  // where the request came from and responses go
+	Target edge.Flow  // where it went
+	Method sip.Method // of the request
+	State  State
+
+	shard      *shard
+	key        uint64
+	slot       uint32
+	generation uint32
+
+	request []byte // as sent; in Completed and later the ACK of an INVITE, else nothing
+	last    []byte // last response sent to the client
+	back    []byte // see Keep
+	split   int    // where in back the second part begins
+	third   int    // and the third
+
+	retryAt, tryingAt, expireAt, timerC int64 // since the table's start; 0: off
+	retry                               time.Duration
+
+	tick       int64
+	next, prev uint32
+	cancel     cancel
+	byClient   bool // the client asked for the cancel
+	trusted    bool
+	pending    bool
+	live       bool
+	linked     bool
+}
+
+func (tx *Tx) reset() {
+	*tx = Tx{shard: tx.shard, slot: tx.slot, generation: tx.generation + 1, live: true, next: none, prev: none}
+	if tx.generation == 0 {
+		tx.generation = 1
+	}
+}
+
+// ID names tx in our branch.
+func (tx *Tx) ID() ID { return newID(tx.shard.index, tx.slot, tx.generation) }
+
+// Request is the request as it was sent to Target; once a final response came, the ACK of an INVITE, or nil.
+func (tx *Tx) Request() []byte { return tx.request }
+
+// Last is the last response that was sent to Client, nil if none.
+func (tx *Tx) Last() []byte { return tx.last }
+
+// Back returns what Keep was given.
+func (tx *Tx) Back() (vias, route, extra []byte) {
+	return tx.back[:tx.split:tx.split], tx.back[tx.split:tx.third:tx.third], tx.back[tx.third:]
+}
+
+// Keep copies what is needed to bring responses back: vias (the values of the client's Via lines as we relayed them, each
+// ended by LF), the user part of our Record-Route, and whatever else the proxy wants to see again with the response.
+func (tx *Tx) Keep(vias, route, extra []byte) {
+	tx.split, tx.third = len(vias), len(vias)+len(route)
+	size := tx.third + len(extra)
+	tx.back = tx.shard.bufs.room(size)
+	tx.back = append(append(append(tx.back, vias...), route...), extra...)
+}
+
+// Unlock gives tx back to the table, with its next timer on the wheel.
+func (tx *Tx) Unlock() {
+	s := tx.shard
+	tx.settle()
+	s.mu.Unlock()
+}
+
+// Abandon takes tx off the record and unlocks: nothing was or will be sent for it.
+func (tx *Tx) Abandon() {
+	s := tx.shard
+	s.drop(tx)
+	s.mu.Unlock()
+}
+
+// settle arms the timer for the earliest deadline, or takes tx off the record if there is none.
+func (tx *Tx) settle() {
+	deadline := tx.expireAt
+	for _, at := range [...]int64{tx.retryAt, tx.tryingAt, tx.timerC} {
+		if at != 0 && (at < deadline || deadline == 0) {
+			deadline = at
+		}
+	}
+	if deadline == 0 {
+		tx.shard.drop(tx)
+		return
+	}
+	if tx.linked {
+		if tx.tick == deadline/int64(tx.shard.table.tick)+1 {
+			return
+		}
+		tx.shard.unlink(tx)
+	}
+	tx.shard.link(tx, deadline)
+}
+
+func (tx *Tx) done() {
+	if tx.pending {
+		tx.pending = false
+		tx.shard.table.pending.Add(-1)
+	}
+}
+
+func (tx *Tx) setLast(b []byte) {
+	tx.shard.bufs.put(tx.last)
+	tx.last = tx.shard.bufs.copy(b)
+}
+
+func (tx *Tx) dropLast() {
+	tx.shard.bufs.put(tx.last)
+	tx.last = nil
+}
+
+func (tx *Tx) setRequest(b []byte) {
+	tx.shard.bufs.put(tx.request)
+	tx.request = nil
+	if b != nil {
+		tx.request = tx.shard.bufs.copy(b)
+	}
+}
