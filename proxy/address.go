@@ -1,0 +1,111 @@
+package proxy
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"strconv"
+	"unsafe"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// hostAddr reads the host of a URI or Via as an address; false for a name. It does not allocate.
+func hostAddr(host []byte) (netip.Addr, bool) {
+	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {
+		host = host[1 : n-1]
+	}
+	if len(host) == 0 || len(host) > 45 || bytes.IndexByte(host, '%') >= 0 {
+		return netip.Addr{}, false
+	}
+	if c := host[0]; c != ':' && (c < '0' || c > '9') && bytes.IndexByte(host, ':') < 0 {
+		return netip.Addr{}, false
+	}
+	// ParseAddr keeps its argument only for a zone, which was excluded, or in an error, which is dropped here.
+	a, err := netip.ParseAddr(unsafe.String(&host[0], len(host)))
+	return a.Unmap(), err == nil
+}
+
+// hostPort is where a URI points: its address, and the port or 5060. False for a name.
+func hostPort(raw []byte, u *sip.URI) (netip.AddrPort, bool) {
+	a, ok := hostAddr(u.Host.Of(raw))
+	port := u.Port
+	if port == 0 {
+		port = 5060
+	}
+	return netip.AddrPortFrom(a, port), ok
+}
+
+// transportOf is the transport that a URI asks for; false for one that is not built.
+func transportOf(raw []byte, u *sip.URI) (edge.Transport, bool) {
+	if u.Scheme == sip.SIPS {
+		return 0, false
+	}
+	v, ok := u.Param(raw, "transport")
+	switch {
+	case !ok || equalFold(v.Of(raw), "udp"):
+		return edge.UDP, true
+	case equalFold(v.Of(raw), "tcp"):
+		return edge.TCP, true
+	}
+	return 0, false
+}
+
+// equalFold compares ASCII text without case.
+func equalFold(b []byte, s string) bool {
+	if len(b) != len(s) {
+		return false
+	}
+	for i, c := range b {
+		if lower(c) != lower(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// appendHost appends an address, an IPv6 one in brackets where a URI wants it so.
+func appendHost(dst []byte, a netip.Addr, brackets bool) []byte {
+	if a.Is6() && brackets {
+		return append(a.AppendTo(append(dst, '[')), ']')
+	}
+	return a.AppendTo(dst)
+}
+
+// appendSourceHeader appends what headers.source carries: address:port;transport.
+func appendSourceHeader(dst []byte, f edge.Flow) []byte {
+	dst = strconv.AppendUint(append(appendHost(dst, f.Remote.Addr(), true), ':'), uint64(f.Remote.Port()), 10)
+	if f.Transport == edge.TCP {
+		return append(dst, ";tcp"...)
+	}
+	return append(dst, ";udp"...)
+}
+
+// splitHost splits "host:port" as transport writes it; no port means 5060.
+func splitHost(s string) (host string, port uint16) {
+	host, text, err := net.SplitHostPort(s)
+	if err != nil {
+		return s, 5060
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return s, 5060
+	}
+	return host, uint16(n)
+}
+
+// cutLine cuts the first LF-ended line off b.
+func cutLine(b []byte) (line, rest []byte) {
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		return b[:i], b[i+1:]
+	}
+	return b, nil
+}

@@ -1,0 +1,139 @@
+package proxy
+
+import (
+	"strings"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// admit is the one place where a request is turned away: request validation (RFC 3261 §16.3), which nothing suspends, then
+// what the mode can suspend: unknown dialogs and access.
+func (l *lane) admit(x *edge.Exchange) edge.Verdict {
+	if x.Match == edge.MatchRetransmission || x.Match == edge.MatchACK || x.Match == edge.MatchCancel {
+		return edge.Verdict{}
+	}
+	if x.Msg.Method == sip.CANCEL {
+		return refusal(x, edge.Reply, reasonNoCancel, 481, "")
+	}
+	if v := l.validate(x); v.Action != edge.Pass {
+		return silenced(x, v)
+	}
+	if x.Match == edge.MatchNew && l.p.draining.Load() {
+		return refusal(x, edge.Reply, reasonDrain, 503, "")
+	}
+	if l.own.forged {
+		return refusal(x, edge.Reply, reasonForged, 481, "")
+	}
+	v := l.policy(x)
+	if v.Action != edge.Pass && l.p.cfg.Monitor {
+		v.Action = edge.Note
+	}
+	return v
+}
+
+// validate is request validation.
+func (l *lane) validate(x *edge.Exchange) edge.Verdict {
+	m := x.Msg
+	switch {
+	case m.URI.Scheme == sip.SchemeOther:
+		return edge.Verdict{Action: edge.Reply, Reason: reasonScheme, Status: 416}
+	case m.MaxForwards == 0 && !l.forUs(x):
+		return edge.Verdict{Action: edge.Reply, Reason: reasonMaxForwards, Status: 483}
+	case m.Find(sip.FieldProxyRequire) >= 0 && m.Method != sip.ACK:
+		return edge.Verdict{Action: edge.Reply, Reason: reasonProxyRequire, Status: 420}
+	}
+	if v := m.Value(sip.FieldMaxBreadth); len(v) == 1 && v[0] == '0' {
+		return edge.Verdict{Action: edge.Reply, Reason: reasonMaxBreadth, Status: 440}
+	}
+	if m.Method == sip.REGISTER && x.From.Side == edge.Outside {
+		if v := l.bindable(x); v.Action != edge.Pass {
+			return v
+		}
+	}
+	l.own.loop = l.loopHash(x)
+	if l.looped(l.own.loop) {
+		return edge.Verdict{Action: edge.Reply, Reason: reasonLoop, Status: 482}
+	}
+	return edge.Verdict{}
+}
+
+// policy is what the operator's configuration allows from outside.
+func (l *lane) policy(x *edge.Exchange) edge.Verdict {
+	m := x.Msg
+	if x.Match == edge.MatchInDialog {
+		return edge.Verdict{}
+	}
+	if x.From.Side == edge.Inside {
+		return l.access(x, l.p.cfg.Peer)
+	}
+	if m.ToTag.Present() || m.Method == sip.ACK {
+		return refusal(x, edge.Reply, reasonDialog, 481, "")
+	}
+	if !l.served(x) {
+		return edge.Verdict{Action: edge.Reply, Reason: reasonDomain, Status: 404}
+	}
+	if x.Trust == edge.Known {
+		return l.access(x, l.p.cfg.Known)
+	}
+	return l.access(x, l.p.cfg.Unknown)
+}
+
+func (l *lane) access(x *edge.Exchange, allowed Methods) edge.Verdict {
+	if allowed.Allows(x.Msg.Method) {
+		return edge.Verdict{}
+	}
+	return edge.Verdict{Action: edge.Reply, Reason: reasonMethod, Status: 405}
+}
+
+// served reports whether the Request-URI is in one of our domains, or names the edge itself.
+func (l *lane) served(x *edge.Exchange) bool {
+	if len(l.p.cfg.Domains) == 0 || l.named(x) {
+		return true
+	}
+	host := x.Msg.URI.Host.Of(x.Msg.Raw)
+	for _, d := range l.p.cfg.Domains {
+		if strings.EqualFold(d, string(host)) {
+			return true
+		}
+	}
+	return false
+}
+
+// named reports whether the Request-URI names the edge itself.
+func (l *lane) named(x *edge.Exchange) bool {
+	uri := &x.Msg.URI
+	return l.p.ours(x.From.Side, uri.Host.Of(x.Msg.Raw), uri.Port)
+}
+
+// forUs reports whether the edge answers the request itself (design, section 4): OPTIONS of unknown sources, whoever it is
+// for, and OPTIONS to the edge itself. Monitor mode with access for any method relays them to the platform.
+func (l *lane) forUs(x *edge.Exchange) bool {
+	if x.Msg.Method != sip.OPTIONS || x.Match != edge.MatchNew || x.Msg.ToTag.Present() {
+		return false
+	}
+	if x.From.Side == edge.Inside {
+		return !x.Msg.URI.User.Present() && l.named(x)
+	}
+	if l.p.cfg.Monitor && l.p.cfg.Unknown.Any {
+		return false
+	}
+	return x.Trust == edge.Unknown || !x.Msg.URI.User.Present() && l.named(x)
+}
+
+// refusal is a verdict about a request that may be forged: an ACK is never answered, and over UDP an unproven source gets
+// no answer to a CANCEL either.
+func refusal(x *edge.Exchange, a edge.Action, r edge.Reason, status int, text string) edge.Verdict {
+	if x.Msg.Method == sip.ACK || x.Msg.Method == sip.CANCEL && x.Trust == edge.Unknown && !x.From.Transport.Stream() {
+		a = edge.Drop
+	}
+	return edge.Verdict{Action: a, Reason: r, Status: status, Text: text}
+}
+
+// silenced keeps error answers from sources that may be forged: they get silence and a count (docs/rooms/proxy.md).
+func silenced(x *edge.Exchange, v edge.Verdict) edge.Verdict {
+	if x.Msg.Method == sip.ACK || x.Trust == edge.Unknown && !x.From.Transport.Stream() {
+		v.Action = edge.Drop
+	}
+	return v
+}

@@ -1,0 +1,138 @@
+package proxy
+
+import (
+	"hash/maphash"
+	"strconv"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// answer sends the reply that a verdict asks for. Such replies need no transaction (RFC 3261 §8.2.7): each retransmission
+// meets the same verdict and gets the same reply, and the ACK that follows a refused INVITE belongs to nothing.
+func (l *lane) answer(x *edge.Exchange, v edge.Verdict) { l.reply(x, v.Status, v.Text) }
+
+// reply sends a response of our own to x, to where x came from and nowhere else (RFC 3581).
+func (l *lane) reply(x *edge.Exchange, status int, text string) {
+	var extra [1]sip.Header
+	n := 1
+	switch status {
+	case 405, 200:
+		extra[0] = sip.Header{Name: "Allow", Value: allow}
+	case 420:
+		extra[0] = sip.Header{Name: "Unsupported", Value: x.Msg.Value(sip.FieldProxyRequire)}
+	case 503:
+		extra[0] = sip.Header{Name: "Retry-After", Value: retryAfter}
+	default:
+		n = 0
+	}
+	l.topVia(x)
+	b := sip.AppendReply(l.out.Buffer(), x.Msg, l.viaLines(l.vias), status, text, l.tag(x.Msg), extra[:n]...)
+	l.transmit(b, x.From)
+	l.count.SentReply(x.From, status)
+}
+
+var (
+	allow      = []byte("INVITE, ACK, BYE, CANCEL, REGISTER, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, SUBSCRIBE, PUBLISH, MESSAGE")
+	retryAfter = []byte("10")
+)
+
+// tag is our To tag: equal for every retransmission of a request, without keeping it.
+func (l *lane) tag(m *sip.Message) []byte {
+	var h maphash.Hash
+	h.SetSeed(l.p.seed)
+	write(&h, m, m.CallID, m.FromTag)
+	l.small = strconv.AppendUint(append(l.small[:0], 'r'), h.Sum64(), 36)
+	return l.small
+}
+
+// topVia fills l.vias with the values of all Via fields of x, each ended by LF, the topmost with received and rport filled in
+// (RFC 3261 §18.2.1, RFC 3581 §4), and returns the value of the topmost field alone.
+func (l *lane) topVia(x *edge.Exchange) []byte {
+	m := x.Msg
+	l.vias = l.vias[:0]
+	first := 0
+	for i := m.Find(sip.FieldVia); i >= 0; i = m.Next(sip.FieldVia, i) {
+		f := &m.Fields[i]
+		if i == m.Via.Field {
+			l.vias = appendSource(l.vias, x)
+			first = len(l.vias)
+		} else {
+			l.vias = appendUnfolded(l.vias, f.Value.Of(m.Raw))
+		}
+		l.vias = append(l.vias, '\n')
+	}
+	return l.vias[:first]
+}
+
+// appendSource appends the value of the topmost Via field with what we know of its source.
+func appendSource(dst []byte, x *edge.Exchange) []byte {
+	m, v := x.Msg, &x.Msg.Via
+	value := m.Fields[v.Field].Value
+	source := x.From.Remote
+	if !v.HasRPort && isAddr(v.Host.Of(m.Raw), source.Addr()) && !v.Received.Present() {
+		return appendUnfolded(dst, value.Of(m.Raw))
+	}
+	cut := func(from, to uint32) { dst = appendUnfolded(dst, m.Raw[from:to]) }
+	at := value.Start
+	for _, s := range sorted(v.RPortAt, v.Received) {
+		if !s.Present() {
+			continue
+		}
+		cut(at, s.Start)
+		at = s.End
+		if s == v.RPortAt {
+			dst = strconv.AppendUint(append(dst, "rport="...), uint64(source.Port()), 10)
+		} else {
+			dst = appendHost(dst, source.Addr(), false)
+		}
+	}
+	if !v.Received.Present() {
+		cut(at, v.Whole.End)
+		at = v.Whole.End
+		dst = appendHost(append(dst, ";received="...), source.Addr(), false)
+	}
+	cut(at, value.End)
+	return dst
+}
+
+// sorted returns two spans in the order in which they stand.
+func sorted(a, b sip.Span) [2]sip.Span {
+	if b.Start < a.Start {
+		return [2]sip.Span{b, a}
+	}
+	return [2]sip.Span{a, b}
+}
+
+// appendUnfolded appends a field value with each line fold replaced by one SP.
+func appendUnfolded(dst, value []byte) []byte {
+	for i := 0; i < len(value); i++ {
+		if value[i] != '\r' {
+			dst = append(dst, value[i])
+			continue
+		}
+		for i+1 < len(value) && (value[i+1] == '\n' || value[i+1] == ' ' || value[i+1] == '\t') {
+			i++
+		}
+		dst = append(dst, ' ')
+	}
+	return dst
+}
+
+// viaLines turns values ended by LF into whole Via lines.
+func (l *lane) viaLines(values []byte) []byte {
+	l.extra = l.extra[:0]
+	for len(values) > 0 {
+		var one []byte
+		one, values = cutLine(values)
+		l.extra = append(append(append(l.extra, "Via: "...), one...), "\r\n"...)
+	}
+	return l.extra
+}
+
+// transmit hands b to the transport; what it can't send at once is told to Undelivered like what fails later.
+func (l *lane) transmit(b []byte, to edge.Flow) {
+	if err := l.out.Send(b, to); err != nil {
+		l.count.Refused(reasonDeadFlow)
+	}
+}

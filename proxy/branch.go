@@ -1,0 +1,80 @@
+package proxy
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/transaction"
+)
+
+const (
+	cookie    = "z9hG4bK" // RFC 3261 §8.1.1.7
+	branchLen = len(cookie) + 22
+)
+
+// A brancher makes and reads the branches of our own Vias: one AES block under a key of this process that holds the
+// transaction's ID, the loop hash of the request and a check. So a response finds its transaction without a look-up, a
+// loop is seen without state (RFC 3261 §16.6 step 8), and nobody can make a branch that we take for ours.
+type brancher struct{ block cipher.Block }
+
+// check marks a block that decrypts to something we wrote.
+const check = 0x72696e67
+
+func newBrancher() (brancher, error) {
+	var key [16]byte
+	if _, err := rand.Read(key[:]); err != nil {
+		return brancher{}, fmt.Errorf("key of branches: %w", err)
+	}
+	block, err := aes.NewCipher(key[:])
+	return brancher{block}, err
+}
+
+// append appends the whole branch, cookie first.
+func (b brancher) append(dst []byte, id transaction.ID, loop uint32) []byte {
+	var block [16]byte
+	binary.BigEndian.PutUint64(block[:], uint64(id))
+	binary.BigEndian.PutUint32(block[8:], loop)
+	binary.BigEndian.PutUint32(block[12:], check)
+	b.block.Encrypt(block[:], block[:])
+	return base64.RawURLEncoding.AppendEncode(append(dst, cookie...), block[:])
+}
+
+// open reads a branch; false if it is not one of ours.
+func (b brancher) open(branch []byte) (id transaction.ID, loop uint32, ok bool) {
+	if len(branch) != branchLen || string(branch[:len(cookie)]) != cookie {
+		return 0, 0, false
+	}
+	var block [16]byte
+	if n, err := base64.RawURLEncoding.Strict().Decode(block[:], branch[len(cookie):]); err != nil || n != len(block) {
+		return 0, 0, false
+	}
+	b.block.Decrypt(block[:], block[:])
+	if binary.BigEndian.Uint32(block[12:]) != check {
+		return 0, 0, false
+	}
+	return transaction.ID(binary.BigEndian.Uint64(block[:])), binary.BigEndian.Uint32(block[8:]), true
+}
+
+// looped reports whether m has come this way before with the same routing: a Via of ours holds the same loop hash. A
+// spiral, the same request routed elsewhere, holds another (RFC 3261 §16.3 step 4).
+func (l *lane) looped(loop uint32) bool {
+	m := &l.msg
+	for i := m.Find(sip.FieldVia); i >= 0; i = m.Next(sip.FieldVia, i) {
+		for rest := m.Fields[i].Value; rest.Present(); {
+			via, after, err := sip.NextVia(m.Raw, rest)
+			if err != nil {
+				break
+			}
+			if _, seen, ok := l.p.branches.open(via.Branch.Of(m.Raw)); ok && seen == loop {
+				return true
+			}
+			rest = after
+		}
+	}
+	return false
+}

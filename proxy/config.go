@@ -1,0 +1,86 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/transaction"
+)
+
+// An Upstream is one server of the platform.
+type Upstream struct {
+	Addr      netip.AddrPort
+	Transport edge.Transport
+}
+
+// Methods is what a trust class may start something with.
+type Methods struct {
+	Any bool
+	set uint32 // bit per sip.Method
+}
+
+// MethodSet returns the Methods that list names.
+func MethodSet(list ...sip.Method) (m Methods) {
+	for _, one := range list {
+		m.set |= 1 << one
+	}
+	return m
+}
+
+// Allows reports whether method may start something. A method that ringwall does not know by name needs Any.
+func (m Methods) Allows(method sip.Method) bool {
+	return m.Any || method != sip.MethodOther && m.set>>method&1 == 1
+}
+
+// Config is what the proxy is told by the operator.
+type Config struct {
+	Upstreams []Upstream     // the first gets what starts outside
+	Sources   []netip.Prefix // who may use inside listeners, besides the upstreams
+	Domains   []string       // lower case; requests from outside for others are refused; empty: any
+	Advertise string         // a further name or address by which outside calls us, "" if none
+
+	Unknown, Known, Peer Methods // what each trust class may start
+
+	Monitor      bool   // say what access and unknown dialogs would do, but do not do it
+	SourceHeader string // field that carries the caller's address towards the platform; "": none
+	Path         bool   // RFC 3327 Path instead of an own Contact (registrations.path)
+	Keepalive    time.Duration
+
+	Transactions transaction.Config
+}
+
+// Validate reports what is wrong with c.
+func (c Config) Validate() error {
+	if len(c.Upstreams) == 0 {
+		return errors.New("proxy: there is no upstream")
+	}
+	for _, u := range c.Upstreams {
+		if !u.Addr.IsValid() || u.Addr.Port() == 0 || u.Addr.Addr().IsUnspecified() {
+			return fmt.Errorf("proxy: upstream address %q can't be sent to", u.Addr)
+		}
+	}
+	if strings.ContainsAny(c.SourceHeader, " :\t\r\n") {
+		return fmt.Errorf("proxy: headers.source %q is not a header field name", c.SourceHeader)
+	}
+	return c.Transactions.Validate()
+}
+
+// inside reports whether a may speak for the platform.
+func (c *Config) inside(a netip.Addr) bool {
+	for i := range c.Upstreams {
+		if c.Upstreams[i].Addr.Addr() == a {
+			return true
+		}
+	}
+	for _, p := range c.Sources {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,154 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/transport"
+)
+
+// A lane handles messages one after the other for one goroutine. All it needs for one message is kept in it and used
+// again for the next.
+type lane struct {
+	p     *Proxy
+	out   *transport.Out
+	count *event.Counters
+
+	msg  sip.Message // the message received
+	sent sip.Message // a message of our own, read again to build ACK, CANCEL or an answer from
+	edit sip.Edit
+	x    edge.Exchange
+	own  belongings
+
+	value, vias, extra, small, uri, second []byte // scratch
+}
+
+// belongings is what match found out about a request besides Exchange.Match.
+type belongings struct {
+	key      uint64 // of its server transaction
+	loop     uint32 // loop hash
+	route    route  // what its route token says, if tokened
+	tokened  bool   // a route token of ours that verifies stands on top of Route
+	forged   bool   // a token is there that does not verify
+	ownRoute bool   // the topmost Route names us and is to be removed
+	rest     sip.Span
+	field    int // index of the Route field it stands in; rest is what follows in that field
+}
+
+// Receive takes one message all the way: the one function to read to know what the edge does.
+func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) {
+	if idle(b) {
+		return
+	}
+	if err := l.msg.Parse(b, !from.Transport.Stream()); err != nil {
+		l.malformed(err, from, at)
+		return
+	}
+	l.x = edge.Exchange{Msg: &l.msg, From: from, At: at}
+	x := &l.x
+	if !l.sided(x) {
+		return
+	}
+	l.count.Received(from, x.Msg)
+	if !x.Msg.IsRequest() {
+		l.response(x)
+		return
+	}
+	l.match(x)
+	v := l.admit(x)
+	switch v.Action {
+	case edge.Drop:
+		l.refuse(x, v)
+	case edge.Reply:
+		l.refuse(x, v)
+		l.answer(x, v)
+	default:
+		if v.Action == edge.Note {
+			l.refuse(x, v)
+		}
+		l.pass(x)
+	}
+}
+
+// pass does what an admitted request is for.
+func (l *lane) pass(x *edge.Exchange) {
+	switch x.Match {
+	case edge.MatchRetransmission:
+		l.retransmission(x)
+	case edge.MatchACK:
+		l.acknowledged(x)
+	case edge.MatchCancel:
+		l.cancelled(x)
+	default:
+		l.relay(x)
+	}
+}
+
+// idle reports keep-alives on UDP: CRLFs (RFC 5626 §3.5.1), and what is too short to be anything. They cost nothing.
+func idle(b []byte) bool {
+	for _, c := range b {
+		if c != '\r' && c != '\n' && c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// sided fills in the trust that follows from the side alone, and turns away who has no business inside.
+func (l *lane) sided(x *edge.Exchange) bool {
+	if x.From.Side == edge.Outside {
+		return true
+	}
+	if !l.p.cfg.inside(x.From.Remote.Addr()) {
+		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonStranger})
+		return false
+	}
+	x.Trust = edge.Peer
+	return true
+}
+
+// refuse counts and tells of a verdict; it sends nothing.
+func (l *lane) refuse(x *edge.Exchange, v edge.Verdict) {
+	l.count.Refused(v.Reason)
+	name := event.Refused
+	if v.Action == edge.Note {
+		name = "noted"
+	}
+	l.p.ring.AddOf(edge.Event{At: x.At, Name: name, Reason: v.Reason, Source: x.From, Status: v.Status}, x.Msg)
+}
+
+// malformed deals with what is not a SIP message: silence over UDP to who may not be who they say (so that nobody can be
+// hit by our answers), 400 over a stream, to a known phone, and inside.
+func (l *lane) malformed(err error, from edge.Flow, at time.Time) {
+	l.x = edge.Exchange{Msg: &l.msg, From: from, At: at}
+	x := &l.x
+	v := edge.Verdict{Action: edge.Reply, Reason: reasonNotSIP, Status: 400}
+	if e, ok := err.(sip.Error); ok {
+		v.Reason, v.Status = edge.Reason(e.ID()), e.Status()
+	}
+	if !l.sided(x) {
+		return
+	}
+	if x.Trust == edge.Unknown && l.p.bindings.Known(from, at) {
+		x.Trust = edge.Known
+	}
+	l.refuse(x, v)
+	if l.msg.Replyable() && l.msg.IsRequest() && l.msg.Method != sip.ACK && l.proven(x) {
+		l.reply(x, v.Status, v.Text)
+	}
+}
+
+// Refused answers a stream whose framing is in doubt; transport closes it after that.
+func (l *lane) Refused(b []byte, from edge.Flow, err error, at time.Time) {
+	if l.msg.Parse(b, false) == nil { // a later message of the stream is the bad one
+		return
+	}
+	l.malformed(err, from, at)
+}
+
+// proven reports whether an error answer may go to the source of x: one that can't hit somebody else.
+func (l *lane) proven(x *edge.Exchange) bool {
+	return x.From.Transport.Stream() || x.Trust != edge.Unknown
+}

@@ -1,0 +1,115 @@
+package proxy
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// match finds out by read-only look-ups what a request belongs to, and the trust of its source where that matters.
+func (l *lane) match(x *edge.Exchange) {
+	m := x.Msg
+	l.own = belongings{key: l.key(x)}
+	known := l.p.table.Has(l.own.key)
+	switch {
+	case known && m.Method == sip.ACK:
+		x.Match = edge.MatchACK
+		return
+	case known && m.Method == sip.CANCEL:
+		x.Match = edge.MatchCancel
+		return
+	case known:
+		x.Match = edge.MatchRetransmission
+		return
+	}
+	l.ownRoute(x)
+	if l.own.tokened {
+		x.Match = edge.MatchInDialog
+	}
+	if x.Trust == edge.Unknown && l.p.bindings.Known(x.From, x.At) {
+		x.Trust = edge.Known
+	}
+}
+
+// key is the keyed hash of what RFC 3261 §17.2.3 compares, and of the source's address: nobody reaches into a transaction
+// from another address. ACK and CANCEL get the key of their INVITE.
+func (l *lane) key(x *edge.Exchange) uint64 {
+	m := x.Msg
+	var h maphash.Hash
+	h.SetSeed(l.p.seed)
+	addr := x.From.Remote.Addr().As16()
+	h.Write(addr[:])
+	h.WriteByte(byte(x.From.Side))
+	if m.Method == sip.ACK || m.Method == sip.CANCEL {
+		h.WriteString("INVITE")
+	} else {
+		h.Write(m.MethodName.Of(m.Raw))
+	}
+	h.WriteByte(' ')
+	if m.Via.Cookie(m.Raw) {
+		h.Write(m.Via.Branch.Of(m.Raw))
+		h.WriteByte(' ')
+		h.Write(m.Via.SentBy.Of(m.Raw))
+		return h.Sum64()
+	}
+	// RFC 2543. The To tag is left out: an ACK carries the one that the response brought.
+	write(&h, m, m.RequestURI, m.FromTag, m.CallID, m.Via.Whole)
+	return h.Sum64()
+}
+
+// write puts the CSeq number and the parts of m into h, apart from each other.
+func write(h *maphash.Hash, m *sip.Message, parts ...sip.Span) {
+	var number [4]byte
+	binary.BigEndian.PutUint32(number[:], m.CSeq.Number)
+	h.Write(number[:])
+	for _, s := range parts {
+		h.WriteByte('\n')
+		h.Write(s.Of(m.Raw))
+	}
+}
+
+// loopHash covers what routing depends on (RFC 3261 §16.6 step 8).
+func (l *lane) loopHash(x *edge.Exchange) uint32 {
+	m := x.Msg
+	var h maphash.Hash
+	h.SetSeed(l.p.seed)
+	h.WriteByte(byte(x.From.Side))
+	write(&h, m, m.RequestURI, m.FromTag, m.ToTag, m.CallID, m.MethodName)
+	for _, id := range [...]sip.FieldID{sip.FieldRoute, sip.FieldProxyRequire} {
+		for i := m.Find(id); i >= 0; i = m.Next(id, i) {
+			h.WriteByte('\n')
+			h.Write(m.Fields[i].Value.Of(m.Raw))
+		}
+	}
+	return uint32(h.Sum64())
+}
+
+// ownRoute looks at the topmost Route: does it name us, and does it hold a token of ours (RFC 3261 §16.4)?
+func (l *lane) ownRoute(x *edge.Exchange) {
+	m := x.Msg
+	i := m.Find(sip.FieldRoute)
+	if i < 0 {
+		return
+	}
+	top, rest, err := sip.NextAddress(m.Raw, m.Fields[i].Value)
+	if err != nil {
+		return
+	}
+	uri, err := sip.ParseURI(m.Raw, top.URI)
+	if err != nil || !l.p.ours(x.From.Side, uri.Host.Of(m.Raw), uri.Port) {
+		return
+	}
+	own := &l.own
+	own.ownRoute, own.field, own.rest = true, i, rest
+	user := uri.User.Of(m.Raw)
+	if len(user) == 0 {
+		return
+	}
+	if user[0] != pathToken && !m.ToTag.Present() {
+		return // a route token authorises in-dialog requests only
+	}
+	own.route, own.tokened = openToken(l.p.keys, user, x.From.Side, m)
+	own.forged = !own.tokened
+}

@@ -1,0 +1,159 @@
+// Package proxy is the edge's straight line: a message is received, parsed, matched to what it belongs to, admitted or
+// refused, rewritten and sent on (RFC 3261 §16). Start reading at (*lane).Receive.
+package proxy
+
+import (
+	"context"
+	"hash/maphash"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringwall/ringwall/binding"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/seal"
+	"github.com/ringwall/ringwall/transaction"
+	"github.com/ringwall/ringwall/transport"
+)
+
+// A Proxy holds what all lanes share. It is made once and used by any goroutine.
+type Proxy struct {
+	cfg      Config
+	srv      *transport.Server
+	bindings *binding.Table
+	keys     *seal.Keys
+	ring     *event.Ring
+	metrics  *event.Metrics
+
+	table    *transaction.Table
+	branches brancher
+	seed     maphash.Seed
+	faces    []face // by edge.Flow.Listener
+	draining atomic.Bool
+	upstream health
+}
+
+// A face is how one listener is named in what we write.
+type face struct {
+	transport.Listener
+	host   string // host and port of a URI: "10.0.0.1:5070"
+	name   string // the host alone
+	port   uint16
+	params string // "" or ";transport=tcp"
+}
+
+// New makes a proxy of the rooms it brings together. srv must be open, but not serving yet.
+func New(cfg Config, srv *transport.Server, bindings *binding.Table, keys *seal.Keys, ring *event.Ring,
+	metrics *event.Metrics, now time.Time) (*Proxy, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	table, err := transaction.New(cfg.Transactions, now)
+	if err != nil {
+		return nil, err
+	}
+	branches, err := newBrancher()
+	if err != nil {
+		return nil, err
+	}
+	p := &Proxy{cfg: cfg, srv: srv, bindings: bindings, keys: keys, ring: ring, metrics: metrics, table: table,
+		branches: branches, seed: maphash.MakeSeed(), faces: faces(srv.Listeners())}
+	return p, nil
+}
+
+// faces names each listener. A spread socket is named like the listener of its address: its own port is only for the
+// responses to what it sent, and is another one after a restart.
+func faces(listeners []transport.Listener) []face {
+	out := make([]face, len(listeners))
+	for i, l := range listeners {
+		f := face{Listener: l, host: l.SentBy}
+		if l.Transport == edge.TCP {
+			f.params = ";transport=tcp"
+		}
+		if l.Spread {
+			for _, base := range listeners {
+				if !base.Spread && base.Side == l.Side && base.Transport == l.Transport && base.Addr.Addr() == l.Addr.Addr() {
+					f.host = base.SentBy
+				}
+			}
+		}
+		f.name, f.port = splitHost(f.host)
+		out[i] = f
+	}
+	return out
+}
+
+// NewLane makes a lane for one reading goroutine; it is what transport.Server.Serve asks for.
+func (p *Proxy) NewLane(out *transport.Out) transport.Lane {
+	return &lane{p: p, out: out, count: p.metrics.Lane()}
+}
+
+// Run does what the clock asks for, timers and keep-alives, until ctx ends.
+func (p *Proxy) Run(ctx context.Context) {
+	l := &lane{p: p, out: p.srv.NewOut(), count: p.metrics.Lane()}
+	tick := time.NewTicker(p.table.Tick())
+	defer tick.Stop()
+	slow := time.NewTicker(time.Second)
+	defer slow.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if p.table.Len() > 0 {
+				l.timers(time.Now())
+			}
+		case <-slow.C:
+			l.everySecond(time.Now())
+		}
+	}
+}
+
+// Drain makes the proxy answer new work with 503; what was begun goes on.
+func (p *Proxy) Drain() { p.draining.Store(true) }
+
+// Pending is the number of relayed requests that wait for a final response.
+func (p *Proxy) Pending() int { return p.table.Pending() }
+
+// Status is what `ringwall status` shows of the proxy.
+type Status struct {
+	Transactions int    // on record, finished ones that linger included
+	Pending      int    // without a final response
+	Bindings     int    // registered phones
+	Draining     bool   // shutting down
+	Upstream     string // "up", "down since …: why", or "not heard of yet"
+}
+
+// Status tells the state of the proxy now.
+func (p *Proxy) Status() Status {
+	return Status{Transactions: p.table.Len(), Pending: p.table.Pending(), Bindings: p.bindings.Len(),
+		Draining: p.draining.Load(), Upstream: p.upstream.String()}
+}
+
+// ours reports whether host and port of a URI name a listener of side.
+func (p *Proxy) ours(side edge.Side, host []byte, port uint16) bool {
+	for i := range p.faces {
+		f := &p.faces[i]
+		if f.Side == side && !f.Spread && f.named(host, port) {
+			return true
+		}
+	}
+	return side == edge.Outside && p.cfg.Advertise != "" && strings.EqualFold(p.cfg.Advertise, string(host))
+}
+
+// named reports whether host and port are this listener's. No port means 5060.
+func (f *face) named(host []byte, port uint16) bool {
+	if port == 0 {
+		port = 5060
+	}
+	return port == f.port && strings.EqualFold(f.name, string(host)) ||
+		port == f.Addr.Port() && isAddr(host, f.Addr.Addr())
+}
+
+// isAddr reports whether host, as it stands in a URI, is the address a.
+func isAddr(host []byte, a netip.Addr) bool {
+	parsed, ok := hostAddr(host)
+	return ok && parsed == a
+}

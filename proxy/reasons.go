@@ -1,0 +1,37 @@
+package proxy
+
+import "github.com/ringwall/ringwall/edge"
+
+// Reasons of the proxy's own verdicts; docs/reasons.md explains each to the operator.
+const (
+	reasonScheme       edge.Reason = "request.scheme"        // 416
+	reasonMaxForwards  edge.Reason = "request.max_forwards"  // 483
+	reasonMaxBreadth   edge.Reason = "request.max_breadth"   // 440
+	reasonLoop         edge.Reason = "request.loop"          // 482
+	reasonProxyRequire edge.Reason = "request.proxy_require" // 420
+
+	reasonMethod   edge.Reason = "access.method"   // the trust class may not start with this method
+	reasonDomain   edge.Reason = "access.domain"   // not a domain of ours
+	reasonStranger edge.Reason = "inside.stranger" // inside listener used by who is neither upstream nor inside.sources
+
+	reasonDialog     edge.Reason = "dialog.unknown"     // To tag, but no route token of ours
+	reasonForged     edge.Reason = "dialog.token"       // a route token that does not verify
+	reasonNoCancel   edge.Reason = "cancel.unmatched"   // CANCEL of nothing on record
+	reasonStrayReply edge.Reason = "reply.unmatched"    // response to nothing that we sent
+	reasonNoTarget   edge.Reason = "route.unknown"      // from inside, to nobody we know
+	reasonGuard      edge.Reason = "route.guard"        // egress guard
+	reasonDeadFlow   edge.Reason = "flow.dead"          // the connection or address of a phone is gone
+	reasonUpstream   edge.Reason = "upstream.down"      // the platform can't be reached
+	reasonDrain      edge.Reason = "drain"              // shutting down
+	reasonFull       edge.Reason = "limit.transactions" // table or share full
+	reasonBindings   edge.Reason = "limit.bindings"
+	reasonContact    edge.Reason = "register.contact" // a Contact that can't be bound
+	reasonNotSIP     edge.Reason = "malformed.not_sip"
+)
+
+// Reasons lists every reason that this room gives, for metrics that must know them up front.
+func Reasons() []edge.Reason {
+	return []edge.Reason{reasonScheme, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
+		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonNoCancel, reasonStrayReply, reasonNoTarget,
+		reasonGuard, reasonDeadFlow, reasonUpstream, reasonDrain, reasonFull, reasonBindings, reasonContact, reasonNotSIP}
+}

@@ -1,0 +1,203 @@
+package proxy
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/ringwall/ringwall/binding"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/transaction"
+)
+
+// A hop is where a request goes next: what routing found.
+type hop struct {
+	flow    edge.Flow
+	uri     []byte     // new Request-URI, nil: unchanged
+	binding binding.ID // the registered phone it goes to, if it is one
+	inside  edge.Flow  // for the route token: the server of the platform that this dialog is with
+}
+
+// relay sends an admitted request on (RFC 3261 §16.4 to §16.6).
+func (l *lane) relay(x *edge.Exchange) {
+	if l.forUs(x) {
+		l.reply(x, 200, "")
+		return
+	}
+	to, v := l.route(x)
+	if v.Action != edge.Pass {
+		l.refuse(x, v)
+		if v.Action == edge.Reply {
+			l.answer(x, v)
+		}
+		return
+	}
+	if x.Msg.Method == sip.ACK { // to a 2xx: end to end, no transaction (RFC 3261 §16.6)
+		l.transmit(l.rewrite(x, to, nil), to.flow)
+		l.count.SentRequest(to.flow, sip.ACK)
+		return
+	}
+	l.begin(x, to)
+}
+
+// begin puts the transaction on record and sends the request.
+func (l *lane) begin(x *edge.Exchange, to hop) {
+	buf := l.out.Buffer() // may flush: not under a shard's lock
+	tx, found, err := l.p.table.Begin(l.own.key, x.Trust != edge.Unknown)
+	if err != nil || found {
+		l.full(x, found)
+		return
+	}
+	tx.Client, tx.Target, tx.Method = x.From, to.flow, x.Msg.Method
+	b := l.rewriteInto(buf, x, to, tx)
+	tx.Sent(b, x.At)
+	tx.Unlock()
+	if l.out.Send(b, to.flow) != nil {
+		l.Undelivered(b, to.flow, errors.New("the connection is gone"), x.At)
+		return
+	}
+	l.count.SentRequest(to.flow, x.Msg.Method)
+}
+
+// full deals with a table that has no room: 503 where the source is proven, silence where it may be forged. found: another
+// lane was faster with the same request, which is then a retransmission.
+func (l *lane) full(x *edge.Exchange, found bool) {
+	if found {
+		l.count.Retransmission(x.From)
+		return
+	}
+	v := silenced(x, edge.Verdict{Action: edge.Reply, Reason: reasonFull, Status: 503})
+	l.refuse(x, v)
+	if v.Action == edge.Reply {
+		l.answer(x, v)
+	}
+}
+
+func (l *lane) rewrite(x *edge.Exchange, to hop, tx *transaction.Tx) []byte {
+	return l.rewriteInto(l.out.Buffer(), x, to, tx)
+}
+
+// rewriteInto appends x as it goes to its next hop: our Via, the source in the caller's Via, Max-Forwards one less, our
+// Route gone, Record-Route where a dialog may begin, the Request-URI and Contact of bindings, the source header. tx is nil
+// for an ACK.
+func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to hop, tx *transaction.Tx) []byte {
+	m, e := x.Msg, &l.edit
+	e.Reset(m)
+	id := transaction.ID(0)
+	if tx != nil {
+		id = tx.ID()
+	}
+	l.value = l.p.branches.append(append(append(l.value[:0], l.p.faces[to.flow.Listener].Via...), ";branch="...), id, l.own.loop)
+	e.Top(sip.FieldVia, append(l.value, ";rport"...))
+	e.Replace(m.Via.Field, trimLF(l.topVia(x)))
+	l.countDown(x)
+	if to.uri != nil {
+		e.SetRequestURI(to.uri)
+	}
+	l.dropRoutes(x)
+	token := l.recordRoute(x, to)
+	extra := l.extra[:0]
+	if m.Method == sip.REGISTER && x.From.Side == edge.Outside {
+		extra = l.registration(x, to, extra)
+	}
+	l.sourceHeader(x)
+	if tx != nil {
+		tx.Keep(l.vias, token, extra)
+	}
+	l.extra = extra[:0]
+	return e.AppendTo(dst)
+}
+
+func trimLF(b []byte) []byte {
+	if n := len(b); n > 0 && b[n-1] == '\n' {
+		return b[:n-1]
+	}
+	return b
+}
+
+// countDown takes one off Max-Forwards or sets it to 70 (RFC 3261 §16.6 step 3), and gives a request without Max-Breadth the 60
+// of RFC 5393 §5.3.3.
+func (l *lane) countDown(x *edge.Exchange) {
+	m := x.Msg
+	if m.MaxForwards < 0 {
+		l.edit.Add("Max-Forwards", seventy)
+	} else {
+		l.small = strconv.AppendInt(l.small[:0], int64(max(0, m.MaxForwards-1)), 10)
+		l.edit.Replace(m.Find(sip.FieldMaxForwards), l.small)
+	}
+	if m.Method != sip.ACK && m.Find(sip.FieldMaxBreadth) < 0 {
+		l.edit.Add("Max-Breadth", sixty)
+	}
+}
+
+var seventy, sixty = []byte("70"), []byte("60")
+
+// dropRoutes removes the Route that names us (RFC 3261 §16.4). From outside, without a token of ours, every other Route goes
+// with it: a stranger does not choose the way inside.
+func (l *lane) dropRoutes(x *edge.Exchange) {
+	m, own := x.Msg, &l.own
+	if x.From.Side == edge.Outside && !own.tokened {
+		for i := m.Find(sip.FieldRoute); i >= 0; i = m.Next(sip.FieldRoute, i) {
+			l.edit.Remove(i)
+		}
+		return
+	}
+	switch {
+	case !own.ownRoute:
+	case own.rest.Present():
+		l.edit.Replace(own.field, own.rest.Of(m.Raw))
+	default:
+		l.edit.Remove(own.field)
+	}
+}
+
+// recordRoute adds our Record-Route to requests that may begin a dialog (RFC 3261 §16.6 step 4; NOTIFY may be the first to:
+// RFC 6665 §4.3), named by our address on the side it goes to, and returns its user part: what brings replies back to it.
+func (l *lane) recordRoute(x *edge.Exchange, to hop) []byte {
+	m := x.Msg
+	switch m.Method {
+	case sip.NOTIFY:
+	case sip.INVITE, sip.SUBSCRIBE, sip.REFER:
+		if m.ToTag.Present() {
+			return nil
+		}
+	default:
+		return nil
+	}
+	r := route{Binding: to.binding, Outside: to.flow, Inside: to.inside}
+	if x.From.Side == edge.Outside {
+		r.Outside = x.From
+		r.Binding = l.p.bindings.At(x.From, x.At)
+	}
+	l.small = appendToken(l.small[:0], l.p.keys, &r, x.From.Side, m)
+	l.value = l.appendRoute(l.value[:0], l.small, to.flow)
+	if i := m.Find(sip.FieldRecordRoute); i >= 0 {
+		l.edit.Before(i, sip.FieldRecordRoute, l.value)
+	} else {
+		l.edit.Top(sip.FieldRecordRoute, l.value)
+	}
+	return l.small
+}
+
+// appendRoute appends a Record-Route value of ours with user part token, as the far end of flow shall see it.
+func (l *lane) appendRoute(dst, token []byte, flow edge.Flow) []byte {
+	f := &l.p.faces[flow.Listener]
+	dst = append(append(append(dst, "<sip:"...), token...), '@')
+	return append(append(append(dst, f.host...), f.params...), ";lr>"...)
+}
+
+// sourceHeader tells the platform where a request came from, and removes what outside wrote under that name.
+func (l *lane) sourceHeader(x *edge.Exchange) {
+	name := l.p.cfg.SourceHeader
+	if name == "" || x.From.Side != edge.Outside {
+		return
+	}
+	m := x.Msg
+	for i := range m.Fields {
+		if f := &m.Fields[i]; f.ID == sip.FieldOther && equalFold(f.Name.Of(m.Raw), name) {
+			l.edit.Remove(i)
+		}
+	}
+	l.value = appendSourceHeader(l.value[:0], x.From)
+	l.edit.Add(name, l.value)
+}

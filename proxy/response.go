@@ -1,0 +1,221 @@
+package proxy
+
+import (
+	"bytes"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/transaction"
+)
+
+// response brings a response back to the client of its transaction (RFC 3261 §16.7). One that belongs to nothing we sent, or comes
+// from somewhere else, is dropped: nothing is relayed without state.
+func (l *lane) response(x *edge.Exchange) {
+	x.Match = edge.MatchReply
+	m := x.Msg
+	id, _, ok := l.p.branches.open(m.Via.Branch.Of(m.Raw))
+	var tx *transaction.Tx
+	buf := l.out.Buffer()
+	if ok && id != 0 {
+		tx = l.p.table.FindID(id)
+	}
+	if tx == nil {
+		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonStrayReply})
+		return
+	}
+	if !l.expected(x, tx) {
+		tx.Unlock()
+		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonStrayReply})
+		return
+	}
+	if m.CSeq.Method == sip.CANCEL && tx.Method != sip.CANCEL {
+		tx.CancelAnswered()
+		tx.Unlock()
+		return
+	}
+	l.p.upstream.heard(x)
+	l.step(buf, x, tx)
+}
+
+// expected reports whether x comes from the target of tx (any port of its address; inside, anybody of the platform), and answers
+// the method that was sent.
+func (l *lane) expected(x *edge.Exchange, tx *transaction.Tx) bool {
+	if x.From.Side != tx.Target.Side {
+		return false
+	}
+	if x.From.Side == edge.Outside && x.From.Remote.Addr() != tx.Target.Remote.Addr() {
+		return false
+	}
+	return x.Msg.CSeq.Method == tx.Method || x.Msg.CSeq.Method == sip.CANCEL
+}
+
+// step does what the transaction says. tx is locked on entry and unlocked before anything is sent.
+func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
+	status := x.Msg.Status
+	client, target := tx.Client, tx.Target
+	var b, second []byte // to the client, to the target
+	switch tx.Response(status, x.At) {
+	case transaction.Relay:
+		b, status = l.refusedBy(buf, x, tx)
+		tx.Relayed(b)
+	case transaction.RelayAndAck:
+		b, status = l.refusedBy(buf, x, tx)
+		tx.Relayed(b)
+		second = l.ackFor(tx, x)
+		tx.KeepACK(second)
+	case transaction.AckAgain:
+		second = append(l.second[:0], tx.Request()...)
+	case transaction.Trying:
+		b = l.trying(buf, tx)
+		tx.Relayed(b)
+		status = 100
+	}
+	if tx.CancelHeld(x.At) {
+		second = l.cancelFor(tx)
+	}
+	tx.Unlock()
+	if b != nil {
+		l.transmit(b, client)
+		l.count.SentReply(client, status)
+	}
+	if len(second) > 0 {
+		l.second = second
+		l.transmit(second, target)
+	}
+}
+
+// refusedBy is returned, but for a 503 without Retry-After: that is the upstream's own trouble and goes to the client as 500, so that
+// it does not take the whole edge for overloaded (RFC 3261 §16.7 step 6).
+func (l *lane) refusedBy(dst []byte, x *edge.Exchange, tx *transaction.Tx) ([]byte, int) {
+	if x.Msg.Status != 503 || x.Msg.Find(sip.FieldRetryAfter) >= 0 || tx.Request() == nil {
+		return l.returned(dst, x, tx), x.Msg.Status
+	}
+	return l.ownFinal(dst, tx, 500), 500
+}
+
+// returned appends the response as the client shall see it: the Vias of its own request and no other, our Record-Route named
+// by our address on its side, its own Contacts.
+func (l *lane) returned(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte {
+	m, e := x.Msg, &l.edit
+	e.Reset(m)
+	vias, token, extra := tx.Back()
+	for len(vias) > 0 {
+		var one []byte
+		one, vias = cutLine(vias)
+		e.Top(sip.FieldVia, one)
+	}
+	for i := m.Find(sip.FieldVia); i >= 0; i = m.Next(sip.FieldVia, i) {
+		e.Remove(i)
+	}
+	if len(token) > 0 {
+		l.renameRoute(m, token, tx.Client)
+	}
+	if tx.Method == sip.REGISTER && tx.Client.Side == edge.Outside {
+		l.registered(x, tx, extra)
+	}
+	return e.AppendTo(dst)
+}
+
+// renameRoute gives our Record-Route in a response the name that the client's side knows us by.
+func (l *lane) renameRoute(m *sip.Message, token []byte, client edge.Flow) {
+	for i := m.Find(sip.FieldRecordRoute); i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
+		value := m.Fields[i].Value
+		at := bytes.Index(value.Of(m.Raw), token)
+		if at < 0 {
+			continue
+		}
+		for rest := value; rest.Present(); {
+			a, after, err := sip.NextAddress(m.Raw, rest)
+			if err != nil {
+				return
+			}
+			if pos := value.Start + uint32(at); a.Whole.Start <= pos && pos < a.Whole.End {
+				l.value = l.appendRoute(l.value[:0], token, client)
+				l.edit.ReplaceSpan(i, a.Whole, l.value)
+				return
+			}
+			rest = after
+		}
+	}
+}
+
+// ackFor builds the ACK for a final response of 300 and more (RFC 3261 §17.1.1.3).
+func (l *lane) ackFor(tx *transaction.Tx, x *edge.Exchange) []byte {
+	if l.sent.Parse(tx.Request(), true) != nil {
+		return nil
+	}
+	return sip.AppendACK(l.second[:0], &l.sent, x.Msg.Value(sip.FieldTo))
+}
+
+// cancelFor builds the CANCEL of a request that was sent (RFC 3261 §9.1).
+func (l *lane) cancelFor(tx *transaction.Tx) []byte {
+	if l.sent.Parse(tx.Request(), true) != nil {
+		return nil
+	}
+	return sip.AppendCANCEL(l.second[:0], &l.sent)
+}
+
+// trying appends our own 100 to the client of tx.
+func (l *lane) trying(dst []byte, tx *transaction.Tx) []byte { return l.ownFinal(dst, tx, 100) }
+
+// ownFinal appends a response of our own to the client of tx, built from the request as it was sent.
+func (l *lane) ownFinal(dst []byte, tx *transaction.Tx, status int) []byte {
+	if l.sent.Parse(tx.Request(), true) != nil {
+		return nil
+	}
+	vias, _, _ := tx.Back()
+	var tag []byte
+	if status > 100 {
+		tag = l.tag(&l.sent)
+	}
+	if status == 503 {
+		return sip.AppendReply(dst, &l.sent, l.viaLines(vias), status, "", tag, sip.Header{Name: "Retry-After", Value: retryAfter})
+	}
+	return sip.AppendReply(dst, &l.sent, l.viaLines(vias), status, "", tag)
+}
+
+// retransmission answers a request that is on record with what it got the first time.
+func (l *lane) retransmission(x *edge.Exchange) {
+	l.count.Retransmission(x.From)
+	buf := l.out.Buffer()
+	tx := l.p.table.Find(l.own.key)
+	if tx == nil {
+		return
+	}
+	b := append(buf, tx.Last()...)
+	if tx.State == transaction.Confirmed || tx.State == transaction.Accepted {
+		b = nil
+	}
+	tx.Unlock()
+	if len(b) > 0 {
+		l.transmit(b, x.From)
+	}
+}
+
+// acknowledged takes the client's ACK of a final response of 300 and more; it ends here (RFC 3261 §17.2.1).
+func (l *lane) acknowledged(x *edge.Exchange) {
+	if tx := l.p.table.Find(l.own.key); tx != nil {
+		tx.ACK()
+		tx.Unlock()
+	}
+}
+
+// cancelled answers a CANCEL and passes it on when the target has been heard of (RFC 3261 §16.10).
+func (l *lane) cancelled(x *edge.Exchange) {
+	l.reply(x, 200, "")
+	tx := l.p.table.Find(l.own.key)
+	if tx == nil {
+		return
+	}
+	target := tx.Target
+	var b []byte
+	if tx.Cancel(x.At) {
+		b = l.cancelFor(tx)
+	}
+	tx.Unlock()
+	if len(b) > 0 {
+		l.second = b
+		l.transmit(b, target)
+		l.count.SentRequest(target, sip.CANCEL)
+	}
+}

@@ -1,0 +1,172 @@
+package proxy
+
+import (
+	"net/netip"
+
+	"github.com/ringwall/ringwall/binding"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// route finds the next hop of an admitted request (RFC 3261 §16.5, design section 4). A verdict other than Pass says why there is
+// none.
+func (l *lane) route(x *edge.Exchange) (hop, edge.Verdict) {
+	if x.From.Side == edge.Outside {
+		return l.routeIn(x)
+	}
+	return l.routeOut(x)
+}
+
+// routeIn finds the way to the platform: the first upstream, or in a dialog the server that the Request-URI or the next
+// Route names, if it is one of the platform's, else the one the dialog is with.
+func (l *lane) routeIn(x *edge.Exchange) (hop, edge.Verdict) {
+	target := l.p.cfg.Upstreams[0]
+	if l.own.tokened {
+		target.Addr, target.Transport = l.own.route.Inside.Remote, l.own.route.Inside.Transport
+		if next, ok := l.nextInside(x); ok {
+			target = next
+		}
+	}
+	flow, ok := l.out.Route(edge.Inside, target.Transport, target.Addr)
+	if !ok {
+		return hop{}, edge.Verdict{Action: edge.Reply, Reason: reasonUpstream, Status: 503}
+	}
+	return hop{flow: flow, inside: flow}, edge.Verdict{}
+}
+
+// nextInside is the address that the next Route, else the Request-URI, names, if it is the platform's.
+func (l *lane) nextInside(x *edge.Exchange) (Upstream, bool) {
+	uri, ok := l.nextURI(x)
+	if !ok {
+		return Upstream{}, false
+	}
+	addr, ok := hostPort(x.Msg.Raw, &uri)
+	if !ok || !l.p.cfg.inside(addr.Addr()) || l.p.own(addr) {
+		return Upstream{}, false
+	}
+	transport, ok := transportOf(x.Msg.Raw, &uri)
+	return Upstream{addr, transport}, ok
+}
+
+// nextURI is the URI that a request with a token of ours is to follow: the next Route, else the Request-URI.
+func (l *lane) nextURI(x *edge.Exchange) (sip.URI, bool) {
+	m := x.Msg
+	rest := l.own.rest
+	if !rest.Present() {
+		i := -1
+		if l.own.ownRoute {
+			i = m.Next(sip.FieldRoute, l.own.field)
+		} else {
+			i = m.Find(sip.FieldRoute)
+		}
+		if i < 0 {
+			return m.URI, true
+		}
+		rest = m.Fields[i].Value
+	}
+	next, _, err := sip.NextAddress(m.Raw, rest)
+	if err != nil {
+		return sip.URI{}, false
+	}
+	uri, err := sip.ParseURI(m.Raw, next.URI)
+	return uri, err == nil
+}
+
+// own reports whether a is one of our inside listeners.
+func (p *Proxy) own(a netip.AddrPort) bool {
+	for i := range p.faces {
+		if p.faces[i].Side == edge.Inside && p.faces[i].Addr == a {
+			return true
+		}
+	}
+	return false
+}
+
+// routeOut finds the way to a phone: by a binding id in the Request-URI, by a route token, or where the next Route or the Request-URI
+// is an address that the egress guard lets pass.
+func (l *lane) routeOut(x *edge.Exchange) (hop, edge.Verdict) {
+	from := l.insideSource(x)
+	if l.own.tokened {
+		return l.toPhone(x, l.own.route.Binding, l.own.route.Outside, from)
+	}
+	if id, ok := l.bindingID(x); ok {
+		b, ok := l.p.bindings.Get(id, x.At)
+		if !ok {
+			return hop{}, refusal(x, edge.Reply, reasonNoTarget, 404, "")
+		}
+		to, v := l.alive(x, hop{flow: b.Flow, binding: id, inside: from})
+		to.uri = append(l.uri[:0], b.Contact...)
+		l.uri = to.uri
+		return to, v
+	}
+	return l.literal(x, from)
+}
+
+// toPhone follows a route token: the binding's present flow wins over that of the time the token was made, so that a
+// dialog survives a new port or connection.
+func (l *lane) toPhone(x *edge.Exchange, id binding.ID, flow, from edge.Flow) (hop, edge.Verdict) {
+	if id != (binding.ID{}) {
+		if b, ok := l.p.bindings.Get(id, x.At); ok {
+			flow = b.Flow
+		}
+	}
+	if int(flow.Listener) >= len(l.p.faces) {
+		return hop{}, refusal(x, edge.Reply, reasonDeadFlow, 430, "")
+	}
+	return l.alive(x, hop{flow: flow, binding: id, inside: from})
+}
+
+// alive refuses a hop whose connection is gone (RFC 5626 §5.3: 430).
+func (l *lane) alive(x *edge.Exchange, to hop) (hop, edge.Verdict) {
+	if to.flow.Transport.Stream() && !l.p.srv.Alive(to.flow) {
+		return to, refusal(x, edge.Reply, reasonDeadFlow, 430, "Flow Failed")
+	}
+	return to, edge.Verdict{}
+}
+
+// bindingID reads the user part of a Request-URI that names our inside address.
+func (l *lane) bindingID(x *edge.Exchange) (id binding.ID, ok bool) {
+	m := x.Msg
+	user := m.URI.User.Of(m.Raw)
+	if len(user) != len(id) || !l.named(x) {
+		return id, false
+	}
+	copy(id[:], user)
+	return id, true
+}
+
+// literal sends to an address that only the message names (RFC 3263 §4.2 with a numeric host).
+func (l *lane) literal(x *edge.Exchange, from edge.Flow) (hop, edge.Verdict) {
+	uri, ok := l.nextURI(x)
+	if !ok {
+		return hop{}, refusal(x, edge.Reply, reasonNoTarget, 404, "")
+	}
+	addr, isAddr := hostPort(x.Msg.Raw, &uri)
+	transport, ok := transportOf(x.Msg.Raw, &uri)
+	if !isAddr || !ok {
+		return hop{}, refusal(x, edge.Reply, reasonNoTarget, 404, "")
+	}
+	flow, ok := l.out.Route(edge.Outside, transport, addr)
+	if !ok {
+		return hop{}, refusal(x, edge.Reply, reasonNoTarget, 404, "")
+	}
+	if err := l.p.srv.Guard(addr, flow.Listener); err != nil {
+		return hop{}, refusal(x, edge.Reply, reasonGuard, 403, "")
+	}
+	return hop{flow: flow, inside: from}, edge.Verdict{}
+}
+
+// insideSource is where in-dialog requests for the sender of x go: over UDP its source, on streams, whose source port is no
+// listening port, its address with the port of its Via.
+func (l *lane) insideSource(x *edge.Exchange) edge.Flow {
+	flow := x.From
+	flow.Conn = 0
+	if flow.Transport.Stream() {
+		port := x.Msg.Via.Port
+		if port == 0 {
+			port = 5060
+		}
+		flow.Remote = netip.AddrPortFrom(flow.Remote.Addr(), port)
+	}
+	return flow
+}

@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"encoding/base32"
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/ringwall/ringwall/binding"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/seal"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// A route is what a route token says: both ends of a dialog as the edge saw them when it began. It travels sealed in the
+// user part of our Record-Route URI, so a dialog needs no memory here and survives a restart. The seal is bound to the
+// Call-ID and to the tag of whoever the token was made from, so that a token is worth nothing in another dialog.
+type route struct {
+	Binding binding.ID // the registered phone on Outside; zero if it was not one
+	Outside edge.Flow  // where it was
+	Inside  edge.Flow  // the server of the platform; Listener and Conn are not kept
+}
+
+// The first character of a route user part says what the seal is bound to.
+const (
+	fromOutside = 'o' // the From tag of a request from Outside
+	fromInside  = 'i' // the From tag of a request from Inside
+	pathToken   = 'p' // nothing: Path of a registration (RFC 3327)
+)
+
+const (
+	flagBinding = 1 << iota
+	flagOutside6
+	flagInside6
+	flagOutsideStream
+	flagInsideStream
+)
+
+// idText is how binding.ID writes its ten bytes.
+var idText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+const maxRoute = 1 + 10 + 1 + 18 + 8 + 18
+
+// appendPlain appends r in the form that is sealed.
+func (r *route) appendPlain(dst []byte) []byte {
+	flags := byte(0)
+	at := len(dst)
+	dst = append(dst, 0, byte(r.Outside.Listener))
+	if r.Binding != (binding.ID{}) {
+		flags |= flagBinding
+		var raw [10]byte
+		if _, err := idText.Decode(raw[:], r.Binding[:]); err != nil {
+			flags &^= flagBinding
+		} else {
+			dst = append(dst, raw[:]...)
+		}
+	}
+	dst = appendAddr(dst, r.Outside.Remote, &flags, flagOutside6)
+	if r.Outside.Transport.Stream() {
+		flags |= flagOutsideStream
+		dst = binary.BigEndian.AppendUint64(dst, r.Outside.Conn)
+	}
+	dst = appendAddr(dst, r.Inside.Remote, &flags, flagInside6)
+	if r.Inside.Transport.Stream() {
+		flags |= flagInsideStream
+	}
+	dst[at] = flags
+	return dst
+}
+
+func appendAddr(dst []byte, a netip.AddrPort, flags *byte, six byte) []byte {
+	if addr := a.Addr(); addr.Is4() {
+		v4 := addr.As4()
+		dst = append(dst, v4[:]...)
+	} else {
+		*flags |= six
+		v6 := addr.As16()
+		dst = append(dst, v6[:]...)
+	}
+	return binary.BigEndian.AppendUint16(dst, a.Port())
+}
+
+// parse reads what appendPlain wrote. The bytes were authenticated, so a failure means another version of ringwall made them.
+func (r *route) parse(b []byte) bool {
+	*r = route{Outside: edge.Flow{Side: edge.Outside}, Inside: edge.Flow{Side: edge.Inside}}
+	if len(b) < 2 {
+		return false
+	}
+	flags := b[0]
+	r.Outside.Listener = uint16(b[1])
+	b = b[2:]
+	if flags&flagBinding != 0 {
+		if len(b) < 10 {
+			return false
+		}
+		idText.Encode(r.Binding[:], b[:10])
+		b = b[10:]
+	}
+	var ok bool
+	if r.Outside.Remote, b, ok = cutAddr(b, flags&flagOutside6 != 0); !ok {
+		return false
+	}
+	if flags&flagOutsideStream != 0 {
+		if len(b) < 8 {
+			return false
+		}
+		r.Outside.Transport, r.Outside.Conn = edge.TCP, binary.BigEndian.Uint64(b)
+		b = b[8:]
+	}
+	if r.Inside.Remote, b, ok = cutAddr(b, flags&flagInside6 != 0); !ok {
+		return false
+	}
+	if flags&flagInsideStream != 0 {
+		r.Inside.Transport = edge.TCP
+	}
+	return len(b) == 0
+}
+
+func cutAddr(b []byte, six bool) (netip.AddrPort, []byte, bool) {
+	n := 4
+	if six {
+		n = 16
+	}
+	if len(b) < n+2 {
+		return netip.AddrPort{}, nil, false
+	}
+	addr, _ := netip.AddrFromSlice(b[:n])
+	return netip.AddrPortFrom(addr, binary.BigEndian.Uint16(b[n:])), b[n+2:], true
+}
+
+// appendToken appends the user part of a Record-Route URI for a request m that came from side: r, sealed.
+func appendToken(dst []byte, keys *seal.Keys, r *route, side edge.Side, m *sip.Message) []byte {
+	kind := byte(fromOutside)
+	if side == edge.Inside {
+		kind = fromInside
+	}
+	var plain [maxRoute]byte
+	return keys.Seal(append(dst, kind), r.appendPlain(plain[:0]), m.CallID.Of(m.Raw), m.FromTag.Of(m.Raw))
+}
+
+// openToken reads the user part of a Route URI that names us, in a request m that came from side. From the initiator's side
+// its tag is in From, from the other in To (RFC 3261 §12.2.1.1).
+func openToken(keys *seal.Keys, user []byte, side edge.Side, m *sip.Message) (r route, ok bool) {
+	if len(user) == 0 {
+		return r, false
+	}
+	ad1, ad2 := m.CallID.Of(m.Raw), m.FromTag.Of(m.Raw)
+	switch {
+	case user[0] == pathToken && side == edge.Inside:
+		ad1, ad2 = pathAD, nil
+	case user[0] != fromOutside && user[0] != fromInside:
+		return r, false
+	case (user[0] == fromOutside) != (side == edge.Outside):
+		ad2 = m.ToTag.Of(m.Raw)
+	}
+	var plain [128]byte
+	b, err := keys.Open(plain[:0], user[1:], ad1, ad2)
+	ok = err == nil && r.parse(b)
+	return r, ok
+}
+
+var pathAD = []byte("path")
