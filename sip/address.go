@@ -11,13 +11,158 @@ type Address struct {
 }
 
 // NextAddress decodes the address at the start of the list rest, which lies in raw, and returns what follows its
-// comma (absent after the last). Use it for Contact, Route, Record-Route, Path, From, To …
-func NextAddress(raw []byte, rest Span) (a Address, after Span, err error) { panic("unbuilt") }
+// comma (absent after the last). Use it for Contact, Route, Record-Route, Path, From, To … rest is a field value that
+// Parse accepted, or a part of one. The error is of type Error.
+func NextAddress(raw []byte, rest Span) (a Address, after Span, err error) {
+	var tag Span
+	next, e := parseAddress(raw, int(rest.Start), int(rest.End), &a, &tag)
+	if e != errNone {
+		return Address{}, Span{}, e
+	}
+	if next >= 0 {
+		after = Span{uint32(next), rest.End}
+	}
+	return a, after, nil
+}
 
 // Param returns the value of a header parameter (name in lower case, compared without case; the value keeps its quotes)
 // and whether it is there.
-func (a *Address) Param(raw []byte, name string) (Span, bool) { panic("unbuilt") }
+func (a *Address) Param(raw []byte, name string) (Span, bool) { return findParam(raw, a.Params, name) }
 
-// NextParam steps through parameters as they stand in Address.Params, URI.Params: name, value (absent without "="),
-// whole (name, "=" and value) and the rest.
-func NextParam(raw []byte, rest Span) (name, value, whole, after Span) { panic("unbuilt") }
+// parseAddress decodes the address at raw[i:end] into a, which is zero, and its tag parameter into tag. next is the
+// index after the comma that follows, or -1 at the end.
+func parseAddress(raw []byte, i, end int, a *Address, tag *Span) (next int, e Error) {
+	i = skipSpace(raw, i, end)
+	from := i
+	if i, e = addressURI(raw, i, end, a); e != errNone {
+		return 0, e
+	}
+	last := i
+	next = -1
+	if i < end {
+		if last, next, e = addressParams(raw, i, end, a, tag); e != errNone {
+			return 0, e
+		}
+	}
+	if a.Star && (last != from+1 || next >= 0) {
+		return 0, ErrAddress
+	}
+	a.Whole = span(from, last)
+	return next, errNone
+}
+
+// addressURI decodes display name and URI at raw[i] and returns the index after them.
+func addressURI(raw []byte, i, end int, a *Address) (int, Error) {
+	switch {
+	case i == end:
+		return 0, ErrAddress
+	case raw[i] == '<':
+		return angleURI(raw, i, end, a)
+	case raw[i] == '"':
+		j := quoted(raw, i, end)
+		if j < 0 {
+			return 0, ErrQuote
+		}
+		a.Display = span(i, j)
+		return angleURI(raw, skipSpace(raw, j, end), end, a)
+	}
+	j := skip(raw, i, end, cToken)
+	if j < end && raw[j] == ':' && j > i {
+		return bareURI(raw, i, end, a)
+	}
+	if raw[i] == '*' && j == i+1 && (skipSpace(raw, j, end) == end || raw[j] == ',' || raw[j] == ';') {
+		a.Star = true
+		return j, errNone
+	}
+	return tokenDisplay(raw, i, end, a)
+}
+
+// tokenDisplay decodes *( token LWS ) before "<" at raw[i].
+func tokenDisplay(raw []byte, i, end int, a *Address) (int, Error) {
+	from, last := i, i
+	for i < end && raw[i] != '<' {
+		if last = skip(raw, i, end, cToken); last == i {
+			return 0, ErrAddress
+		}
+		i = skipSpace(raw, last, end)
+	}
+	a.Display = span(from, last)
+	return angleURI(raw, i, end, a)
+}
+
+// angleURI decodes "<" URI ">" at raw[i].
+func angleURI(raw []byte, i, end int, a *Address) (int, Error) {
+	if i >= end || raw[i] != '<' {
+		return 0, ErrAddress
+	}
+	i++
+	j := i
+	for j < end && raw[j] != '>' {
+		j++
+	}
+	if j == end {
+		return 0, ErrAddress
+	}
+	var u URI
+	a.URI, a.Angle = span(i, j), true
+	return j + 1, parseURI(raw, i, j, &u)
+}
+
+// bareURI decodes an addr-spec at raw[i], which ends at white space, a comma or a semicolon and has no "?"
+// (RFC 3261 §20: what contains one of these must stand in angle brackets).
+func bareURI(raw []byte, i, end int, a *Address) (int, Error) {
+	j := i
+	for j < end && raw[j] != ',' && raw[j] != ';' && !is(raw[j], cSpace) {
+		if raw[j] == '?' {
+			return 0, ErrAddress
+		}
+		j++
+	}
+	var u URI
+	a.URI = span(i, j)
+	return j, parseURI(raw, i, j, &u)
+}
+
+// addressParams decodes *( SEMI generic-param ) at raw[i] up to the comma or the end. It returns the index after the last
+// parameter and the index after the comma, or -1.
+func addressParams(raw []byte, i, end int, a *Address, tag *Span) (last, next int, e Error) {
+	var names nameSet
+	last, next = i, -1
+	for {
+		if i < end && is(raw[i], cSpace) {
+			i = skipSpace(raw, i, end)
+		}
+		if i == end {
+			break
+		}
+		if raw[i] == ',' {
+			next = i + 1
+			break
+		}
+		if raw[i] != ';' {
+			return 0, 0, ErrAddress
+		}
+		name, value, j := genericParam(raw, i+1, end)
+		if j < 0 {
+			return 0, 0, ErrParam
+		}
+		if !names.add(name.Of(raw)) {
+			return 0, 0, ErrParamCount
+		}
+		if !a.Params.Present() {
+			a.Params.Start = uint32(i + 1)
+		}
+		if name.Len() == 3 && equalFold(name.Of(raw), "tag") {
+			*tag = value
+			if !all(value.Of(raw), cToken) {
+				return 0, 0, ErrParam
+			}
+		}
+		i, last = j, j
+		a.Params.End = uint32(j)
+	}
+	if names.suspect && hasDuplicate(raw, a.Params) {
+		return 0, 0, ErrParam
+	}
+	return last, next, errNone
+}

@@ -2,38 +2,249 @@ package sip
 
 // An Edit gathers changes to one parsed message and applies them once, writing canonical bytes: CRLF only, no folding,
 // canonical names, single-instance fields once, Content-Length equal to the body. Values of fields nobody edits and a
-// body nobody replaces stay byte-identical. Every value handed in is copied into the Edit, so callers may reuse theirs.
-// An Edit is reused by its owner and does not allocate once it has grown.
+// body nobody replaces stay byte-identical. Every value handed in is copied into the Edit, so callers may reuse theirs;
+// a CR or LF in it becomes SP, so that no value can add a line. An Edit is reused by its owner and does not allocate
+// once it has grown.
+//
+// Content-Length belongs to the writer: it is written in the place of the first one received, or last, whatever the
+// edits say of it.
 type Edit struct {
-	m *Message
+	m       *Message
+	arena   []byte   // copies of what callers handed in
+	ops     []change // in the order of the calls
+	touched [MaxFields / 64]uint64
+	uri     Span // in arena; absent if not replaced
+	body    Span // in arena
+	newBody bool
 }
 
-// Reset begins a new set of edits of m, which must stay valid until AppendTo.
-func (e *Edit) Reset(m *Message) { panic("unbuilt") }
+type changeKind uint8
+
+const (
+	changeTop changeKind = iota
+	changeBefore
+	changeRemove
+	changeReplace
+	changeSpan
+	changeAdd
+)
+
+// A change is one edit; value and name lie in the arena, at in the message.
+type change struct {
+	kind  changeKind
+	id    FieldID
+	field int
+	at    Span
+	name  Span
+	value Span
+}
+
+// Reset begins a new set of edits of m, which Parse accepted and which must stay valid until AppendTo.
+func (e *Edit) Reset(m *Message) {
+	e.m, e.arena, e.ops = m, e.arena[:0], e.ops[:0]
+	e.touched = [MaxFields / 64]uint64{}
+	e.uri, e.body, e.newBody = Span{}, Span{}, false
+}
 
 // SetRequestURI replaces the Request-URI.
-func (e *Edit) SetRequestURI(uri []byte) { panic("unbuilt") }
+func (e *Edit) SetRequestURI(uri []byte) {
+	if e.m.IsRequest() {
+		e.uri = e.copy(uri)
+	}
+}
 
 // Remove leaves out field i.
-func (e *Edit) Remove(i int) { panic("unbuilt") }
+func (e *Edit) Remove(i int) { e.change(change{kind: changeRemove, field: i}) }
 
 // Replace gives field i a new value.
-func (e *Edit) Replace(i int, value []byte) { panic("unbuilt") }
+func (e *Edit) Replace(i int, value []byte) {
+	e.change(change{kind: changeReplace, field: i, value: e.copy(value)})
+}
 
 // ReplaceSpan replaces bytes of m.Raw inside the value of field i; several of one field must not overlap.
-func (e *Edit) ReplaceSpan(i int, at Span, with []byte) { panic("unbuilt") }
+func (e *Edit) ReplaceSpan(i int, at Span, with []byte) {
+	e.change(change{kind: changeSpan, field: i, at: at, value: e.copy(with)})
+}
 
 // Top puts a new field before all others. Fields added by several calls stand in the order of the calls.
-func (e *Edit) Top(id FieldID, value []byte) { panic("unbuilt") }
+func (e *Edit) Top(id FieldID, value []byte) {
+	e.ops = append(e.ops, change{kind: changeTop, id: id, value: e.copy(value)})
+}
 
 // Before puts a new field line before field i.
-func (e *Edit) Before(i int, id FieldID, value []byte) { panic("unbuilt") }
+func (e *Edit) Before(i int, id FieldID, value []byte) {
+	e.change(change{kind: changeBefore, field: i, id: id, value: e.copy(value)})
+}
 
-// Add puts a new field after all others; name is written as given.
-func (e *Edit) Add(name string, value []byte) { panic("unbuilt") }
+// Add puts a new field after all others; name, a token, is written as given.
+func (e *Edit) Add(name string, value []byte) {
+	e.arena = append(e.arena, '"') // no span may begin at 0
+	from := len(e.arena)
+	e.arena = append(e.arena, name...)
+	e.ops = append(e.ops, change{kind: changeAdd, name: span(from, len(e.arena)), value: e.copy(value)})
+}
 
 // SetBody replaces the body; Content-Type stays the caller's business.
-func (e *Edit) SetBody(body []byte) { panic("unbuilt") }
+func (e *Edit) SetBody(body []byte) {
+	from := len(e.arena)
+	e.arena = append(e.arena, body...)
+	e.body, e.newBody = span(from, len(e.arena)), true
+}
+
+// change notes a change of field c.field.
+func (e *Edit) change(c change) {
+	e.touched[c.field/64] |= 1 << (c.field % 64)
+	e.ops = append(e.ops, c)
+}
+
+// copy puts a header value into the arena.
+func (e *Edit) copy(value []byte) Span {
+	e.arena = append(e.arena, '"') // no span may begin at 0
+	from := len(e.arena)
+	e.arena = appendValue(e.arena, value)
+	return span(from, len(e.arena))
+}
 
 // AppendTo appends the edited message to dst.
-func (e *Edit) AppendTo(dst []byte) []byte { panic("unbuilt") }
+func (e *Edit) AppendTo(dst []byte) []byte {
+	m := e.m
+	body := m.Body.Of(m.Raw)
+	if e.newBody {
+		body = e.body.Of(e.arena)
+	}
+	dst = e.appendStartLine(dst)
+	dst = e.appendNew(dst, changeTop)
+	dst = e.appendFields(dst, len(body))
+	dst = e.appendNew(dst, changeAdd)
+	if m.first[FieldContentLength] == 0 {
+		dst = appendContentLength(dst, len(body))
+	}
+	return append(append(dst, '\r', '\n'), body...)
+}
+
+func (e *Edit) appendStartLine(dst []byte) []byte {
+	m := e.m
+	if !e.uri.Present() {
+		return append(dst, m.Raw[m.p.start:m.p.header]...)
+	}
+	dst = append(append(dst, m.MethodName.Of(m.Raw)...), ' ')
+	return append(append(dst, e.uri.Of(e.arena)...), " SIP/2.0\r\n"...)
+}
+
+// appendFields appends the fields of the message with their changes. Runs of untouched canonical lines are copied at once.
+func (e *Edit) appendFields(dst []byte, body int) []byte {
+	m := e.m
+	length := m.Find(FieldContentLength)
+	rewrite := int(m.ContentLength) != body
+	run := m.p.header
+	end := run
+	for i := range m.Fields {
+		f := &m.Fields[i]
+		touched := e.touched[i/64]&(1<<(i%64)) != 0
+		if f.Canonical && !touched && !(rewrite && i == length) {
+			end = f.Line.End
+			continue
+		}
+		dst = append(dst, m.Raw[run:end]...)
+		run, end = f.Line.End, f.Line.End
+		switch {
+		case f.ID == FieldContentLength:
+			dst = e.appendBefore(dst, i)
+			if i == length {
+				dst = appendContentLength(dst, body)
+			}
+		case touched:
+			dst = e.appendChanged(dst, i)
+		default:
+			dst = m.appendField(dst, f)
+		}
+	}
+	return append(dst, m.Raw[run:end]...)
+}
+
+// appendNew appends the new fields of one kind.
+func (e *Edit) appendNew(dst []byte, kind changeKind) []byte {
+	for i := range e.ops {
+		c := &e.ops[i]
+		if c.kind != kind || e.isLength(c) {
+			continue
+		}
+		if kind == changeAdd {
+			dst = appendLine(append(dst, c.name.Of(e.arena)...), "", c.value.Of(e.arena))
+		} else {
+			dst = appendLine(dst, fieldInfo[c.id].name, c.value.Of(e.arena))
+		}
+	}
+	return dst
+}
+
+// isLength reports whether c would add a Content-Length, which is not a caller's business, or a field without a name.
+func (e *Edit) isLength(c *change) bool {
+	if c.kind == changeAdd {
+		return FieldOf(c.name.Of(e.arena)) == FieldContentLength
+	}
+	return c.id == FieldContentLength || c.id == FieldOther
+}
+
+// appendBefore appends the new fields that stand before field i.
+func (e *Edit) appendBefore(dst []byte, i int) []byte {
+	for k := range e.ops {
+		if c := &e.ops[k]; c.kind == changeBefore && c.field == i && !e.isLength(c) {
+			dst = appendLine(dst, fieldInfo[c.id].name, c.value.Of(e.arena))
+		}
+	}
+	return dst
+}
+
+// appendChanged appends field i with its changes.
+func (e *Edit) appendChanged(dst []byte, i int) []byte {
+	m, f := e.m, &e.m.Fields[i]
+	dst = e.appendBefore(dst, i)
+	replaced, spans := -1, false
+	for k := range e.ops {
+		if c := &e.ops[k]; c.field == i {
+			switch c.kind {
+			case changeRemove:
+				return dst
+			case changeReplace:
+				replaced = k
+			case changeSpan:
+				spans = true
+			}
+		}
+	}
+	switch {
+	case replaced >= 0:
+		value := e.ops[replaced].value
+		dst = m.appendFieldName(dst, f, value.Len() == 0)
+		dst = append(dst, value.Of(e.arena)...)
+	case spans:
+		dst = e.appendSpans(m.appendFieldName(dst, f, false), i)
+	default:
+		return m.appendField(dst, f)
+	}
+	return append(dst, '\r', '\n')
+}
+
+// appendSpans appends the value of field i with the changed spans in their order.
+func (e *Edit) appendSpans(dst []byte, i int) []byte {
+	m := e.m
+	value := m.Fields[i].Value
+	at := value.Start
+	for {
+		next := -1
+		for k := range e.ops {
+			c := &e.ops[k]
+			if c.kind == changeSpan && c.field == i && c.at.Start >= at && (next < 0 || c.at.Start < e.ops[next].at.Start) {
+				next = k
+			}
+		}
+		if next < 0 {
+			return appendValue(dst, m.Raw[at:value.End])
+		}
+		c := &e.ops[next]
+		dst = appendValue(dst, m.Raw[at:c.at.Start])
+		dst = append(dst, c.value.Of(e.arena)...)
+		at = c.at.End
+	}
+}

@@ -50,6 +50,12 @@ const (
 	FieldAccept
 	FieldContentEncoding
 	FieldContentDisposition
+	FieldAllowEvents
+	FieldAcceptContact
+	FieldRejectContact
+	FieldRequestDisposition
+	FieldIdentity
+	FieldIdentityInfo
 	fieldIDs
 )
 
@@ -107,4 +113,10 @@ var fieldInfo = [fieldIDs]struct {
 	FieldAccept:             {"Accept", 0, false},
 	FieldContentEncoding:    {"Content-Encoding", 'e', false},
 	FieldContentDisposition: {"Content-Disposition", 0, true},
+	FieldAllowEvents:        {"Allow-Events", 'u', false},
+	FieldAcceptContact:      {"Accept-Contact", 'a', false},
+	FieldRejectContact:      {"Reject-Contact", 'j', false},
+	FieldRequestDisposition: {"Request-Disposition", 'd', false},
+	FieldIdentity:           {"Identity", 'y', false},
+	FieldIdentityInfo:       {"Identity-Info", 'n', false},
 }

@@ -31,10 +31,35 @@ func (m Method) String() string { return methodNames[m] }
 
 // MethodOf returns the Method spelled exactly b, or MethodOther.
 func MethodOf(b []byte) Method {
-	for m := INVITE; m < methods; m++ {
-		if string(b) == methodNames[m] {
-			return m
-		}
+	switch string(b) {
+	case "INVITE":
+		return INVITE
+	case "ACK":
+		return ACK
+	case "BYE":
+		return BYE
+	case "CANCEL":
+		return CANCEL
+	case "REGISTER":
+		return REGISTER
+	case "OPTIONS":
+		return OPTIONS
+	case "PRACK":
+		return PRACK
+	case "UPDATE":
+		return UPDATE
+	case "INFO":
+		return INFO
+	case "REFER":
+		return REFER
+	case "NOTIFY":
+		return NOTIFY
+	case "SUBSCRIBE":
+		return SUBSCRIBE
+	case "PUBLISH":
+		return PUBLISH
+	case "MESSAGE":
+		return MESSAGE
 	}
 	return MethodOther
 }
