@@ -28,6 +28,7 @@ type Outlets struct {
 	Outside  string   // IP address of the outside listener
 	Inside   string   // IP address of the inside listener
 	Upstream []string // URIs of the upstreams
+	Env      []string // further environment, "GOMAXPROCS=4"
 }
 
 // An Edge is a running ringwall.
@@ -40,6 +41,7 @@ type Edge struct {
 
 	t    testing.TB
 	args []string
+	env  []string
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
 
@@ -53,7 +55,7 @@ type Edge struct {
 // is sent TERM, and must exit 0. A drain is short unless keys has timers.
 func StartEdge(t testing.TB, where Outlets, keys Keys) *Edge {
 	t.Helper()
-	e := &Edge{t: t, State: t.TempDir()}
+	e := &Edge{t: t, State: t.TempDir(), env: where.Env}
 	e.written = sync.NewCond(&e.mu)
 	e.Outside, e.Inside = e.address(where.Outside), e.address(where.Inside)
 	admin := e.address("")
@@ -103,6 +105,7 @@ func (e *Edge) address(ip string) netip.AddrPort {
 func (e *Edge) Start() {
 	e.t.Helper()
 	e.cmd = exec.Command(Binary(e.t), e.args...)
+	e.cmd.Env = append(os.Environ(), e.env...)
 	pipe, err := e.cmd.StderrPipe()
 	if err != nil {
 		e.t.Fatal(err)
