@@ -110,13 +110,15 @@ func (l *lane) sided(x *edge.Exchange) bool {
 }
 
 // refuse counts and tells of a verdict; it sends nothing.
-func (l *lane) refuse(x *edge.Exchange, v edge.Verdict) {
+func (l *lane) refuse(x *edge.Exchange, v edge.Verdict) { l.refuseSaying(x, v, "") }
+
+func (l *lane) refuseSaying(x *edge.Exchange, v edge.Verdict, message string) {
 	l.count.Refused(v.Reason)
 	name := event.Refused
 	if v.Action == edge.Note {
 		name = "noted"
 	}
-	l.p.ring.AddOf(edge.Event{At: x.At, Name: name, Reason: v.Reason, Source: x.From, Status: v.Status}, x.Msg)
+	l.p.ring.AddOf(edge.Event{At: x.At, Name: name, Reason: v.Reason, Source: x.From, Status: v.Status, Message: message}, x.Msg)
 }
 
 // malformed deals with what is not a SIP message: silence over UDP to who may not be who they say (so that nobody can be
@@ -134,7 +136,7 @@ func (l *lane) malformed(err error, from edge.Flow, at time.Time) {
 	if x.Trust == edge.Unknown && l.p.bindings.Known(from, at) {
 		x.Trust = edge.Known
 	}
-	l.refuse(x, v)
+	l.refuseSaying(x, v, err.Error())
 	if l.msg.Replyable() && l.msg.IsRequest() && l.msg.Method != sip.ACK && l.proven(x) {
 		l.reply(x, v.Status, v.Text)
 	}
