@@ -64,7 +64,7 @@ func section(keys ...key) reader {
 			where := join(path, p.key)
 			i := slices.Index(names, p.key)
 			if i < 0 {
-				d.report(p.at, where, "unknown key", suggest(p.key, names))
+				d.report(p.at, where, "unknown key", keyHint(p.key, names))
 				continue
 			}
 			if line, again := first[p.key]; again {
@@ -76,6 +76,14 @@ func section(keys ...key) reader {
 			keys[i].read(d, p.value, where)
 		}
 	}
+}
+
+// keyHint says what an unknown key may have been meant to be.
+func keyHint(word string, names []string) string {
+	if i := strings.IndexByte(word, ':'); i > 0 && slices.Contains(names, word[:i]) {
+		return "put a blank after the colon: " + quoted(word[:i]+": "+word[i+1:])
+	}
+	return suggest(word, names)
 }
 
 // join appends key to path. A key that nobody would write is cut, so that messages stay short.

@@ -88,7 +88,7 @@ func (d *decoder) gather(root *node, body ast.Node) {
 	case mapping:
 		root.pairs = append(root.pairs, n.pairs...)
 	default:
-		d.report(n.at, "", "a configuration is a mapping (key: value), this is "+kindNames[n.kind], "")
+		d.report(n.at, "", "a configuration is a mapping (key: value), this is "+kindNames[n.kind], "a blank stands after the colon of each key")
 	}
 }
 
@@ -142,6 +142,12 @@ func parse(source string) (body ast.Node, err error) {
 		}
 	}()
 	tokens := lexer.Tokenize(source)
+	if len(tokens) > maxTokens {
+		return nil, fmt.Errorf("too large: more than %d words and signs", maxTokens)
+	}
+	if tokens.InvalidToken() == nil {
+		tokens = mend(tokens, source)
+	}
 	if err := screen(tokens); err != nil {
 		return nil, err
 	}
@@ -172,9 +178,6 @@ var refused = map[token.Type][2]string{
 
 // screen refuses, before the library's parser sees them, tokens that could exhaust it and those that are not accepted.
 func screen(tokens token.Tokens) error {
-	if len(tokens) > maxTokens {
-		return fmt.Errorf("too large: more than %d words and signs", maxTokens)
-	}
 	var depth, opened, line int
 	for i, t := range tokens {
 		if why, found := refused[t.Type]; found {

@@ -47,8 +47,8 @@ func parseListen(s string) (Listen, error) {
 // parseAddrPort reads an address and a port, IPv6 in brackets. The address is never 4in6 and has no zone.
 func parseAddrPort(s string) (netip.AddrPort, error) {
 	var none netip.AddrPort
-	if _, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
-		return none, wrongf("add the port: "+hostPort(strings.Trim(s, "[]"), 5060), "%s has no port, or an IPv6 address without brackets", quoted(s))
+	if bare, _ := unbracket(s); isAddr(bare) {
+		return none, wrongf("add the port: "+hostPort(bare, 5060), "%s has no port, or an IPv6 address without brackets", quoted(s))
 	}
 	i := strings.LastIndexByte(s, ':')
 	if i < 0 {
@@ -59,11 +59,8 @@ func parseAddrPort(s string) (netip.AddrPort, error) {
 		return none, err
 	}
 	host := s[:i]
-	inner, v6 := strings.CutPrefix(host, "[")
-	if v6 {
-		inner, v6 = strings.CutSuffix(inner, "]")
-	}
-	addr, err := netip.ParseAddr(inner)
+	bare, v6 := unbracket(host)
+	addr, err := netip.ParseAddr(bare)
 	if err != nil || addr.Is6() != v6 {
 		return none, wrongf("write an IPv4 address, or an IPv6 address in brackets; names are not looked up here", "%s is not an address", quoted(host))
 	}
@@ -71,6 +68,20 @@ func parseAddrPort(s string) (netip.AddrPort, error) {
 		return none, wrongf("use an address without %zone", "%s has a zone", quoted(host))
 	}
 	return netip.AddrPortFrom(addr.Unmap(), port), nil
+}
+
+// unbracket takes the brackets of an IPv6 reference off s and reports whether there were any.
+func unbracket(s string) (string, bool) {
+	if len(s) > 2 && s[0] == '[' && s[len(s)-1] == ']' {
+		return s[1 : len(s)-1], true
+	}
+	return s, false
+}
+
+// isAddr reports whether s is an address.
+func isAddr(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil
 }
 
 // hostPort joins an address and a port.
@@ -141,11 +152,8 @@ func parseDomain(s string) (string, error) {
 
 // parseHost reads a host name, in lower case then, or an address (IPv6 with or without brackets, returned without).
 func parseHost(s string) (string, error) {
-	inner, bracket := strings.CutPrefix(s, "[")
-	if bracket {
-		inner, bracket = strings.CutSuffix(inner, "]")
-	}
-	if a, err := netip.ParseAddr(inner); err == nil && a.Zone() == "" && (a.Is6() || !strings.HasPrefix(s, "[")) {
+	bare, brackets := unbracket(s)
+	if a, err := netip.ParseAddr(bare); err == nil && a.Zone() == "" && (a.Is6() || !brackets) {
 		return a.Unmap().String(), nil
 	}
 	if !isHostname(s) {

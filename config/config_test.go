@@ -1,0 +1,286 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// plain compares configurations without the places their values stand at.
+var plain = cmp.Options{
+	cmpopts.IgnoreUnexported(Config{}, Listen{}),
+	cmpopts.IgnoreFields(Config{}, "File"),
+	cmpopts.IgnoreFields(Listen{}, "Path"),
+	cmpopts.IgnoreFields(Upstream{}, "Path"),
+	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmpopts.EquateEmpty(),
+}
+
+func mustParse(t *testing.T, text string) *Config {
+	t.Helper()
+	c, err := Parse("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatalf("Parse(%q):\n%v", text, err)
+	}
+	return c
+}
+
+func TestDefaults(t *testing.T) {
+	want := &Config{
+		Outside: Outside{Listen: []Listen{
+			{Transport: edge.UDP, Addr: netip.MustParseAddrPort("0.0.0.0:5060")},
+			{Transport: edge.UDP, Addr: netip.MustParseAddrPort("[::]:5060")},
+			{Transport: edge.TCP, Addr: netip.MustParseAddrPort("0.0.0.0:5060")},
+			{Transport: edge.TCP, Addr: netip.MustParseAddrPort("[::]:5060")},
+		}},
+		Registrations: Registrations{Keepalive: 25 * time.Second},
+		Topology:      Topology{KeyFile: "/var/lib/ringwall/topology.key"},
+		Access: Access{
+			Unknown: Methods{List: []sip.Method{sip.REGISTER, sip.INVITE, sip.OPTIONS}},
+			Known:   Methods{Any: true},
+			Peer:    Methods{Any: true},
+		},
+		Headers: Headers{Source: "X-Source"},
+		Limits:  Limits{Message: 65536, Calls: 10000, ConnectionsPerSource: 64},
+		Timers: Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second, C: 185 * time.Second,
+			Linger: 32 * time.Second, Drain: 5 * time.Second},
+		State: "/var/lib/ringwall/state.db",
+		Admin: Admin{HTTP: netip.MustParseAddrPort("127.0.0.1:7060"), Socket: "/run/ringwall/ringwall.sock"},
+		Log:   Log{Format: Text, Level: slog.LevelInfo},
+		Mode:  Enforce,
+	}
+	if diff := cmp.Diff(want, Default(), plain); diff != "" {
+		t.Errorf("Default (-want +got):\n%s", diff)
+	}
+	for _, text := range []string{"", "\n", "# nothing\n", "version: 1\n", "---\nversion: 1\n", "\ufeffversion: 1\r\n"} {
+		if diff := cmp.Diff(want, mustParse(t, text), plain); diff != "" {
+			t.Errorf("Parse(%q) (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+func TestEveryKey(t *testing.T) {
+	got := mustParse(t, `
+version: 1
+outside:
+  listen: [udp:203.0.113.5:5060, "tcp:[2001:db8::1]:5062", tcp:*:5064]
+  advertise: SBC.example.com
+inside:
+  listen: ["udp:10.0.0.1:5070", tcp:10.0.0.1:5070]
+  sources: [10.0.0.0/24, 10.1.0.7, "2001:db8:1::/48"]
+upstreams:
+  - {uri: "sip:10.0.0.10:5080;transport=tcp", weight: 1, priority: 1}
+  - uri: sip:PBX.example.com
+domains: [Example.com, 192.0.2.1]
+registrations: {path: true, keepalive: 30s}
+topology: {key_file: keys/topology.key}
+access: {unknown: any, known: [INVITE, MESSAGE], peer: []}
+headers: {source: X-Real-Source}
+limits: {memory: 1GiB, message: 16KiB, calls: 5, connections_per_source: 7}
+timers: {t1: 100ms, t2: 1s, t4: 2s, c: 4m, drain: 0s}
+state: /srv/state.db
+admin: {http: "[::1]:0", socket: /srv/s.sock}
+log: {format: json, level: warn}
+mode: monitor
+`)
+	want := &Config{
+		Outside: Outside{Advertise: "sbc.example.com", Listen: []Listen{
+			{Transport: edge.UDP, Addr: netip.MustParseAddrPort("203.0.113.5:5060")},
+			{Transport: edge.TCP, Addr: netip.MustParseAddrPort("[2001:db8::1]:5062")},
+			{Transport: edge.TCP, Addr: netip.MustParseAddrPort("0.0.0.0:5064")},
+			{Transport: edge.TCP, Addr: netip.MustParseAddrPort("[::]:5064")},
+		}},
+		Inside: Inside{
+			Listen: []Listen{
+				{Transport: edge.UDP, Addr: netip.MustParseAddrPort("10.0.0.1:5070")},
+				{Transport: edge.TCP, Addr: netip.MustParseAddrPort("10.0.0.1:5070")},
+			},
+			Sources: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("10.1.0.7/32"), netip.MustParsePrefix("2001:db8:1::/48")},
+		},
+		Upstreams: []Upstream{
+			{URI: "sip:10.0.0.10:5080;transport=tcp", Host: "10.0.0.10", Port: 5080, Transport: edge.TCP, Weight: 1, Priority: 1},
+			{URI: "sip:PBX.example.com", Host: "pbx.example.com", Weight: 1, Priority: 1},
+		},
+		Domains:       []string{"example.com", "192.0.2.1"},
+		Registrations: Registrations{Path: true, Keepalive: 30 * time.Second},
+		Topology:      Topology{KeyFile: "keys/topology.key"},
+		Access:        Access{Unknown: Methods{Any: true}, Known: Methods{List: []sip.Method{sip.INVITE, sip.MESSAGE}}},
+		Headers:       Headers{Source: "X-Real-Source"},
+		Limits:        Limits{Memory: 1 << 30, Message: 16 << 10, Calls: 5, ConnectionsPerSource: 7},
+		Timers: Timers{T1: 100 * time.Millisecond, T2: time.Second, T4: 2 * time.Second, C: 4 * time.Minute,
+			Linger: 6400 * time.Millisecond},
+		State: "/srv/state.db",
+		Admin: Admin{HTTP: netip.MustParseAddrPort("[::1]:0"), Socket: "/srv/s.sock"},
+		Log:   Log{Format: JSON, Level: slog.LevelWarn},
+		Mode:  Monitor,
+	}
+	if diff := cmp.Diff(want, got, plain); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestOffValues holds that the off value of every room that is not built is accepted when it is written out.
+func TestOffValues(t *testing.T) {
+	got := mustParse(t, `
+topology: {hide: false, mask_call_id: false, guard: off}
+peers: []
+tls: {}
+identity: {server: none}
+media: {relay: off, ports: 30000-39999, latch: strict}
+trust: {never_ban: []}
+access: {unify: false, open_inbound: []}
+headers: {from_outside: {remove: [], allow: []}, to_outside: {allow: []}}
+checks: {flood: {mode: off, rate: 10/s, burst: 60}, lockout: {mode: "off", failures: 3, within: 15m, ban: 30m}}
+bans: {first: 10m, longest: 7d}
+gate: {driver: soft}
+decoy: {enabled: false}
+`)
+	if diff := cmp.Diff(Default(), got, plain); diff != "" {
+		t.Errorf("off values are not the defaults (-default +got):\n%s", diff)
+	}
+}
+
+// TestFlowStyle holds that a colon that no blank follows is part of a plain text in flow style, too (YAML 1.2.2 §7.3.3).
+func TestFlowStyle(t *testing.T) {
+	for _, text := range []string{
+		"inside: {listen: [udp:10.0.0.1:5070, tcp:10.0.0.1:5071], sources: [2001:db8::/48, ::1]}",
+		"inside: {listen: [ udp:10.0.0.1:5070 ,\n   tcp:10.0.0.1:5071 ], sources: [ 2001:db8::/48, ::1 ]} # end",
+		"inside: {\"listen\":[\"udp:10.0.0.1:5070\",'tcp:10.0.0.1:5071'], \"sources\":[2001:db8::/48,::1]}",
+		"{inside: {sources: [2001:db8::/48,::1], listen: [udp:10.0.0.1:5070,tcp:10.0.0.1:5071]}}",
+		"inside:\n  listen: [udp:10.0.0.1:5070, tcp:10.0.0.1:5071]\n  sources:\n  - 2001:db8::/48\n  - ::1\n",
+	} {
+		c := mustParse(t, text)
+		if got := fmt.Sprint(c.Inside); got != "{[udp:10.0.0.1:5070 tcp:10.0.0.1:5071] [2001:db8::/48 ::1/128]}" {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+	c := mustParse(t, "{outside: {listen: [udp:*:5062]}, upstreams: [{uri: sip:10.0.0.1:5080;transport=tcp}], admin: {http: off}}")
+	if len(c.Outside.Listen) != 2 || c.Upstreams[0].Port != 5080 || c.Admin.HTTP.IsValid() {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestWhereAndFault(t *testing.T) {
+	c := mustParse(t, "outside:\n  listen:\n    - udp:*:5060\n    - tcp:127.0.0.1:5060\nupstreams:\n  - uri: sip:10.0.0.1\n")
+	for path, want := range map[string]string{
+		"outside":             "test.yaml:1",
+		"outside.listen[1]":   "test.yaml:4",
+		"outside.advertise":   "test.yaml:1",
+		c.Upstreams[0].Path:   "test.yaml:6",
+		"upstreams[0].weight": "test.yaml:6",
+		"timers.t1":           "default",
+	} {
+		if got := c.Where(path); got != want {
+			t.Errorf("Where(%q) = %q, want %q", path, got, want)
+		}
+	}
+	last := c.Outside.Listen[len(c.Outside.Listen)-1]
+	got := c.Fault(last.Path, "port in use", "stop the other").Error()
+	want := "test.yaml:4:7: outside.listen[1]: port in use\n        - tcp:127.0.0.1:5060\n          ^\n    hint: stop the other"
+	if got != want {
+		t.Errorf("Fault:\n%s\nwant\n%s", got, want)
+	}
+	if err := c.Override(Overrides{Upstreams: []string{"sip:127.0.0.1:5080"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Fault(c.Upstreams[0].Path, "no answer", "").Error(); got != "--upstream: no answer" {
+		t.Errorf("Fault of a flag: %q", got)
+	}
+}
+
+func TestOverride(t *testing.T) {
+	c := Default()
+	err := c.Override(Overrides{
+		Outside:   []string{"udp:127.0.0.1:5060"},
+		Inside:    []string{"udp:127.0.0.1:5070"},
+		Upstreams: []string{"sip:127.0.0.1:5080"},
+		State:     "demo",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Outside.Listen) != 1 || c.Outside.Listen[0].String() != "udp:127.0.0.1:5060" {
+		t.Errorf("outside %v", c.Outside.Listen)
+	}
+	if len(c.Inside.Listen) != 1 || len(c.Upstreams) != 1 || c.Upstreams[0].Port != 5080 {
+		t.Errorf("inside %v, upstreams %v", c.Inside.Listen, c.Upstreams)
+	}
+	if c.State != "demo/state.db" || c.Topology.KeyFile != "demo/topology.key" || c.Admin.Socket != "demo/ringwall.sock" {
+		t.Errorf("state %q, key file %q, socket %q", c.State, c.Topology.KeyFile, c.Admin.Socket)
+	}
+	if got := c.Where("admin.socket"); got != "--state" {
+		t.Errorf("Where = %q", got)
+	}
+}
+
+func TestOverrideTellsEveryFlag(t *testing.T) {
+	c := Default()
+	err := c.Override(Overrides{
+		Outside:   []string{"udp:localhost:5060", "tls:127.0.0.1:5061"},
+		Inside:    []string{"udp:127.0.0.1"},
+		Upstreams: []string{"sips:pbx"},
+		State:     strings.Repeat("x", 120),
+	})
+	var all Errors
+	if !errors.As(err, &all) || len(all) != 5 {
+		t.Fatalf("want 5 problems, got:\n%v", err)
+	}
+	if diff := cmp.Diff(Default(), c, plain); diff != "" {
+		t.Errorf("a failed Override changed the configuration:\n%s", diff)
+	}
+	err = Default().Override(Overrides{Outside: []string{"udp:*:5070"}, Inside: []string{"udp:127.0.0.1:5070"}})
+	if err == nil || !strings.HasPrefix(err.Error(), "--inside: udp:127.0.0.1:5070 is taken by outside.listen[0] (--outside)") {
+		t.Errorf("overlap of flags: %v", err)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "ringwall.yaml")
+	if err := os.WriteFile(file, []byte("mode: monitor\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(file)
+	if err != nil || c.Mode != Monitor || c.File != file {
+		t.Errorf("Load: %+v, %v", c, err)
+	}
+	if _, err := Load(filepath.Join(dir, "none.yaml")); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "none.yaml") {
+		t.Errorf("missing file: %v", err)
+	}
+	if _, err := Load(dir); err == nil {
+		t.Error("a folder was loaded")
+	}
+	if err := os.WriteFile(file, make([]byte, maxFile+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(file); err == nil || !strings.Contains(err.Error(), "larger than 1024 KiB") {
+		t.Errorf("large file: %v", err)
+	}
+}
+
+func TestMethodsAllows(t *testing.T) {
+	some := Methods{List: []sip.Method{sip.INVITE}}
+	if !some.Allows(sip.INVITE) || some.Allows(sip.BYE) || some.Allows(sip.MethodOther) {
+		t.Error("a list allows what it names and nothing else")
+	}
+	if !(Methods{Any: true}).Allows(sip.MethodOther) {
+		t.Error("any allows extension methods")
+	}
+	if (Methods{}).Allows(sip.INVITE) {
+		t.Error("an empty list allows nothing")
+	}
+}

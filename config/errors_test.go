@@ -1,0 +1,275 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// problems parses text and returns "line:col path: message | hint" for each mistake.
+func problems(t *testing.T, text string) []string {
+	t.Helper()
+	_, err := Parse("f", []byte(text))
+	if err == nil {
+		return nil
+	}
+	var all Errors
+	if !errors.As(err, &all) || len(all) == 0 {
+		t.Fatalf("Parse(%q): %T %v, want Errors", text, err, err)
+	}
+	var out []string
+	for _, p := range all {
+		out = append(out, fmt.Sprintf("%d:%d %s: %s | %s", p.Line, p.Col, p.Path, p.Message, p.Hint))
+	}
+	return out
+}
+
+// TestSevenMistakes is the promise: one run tells all.
+func TestSevenMistakes(t *testing.T) {
+	_, err := Parse("ringwall.yaml", []byte(`outside:
+  listn: [udp:203.0.113.5:5060]
+  advertise: [sbc.example.com]
+inside:
+  listen: [udp:10.0.0.300:5070]
+registrations: {keepalive: 25}
+topology: {hide: true}
+log: {level: inof}
+mode: monitor
+mode: enforce
+`))
+	want := `ringwall.yaml:2:3: outside.listn: unknown key
+      listn: [udp:203.0.113.5:5060]
+      ^
+    hint: did you mean listen?
+ringwall.yaml:3:14: outside.advertise: wants text, not a list
+      advertise: [sbc.example.com]
+                 ^
+ringwall.yaml:5:12: inside.listen[0]: "10.0.0.300" is not an address
+      listen: [udp:10.0.0.300:5070]
+               ^
+    hint: write an IPv4 address, or an IPv6 address in brackets; names are not looked up here
+ringwall.yaml:6:28: registrations.keepalive: 25 has no unit
+    registrations: {keepalive: 25}
+                               ^
+    hint: write 25s or 25ms
+ringwall.yaml:7:18: topology.hide: not in this version (only false is)
+    topology: {hide: true}
+                     ^
+    hint: leave the key out or write false
+ringwall.yaml:8:14: log.level: "inof" is not a choice
+    log: {level: inof}
+                 ^
+    hint: did you mean info?
+ringwall.yaml:10:1: mode: stands twice, first on line 9
+    mode: enforce
+    ^
+    hint: keep one of the two`
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+// TestMistakes has one mistake a row; each must give exactly one problem, which contains want.
+func TestMistakes(t *testing.T) {
+	rows := []struct{ text, want string }{
+		// shape
+		{"just text", "1:1 : a configuration is a mapping (key: value), this is text"},
+		{"[a]", "this is a list"},
+		{"version: 2", "1:10 version: this ringwall reads version 1"},
+		{"version: one", "version: wants a number, not text"},
+		{"outsde: {}", "did you mean outside?"},
+		{"mode:monitor", "a blank stands after the colon"},
+		{"log: {level:info}", `put a blank after the colon: "level: info"`},
+		{"quux: 1", "unknown key | one of version, outside"},
+		{"outside: 5", "outside: wants a mapping (key: value), not a number"},
+		{"outside:", "1:1 outside: has no value (null)"},
+		{"outside: ~", "has no value (null)"},
+		{"outside: {listen: null}", "outside.listen: has no value (null)"},
+		{"outside: {listen: [null]}", "outside.listen[0]: has no value"},
+		{"outside: {listen}", "outside.listen: has no value"},
+		{"domains:\n-\n", "domains[0]: has no value"},
+		{"peers:", "peers: has no value"},
+		{"checks: {flood: {mode: }}", "checks.flood.mode: has no value"},
+		{"domains: !x 5", "1:10 : tags"},
+		{"domains: &a [x]", "anchors"},
+		{"domains: *a", "aliases"},
+		{"<<: {mode: monitor}", "merge keys"},
+		{"? mode\n: monitor", "? key"},
+		{"%YAML 1.2\n---\nmode: monitor", "directives"},
+		{"state: |\n  x\n", "block texts"},
+		{"mode: monitor\n---\nmode: monitor", "2:1 : a second document"},
+		{"mode: monitor\nmode: monitor", "2:1 mode: stands twice, first on line 1"},
+		{"log: {level: info, level: info}", "log.level: stands twice"},
+		{"domains: [a, b", "not YAML"},
+		{"state: \"x", "not YAML"},
+		{"log:\n\tlevel: info", "not YAML"},
+		{"mode: monitor\x00", "control character U+0000"},
+		{"# \x1b[31m", "control character U+001B"},
+		{"# \u202e", "control character U+202E"},
+		{"mode: monitor\rstate: x", "control character U+000D"},
+		{"state: \xff", "not UTF-8"},
+		{"domains: " + strings.Repeat("[", 100) + strings.Repeat("]", 100), "nested deeper than 32"},
+		{strings.Repeat("- ", 100) + "x", "nested deeper than 32"},
+		// listeners
+		{"outside: {listen: []}", "is empty"},
+		{"outside: {listen: udp:1.2.3.4:5060}", `write ["udp:1.2.3.4:5060"]`},
+		{"outside: {listen: [sctp:1.2.3.4:5060]}", "does not begin with udp: or tcp:"},
+		{"outside: {listen: [tls:1.2.3.4:5061]}", "tls listeners are not in this version"},
+		{"outside: {listen: [wss:1.2.3.4:443]}", "wss listeners are not in this version"},
+		{"outside: {listen: [udp:1.2.3.4]}", "add the port: 1.2.3.4:5060"},
+		{`outside: {listen: ["udp:2001:db8::1"]}`, "add the port: [2001:db8::1]:5060"},
+		{`outside: {listen: ["udp:2001:db8::1:5060"]}`, "without brackets"},
+		{`outside: {listen: ["udp:[1.2.3.4]:5060"]}`, "is not an address"},
+		{`outside: {listen: ["udp:[fe80::1%eth0]:5060"]}`, "has a zone"},
+		{"outside: {listen: [udp:sbc.example.com:5060]}", "names are not looked up"},
+		{"outside: {listen: [udp:1.2.3.4:0]}", "port 0 is not"},
+		{"outside: {listen: [udp:1.2.3.4:65536]}", `port "65536"`},
+		{"outside: {listen: [udp:*:sip]}", `port "sip"`},
+		{"outside: {listen: [udp:1.2.3.4:5060, udp:1.2.3.4:5060]}", "outside.listen[1]: udp:1.2.3.4:5060 is taken by outside.listen[0] (f:1)"},
+		{"outside: {listen: [udp:*:5060, udp:1.2.3.4:5060]}", "a listener on every address"},
+		{"outside: {listen: [udp:0.0.0.0:5060, udp:1.2.3.4:5060]}", "is taken by"},
+		{"outside: {listen: [udp:1.2.3.4:5060]}\ninside: {listen: [udp:1.2.3.4:5060]}", "2:19 inside.listen[0]: udp:1.2.3.4:5060 is taken by outside.listen[0]"},
+		{"inside: {listen: [udp:10.0.0.1:5060]}", "inside.listen[0]: udp:10.0.0.1:5060 is taken by outside.listen[0] |"},
+		{"outside: {listen: [tcp:127.0.0.1:7060]}", "is taken by admin.http"},
+		{"outside: {listen: [udp:*:5070]}", "takes the port of inside listeners"},
+		{"outside: {advertise: 'sbc.example.com:5060'}", "is not a host name"},
+		{"outside: {advertise: 203.0.113.500}", "is not a host name"},
+		{"outside: {advertise: 0.0.0.0}", "nobody can call"},
+		{"outside: {advertise: -x-}", "is not a host name"},
+		{"outside: {advertise: " + strings.Repeat("a.", 130) + "b}", "is not a host name"},
+		// inside
+		{"inside: {sources: [0.0.0.0/0]}", "trusts too much"},
+		{"inside: {sources: ['::/0']}", "trusts too much"},
+		{"inside: {sources: [128.0.0.0/1]}", "trusts too much"},
+		{"inside: {sources: [10.0.0.1/24]}", "write 10.0.0.0/24, or 10.0.0.1"},
+		{"inside: {sources: [10.0.0.0/33]}", "is not an address or a prefix"},
+		{"inside: {sources: ['::ffff:10.0.0.0/120']}", "in the form of IPv6"},
+		{"inside: {sources: ['fe80::1%eth0']}", "is not an address or a prefix"},
+		{"inside: {sources: [10.0.0.0/24, 10.0.0.0/24]}", "inside.sources[1]: 10.0.0.0/24 stands twice"},
+		// upstreams
+		{"upstreams: {uri: 'sip:a'}", "upstreams: wants a list, not a mapping"},
+		{"upstreams: [{}]", "upstreams[0]: has no uri"},
+		{"upstreams: [{uri: 'http://a'}]", "is not a SIP URI"},
+		{"upstreams: [{uri: 'sips:a'}]", "sips is not in this version"},
+		{"upstreams: [{uri: 'sip:user@a'}]", "has more than host"},
+		{"upstreams: [{uri: 'sip:a:99999'}]", "is not from 1 to 65535"},
+		{"upstreams: [{uri: 'sip:2001:db8::1'}]", "is an IPv6 address without brackets"},
+		{"upstreams: [{uri: 'sip:0.0.0.0:5060'}]", "nothing can be sent"},
+		{"upstreams: [{uri: 'sip:a;transport=tls'}]", "transport=tls is not in this version"},
+		{"upstreams: [{uri: 'sip:a;maddr=b'}]", "is not known"},
+		{"upstreams: [{uri: 'sip:a', weight: 2}]", "upstreams[0].weight: not in this version (only 1 is)"},
+		{"upstreams: [{uri: 'sip:a'}, {uri: 'sip:A:5060'}]", "upstreams[1].uri: sip:A:5060 stands twice"},
+		{"outside: {listen: [udp:1.2.3.4:5060]}\nupstreams: [{uri: 'sip:1.2.3.4'}]", "is ringwall itself, by outside.listen[0]"},
+		{"inside: {listen: [udp:10.0.0.1:5070]}\nupstreams: [{uri: 'sip:10.0.0.2;transport=tcp'}]", "no inside listener has the transport"},
+		{"inside: {listen: [udp:10.0.0.1:5070]}\nupstreams: [{uri: 'sip:[2001:db8::2]'}]", "of the kind of udp:[2001:db8::2]:5070"},
+		// the rest
+		{"domains: [example.com, EXAMPLE.com]", "domains[1]: example.com stands twice"},
+		{"domains: ['sip:x@example.com']", "is not a domain"},
+		{"domains: ['*.example.com']", "is not a domain"},
+		{"domains: [5]", `domains[0]: wants text, not a number | write "5"`},
+		{"registrations: {path: yes}", "write true or false, without quotes"},
+		{"registrations: {keepalive: 1ms}", "less than 1s"},
+		{"registrations: {keepalive: 11m}", "is not from 0s to 10m0s"},
+		{"registrations: {keepalive: soon}", "is not a length of time"},
+		{"timers: {t1: 10s}", "timers.t1: t1 (10s) is longer than t2 (4s)"},
+		{"timers: {t2: 100ms}", "timers.t2: t1 (500ms) is longer"},
+		{"timers: {t1: -5s}", "is not from 1ms to 10s"},
+		{"limits: {memory: 1MiB}", "is not from 64MiB to"},
+		{"limits: {memory: much}", "512MiB or 2GiB, or auto"},
+		{"limits: {message: 65KiB}", "is not from 2KiB to 64KiB"},
+		{"limits: {message: 99999999999999999999GiB}", "is not a size"},
+		{"limits: {calls: 0}", "is not a whole number from 1"},
+		{"limits: {calls: 1.5}", "is not a whole number from 1"},
+		{"limits: {calls: '5'}", "write digits without quotes"},
+		{"access: {unknown: all}", "wants any or a list of methods"},
+		{"access: {unknown: 5}", "access.unknown: wants a list, not a number"},
+		{"access: {unknown: [REGSITER]}", "did you mean REGISTER?"},
+		{"access: {unknown: [invite]}", "did you mean INVITE?"},
+		{"access: {unknown: [INVITE, INVITE]}", "INVITE stands twice"},
+		{"headers: {source: Via}", "means something else in SIP"},
+		{"headers: {source: 'X Source'}", "is not the name of a header field"},
+		{"headers: {source: v}", "is not from 2 to 64"},
+		{"admin: {http: 0.0.0.0:7060}", "loopback"},
+		{"admin: {http: localhost:7060}", "is not an address"},
+		{"admin: {socket: /" + strings.Repeat("x", 107) + "}", "a socket's path can have 107"},
+		{"state: /var/lib/", "is not the name of a file"},
+		{"state: ''", "is not the name of a file"},
+		{"state: /a\ntopology: {key_file: /a}", "is the path of state too"},
+		{"log: {format: xml}", "one of text, json"},
+		{"mode: monitr", "did you mean monitor?"},
+		// rooms of later versions
+		{"peers: [{name: x}]", "peers: not in this version"},
+		{"tls: {certificate: c, key: k}", "tls: not in this version"},
+		{"topology: {mask_call_id: true}", "topology.mask_call_id: not in this version (only false is)"},
+		{"topology: {guard: log}", "topology.guard: not in this version (only off is)"},
+		{"identity: {server: x}", "identity.server: not in this version (only none is)"},
+		{"media: {relay: builtin}", "media.relay: not in this version (only off is)"},
+		{"media: {address: 1.2.3.4}", "media.address: not in this version"},
+		{"trust: {never_ban: [1.2.3.4]}", "trust.never_ban: not in this version"},
+		{"trust: {realm: x}", "trust.realm: not in this version"},
+		{"access: {unify: true}", "access.unify: not in this version (only false is)"},
+		{"access: {open_inbound: [x]}", "access.open_inbound: not in this version"},
+		{"headers: {to_outside: {allow: [X]}}", "headers.to_outside.allow: not in this version"},
+		{"checks: {flood: {mode: monitor}}", "checks.flood.mode: not in this version (only off is)"},
+		{"bans: {first: 1m}", "bans.first: not in this version (only 10m is)"},
+		{"gate: {driver: auto}", "gate.driver: not in this version (only soft is)"},
+		{"decoy: {enabled: true}", "decoy.enabled: not in this version (only false is)"},
+	}
+	for _, row := range rows {
+		got := problems(t, row.text)
+		if len(got) != 1 || !strings.Contains(got[0], row.want) {
+			t.Errorf("%.60q:\n got %q\nwant %q", row.text, got, row.want)
+		}
+	}
+}
+
+// TestBrokenSyntaxHidesNothing: a slip of syntax in one section does not hide mistakes in the others.
+func TestBrokenSyntaxHidesNothing(t *testing.T) {
+	got := strings.Join(problems(t, "mode: monitr\noutside:\n  listen: [udp:1.2.3.4:5060\nlog: {level: 5}\nstate: &x y\nstat: z\n"), "\n")
+	for _, want := range []string{"1:7 mode:", "3:11 : not YAML", "4:14 log.level", "5:8 : anchors", "6:1 stat: unknown key"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
+func TestManyProblemsAreCut(t *testing.T) {
+	if got := problems(t, strings.Repeat("x: 1\n", 5000)); len(got) != maxProblems {
+		t.Errorf("%d problems told, want %d", len(got), maxProblems)
+	}
+	if got := problems(t, "domains: ["+strings.Repeat("1,", maxTokens)+"]"); len(got) != 1 || !strings.Contains(got[0], "too large") {
+		t.Errorf("too many tokens: %q", got)
+	}
+}
+
+func TestCaretOfLongLine(t *testing.T) {
+	line := "domains: [" + strings.Repeat("äé.example.com, ", 40) + "x]"
+	_, err := Parse("f", []byte(line))
+	for _, shown := range strings.Split(err.Error(), "\n") {
+		if n := utf8.RuneCountInString(shown); n > maxShown+20 {
+			t.Fatalf("a line of %d characters: %q", n, shown)
+		}
+	}
+	p := Problem{File: "f", Line: 1, Col: 3, Message: "m", Source: "\tx: y"}
+	if got, want := p.String(), "f:1:3: m\n    \tx: y\n    \t ^"; got != want {
+		t.Errorf("tab: %q, want %q", got, want)
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	known := []string{"listen", "advertise"}
+	for word, want := range map[string]string{
+		"listn":                  "did you mean listen?",
+		"lisetn":                 "did you mean listen?",
+		"Listen":                 "did you mean listen?",
+		"x":                      "one of listen, advertise",
+		strings.Repeat("l", 100): "one of listen, advertise",
+		"":                       "one of listen, advertise",
+	} {
+		if got := suggest(word, known); got != want {
+			t.Errorf("suggest(%q) = %q, want %q", word, got, want)
+		}
+	}
+}
