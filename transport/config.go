@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -71,6 +72,10 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
+	}
+	c.InsideAddrs = slices.Clone(c.InsideAddrs)
+	for i, a := range c.InsideAddrs {
+		c.InsideAddrs[i] = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 	}
 	return c
 }

@@ -1,16 +1,18 @@
 package transport
 
+import "sync/atomic"
+
 // Counters are totals since Open, except ConnectionsOpen, which is a level.
 type Counters struct {
 	PacketsIn, PacketsOut   uint64 // UDP datagrams
 	MessagesIn, MessagesOut uint64 // messages on streams
-	Keepalives              uint64 // CRLF on UDP and pings on streams
+	Keepalives              uint64 // CRLF on UDP, pings and CRLF on streams
 
 	DroppedWeakHost  uint64 // inside datagrams that came by an outside interface
 	DroppedTooLarge  uint64 // datagrams larger than MaxMessage
 	DroppedSource    uint64 // datagrams whose source cannot be answered
 	DroppedPanic     uint64 // messages whose handling panicked
-	DroppedSend      uint64 // datagrams not sent because the socket stayed full
+	DroppedSend      uint64 // datagrams not sent because the socket stayed full or was closed
 	DroppedUndeliver uint64 // Undelivered notices lost because too many came at once
 
 	SendErrors uint64 // datagrams the kernel refused to send
@@ -18,6 +20,7 @@ type Counters struct {
 
 	ConnectionsOpen  int64
 	Accepted, Dialed uint64
+	AcceptErrors     uint64
 	DialErrors       uint64
 	RefusedTotal     uint64 // connections over Config.Connections
 	RefusedSource    uint64 // connections over Config.ConnectionsPerSource
@@ -26,4 +29,33 @@ type Counters struct {
 	ReadTimeouts     uint64 // connections closed because a message took too long
 	IdleTimeouts     uint64
 	WriteErrors      uint64 // connections closed by a failed or timed-out write
+}
+
+// counts are the live counters. Readers add once per batch.
+type counts struct {
+	packetsIn, packetsOut, messagesIn, messagesOut, keepalives                                   atomic.Uint64
+	droppedWeakHost, droppedTooLarge, droppedSource, droppedPanic, droppedSend, droppedUndeliver atomic.Uint64
+	sendErrors, icmpErrors                                                                       atomic.Uint64
+	accepted, dialed, acceptErrors, dialErrors, refusedTotal, refusedSource, refusedFrames       atomic.Uint64
+	queueOverflows, readTimeouts, idleTimeouts, writeErrors                                      atomic.Uint64
+}
+
+// Counters returns what has been counted since Open.
+func (s *Server) Counters() Counters {
+	c := &s.count
+	return Counters{
+		PacketsIn: c.packetsIn.Load(), PacketsOut: c.packetsOut.Load(),
+		MessagesIn: c.messagesIn.Load(), MessagesOut: c.messagesOut.Load(),
+		Keepalives:      c.keepalives.Load(),
+		DroppedWeakHost: c.droppedWeakHost.Load(), DroppedTooLarge: c.droppedTooLarge.Load(),
+		DroppedSource: c.droppedSource.Load(), DroppedPanic: c.droppedPanic.Load(),
+		DroppedSend: c.droppedSend.Load(), DroppedUndeliver: c.droppedUndeliver.Load(),
+		SendErrors: c.sendErrors.Load(), ICMPErrors: c.icmpErrors.Load(),
+		ConnectionsOpen: int64(s.conns.open()),
+		Accepted:        c.accepted.Load(), Dialed: c.dialed.Load(),
+		AcceptErrors: c.acceptErrors.Load(), DialErrors: c.dialErrors.Load(),
+		RefusedTotal: c.refusedTotal.Load(), RefusedSource: c.refusedSource.Load(), RefusedFrames: c.refusedFrames.Load(),
+		QueueOverflows: c.queueOverflows.Load(), ReadTimeouts: c.readTimeouts.Load(),
+		IdleTimeouts: c.idleTimeouts.Load(), WriteErrors: c.writeErrors.Load(),
+	}
 }

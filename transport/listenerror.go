@@ -3,10 +3,7 @@ package transport
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/ringwall/ringwall/edge"
@@ -62,66 +59,10 @@ func transportName(t edge.Transport) string {
 	return "udp"
 }
 
-// String is how an operator writes l: "udp:10.0.0.1:5060".
-func (l Listen) String() string { return transportName(l.Transport) + ":" + l.Addr.String() }
-
-func (l Listen) validate() error {
-	a := l.Addr.Addr()
-	switch {
-	case l.Side > edge.Inside || l.Transport > edge.TCP:
-		return fmt.Errorf("%v: unknown side or transport", l)
-	case !a.IsValid():
-		return fmt.Errorf("%v: not an address", l)
-	case a.IsUnspecified():
-		return fmt.Errorf("%v: a wildcard must be expanded first", l)
-	case a.Is4In6():
-		return fmt.Errorf("%v: write the IPv4 address itself", l)
-	case a.Zone() != "" || a.IsLinkLocalUnicast() || a.IsMulticast():
-		return fmt.Errorf("%v: link-local and multicast addresses cannot be listened on", l)
+func newListenError(l Listen, err error) *ListenError {
+	e := &ListenError{Side: l.Side, Transport: l.Transport, Addr: l.Addr, Err: err}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		e.Holder = findHolder("/proc", l.Transport, l.Addr)
 	}
-	if l.Advertise == "" {
-		return nil
-	}
-	if _, err := sentBy(l.Advertise, l.Addr); err != nil {
-		return fmt.Errorf("%v: %w", l, err)
-	}
-	return nil
+	return e
 }
-
-// sentBy is the sent-by (RFC 3261 §18.1.1) of a listener bound to addr: host and port, both always present, so that no peer
-// has reason to look for SRV records.
-func sentBy(advertise string, addr netip.AddrPort) (string, error) {
-	if advertise == "" {
-		return addr.String(), nil
-	}
-	host, port := advertise, strconv.Itoa(int(addr.Port()))
-	if h, p, err := net.SplitHostPort(advertise); err == nil {
-		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 {
-			return "", fmt.Errorf("advertise %q: port is not 1 to 65535", advertise)
-		}
-		host, port = h, p
-	} else {
-		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	}
-	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
-		return net.JoinHostPort(ip.String(), port), nil
-	}
-	if !isHostname(host) {
-		return "", fmt.Errorf("advertise %q: not a host name or address", advertise)
-	}
-	return host + ":" + port, nil
-}
-
-func isHostname(s string) bool {
-	if s == "" || len(s) > 253 {
-		return false
-	}
-	for _, label := range strings.Split(strings.TrimSuffix(s, "."), ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' || strings.Trim(label, labelChars) != "" {
-			return false
-		}
-	}
-	return true
-}
-
-const labelChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"

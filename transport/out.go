@@ -2,29 +2,125 @@ package transport
 
 import (
 	"net/netip"
+	"unsafe"
 
 	"github.com/ringwall/ringwall/edge"
 )
 
+const (
+	// headroom is what a message may grow by between in and out: Via, Record-Route, source fields.
+	headroom = 8 << 10
+	// arenaSize is enough for a batch of usual messages without a flush in between; unused pages cost nothing.
+	arenaSize = 256 << 10
+	cacheLine = 64
+)
+
 // An Out sends, for one goroutine: it has that goroutine's arena and send batches and needs no lock.
-type Out struct{}
+type Out struct {
+	server *Server
+	worker int
+	arena  []byte
+	used   int          // bytes of the arena that hold queued messages
+	queues []*sendQueue // by listener; made at first use
+	busy   []*sendQueue // those that hold something
+	dirty  []*conn      // connections that got something since the last Flush
+}
+
+func newOut(s *Server, worker int) *Out {
+	size := max(arenaSize, 2*(s.cfg.MaxMessage+headroom))
+	return &Out{server: s, worker: worker % s.cfg.Workers, arena: make([]byte, size), queues: make([]*sendQueue, len(s.ports))}
+}
+
+// room is the largest message that can be sent, bytes.
+func (o *Out) room() int { return o.server.cfg.MaxMessage + headroom }
 
 // Buffer returns an empty slice at the free end of the arena, with room for MaxMessage plus 8 KiB. Append one message and
 // give it to Send. It may flush first; slices of earlier calls that were not sent are void then, and after Flush.
-func (o *Out) Buffer() []byte { panic("unbuilt") }
+func (o *Out) Buffer() []byte {
+	if len(o.arena)-o.used < o.room() {
+		o.Flush()
+	}
+	return o.arena[o.used:o.used:len(o.arena)]
+}
 
 // Send queues b towards to; a b from Buffer is not copied, any other is. It may be sent again, to another flow, before the
 // next Buffer or Flush. A stream flow with Conn 0 uses an open connection of ours to to.Remote or dials one in the
 // background. Errors: ErrGone, ErrFull, ErrTooLarge. What fails later is told to a Lane by Undelivered, from another goroutine.
-func (o *Out) Send(b []byte, to edge.Flow) error { panic("unbuilt") }
+func (o *Out) Send(b []byte, to edge.Flow) error {
+	if len(b) == 0 || len(b) > o.room() {
+		return ErrTooLarge
+	}
+	if int(to.Listener) >= len(o.server.ports) || o.server.listeners[to.Listener].Transport != to.Transport {
+		return ErrGone
+	}
+	if to.Transport.Stream() {
+		return o.sendStream(b, to)
+	}
+	q := o.queue(to.Listener)
+	if q.v4 {
+		to.Remote = netip.AddrPortFrom(to.Remote.Addr().Unmap(), to.Remote.Port())
+	}
+	if !to.Remote.IsValid() || to.Remote.Addr().Is4() != q.v4 {
+		return ErrGone
+	}
+	b = o.claim(b)
+	if q.n == batch {
+		q.flush()
+	}
+	if q.n == 0 {
+		o.busy = append(o.busy, q)
+	}
+	q.add(b, to.Remote)
+	return nil
+}
+
+// claim makes b's bytes stay until the next flush: those in the arena are marked as used, others are copied there.
+func (o *Out) claim(b []byte) []byte {
+	off := uintptr(unsafe.Pointer(unsafe.SliceData(b))) - uintptr(unsafe.Pointer(unsafe.SliceData(o.arena)))
+	if off >= uintptr(len(o.arena)) {
+		b = append(o.Buffer(), b...)
+		off = uintptr(o.used)
+	}
+	end := (int(off) + len(b) + cacheLine - 1) &^ (cacheLine - 1)
+	o.used = max(o.used, min(end, len(o.arena)))
+	return b
+}
+
+// queue returns the batch for the socket that this Out uses of a listener.
+func (o *Out) queue(listener uint16) *sendQueue {
+	if q := o.queues[listener]; q != nil {
+		return q
+	}
+	sockets := o.server.ports[listener].udp
+	q := newSendQueue(sockets[o.worker%len(sockets)])
+	o.queues[listener] = q
+	return q
+}
 
 // Flush sends what is queued, with one system call per socket. Readers flush after each batch; who else has an Out flushes
 // it itself.
-func (o *Out) Flush() { panic("unbuilt") }
+func (o *Out) Flush() {
+	for i, q := range o.busy {
+		q.flush()
+		o.busy[i] = nil
+	}
+	for i, c := range o.dirty {
+		c.kick()
+		o.dirty[i] = nil
+	}
+	o.busy, o.dirty, o.used = o.busy[:0], o.dirty[:0], 0
+}
 
-// Route returns the flow for a new request to remote: the listener of that side, transport and address family whose address
-// fits remote best. On Inside UDP it is this worker's spread socket, so that replies come back to this worker. False: no
-// listener can reach remote.
-func (o *Out) Route(side edge.Side, t edge.Transport, remote netip.AddrPort) (edge.Flow, bool) {
-	panic("unbuilt")
+func (o *Out) sendStream(b []byte, to edge.Flow) error {
+	c, err := o.server.connection(to)
+	if err != nil {
+		return err
+	}
+	if err := c.enqueue(b); err != nil {
+		return err
+	}
+	if n := len(o.dirty); n == 0 || o.dirty[n-1] != c {
+		o.dirty = append(o.dirty, c)
+	}
+	return nil
 }

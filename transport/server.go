@@ -1,7 +1,10 @@
 package transport
 
 import (
+	"context"
+	"net"
 	"net/netip"
+	"sync"
 
 	"github.com/ringwall/ringwall/edge"
 )
@@ -16,36 +19,211 @@ type Listener struct {
 	Spread    bool           // a worker's own inside socket, not one the operator listed
 }
 
-// A Server owns the sockets.
-type Server struct{}
+// A port is what stands behind a Listener: a UDP socket per worker (one, if it is a spread socket) or a TCP listener.
+type port struct {
+	udp    []*udpSocket
+	tcp    *net.TCPListener
+	spread []int // of an inside UDP listener: by worker, the index of its spread socket
+}
 
-// Expand turns a wildcard address into one Listen per local address of that family, link-local IPv6 left out. Other
-// addresses come back alone. Port 0 stays 0.
-func Expand(l Listen) ([]Listen, error) { panic("unbuilt") }
+// A Server owns the sockets.
+type Server struct {
+	cfg       Config
+	listeners []Listener
+	ports     []port // parallel to listeners
+	local     *local
+	weak      *weakHost
+	conns     *connTable
+	seats     chan *seat
+	notices   chan notice
+	count     counts
+	panicLog  spacer
+	acceptLog spacer
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	mu     sync.RWMutex // orders start and Close
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// A seat is a Lane with its Out, shared by the goroutines of connections: one at a time holds it, for as long as it handles
+// what it has read.
+type seat struct {
+	out  *Out
+	lane Lane
+}
+
+// seatsPerWorker bounds how many connections are handled at the same time; the others wait their turn.
+const seatsPerWorker = 2
 
 // Open binds every address of cfg, or none: the error is a *ListenError when a bind failed.
-func Open(cfg Config) (*Server, error) { panic("unbuilt") }
+func Open(cfg Config) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	local, err := newLocal(cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, local: local, weak: newWeakHost(cfg.Listen), conns: newConnTable(cfg.Connections, cfg.ConnectionsPerSource),
+		notices: make(chan notice, noticeQueue), seats: make(chan *seat, seatsPerWorker*cfg.Workers)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.bind(); err != nil {
+		s.closePorts()
+		s.cancel()
+		return nil, err
+	}
+	return s, nil
+}
+
+// bind opens the listed addresses, then the spread sockets.
+func (s *Server) bind() error {
+	for _, l := range s.cfg.Listen {
+		if err := s.bindOne(l); err != nil {
+			return err
+		}
+	}
+	if s.cfg.Workers == 1 {
+		return nil
+	}
+	for i, l := range s.cfg.Listen {
+		if l.Side == edge.Inside && l.Transport == edge.UDP {
+			if err := s.bindSpread(i, l); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Server) bindOne(l Listen) error {
+	if l.Transport.Stream() {
+		t, err := listenTCP(l)
+		if err != nil {
+			return err
+		}
+		bound := t.Addr().(*net.TCPAddr).AddrPort()
+		return s.add(l, netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port()), port{tcp: t}, false)
+	}
+	group, err := openGroup(l, s.cfg.Workers)
+	if err != nil {
+		return err
+	}
+	return s.add(l, group[0].addr, port{udp: group}, false)
+}
+
+// bindSpread gives each worker a socket of its own beside inside listener i: replies to what it sends come back to it.
+func (s *Server) bindSpread(i int, l Listen) error {
+	l.Addr = netip.AddrPortFrom(l.Addr.Addr(), 0)
+	for range s.cfg.Workers {
+		u, err := openUDP(l, false)
+		if err != nil {
+			return err
+		}
+		s.ports[i].spread = append(s.ports[i].spread, len(s.ports))
+		if err := s.add(l, u.addr, port{udp: []*udpSocket{u}}, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) add(l Listen, bound netip.AddrPort, p port, spread bool) error {
+	for _, u := range p.udp {
+		u.server, u.listener = s, uint16(len(s.ports))
+	}
+	s.ports = append(s.ports, p)
+	listener, err := newListener(l, bound, spread)
+	s.listeners = append(s.listeners, listener)
+	return err
+}
 
 // Listeners returns what is bound: first those of Config.Listen in their order, then the spread sockets.
-func (s *Server) Listeners() []Listener { panic("unbuilt") }
-
-// Serve starts all readers and returns. newLane is called from this goroutine once per reader before any of them starts.
-func (s *Server) Serve(newLane func(*Out) Lane) { panic("unbuilt") }
+func (s *Server) Listeners() []Listener { return append([]Listener(nil), s.listeners...) }
 
 // NewOut returns an Out for a goroutine that does not read, as timers do; it uses worker 0's sockets.
-func (s *Server) NewOut() *Out { panic("unbuilt") }
+func (s *Server) NewOut() *Out { return newOut(s, 0) }
 
-// Close closes all sockets and connections and returns when every goroutine of s has ended.
-func (s *Server) Close() error { panic("unbuilt") }
+// Serve starts all readers and returns. newLane is called from this goroutine, once per reader (and a few more that
+// connections share), before any of them starts. Serve is called once.
+func (s *Server) Serve(newLane func(*Out) Lane) {
+	var readers []func()
+	add := func(worker int, run func(*Out, Lane)) {
+		o := newOut(s, worker)
+		lane := newLane(o)
+		readers = append(readers, func() { run(o, lane) })
+	}
+	add(0, s.report)
+	for i := range cap(s.seats) {
+		o := newOut(s, i)
+		s.seats <- &seat{o, newLane(o)}
+	}
+	for i, p := range s.ports {
+		for w, u := range p.udp {
+			if s.listeners[i].Spread {
+				w = s.workerOf(i)
+			}
+			add(w, func(o *Out, lane Lane) { s.readUDP(u, o, lane) })
+		}
+		if p.tcp != nil {
+			readers = append(readers, func() { s.accept(p.tcp, uint16(i)) })
+		}
+	}
+	for _, r := range readers {
+		s.start(r)
+	}
+}
+
+// workerOf returns the worker whose spread socket listener i is: they were bound in the order of workers.
+func (s *Server) workerOf(i int) int { return (i - len(s.cfg.Listen)) % s.cfg.Workers }
+
+// start runs f in a goroutine that Close waits for; false after Close.
+func (s *Server) start(f func()) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return false
+	}
+	s.wg.Go(f)
+	return true
+}
+
+// Close closes all sockets and connections and returns when every goroutine of s has ended. What connections have queued is
+// still written, for a second at most.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	already := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if !already {
+		s.closePorts()
+		s.cancel()
+		for _, c := range s.conns.all() {
+			c.hurry()
+		}
+	}
+	s.wg.Wait()
+	return nil
+}
+
+func (s *Server) closePorts() {
+	for _, p := range s.ports {
+		for _, u := range p.udp {
+			u.conn.Close()
+		}
+		if p.tcp != nil {
+			p.tcp.Close()
+		}
+	}
+}
 
 // Alive reports whether f can still be sent to: for UDP and for a stream flow with Conn 0 whether the listener exists, for
 // other stream flows whether that connection is open.
-func (s *Server) Alive(f edge.Flow) bool { panic("unbuilt") }
-
-// Counters returns what has been counted since Open.
-func (s *Server) Counters() Counters { panic("unbuilt") }
-
-// Guard is the egress guard: it refuses, with a GuardError, an address that only a message named and that nobody outside can
-// have. listener is the outside listener the message would leave by. The source a message came from, and bindings and
-// tokens made from it, need no guard.
-func (s *Server) Guard(to netip.AddrPort, listener uint16) error { panic("unbuilt") }
+func (s *Server) Alive(f edge.Flow) bool {
+	if int(f.Listener) >= len(s.listeners) || s.listeners[f.Listener].Transport != f.Transport {
+		return false
+	}
+	return !f.Transport.Stream() || f.Conn == 0 || s.conns.find(f) != nil
+}

@@ -1,0 +1,175 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ringwall/ringwall/edge"
+)
+
+const (
+	// acceptPause is how long accepting rests after an error such as "too many open files".
+	acceptPause = 50 * time.Millisecond
+	// userTimeout is how long written data may stay unacknowledged before the connection is given up (TCP_USER_TIMEOUT).
+	userTimeout = 30 * time.Second
+)
+
+// keepAlive finds far ends that are gone without a word within two minutes.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interval: 15 * time.Second, Count: 4}
+
+func listenTCP(l Listen) (*net.TCPListener, error) {
+	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
+	lc.SetMultipathTCP(false) // which would let a far end add paths from other addresses
+	ln, err := lc.Listen(context.Background(), "tcp"+family(l.Addr.Addr()), l.Addr.String())
+	if err != nil {
+		return nil, newListenError(l, err)
+	}
+	return ln.(*net.TCPListener), nil
+}
+
+// accept is the goroutine of a TCP listener. It ends when the listener is closed, and for nothing else.
+func (s *Server) accept(ln *net.TCPListener, listener uint16) {
+	for {
+		nc, err := ln.AcceptTCP()
+		switch {
+		case err == nil:
+			s.welcome(nc, listener)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			s.acceptFailed(err)
+		}
+	}
+}
+
+func (s *Server) acceptFailed(err error) {
+	s.count.acceptErrors.Add(1)
+	if s.acceptLog.allow(time.Now()) {
+		s.cfg.Log.Warn("accepting a connection failed", slog.Any("error", err))
+	}
+	select {
+	case <-time.After(acceptPause):
+	case <-s.ctx.Done():
+	}
+}
+
+// welcome takes a connection in, or resets it when the limits are reached.
+func (s *Server) welcome(nc *net.TCPConn, listener uint16) {
+	remote := nc.RemoteAddr().(*net.TCPAddr).AddrPort()
+	ip := remote.Addr().Unmap().WithZone("")
+	switch s.conns.admit(ip, s.cfg.Exempt) {
+	case refusedTotal:
+		s.count.refusedTotal.Add(1)
+		reset(nc)
+		return
+	case refusedSource:
+		s.count.refusedSource.Add(1)
+		reset(nc)
+		return
+	}
+	c := s.newConn(listener, netip.AddrPortFrom(ip, remote.Port()), false)
+	setUserTimeout(nc)
+	c.nc, c.state = nc, open
+	s.conns.put(c)
+	s.count.accepted.Add(1)
+	if !s.start(c.read) {
+		c.close(errClosed)
+	}
+}
+
+// reset closes nc without leaving anything behind in the kernel.
+func reset(nc *net.TCPConn) {
+	_ = nc.SetLinger(0)
+	nc.Close()
+}
+
+// setUserTimeout bounds how long a dead far end goes unnoticed; without it the kernel tries for a quarter of an hour.
+func setUserTimeout(nc *net.TCPConn) {
+	raw, err := nc.SyscallConn()
+	if err != nil {
+		return // closed already; the first read will say so
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds()))
+	})
+}
+
+// connection returns the connection for f: the one it names, or one of ours to f.Remote, dialled now if there is none.
+func (s *Server) connection(f edge.Flow) (*conn, error) {
+	if f.Conn != 0 {
+		if c := s.conns.find(f); c != nil {
+			return c, nil
+		}
+		return nil, ErrGone
+	}
+	remote := netip.AddrPortFrom(f.Remote.Addr().Unmap(), f.Remote.Port())
+	l := &s.listeners[f.Listener]
+	if c := s.conns.shared(dialKey{l.Side, remote}); c != nil {
+		return c, nil
+	}
+	if !remote.IsValid() || remote.Addr().Is4() != l.Addr.Addr().Is4() {
+		return nil, ErrGone
+	}
+	return s.dial(f.Listener, remote)
+}
+
+// dial begins a connection in the background.
+func (s *Server) dial(listener uint16, remote netip.AddrPort) (*conn, error) {
+	c := s.newConn(listener, remote, true)
+	first := s.conns.share(c)
+	if first == nil {
+		s.count.refusedTotal.Add(1)
+		return nil, ErrFull
+	}
+	if first != c {
+		return first, nil
+	}
+	s.conns.put(c)
+	if !s.start(c.dial) {
+		c.close(errClosed)
+		return nil, ErrGone
+	}
+	return c, nil
+}
+
+// dial is the goroutine of a connection of ours: it makes it, then reads it.
+func (c *conn) dial() {
+	s := c.server
+	local := net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.listeners[c.flow.Listener].Addr.Addr(), 0))
+	d := net.Dialer{LocalAddr: local, Timeout: s.cfg.DialTimeout, KeepAliveConfig: keepAlive, Control: latePort}
+	d.SetMultipathTCP(false)
+	nc, err := d.DialContext(s.ctx, "tcp", c.flow.Remote.String())
+	if err != nil {
+		s.count.dialErrors.Add(1)
+		c.close(err)
+		return
+	}
+	s.count.dialed.Add(1)
+	tcp := nc.(*net.TCPConn)
+	setUserTimeout(tcp)
+	c.mu.Lock()
+	if c.state == closed {
+		c.mu.Unlock()
+		tcp.Close()
+		return
+	}
+	c.nc, c.state = tcp, open
+	c.mu.Unlock()
+	c.kick()
+	c.read()
+}
+
+// latePort lets the kernel choose the local port when it knows the far end, so that one address has as many connections as
+// there are ports to each far end.
+func latePort(_, _ string, raw syscall.RawConn) error {
+	return raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+	})
+}

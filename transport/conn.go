@@ -1,0 +1,247 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+)
+
+const (
+	// queueMessages and queueBytes bound what waits to be written to one connection.
+	queueMessages = 1024
+	queueBytes    = 256 << 10
+	// keptBuffer is the largest write buffer that an idle connection keeps, bytes.
+	keptBuffer = 4 << 10
+	// lingerTime and lingerBytes bound the reading on after a refusal, so that the 400 is not lost to a reset.
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 256 << 10
+	// closeTime is what Close leaves to connections for what they have queued.
+	closeTime = time.Second
+)
+
+// Why a connection ends, as Undelivered may be told.
+var (
+	errOverflow = errors.New("connection closed: the far end does not read")
+	errClosed   = errors.New("connection closed")
+)
+
+// A connState is where a connection is in its life; it only rises.
+type connState uint8
+
+const (
+	dialing  connState = iota // messages wait for the connection
+	open                      // messages are written as they come
+	draining                  // no more messages; what waits is written
+	closed
+)
+
+// A conn is one stream connection. One goroutine reads it, and another writes while there is something to write.
+type conn struct {
+	server *Server
+	flow   edge.Flow
+	dialed bool
+	limit  int          // of queued bytes
+	active atomic.Int64 // when something last came or went, ns
+
+	mu      sync.Mutex // never held across I/O
+	state   connState
+	nc      *net.TCPConn
+	writing bool // a writer is at work
+	pending writeBuffer
+	spare   writeBuffer   // the other half of the double buffer, while nobody writes it
+	flying  int           // bytes handed to the writer
+	ended   sync.Once     // guards drained
+	drained chan struct{} // closed when draining and all is written, or cannot be
+}
+
+// A writeBuffer holds whole messages and where each ends, so that those not written can be told.
+type writeBuffer struct {
+	bytes []byte
+	ends  []int
+}
+
+func (w *writeBuffer) reset() {
+	if cap(w.bytes) > keptBuffer {
+		*w = writeBuffer{}
+	}
+	w.bytes, w.ends = w.bytes[:0], w.ends[:0]
+}
+
+func (s *Server) newConn(listener uint16, remote netip.AddrPort, dialed bool) *conn {
+	l := &s.listeners[listener]
+	f := edge.Flow{Remote: remote, Conn: s.conns.number(), Listener: listener, Transport: l.Transport, Side: l.Side}
+	return &conn{server: s, flow: f, dialed: dialed, limit: max(queueBytes, 2*(s.cfg.MaxMessage+headroom)), drained: make(chan struct{})}
+}
+
+func (c *conn) dialKey() dialKey { return dialKey{c.flow.Side, c.flow.Remote} }
+
+// enqueue copies b to the end of the queue. The writer starts with kick. A queue that is full closes an open connection: its
+// far end does not read.
+func (c *conn) enqueue(b []byte) error {
+	c.mu.Lock()
+	if c.state >= draining {
+		c.mu.Unlock()
+		return ErrGone
+	}
+	if len(c.pending.ends) >= queueMessages || len(c.pending.bytes)+c.flying+len(b) > c.limit {
+		overflow := c.state == open
+		c.mu.Unlock()
+		if overflow {
+			c.server.count.queueOverflows.Add(1)
+			c.close(errOverflow)
+		}
+		return ErrFull
+	}
+	c.pending.bytes = append(c.pending.bytes, b...)
+	c.pending.ends = append(c.pending.ends, len(c.pending.bytes))
+	c.mu.Unlock()
+	return nil
+}
+
+// kick starts the writer if there is something to write and none is at work.
+func (c *conn) kick() {
+	c.mu.Lock()
+	start := (c.state == open || c.state == draining) && !c.writing && len(c.pending.bytes) > 0
+	c.writing = c.writing || start
+	c.mu.Unlock()
+	if start && !c.server.start(c.write) {
+		c.close(errClosed)
+	}
+}
+
+// write is the writer: it writes until nothing is left.
+func (c *conn) write() {
+	for {
+		w, ok := c.take()
+		if !ok {
+			return
+		}
+		now := time.Now()
+		c.setWriteDeadline(now)
+		n, err := c.nc.Write(w.bytes)
+		if err != nil {
+			c.unwritten(w, n, err)
+			return
+		}
+		c.active.Store(now.UnixNano())
+		c.server.count.messagesOut.Add(uint64(len(w.ends)))
+		c.giveBack(w)
+	}
+}
+
+// setWriteDeadline gives the next write its time. The Server's Close may have set a shorter one just before, so that is seen to last.
+func (c *conn) setWriteDeadline(now time.Time) {
+	_ = c.nc.SetWriteDeadline(now.Add(c.server.cfg.WriteTimeout))
+	if c.server.ctx.Err() != nil {
+		_ = c.nc.SetWriteDeadline(now.Add(closeTime))
+	}
+}
+
+// take hands the queue to the writer, or ends it.
+func (c *conn) take() (writeBuffer, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.pending.bytes) == 0 || c.state == closed {
+		c.writing = false
+		if c.state == draining {
+			c.release()
+		}
+		c.pending.reset()
+		c.spare.reset()
+		return writeBuffer{}, false
+	}
+	w := c.pending
+	c.pending, c.spare, c.flying = c.spare, writeBuffer{}, len(w.bytes)
+	return w, true
+}
+
+func (c *conn) giveBack(w writeBuffer) {
+	w.bytes, w.ends = w.bytes[:0], w.ends[:0]
+	c.mu.Lock()
+	c.spare, c.flying = w, 0
+	c.mu.Unlock()
+}
+
+// unwritten ends the writer after an error: n bytes of w are gone.
+func (c *conn) unwritten(w writeBuffer, n int, err error) {
+	if !errors.Is(err, net.ErrClosed) {
+		c.server.count.writeErrors.Add(1)
+	}
+	c.report(w, n, err)
+	c.close(err)
+}
+
+// report tells of each message of w that was not written in full.
+func (c *conn) report(w writeBuffer, written int, err error) {
+	start := 0
+	for _, end := range w.ends {
+		if end > written {
+			c.server.undelivered(w.bytes[start:end], c.flow, err)
+		}
+		start = end
+	}
+}
+
+// drain takes no more messages and waits until what is queued is written, or cannot be.
+func (c *conn) drain() {
+	c.mu.Lock()
+	if c.state != open {
+		c.mu.Unlock()
+		return
+	}
+	c.state = draining
+	wait := c.writing || len(c.pending.bytes) > 0
+	c.mu.Unlock()
+	c.server.conns.forget(c)
+	if wait {
+		c.kick()
+		<-c.drained
+	}
+}
+
+// release lets drain go on.
+func (c *conn) release() { c.ended.Do(func() { close(c.drained) }) }
+
+// close ends c for the reason err: what waits is reported as not delivered. It may be called more than once.
+func (c *conn) close(err error) {
+	c.mu.Lock()
+	was := c.state
+	c.state = closed
+	waiting := c.pending
+	c.pending = writeBuffer{}
+	nc := c.nc
+	c.mu.Unlock()
+	if was == closed {
+		return
+	}
+	c.release()
+	if nc != nil {
+		nc.Close()
+	}
+	c.server.conns.remove(c)
+	c.report(waiting, 0, err)
+}
+
+// hurry is what Close of the Server does: idle connections go at once, others when their queue is written.
+func (c *conn) hurry() {
+	c.mu.Lock()
+	nc, busy := c.nc, c.state >= open && (c.writing || len(c.pending.bytes) > 0)
+	c.mu.Unlock()
+	switch {
+	case nc == nil: // its dialling has been cancelled
+	case busy:
+		_ = nc.SetReadDeadline(time.Now()) // the reader drains and closes
+		_ = nc.SetWriteDeadline(time.Now().Add(closeTime))
+	default:
+		c.close(errClosed)
+	}
+}
+
+// isTimeout reports whether err is a deadline that passed.
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

@@ -1,0 +1,193 @@
+package transport
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/ringwall/ringwall/sip"
+)
+
+// firstBuffer is what a connection reads into until a message turns out to be longer, bytes.
+const firstBuffer = 4 << 10
+
+var firstBuffers = sync.Pool{New: func() any { return new([firstBuffer]byte) }}
+
+// pong answers a ping (RFC 5626 §3.5.1).
+var pong = []byte("\r\n")
+
+// A streamReader cuts what a connection brings into messages. Its buffer grows with what has arrived, never with what a
+// Content-Length promises.
+type streamReader struct {
+	c      *conn
+	framer sip.Framer
+	small  *[firstBuffer]byte
+	buf    []byte
+	r, w   int       // buf[r:w] is not handled yet
+	began  time.Time // when the connection was made
+	since  time.Time // when buf[r] arrived
+	proven bool      // one whole message has come, or we dialled
+}
+
+// read is the goroutine of an open connection. It returns when the connection is closed.
+func (c *conn) read() {
+	rd := &streamReader{c: c, framer: sip.Framer{Max: c.server.cfg.MaxMessage}, proven: c.dialed}
+	rd.small = firstBuffers.Get().(*[firstBuffer]byte)
+	rd.buf = rd.small[:]
+	err := rd.run()
+	firstBuffers.Put(rd.small)
+	if refused, ok := errors.AsType[sip.Error](err); ok {
+		c.server.count.refusedFrames.Add(1)
+		c.drain()
+		c.linger()
+		err = refused
+	} else if errors.Is(err, io.EOF) || c.server.ctx.Err() != nil {
+		c.drain()
+	}
+	c.close(err)
+}
+
+// run reads until an error: io.EOF, a deadline, or a sip.Error when the frames are in doubt.
+func (rd *streamReader) run() error {
+	rd.began = time.Now()
+	rd.c.active.Store(rd.began.UnixNano())
+	for {
+		if err := rd.setDeadline(); err != nil {
+			return err
+		}
+		n, err := rd.c.nc.Read(rd.buf[rd.w:])
+		at := time.Now()
+		if n > 0 {
+			rd.c.active.Store(at.UnixNano())
+			if ferr := rd.arrived(n, at); ferr != nil {
+				return ferr
+			}
+		}
+		if err != nil && !(isTimeout(err) && rd.patient(at)) {
+			return err
+		}
+	}
+}
+
+// setDeadline gives the next read its time: until ReadTimeout after the first byte of a message that has begun, or of a
+// connection that has not said anything yet, else until the connection has been idle for IdleTimeout.
+func (rd *streamReader) setDeadline() error {
+	cfg := &rd.c.server.cfg
+	deadline := time.Unix(0, rd.c.active.Load()).Add(cfg.IdleTimeout)
+	switch {
+	case !rd.proven:
+		deadline = rd.began.Add(cfg.ReadTimeout)
+	case rd.w > rd.r:
+		deadline = rd.since.Add(cfg.ReadTimeout)
+	}
+	_ = rd.c.nc.SetReadDeadline(deadline)
+	return rd.c.server.ctx.Err() // Close has set a deadline of its own just before
+}
+
+// patient reports whether a passed deadline is no reason to close: something was written meanwhile, or the source is exempt
+// from having to speak first.
+func (rd *streamReader) patient(at time.Time) bool {
+	s := rd.c.server
+	if s.ctx.Err() != nil {
+		return false
+	}
+	idle := at.Sub(time.Unix(0, rd.c.active.Load()))
+	switch {
+	case !rd.proven && rd.w == rd.r && s.cfg.Exempt(rd.c.flow.Remote.Addr()):
+		rd.proven = true
+		return true
+	case !rd.proven || rd.w > rd.r:
+		s.count.readTimeouts.Add(1)
+		return false
+	case idle < s.cfg.IdleTimeout:
+		return true
+	}
+	s.count.idleTimeouts.Add(1)
+	return false
+}
+
+// arrived handles the frames that are complete with the n bytes just read, then makes room for the next.
+func (rd *streamReader) arrived(n int, at time.Time) error {
+	if rd.w == rd.r {
+		rd.since = at
+	}
+	rd.w += n
+	seat := <-rd.c.server.seats
+	err := rd.frames(seat, at)
+	if err != nil {
+		rd.refuse(seat, err, at)
+	}
+	seat.out.Flush()
+	rd.c.server.seats <- seat
+	if err != nil {
+		return err
+	}
+	return rd.makeRoom()
+}
+
+// frames hands every complete message to the lane. All pings of one read get one pong.
+func (rd *streamReader) frames(seat *seat, at time.Time) error {
+	s := rd.c.server
+	pinged := false
+	for rd.r < rd.w {
+		kind, n, err := rd.framer.Next(rd.buf[rd.r:rd.w])
+		if err != nil {
+			return err
+		}
+		switch kind {
+		case sip.FrameMore:
+			return rd.pong(seat, pinged)
+		case sip.FrameMessage:
+			s.count.messagesIn.Add(1)
+			rd.proven = true
+			s.receive(seat.lane, rd.buf[rd.r:rd.r+n:rd.r+n], rd.c.flow, at)
+		case sip.FramePing:
+			pinged = true
+			s.count.keepalives.Add(1)
+		case sip.FrameCRLF:
+			s.count.keepalives.Add(1)
+		}
+		rd.r += n
+		rd.since = at
+	}
+	return rd.pong(seat, pinged)
+}
+
+func (rd *streamReader) pong(seat *seat, pinged bool) error {
+	if pinged {
+		_ = seat.out.Send(pong, rd.c.flow) // a connection that is closing gets none
+	}
+	return nil
+}
+
+// refuse lets the lane answer bytes that cannot be framed. Nothing after them is read.
+func (rd *streamReader) refuse(seat *seat, err error, at time.Time) {
+	defer rd.c.server.recovered(at)
+	seat.lane.Refused(rd.buf[rd.r:rd.w:rd.w], rd.c.flow, err, at)
+}
+
+// makeRoom moves what is left to the front of the buffer, and makes a full one larger.
+func (rd *streamReader) makeRoom() error {
+	if rd.r == rd.w {
+		rd.r, rd.w = 0, 0
+		rd.buf = rd.small[:]
+		return nil
+	}
+	rd.w = copy(rd.buf, rd.buf[rd.r:rd.w])
+	rd.r = 0
+	if rd.w < len(rd.buf) {
+		return nil
+	}
+	larger := make([]byte, min(2*len(rd.buf), rd.c.server.cfg.MaxMessage+firstBuffer))
+	copy(larger, rd.buf)
+	rd.buf = larger
+	return nil
+}
+
+// linger reads on a little after the last write, so that what was written is not lost to a reset, and gives up soon.
+func (c *conn) linger() {
+	_ = c.nc.CloseWrite()
+	_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, c.nc, lingerBytes)
+}

@@ -1,0 +1,196 @@
+package transport
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+)
+
+const connShards = 32
+
+// A connTable knows the open connections by number, those we dialled by their far end, and counts per source.
+type connTable struct {
+	total, strangers int // limits: of all connections, and of those that are neither exempt nor dialled
+	perSource        int
+	last             atomic.Uint64 // number given last
+	shards           [connShards]connShard
+
+	mu      sync.Mutex // guards what follows; never held together with another lock
+	count   int
+	sources map[netip.Prefix]int // accepted and open
+	dialed  map[dialKey]*conn
+}
+
+type connShard struct {
+	mu sync.RWMutex
+	m  map[uint64]*conn
+}
+
+// A dialKey names a connection of ours that messages to one far end share.
+type dialKey struct {
+	side   edge.Side
+	remote netip.AddrPort
+}
+
+// A refusal says why a connection is not taken.
+type refusal uint8
+
+const (
+	taken refusal = iota
+	refusedTotal
+	refusedSource
+)
+
+// newConnTable numbers connections from the present nanosecond on, so that a flow kept over a restart (in a token, or in the
+// journal of bindings) cannot name another one.
+func newConnTable(total, perSource int) *connTable {
+	t := &connTable{total: total, strangers: total, perSource: perSource, sources: map[netip.Prefix]int{}, dialed: map[dialKey]*conn{}}
+	if total > 1 {
+		t.strangers = total - max(1, total/8)
+	}
+	t.last.Store(uint64(time.Now().UnixNano()))
+	for i := range t.shards {
+		t.shards[i].m = map[uint64]*conn{}
+	}
+	return t
+}
+
+func (t *connTable) shard(id uint64) *connShard { return &t.shards[id%connShards] }
+
+// find returns the open connection that f names, or nil.
+func (t *connTable) find(f edge.Flow) *conn {
+	sh := t.shard(f.Conn)
+	sh.mu.RLock()
+	c := sh.m[f.Conn]
+	sh.mu.RUnlock()
+	if c == nil || c.flow != f {
+		return nil
+	}
+	return c
+}
+
+// sourceOf is what ConnectionsPerSource counts: an IPv4 address or an IPv6 /64.
+func sourceOf(a netip.Addr) netip.Prefix {
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits) // cannot fail for these lengths
+	return p
+}
+
+// admit counts an accepted connection from a, if the limits allow it. exempt is asked only when they would not.
+func (t *connTable) admit(a netip.Addr, exempt func(netip.Addr) bool) refusal {
+	why := t.tryAdmit(a, false)
+	if why != taken && exempt(a) {
+		why = t.tryAdmit(a, true)
+	}
+	return why
+}
+
+func (t *connTable) tryAdmit(a netip.Addr, exempt bool) refusal {
+	source := sourceOf(a)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.count >= t.total, !exempt && t.count >= t.strangers:
+		return refusedTotal
+	case !exempt && t.sources[source] >= t.perSource:
+		return refusedSource
+	}
+	t.count++
+	t.sources[source]++
+	return taken
+}
+
+// number returns the next connection's.
+func (t *connTable) number() uint64 { return t.last.Add(1) }
+
+// put makes c known by its number.
+func (t *connTable) put(c *conn) {
+	sh := t.shard(c.flow.Conn)
+	sh.mu.Lock()
+	sh.m[c.flow.Conn] = c
+	sh.mu.Unlock()
+}
+
+// shared returns our connection to key, or nil.
+func (t *connTable) shared(key dialKey) *conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.dialed[key]
+}
+
+// share puts c, about to be dialled, where the others find it, and returns it; or the one that somebody else has put there
+// before; or nil if the table is full.
+func (t *connTable) share(c *conn) *conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := c.dialKey()
+	if first := t.dialed[key]; first != nil {
+		return first
+	}
+	if t.count >= t.total {
+		return nil
+	}
+	t.count++
+	t.dialed[key] = c
+	return c
+}
+
+// remove forgets c.
+func (t *connTable) remove(c *conn) {
+	sh := t.shard(c.flow.Conn)
+	sh.mu.Lock()
+	delete(sh.m, c.flow.Conn)
+	sh.mu.Unlock()
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count--
+	if c.dialed {
+		if key := c.dialKey(); t.dialed[key] == c {
+			delete(t.dialed, key)
+		}
+		return
+	}
+	t.release(c.flow.Remote.Addr())
+}
+
+func (t *connTable) release(a netip.Addr) {
+	source := sourceOf(a)
+	if t.sources[source]--; t.sources[source] <= 0 {
+		delete(t.sources, source)
+	}
+}
+
+// forget takes c out of the connections to share, at once, so that the next message dials anew.
+func (t *connTable) forget(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c.dialed && t.dialed[c.dialKey()] == c {
+		delete(t.dialed, c.dialKey())
+	}
+}
+
+func (t *connTable) open() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.count
+}
+
+func (t *connTable) all() []*conn {
+	var all []*conn
+	for i := range t.shards {
+		sh := &t.shards[i]
+		sh.mu.RLock()
+		for _, c := range sh.m {
+			all = append(all, c)
+		}
+		sh.mu.RUnlock()
+	}
+	return all
+}
