@@ -1,0 +1,253 @@
+// Command bench measures ringwall against the floor: a UDP forwarder that reads no SIP.
+//
+//	bench [run] [flags]    take turns measuring the forwarder and ringwall; exit 1 if a run was invalid
+//	bench load [flags]     load something that runs already
+//	bench forwarder [flags] be the forwarder
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ringwall/ringwall/bench/floor"
+	"github.com/ringwall/ringwall/bench/load"
+	"github.com/ringwall/ringwall/bench/rounds"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := dispatch(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	verb := "run"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		verb, args = args[0], args[1:]
+	}
+	switch verb {
+	case "run":
+		return run(ctx, args, stdout, stderr)
+	case "load":
+		return drive(ctx, args, stdout, stderr)
+	case "forwarder":
+		return forward(ctx, args, stderr)
+	}
+	return fmt.Errorf("unknown verb %q: want run, load or forwarder", verb)
+}
+
+// loadFlags are the flags of the generator.
+func loadFlags(f *flag.FlagSet) *load.Config {
+	c := &load.Config{}
+	f.Func("mode", "call, register, options or flood (default call)", func(s string) error { c.Mode = load.Mode(s); return nil })
+	f.IntVar(&c.Window, "window", 32, "calls at once")
+	f.IntVar(&c.Callers, "callers", 16, "loopback addresses that call")
+	f.IntVar(&c.Users, "users", 1024, "addresses-of-record in register mode")
+	f.Float64Var(&c.Rate, "rate", 0, "calls or packets a second, open loop (default: closed loop)")
+	f.BoolVar(&c.Spin, "spin", false, "the generator never sleeps, so the system under test pays for none of its wake-ups")
+	return c
+}
+
+// options are the flags of run that the runner itself does not know.
+type options struct {
+	binary, json, systems string
+	workers               int
+	linger                time.Duration
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	f := flag.NewFlagSet("bench run", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	lc := loadFlags(f)
+	cfg := rounds.Config{Log: stderr}
+	var o options
+	f.IntVar(&cfg.Rounds, "rounds", 5, "how often each system is measured")
+	f.IntVar(&cfg.Count, "calls", 100000, "calls, transactions or packets measured per round")
+	f.IntVar(&cfg.Warm, "warm", 0, "calls before that (default: a quarter of -calls)")
+	f.StringVar(&cfg.Perf, "perf", "", "record each measured run with perf into `FILE`.system.round")
+	f.StringVar(&o.binary, "ringwall", "", "the `binary` to measure (default: built from the working directory)")
+	f.StringVar(&o.json, "json", "", "write all results to `FILE`")
+	f.StringVar(&o.systems, "systems", "forwarder,ringwall", "what to measure, the first is the measure of the others")
+	f.IntVar(&o.workers, "workers", 1, "processors of the system under test; the generator gets the next one")
+	f.DurationVar(&o.linger, "linger", time.Second, "ringwall's timers.linger")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if cfg.Warm == 0 {
+		cfg.Warm = max(cfg.Count/4, 1)
+	}
+	cfg.Load = *lc
+	var err error
+	if cfg.CPUs, err = placeProcessors(o.workers, stderr); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "ringwall-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if cfg.Systems, err = chooseSystems(ctx, &o, lc, dir); err != nil {
+		return err
+	}
+	return report(ctx, cfg, o.json, stdout)
+}
+
+// placeProcessors gives the system under test the first processors and this process the next one.
+func placeProcessors(workers int, stderr io.Writer) ([]int, error) {
+	if runtime.NumCPU() <= workers {
+		fmt.Fprintf(stderr, "bench: %d processors are too few to pin system and generator apart: not pinned\n", runtime.NumCPU())
+		return nil, nil
+	}
+	var cpus []int
+	for i := range workers {
+		cpus = append(cpus, i)
+	}
+	runtime.GOMAXPROCS(2) // one for the generator, which blocks its own, one for the rest
+	return cpus, rounds.Pin([]int{workers})
+}
+
+func chooseSystems(ctx context.Context, o *options, lc *load.Config, dir string) ([]rounds.System, error) {
+	var out []rounds.System
+	for name := range strings.SplitSeq(o.systems, ",") {
+		switch name {
+		case "forwarder":
+			self, err := os.Executable()
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, rounds.Forwarder{Command: []string{self, "forwarder"}})
+		case "ringwall":
+			if o.binary == "" {
+				var err error
+				if o.binary, err = rounds.Build(ctx, dir); err != nil {
+					return nil, err
+				}
+			}
+			out = append(out, rounds.Ringwall{Binary: o.binary, Linger: o.linger, Extra: extraConfig(lc.Mode)})
+		default:
+			return nil, fmt.Errorf("unknown system %q: want forwarder or ringwall", name)
+		}
+	}
+	return out, nil
+}
+
+// extraConfig makes ringwall refuse what a flood sends.
+func extraConfig(mode load.Mode) string {
+	if mode == load.Flood {
+		return "access: {unknown: [INVITE]}"
+	}
+	return ""
+}
+
+// document is the JSON file.
+type document struct {
+	When      time.Time        `json:"when"`
+	CPUs      int              `json:"cpus"`
+	Go        string           `json:"go"`
+	Load      load.Config      `json:"load"`
+	Summaries []rounds.Summary `json:"summaries"`
+	Results   []rounds.Result  `json:"results"`
+}
+
+func report(ctx context.Context, cfg rounds.Config, file string, stdout io.Writer) error {
+	results, err := rounds.Run(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	d := document{When: time.Now(), CPUs: runtime.NumCPU(), Go: runtime.Version(), Load: cfg.Load, Summaries: rounds.Summarize(results), Results: results}
+	if err := rounds.Print(stdout, d.Summaries); err != nil {
+		return err
+	}
+	if file != "" {
+		b, err := json.MarshalIndent(d, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, append(b, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	for _, r := range results {
+		if r.Invalid != "" {
+			return fmt.Errorf("round %d of %s is invalid: %s", r.Round, r.System, r.Invalid)
+		}
+	}
+	return nil
+}
+
+// drive loads something that runs already.
+func drive(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	f := flag.NewFlagSet("bench load", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	lc := loadFlags(f)
+	target := f.String("target", "", "the edge's outside `address:port`")
+	platform := f.String("platform", "127.0.20.1:5080", "the `address:port` that the edge has as upstream")
+	count := f.Int("calls", 10000, "calls, transactions or packets")
+	f.BoolVar(&lc.Transparent, "transparent", false, "the target is a forwarder")
+	f.Func("added", "a header `field` that the edge may add (repeatable)", func(s string) error { lc.Added = append(lc.Added, s); return nil })
+	f.Func("rewritten", "a header `field` that the edge may rewrite (repeatable)", func(s string) error { lc.Rewritten = append(lc.Rewritten, s); return nil })
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	to, err := netip.ParseAddrPort(*target)
+	if err != nil {
+		return fmt.Errorf("-target: %w", err)
+	}
+	if lc.Platform, err = netip.ParseAddrPort(*platform); err != nil {
+		return fmt.Errorf("-platform: %w", err)
+	}
+	return driveOnce(ctx, *lc, to, *count, stdout)
+}
+
+func driveOnce(ctx context.Context, lc load.Config, to netip.AddrPort, count int, stdout io.Writer) error {
+	g, err := load.New(lc)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	g.Aim(to, netip.Addr{})
+	r, runErr := g.Run(ctx, count)
+	if runErr == nil {
+		r, runErr = g.Settle(r, 200*time.Millisecond)
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, string(b))
+	return errors.Join(runErr, r.Valid())
+}
+
+// forward is the forwarder's process.
+func forward(ctx context.Context, args []string, stderr io.Writer) error {
+	f := flag.NewFlagSet("bench forwarder", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	var cfg floor.Config
+	for name, to := range map[string]*netip.AddrPort{"outside": &cfg.Outside, "inside": &cfg.Inside, "upstream": &cfg.Upstream} {
+		f.TextVar(to, name, netip.AddrPort{}, "IPv4 `address:port`")
+	}
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	fw, err := floor.New(cfg)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stderr, "ready")
+	return fw.Run(ctx)
+}

@@ -1,0 +1,181 @@
+package rounds
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"time"
+
+	"github.com/ringwall/ringwall/bench/load"
+)
+
+// Config says what to measure.
+type Config struct {
+	Systems []System // the first one is what the others are compared with
+	Rounds  int      // how often each system is measured
+	Warm    int      // calls before measuring begins
+	Count   int      // calls, transactions or packets that are measured
+	Load    load.Config
+	CPUs    []int  // of the system under test; empty: not pinned
+	Perf    string // if not empty: "perf record" each measured run into this file, the round and system appended
+	Log     io.Writer
+}
+
+// A Result is one measured run of one system. The usual unit is the microsecond.
+type Result struct {
+	System     string      `json:"system"`
+	Round      int         `json:"round"`
+	CPUMicros  float64     `json:"cpu_us"`         // of the process tree, over the measured calls
+	PerCall    float64     `json:"us_per_call"`    // CPU per completed call
+	PerMessage float64     `json:"us_per_message"` // CPU per message forwarded
+	UserShare  float64     `json:"user_share"`     // of the CPU time, from tick accounting
+	Busy       float64     `json:"busy"`           // CPU time over elapsed time
+	Sleeps     float64     `json:"sleeps_per_message"`
+	RSSBefore  int64       `json:"rss_before_bytes"` // VmRSS when ready, before any call
+	RSS        int64       `json:"rss_bytes"`        // VmRSS after the measured calls
+	Peak       int64       `json:"peak_bytes"`       // VmHWM
+	LifeMicros float64     `json:"life_cpu_us"`      // CPU of the whole life by wait4, start and warm-up included
+	Load       load.Report `json:"load"`
+	Invalid    string      `json:"invalid,omitempty"` // why the run does not count
+}
+
+// messages is how many messages one call makes the system forward.
+func messages(mode load.Mode) int {
+	switch mode {
+	case load.Call:
+		return 7
+	case load.Flood:
+		return 1 // refused, not forwarded
+	}
+	return 2
+}
+
+// settle is how long after the measured calls the generator listens for what must not come.
+const settle = 200 * time.Millisecond
+
+// Run measures the systems in turns and returns every result.
+func Run(ctx context.Context, cfg Config) ([]Result, error) {
+	var all []Result
+	for round := range cfg.Rounds {
+		for _, s := range cfg.Systems {
+			r, err := one(ctx, &cfg, s, round+1)
+			if err != nil {
+				return all, fmt.Errorf("round %d, %s: %w", round+1, s.Name(), err)
+			}
+			all = append(all, r)
+			fmt.Fprintf(cfg.Log, "round %d %-10s %7.2f us/call %6.2f us/message busy %3.0f %% %9.0f/s p50 %6.0f us p99 %6.0f us rss %5.1f MB %s\n", r.Round,
+				r.System, r.PerCall, r.PerMessage, 100*r.Busy, r.Load.PerSecond, r.Load.P50Micros, r.Load.P99Micros, mega(r.RSS), r.Invalid)
+		}
+	}
+	return all, nil
+}
+
+func mega(n int64) float64 { return float64(n) / (1 << 20) }
+
+// one measures one system once.
+func one(ctx context.Context, cfg *Config, s System, round int) (r Result, err error) {
+	lc, traits := cfg.Load, s.Traits()
+	lc.Transparent = traits.Transparent
+	lc.Added, lc.Rewritten = traits.Added, traits.Rewritten
+	if traits.Transparent {
+		lc.Callers = 1
+	}
+	g, err := load.New(lc)
+	if err != nil {
+		return r, err
+	}
+	defer g.Close()
+	p, err := s.Start(ctx, g.Platform(), cfg.CPUs)
+	if err != nil {
+		return r, err
+	}
+	g.Aim(p.Target, p.Inside)
+	r, err = measure(ctx, cfg, g, p, fmt.Sprintf("%s.%s.%d", cfg.Perf, s.Name(), round))
+	life, stopErr := p.Stop()
+	if err != nil {
+		return r, err
+	}
+	r.System, r.Round, r.LifeMicros = s.Name(), round, micros(life)
+	if stopErr != nil && r.Invalid == "" {
+		r.Invalid = stopErr.Error()
+	}
+	return r, nil
+}
+
+// measure warms the system up and takes its CPU time over the measured calls.
+func measure(ctx context.Context, cfg *Config, g *load.Generator, p *Process, perfFile string) (Result, error) {
+	ready, err := treeUsage(p.PID)
+	if err != nil {
+		return Result{}, err
+	}
+	if _, err := g.Run(ctx, cfg.Warm); err != nil {
+		return Result{}, fmt.Errorf("warm up: %w", err)
+	}
+	runtime.GC() // the generator's, so that it does not fall into the measured time
+	stopPerf, err := startPerf(cfg.Perf != "", p.PID, perfFile)
+	if err != nil {
+		return Result{}, err
+	}
+	before, err := treeUsage(p.PID)
+	if err != nil {
+		return Result{}, err
+	}
+	report, runErr := g.Run(ctx, cfg.Count)
+	after, err := treeUsage(p.PID)
+	stopPerf()
+	if err == nil {
+		err = runErr
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	if report, err = g.Settle(report, settle); err != nil {
+		return Result{}, err
+	}
+	r := result(before, after, report)
+	r.RSSBefore = ready.rss
+	return r, nil
+}
+
+// result is the difference of two readings, spread over the messages that were forwarded between them.
+func result(before, after usage, report load.Report) Result {
+	cpu := after.cpu - before.cpu
+	r := Result{CPUMicros: micros(cpu), RSS: after.rss, Peak: after.peak, Load: report}
+	if report.Completed > 0 {
+		r.PerCall = r.CPUMicros / float64(report.Completed)
+		r.PerMessage = r.PerCall / float64(messages(report.Mode))
+		r.Sleeps = float64(after.switches-before.switches) / float64(report.Completed*messages(report.Mode))
+	}
+	if ticks := after.user - before.user + after.sys - before.sys; ticks > 0 {
+		r.UserShare = float64(after.user-before.user) / float64(ticks)
+	}
+	if report.Seconds > 0 {
+		r.Busy = cpu.Seconds() / report.Seconds
+	}
+	if err := report.Valid(); err != nil {
+		r.Invalid = err.Error()
+	}
+	return r
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// startPerf records a profile of process pid until the returned function is called.
+func startPerf(on bool, pid int, file string) (stop func(), err error) {
+	if !on {
+		return func() {}, nil
+	}
+	cmd := exec.Command("perf", "record", "-q", "-g", "-F", "999", "-p", fmt.Sprint(pid), "-o", file)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("record a profile: %w", err)
+	}
+	time.Sleep(300 * time.Millisecond) // until perf has attached
+	return func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait() // perf ends with the signal it was sent
+	}, nil
+}

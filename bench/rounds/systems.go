@@ -1,0 +1,136 @@
+package rounds
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// Addresses that systems listen on.
+const (
+	outsideHost = "127.0.10.1"
+	insideHost  = "127.0.10.2"
+)
+
+// Forwarder is the floor: package bench/floor as a process of its own.
+type Forwarder struct {
+	Command []string // program and arguments in front of the flags -outside, -inside, -upstream
+}
+
+// Name implements System.
+func (Forwarder) Name() string { return "forwarder" }
+
+// Traits implements System.
+func (Forwarder) Traits() Traits { return Traits{Transparent: true} }
+
+// Start implements System.
+func (f Forwarder) Start(ctx context.Context, upstream netip.AddrPort, cpus []int) (*Process, error) {
+	outside, inside, err := freePorts()
+	if err != nil {
+		return nil, err
+	}
+	args := append(f.Command[1:len(f.Command):len(f.Command)], "-outside", outside.String(), "-inside", inside.String(), "-upstream", upstream.String())
+	p, err := startProcess(ctx, exec.Command(f.Command[0], args...), cpus, "ready")
+	if err != nil {
+		return nil, err
+	}
+	p.Target, p.Inside = outside, inside.Addr()
+	return p, nil
+}
+
+// Ringwall is ringwall itself, from an empty state directory at every start.
+type Ringwall struct {
+	Binary string
+	Linger time.Duration // timers.linger: short, so that a saturated run does not measure the size of a table
+	Extra  string        // more lines for the config file
+}
+
+// Name implements System.
+func (Ringwall) Name() string { return "ringwall" }
+
+// Traits implements System. Max-Breadth is RFC 5393's; headers.source is not set here.
+func (Ringwall) Traits() Traits { return Traits{Added: []string{"Max-Breadth"}} }
+
+// config is the file that ringwall is measured with.
+const config = `version: 1
+outside: {listen: ["udp:%s"]}
+inside: {listen: ["udp:%s"]}
+upstreams: [{uri: "sip:%s"}]
+mode: enforce
+timers: {linger: %s, drain: 1s}
+limits: {calls: 1000000}
+state: %s
+admin: {http: %s, socket: %s}
+%s
+`
+
+// Start implements System.
+func (r Ringwall) Start(ctx context.Context, upstream netip.AddrPort, cpus []int) (*Process, error) {
+	outside, inside, err := freePorts()
+	if err != nil {
+		return nil, err
+	}
+	admin, err := freePort("tcp4", "127.0.0.1")
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "ringwall-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("start ringwall: %w", err)
+	}
+	file := filepath.Join(dir, "ringwall.yaml")
+	text := fmt.Sprintf(config, outside, inside, upstream, r.Linger, filepath.Join(dir, "state.db"), admin, filepath.Join(dir, "ringwall.sock"), r.Extra)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, fmt.Errorf("start ringwall: %w", err)
+	}
+	p, err := startProcess(ctx, exec.Command(r.Binary, "run", "--config", file), cpus, "ready")
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	p.Target, p.Inside = outside, inside.Addr()
+	p.clean = func() { os.RemoveAll(dir) }
+	return p, nil
+}
+
+// Build builds ringwall from the module in the working directory into dir and returns the binary's path.
+func Build(ctx context.Context, dir string) (string, error) {
+	binary := filepath.Join(dir, "ringwall")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/ringwall")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build ringwall: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+func freePorts() (outside, inside netip.AddrPort, err error) {
+	if outside, err = freePort("udp4", outsideHost); err == nil {
+		inside, err = freePort("udp4", insideHost)
+	}
+	return outside, inside, err
+}
+
+// freePort finds a port that nobody uses at this moment.
+func freePort(network, host string) (netip.AddrPort, error) {
+	addr := net.JoinHostPort(host, "0")
+	if network == "tcp4" {
+		l, err := net.Listen(network, addr)
+		if err != nil {
+			return netip.AddrPort{}, fmt.Errorf("find a free port on %s: %w", host, err)
+		}
+		defer l.Close()
+		return netip.ParseAddrPort(l.Addr().String())
+	}
+	c, err := net.ListenPacket(network, addr)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("find a free port on %s: %w", host, err)
+	}
+	defer c.Close()
+	return netip.ParseAddrPort(c.LocalAddr().String())
+}
