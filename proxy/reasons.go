@@ -19,6 +19,7 @@ const (
 	reasonNoCancel   edge.Reason = "cancel.unmatched"   // CANCEL of nothing on record
 	reasonStrayReply edge.Reason = "reply.unmatched"    // response to nothing that we sent
 	reasonNoTarget   edge.Reason = "route.unknown"      // from inside, to nobody we know
+	reasonStrict     edge.Reason = "route.strict"       // the next Route is of a strict router
 	reasonGuard      edge.Reason = "route.guard"        // egress guard
 	reasonDeadFlow   edge.Reason = "flow.dead"          // the connection or address of a phone is gone
 	reasonUpstream   edge.Reason = "upstream.down"      // the platform can't be reached
@@ -33,5 +34,5 @@ const (
 func Reasons() []edge.Reason {
 	return []edge.Reason{reasonScheme, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
 		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonNoCancel, reasonStrayReply, reasonNoTarget,
-		reasonGuard, reasonDeadFlow, reasonUpstream, reasonDrain, reasonFull, reasonBindings, reasonContact, reasonNotSIP}
+		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonDrain, reasonFull, reasonBindings, reasonContact, reasonNotSIP}
 }

@@ -11,10 +11,27 @@ import (
 // route finds the next hop of an admitted request (RFC 3261 §16.5, design section 4). A verdict other than Pass says why there is
 // none.
 func (l *lane) route(x *edge.Exchange) (hop, edge.Verdict) {
+	if !l.loose(x) {
+		return hop{}, refusal(x, edge.Reply, reasonStrict, 400, "Strict Routing Not Supported")
+	}
 	if x.From.Side == edge.Outside {
 		return l.routeIn(x)
 	}
 	return l.routeOut(x)
+}
+
+// loose reports whether the Route that comes next, if there is one, is of a loose router (RFC 3261 §16.6 step 6): the strict routing
+// of RFC 2543 is refused, because it moves the Request-URI that everything here depends on.
+func (l *lane) loose(x *edge.Exchange) bool {
+	if !l.own.tokened {
+		return true
+	}
+	uri, ok := l.nextURI(x)
+	if !ok || uri.Whole == x.Msg.URI.Whole {
+		return ok
+	}
+	_, lr := uri.Param(x.Msg.Raw, "lr")
+	return lr
 }
 
 // routeIn finds the way to the platform: the first upstream, or in a dialog the server that the Request-URI or the next
