@@ -1,0 +1,76 @@
+//go:build !race
+
+package proxy
+
+import (
+	"bytes"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// TestCallDoesNotAllocate sends whole calls through the lane: INVITE, 100, 180, 200, BYE refused for its missing token.
+func TestCallDoesNotAllocate(t *testing.T) {
+	call := newBench(t, nil).calls()
+	for range 3000 {
+		call()
+	}
+	if n := testing.AllocsPerRun(500, call); n >= 1 {
+		t.Errorf("%v allocations per call", n)
+	}
+}
+
+// BenchmarkCall includes the system calls: two sent datagrams and one received per relayed message.
+func BenchmarkCall(b *testing.B) {
+	call := newBench(b, nil).calls()
+	b.ReportAllocs()
+	for b.Loop() {
+		call()
+	}
+}
+
+// calls returns a function that makes one more call each time, from bytes that are written over in place.
+func (b *bench) calls() func() {
+	n := int64(10_000_000)
+	invite, bye := newRequest("INVITE", int(n)), newRequest("BYE", int(n))
+	bye = bytes.Replace(bye, []byte("To: <sip:echo@example.com>"), []byte("To: <sip:echo@example.com>;tag=x"), 1)
+	reply := make([]byte, 0, 4096)
+	return func() {
+		n++
+		b.now = b.now.Add(20 * time.Millisecond)
+		b.l.timers(b.now)
+		renumber(invite, n)
+		b.send(b.outside, invite)
+		forwarded := b.read(b.platform.Read)
+		_, rest, _ := bytes.Cut(forwarded, []byte("\r\n"))
+		for _, status := range [...]string{"SIP/2.0 100 Trying\r\n", "SIP/2.0 180 Ringing\r\n", "SIP/2.0 200 OK\r\n"} {
+			reply = append(append(reply[:0], status...), rest...)
+			b.send(b.inside, reply)
+		}
+		renumber(bye, n)
+		b.send(b.outside, bye)
+		for range 4 {
+			b.read(b.caller.Read)
+		}
+	}
+}
+
+func (b *bench) read(from func([]byte) (int, error)) []byte {
+	n, err := from(b.buf[:])
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.buf[:n]
+}
+
+// renumber writes n over every number of eight digits in msg.
+func renumber(msg []byte, n int64) {
+	for i, run := 0, 0; i < len(msg); i++ {
+		if run++; msg[i] < '0' || msg[i] > '9' {
+			run = 0
+		}
+		if run == 8 {
+			strconv.AppendInt(msg[:i-7:i+1], n, 10)
+		}
+	}
+}
