@@ -150,7 +150,7 @@ func addressParams(raw []byte, i, end int, a *Address, tag *Span) (last, next in
 			return 0, 0, ErrParamCount
 		}
 		if !a.Params.Present() {
-			a.Params.Start = uint32(i + 1)
+			a.Params = span(i+1, j)
 		}
 		if name.Len() == 3 && equalFold(name.Of(raw), "tag") {
 			*tag = value
