@@ -16,7 +16,8 @@ type call struct {
 	target     []byte   // the far end's Contact
 	targetHop  hop
 	cseq       uint32 // of our own requests
-	remoteCSeq uint32
+	remoteCSeq uint32 // of the last request of the far end
+	okCSeq     uint32 // of the INVITE that ok answers
 	media      *media
 	version    uint64 // of our session description
 	answerDue  bool   // our offer waits for the answer in the ACK
@@ -67,7 +68,7 @@ func (c *call) accept(st *serverTx, offer *session) {
 	}
 	c.cancelTimers()
 	t := c.p.cfg.timing
-	c.ok, c.okTo, c.wait = b, st.req.replyHop(), t.t1
+	c.ok, c.okTo, c.okCSeq, c.wait = b, st.req.replyHop(), st.req.CSeq.Number, t.t1
 	c.resend = c.p.after(c.wait, c.repeat)
 	c.unsure = c.p.after(64*t.t1, c.hangUp) // RFC 3261 §13.3.1.4: no ACK
 }
@@ -93,7 +94,7 @@ func (c *call) repeat() {
 
 // acknowledged handles the ACK of a 2xx and, after an offer of ours, the answer in it.
 func (c *call) acknowledged(r *request) {
-	if c.ok == nil || r.CSeq.Number != c.remoteCSeq {
+	if c.ok == nil || r.CSeq.Number != c.okCSeq {
 		return
 	}
 	c.cancelTimers()
@@ -127,10 +128,10 @@ func (c *call) request(st *serverTx) {
 		st.respond(420, unsupported(required))
 		return
 	}
+	c.remoteCSeq = m.CSeq.Number
 	switch m.Method {
 	case sip.INVITE, sip.UPDATE:
 		c.renegotiate(st)
-		return
 	case sip.BYE:
 		st.respond(200)
 		c.end()
@@ -141,7 +142,6 @@ func (c *call) request(st *serverTx) {
 	default:
 		st.respond(405, allow)
 	}
-	c.remoteCSeq = m.CSeq.Number
 }
 
 // renegotiate serves re-INVITE and UPDATE (RFC 3261 §14.2, RFC 3311 §5.2). While an offer of ours is open, or an INVITE
@@ -155,14 +155,11 @@ func (c *call) renegotiate(st *serverTx) {
 	case c.ok != nil && m.Method == sip.INVITE:
 		st.respond(500, retryAfter)
 	case status != 0:
-		c.remoteCSeq = m.CSeq.Number
 		st.respond(status, accept)
 	case m.Method == sip.UPDATE && offer == nil:
-		c.remoteCSeq = m.CSeq.Number
 		c.retarget(m)
 		st.respond(200, c.p.contactField(), allow)
 	default:
-		c.remoteCSeq = m.CSeq.Number
 		c.retarget(m)
 		c.accept(st, offer)
 	}

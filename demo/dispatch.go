@@ -54,7 +54,7 @@ func (p *Platform) response(m *sip.Message, from hop) {
 
 // request finds or makes the server transaction of r (RFC 3261 §17.2.3).
 func (p *Platform) request(r *request) {
-	key := transactionKey(&r.Message, string(r.MethodName.Of(r.Raw)))
+	key := r.key(string(r.MethodName.Of(r.Raw)))
 	if st := p.servers[key]; st != nil {
 		st.again(r)
 		return
@@ -84,10 +84,10 @@ func unsupported(options []string) sip.Header {
 	return sip.Header{Name: "Unsupported", Value: []byte(strings.Join(options, ", "))}
 }
 
-// cancelled answers a CANCEL (RFC 3261 §9.2, §16.10).
+// cancelled answers a CANCEL (RFC 3261 §9.2, §16.10). It must come from the address of its INVITE.
 func (p *Platform) cancelled(st *serverTx) {
-	invite := p.servers[transactionKey(&st.req.Message, "INVITE")]
-	if invite == nil || invite.req.from.addr.Addr() != st.req.from.addr.Addr() {
+	invite := p.servers[st.req.key("INVITE")]
+	if invite == nil {
 		st.respond(481)
 		return
 	}

@@ -143,10 +143,10 @@ func rank(status int) int {
 		return 0
 	case status == 401 || status == 407 || status == 415 || status == 420 || status == 484:
 		return 40
-	case status == 408 || status == 480 || status == 487:
+	case status == 408 || status == 480 || status == 487: // any other says more
 		return 49
 	default:
-		return status / 100 * 10
+		return status/100*10 + 5
 	}
 }
 

@@ -49,7 +49,6 @@ type phone struct {
 	in   *bufio.Reader
 	auth string // header line with credentials, or ""
 	seq  int
-	lost string // put back by unread
 }
 
 func newPhone(t *testing.T, p *Platform, user, network string) *phone {
@@ -65,6 +64,17 @@ func newPhone(t *testing.T, p *Platform, user, network string) *phone {
 	t.Cleanup(func() { conn.Close() })
 	ph.Conn, ph.in = conn, bufio.NewReader(conn)
 	return ph
+}
+
+// dialFrom opens a UDP socket on another loopback address.
+func dialFrom(t *testing.T, p *Platform, addr string) net.Conn {
+	t.Helper()
+	c, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(addr+":0")), net.UDPAddrFromAddrPort(p.Addr()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
 }
 
 func (ph *phone) local() string { return ph.LocalAddr().String() }
@@ -96,10 +106,6 @@ func (ph *phone) get() string {
 }
 
 func (ph *phone) tryGet(wait time.Duration) (string, error) {
-	if m := ph.lost; m != "" {
-		ph.lost = ""
-		return m, nil
-	}
 	ph.SetReadDeadline(time.Now().Add(wait))
 	if !ph.stream {
 		buf := make([]byte, 1<<16)

@@ -69,17 +69,20 @@ func (r *request) replyHop() hop {
 	return hop{addr: netip.AddrPortFrom(r.from.addr.Addr(), port)}
 }
 
-// transactionKey is what identifies a server transaction (RFC 3261 §17.2.3); an ACK has the key of its INVITE. method is
-// the request's own, or INVITE to find what a CANCEL means.
-func transactionKey(m *sip.Message, method string) string {
+// key is what identifies the server transaction of a request called method (RFC 3261 §17.2.3), within the address it
+// comes from; an ACK has the key of its INVITE. method is the request's own, or INVITE to find what a CANCEL means.
+func (r *request) key(method string) string {
 	if method == "ACK" {
 		method = "INVITE"
 	}
-	of := func(s sip.Span) string { return string(s.Of(m.Raw)) }
-	if m.Via.Cookie(m.Raw) {
-		return method + "|" + of(m.Via.Branch) + "|" + strings.ToLower(of(m.Via.SentBy))
+	of := func(s sip.Span) string { return string(s.Of(r.Raw)) }
+	parts := []string{method, r.from.addr.Addr().String()}
+	if r.Via.Cookie(r.Raw) {
+		parts = append(parts, of(r.Via.Branch), strings.ToLower(of(r.Via.SentBy)))
+	} else {
+		parts = append(parts, of(r.RequestURI), of(r.CallID), of(r.FromTag), fmt.Sprint(r.CSeq.Number), of(r.Via.Whole))
 	}
-	return strings.Join([]string{method, of(m.RequestURI), of(m.CallID), of(m.FromTag), fmt.Sprint(m.CSeq.Number), of(m.Via.Whole)}, "|")
+	return strings.Join(parts, "|")
 }
 
 // tokens returns the members of all fields with id, comma lists split.
