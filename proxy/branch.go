@@ -20,7 +20,11 @@ const (
 // A brancher makes and reads the branches of our own Vias: one AES block under a key of this process that holds the
 // transaction's ID, the loop hash of the request and a check. So a response finds its transaction without a look-up, a
 // loop is seen without state (RFC 3261 §16.6 step 8), and nobody can make a branch that we take for ours.
-type brancher struct{ block cipher.Block }
+// Each lane has its own copy, for the room in it.
+type brancher struct {
+	block cipher.Block
+	room  [16]byte
+}
 
 // check marks a block that decrypts to something we wrote.
 const check = 0x72696e67
@@ -31,12 +35,12 @@ func newBrancher() (brancher, error) {
 		return brancher{}, fmt.Errorf("key of branches: %w", err)
 	}
 	block, err := aes.NewCipher(key[:])
-	return brancher{block}, err
+	return brancher{block: block}, err
 }
 
 // append appends the whole branch, cookie first.
-func (b brancher) append(dst []byte, id transaction.ID, loop uint32) []byte {
-	var block [16]byte
+func (b *brancher) append(dst []byte, id transaction.ID, loop uint32) []byte {
+	block := &b.room
 	binary.BigEndian.PutUint64(block[:], uint64(id))
 	binary.BigEndian.PutUint32(block[8:], loop)
 	binary.BigEndian.PutUint32(block[12:], check)
@@ -45,11 +49,11 @@ func (b brancher) append(dst []byte, id transaction.ID, loop uint32) []byte {
 }
 
 // open reads a branch; false if it is not one of ours.
-func (b brancher) open(branch []byte) (id transaction.ID, loop uint32, ok bool) {
+func (b *brancher) open(branch []byte) (id transaction.ID, loop uint32, ok bool) {
 	if len(branch) != branchLen || string(branch[:len(cookie)]) != cookie {
 		return 0, 0, false
 	}
-	var block [16]byte
+	block := &b.room
 	if n, err := base64.RawURLEncoding.Strict().Decode(block[:], branch[len(cookie):]); err != nil || n != len(block) {
 		return 0, 0, false
 	}
@@ -70,7 +74,7 @@ func (l *lane) looped(loop uint32) bool {
 			if err != nil {
 				break
 			}
-			if _, seen, ok := l.p.branches.open(via.Branch.Of(m.Raw)); ok && seen == loop {
+			if _, seen, ok := l.branches.open(via.Branch.Of(m.Raw)); ok && seen == loop {
 				return true
 			}
 			rest = after

@@ -16,11 +16,12 @@ type lane struct {
 	out   *transport.Out
 	count *event.Counters
 
-	msg  sip.Message // the message received
-	sent sip.Message // a message of our own, read again to build ACK, CANCEL or an answer from
-	edit sip.Edit
-	x    edge.Exchange
-	own  belongings
+	msg      sip.Message // the message received
+	sent     sip.Message // a message of our own, read again to build ACK, CANCEL or an answer from
+	edit     sip.Edit
+	branches brancher
+	x        edge.Exchange
+	own      belongings
 
 	value, vias, extra, small, uri, second []byte // scratch
 }

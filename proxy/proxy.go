@@ -87,12 +87,12 @@ func faces(listeners []transport.Listener) []face {
 
 // NewLane makes a lane for one reading goroutine; it is what transport.Server.Serve asks for.
 func (p *Proxy) NewLane(out *transport.Out) transport.Lane {
-	return &lane{p: p, out: out, count: p.metrics.Lane()}
+	return &lane{p: p, out: out, count: p.metrics.Lane(), branches: p.branches}
 }
 
 // Run does what the clock asks for, timers and keep-alives, until ctx ends.
 func (p *Proxy) Run(ctx context.Context) {
-	l := &lane{p: p, out: p.srv.NewOut(), count: p.metrics.Lane()}
+	l := p.NewLane(p.srv.NewOut()).(*lane)
 	tick := time.NewTicker(p.table.Tick())
 	defer tick.Stop()
 	slow := time.NewTicker(time.Second)

@@ -118,7 +118,9 @@ const request = "%s sip:echo@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.9
 	"From: <sip:alice@example.com>;tag=a%d\r\nTo: <sip:echo@example.com>\r\nCall-ID: c%d\r\nCSeq: 1 %s\r\n" +
 	"Contact: <sip:alice@192.168.1.9:5060>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
 
-func newRequest(method string, n int) []byte { return fmt.Appendf(nil, request, method, n, n, n, method) }
+func newRequest(method string, n int) []byte {
+	return fmt.Appendf(nil, request, method, n, n, n, method)
+}
 
 // replyTo makes a response out of a request as the platform got it.
 func replyTo(msg, status string) []byte {

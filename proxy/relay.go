@@ -87,7 +87,7 @@ func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to hop, tx *transaction
 	if tx != nil {
 		id = tx.ID()
 	}
-	l.value = l.p.branches.append(append(append(l.value[:0], l.p.faces[to.flow.Listener].Via...), ";branch="...), id, l.own.loop)
+	l.value = l.branches.append(append(append(l.value[:0], l.p.faces[to.flow.Listener].Via...), ";branch="...), id, l.own.loop)
 	e.Top(sip.FieldVia, append(l.value, ";rport"...))
 	e.Replace(m.Via.Field, trimLF(l.topVia(x)))
 	l.countDown(x)

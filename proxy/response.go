@@ -13,7 +13,7 @@ import (
 func (l *lane) response(x *edge.Exchange) {
 	x.Match = edge.MatchReply
 	m := x.Msg
-	id, _, ok := l.p.branches.open(m.Via.Branch.Of(m.Raw))
+	id, _, ok := l.branches.open(m.Via.Branch.Of(m.Raw))
 	var tx *transaction.Tx
 	buf := l.out.Buffer()
 	if ok && id != 0 {

@@ -109,7 +109,7 @@ func (l *lane) firstBranch(b []byte) (transaction.ID, bool) {
 	if !found || len(after) < branchLen {
 		return 0, false
 	}
-	id, _, ok := l.p.branches.open(after[:branchLen])
+	id, _, ok := l.branches.open(after[:branchLen])
 	return id, ok
 }
 
