@@ -76,7 +76,7 @@ var rows = []row{
 	{"P57", "compact forms in, long forms out", both, nil, p57},
 	{"P58", "IPv6 on both sides", sixes, nil, p58},
 	{"P61", "OPTIONS to the edge", both, nil, p61},
-	{"P62", "drain", both, siptest.Keys{"timers": "{drain: 5s}"}, p62},
+	{"P62", "drain", both, siptest.Keys{"timers": "{drain: 20s}"}, p62},
 	{"P63", "preloaded Route", both, nil, p63},
 	{"P64", "refresh from a new port or connection", both, nil, p64},
 	{"P67", "merged request; two calls with one Call-ID", both, nil, p67},

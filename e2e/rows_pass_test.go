@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"syscall"
 
 	"github.com/ringwall/ringwall/siptest"
 )
@@ -127,7 +128,8 @@ func p62(r *rig) {
 	ringing, got := r.invite(phone)
 	r.platform.Reply(got, 180)
 	phone.Expect("180")
-	r.edge.Signal(15)
+	r.edge.Signal(syscall.SIGTERM)
+	r.edge.WaitLog("drain")
 	phone.Flush()
 	refused := func() bool {
 		late := phone.Send(phone.Request("INVITE", "sip:bob@example.com"))

@@ -74,6 +74,8 @@ func p38(r *rig) {
 	})
 	phone.MustRegister()
 	r.unreachable(contact, 3*time.Second)
+	phone.Flush() // the calls that came before it expired
+	r.unreachable(contact, 0)
 	phone.Silence(hush, "INVITE")
 }
 

@@ -49,7 +49,7 @@ func (ua *UA) adopt(conn net.Conn) *Conn {
 		conn.Close()
 		return c
 	}
-	ua.conns[c.Remote] = c
+	ua.conns[c.Remote], ua.open[c] = c, true
 	ua.running.Go(func() { ua.readStream(c) })
 	return c
 }
@@ -67,11 +67,10 @@ func (ua *UA) Dial(addr netip.AddrPort) (*Conn, error) {
 // Hangup closes the connections that the UA has, as a phone does that loses its network. Its next request dials anew.
 func (ua *UA) Hangup() {
 	ua.mu.Lock()
-	conns := ua.conns
-	ua.conns = map[netip.AddrPort]*Conn{}
-	ua.mu.Unlock()
-	for _, c := range conns {
-		c.Close()
+	defer ua.mu.Unlock()
+	clear(ua.conns)
+	for c := range ua.open {
+		c.Close() // its reader forgets it
 	}
 }
 
@@ -101,6 +100,7 @@ func (ua *UA) readStream(c *Conn) {
 	c.Close()
 	ua.mu.Lock()
 	defer ua.mu.Unlock()
+	delete(ua.open, c)
 	if ua.conns[c.Remote] == c {
 		delete(ua.conns, c.Remote)
 	}
@@ -139,7 +139,7 @@ func readFrame(r *bufio.Reader) (string, error) {
 func (ua *UA) WaitClosed(c *Conn, d time.Duration) bool {
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		ua.mu.Lock()
-		_, open := ua.conns[c.Remote]
+		open := ua.open[c]
 		ua.mu.Unlock()
 		if !open {
 			return true

@@ -237,7 +237,7 @@ func (e *Edge) finish() {
 			e.t.Errorf("stderr speaks of a %s", bad)
 		}
 	}
-	if e.t.Failed() {
+	if e.t.Failed() || os.Getenv("RINGWALL_LOG") != "" {
 		e.t.Logf("stderr of ringwall:\n%s", e.Log())
 	}
 }

@@ -43,8 +43,9 @@ type UA struct {
 	mu      sync.Mutex
 	queue   []*Received
 	log     []*Received
-	changed chan struct{} // closed when the queue grows
-	conns   map[netip.AddrPort]*Conn
+	changed chan struct{}            // closed when the queue grows
+	conns   map[netip.AddrPort]*Conn // the newest to each address
+	open    map[*Conn]bool
 	handler func(*Received) bool
 	closed  bool
 	healthy bool // answers OPTIONS that an edge asks for itself
@@ -73,7 +74,8 @@ func newUA(t testing.TB, user, transport, ip string, udp, listen bool) *UA {
 		ip = OwnIP()
 	}
 	ua := &UA{User: user, Domain: "example.com", Transport: transport, t: t,
-		changed: make(chan struct{}), conns: map[netip.AddrPort]*Conn{}, healthy: listen}
+		changed: make(chan struct{}), conns: map[netip.AddrPort]*Conn{},
+		open: map[*Conn]bool{}, healthy: listen}
 	if err := ua.listen(ip, udp, listen); err != nil {
 		t.Fatalf("siptest: %v", err)
 	}
@@ -113,8 +115,6 @@ func (ua *UA) listen(ip string, udp, stream bool) (err error) {
 func (ua *UA) Close() {
 	ua.mu.Lock()
 	ua.closed = true
-	conns := ua.conns
-	ua.conns = map[netip.AddrPort]*Conn{}
 	ua.mu.Unlock()
 	if ua.udp != nil {
 		ua.udp.Close()
@@ -122,9 +122,7 @@ func (ua *UA) Close() {
 	if ua.listener != nil {
 		ua.listener.Close()
 	}
-	for _, c := range conns {
-		c.Close()
-	}
+	ua.Hangup()
 	ua.running.Wait()
 }
 
