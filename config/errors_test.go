@@ -125,6 +125,7 @@ func TestMistakes(t *testing.T) {
 		{`outside: {listen: ["udp:[fe80::1%eth0]:5060"]}`, "has a zone"},
 		{"outside: {listen: [udp:sbc.example.com:5060]}", "names are not looked up"},
 		{"outside: {listen: [udp:1.2.3.4:0]}", "port 0 is not"},
+		{"outside: {listen: [udp:*:0]}", "port 0 is not"},
 		{"outside: {listen: [udp:1.2.3.4:65536]}", `port "65536"`},
 		{"outside: {listen: [udp:*:sip]}", `port "sip"`},
 		{"outside: {listen: [udp:1.2.3.4:5060, udp:1.2.3.4:5060]}", "outside.listen[1]: udp:1.2.3.4:5060 is taken by outside.listen[0] (f:1)"},

@@ -1,13 +1,10 @@
 package config
 
 import (
-	"fmt"
-	"math"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
@@ -29,18 +26,19 @@ func parseListen(s string) (Listen, error) {
 	if port, star := strings.CutPrefix(rest, "*:"); star {
 		n, err := parsePort(port)
 		if err != nil {
-			return l, err
+			return Listen{}, err
 		}
-		return anywhere(l.Transport, n), nil
+		l = anywhere(l.Transport, n)
+	} else {
+		addr, err := parseAddrPort(rest)
+		if err != nil {
+			return Listen{}, err
+		}
+		l.Addr = addr
 	}
-	addr, err := parseAddrPort(rest)
-	if err != nil {
-		return l, err
+	if l.Addr.Port() == 0 {
+		return Listen{}, wrongf("the usual port of SIP is 5060", "port 0 is not from 1 to 65535")
 	}
-	if addr.Port() == 0 {
-		return l, wrongf("the usual port of SIP is 5060", "port 0 is not from 1 to 65535")
-	}
-	l.Addr = addr
 	return l, nil
 }
 
@@ -312,86 +310,4 @@ func parseAdmin(s string) (netip.AddrPort, error) {
 		return a, wrongf("write 127.0.0.1:7060 and reach it through ssh -L 7060:127.0.0.1:7060", "another address than loopback is not in this version: the admin port has no sign-in yet")
 	}
 	return a, nil
-}
-
-// duration reads a length of time with its unit, from least to most.
-func duration(dst *time.Duration, least, most time.Duration) reader {
-	return func(d *decoder, n *node, path string) {
-		if !d.is(n, path, text, number) {
-			return
-		}
-		v, err := time.ParseDuration(n.text) // "0" needs no unit
-		switch {
-		case err != nil && n.kind == number:
-			d.report(n.at, path, n.text+" has no unit", "write "+n.text+"s or "+n.text+"ms")
-		case err != nil:
-			d.report(n.at, path, quoted(n.text)+" is not a length of time", "write 500ms, 25s, 15m or 1h30m")
-		case v < least || v > most:
-			d.report(n.at, path, fmt.Sprintf("%s is not from %v to %v", n.text, least, most), "")
-		default:
-			*dst = v
-		}
-	}
-}
-
-// units of sizes, longest names first.
-var units = []struct {
-	name  string
-	bytes int64
-}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"B", 1}}
-
-// size reads a number of bytes with its unit (none: bytes), from least to most. word, if not "", stands for 0.
-func size(dst *int64, least, most int64, word string) reader {
-	return func(d *decoder, n *node, path string) {
-		if !d.is(n, path, text, number) {
-			return
-		}
-		if word != "" && n.text == word {
-			*dst = 0
-			return
-		}
-		v, ok := parseSize(n.text)
-		switch {
-		case !ok:
-			d.report(n.at, path, quoted(n.text)+" is not a size", "write 64KiB, 512MiB or 2GiB"+orWord(word))
-		case v < least || v > most:
-			d.report(n.at, path, fmt.Sprintf("%s is not from %s to %s", n.text, sizeText(least), sizeText(most)), "")
-		default:
-			*dst = v
-		}
-	}
-}
-
-// orWord adds word to a list of what can be written.
-func orWord(word string) string {
-	if word == "" {
-		return ""
-	}
-	return ", or " + word
-}
-
-// parseSize reads digits and a unit.
-func parseSize(s string) (int64, bool) {
-	unit := int64(1)
-	for _, u := range units {
-		if rest, found := strings.CutSuffix(s, u.name); found {
-			s, unit = strings.TrimSuffix(rest, " "), u.bytes
-			break
-		}
-	}
-	v, err := strconv.ParseUint(s, 10, 62)
-	if err != nil || int64(v) > math.MaxInt64/unit {
-		return 0, false
-	}
-	return int64(v) * unit, true
-}
-
-// sizeText writes v in the largest unit that divides it.
-func sizeText(v int64) string {
-	for _, u := range []int{2, 1, 0} {
-		if v >= units[u].bytes && v%units[u].bytes == 0 {
-			return strconv.FormatInt(v/units[u].bytes, 10) + units[u].name
-		}
-	}
-	return strconv.FormatInt(v, 10) + "B"
 }
