@@ -69,6 +69,9 @@ func (q *sendQueue) send(fd uintptr) bool {
 		switch {
 		case errno == 0:
 			off, sent, retries = off+int(n), sent+int(n), 0
+			if off < q.n { // stopped by an error, which the kernel has forgotten now: nobody else will be told
+				q.sock.readErrorsFd(fd)
+			}
 		case errno == unix.EAGAIN && !waited:
 			awaitWritable(fd)
 			waited = true
