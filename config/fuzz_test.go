@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/ringwall/ringwall/sip"
 )
 
 // FuzzConfig holds that whatever is in a file, Parse neither panics nor accepts what it can't vouch for (row F27): an
@@ -58,8 +60,9 @@ func holds(t *testing.T, c *Config) {
 		}
 	}
 	for _, u := range c.Upstreams {
-		if u.Host == "" || u.Weight != 1 || u.Priority != 1 {
-			t.Fatalf("upstream %+v", u)
+		uri, err := sip.ParseURI([]byte(u.URI), sip.Span{Start: 0, End: uint32(len(u.URI))})
+		if err != nil || uri.Scheme != sip.SIP || uri.Port != u.Port || u.Host == "" || u.Weight != 1 || u.Priority != 1 {
+			t.Fatalf("upstream %+v, by sip %+v, %v", u, uri, err)
 		}
 	}
 	if c.Timers.T1 <= 0 || c.Timers.T1 > c.Timers.T2 || c.Timers.Linger <= 0 || c.Limits.Message < minMessage {
@@ -72,17 +75,18 @@ func holds(t *testing.T, c *Config) {
 
 // TestHostileFilesEndSoon feeds files made to exhaust a parser. It has no clock: a cubic cost would end the test run.
 func TestHostileFilesEndSoon(t *testing.T) {
+	const many = maxFile / 4
 	for name, text := range map[string]string{
 		"brackets":  strings.Repeat("[", maxFile),
-		"braces":    strings.Repeat("{a: ", maxFile/4),
-		"dashes":    strings.Repeat("- ", maxFile/2),
-		"questions": strings.Repeat("? ", maxFile/2),
-		"tags":      strings.Repeat("!a ", maxFile/3),
-		"anchors":   "a: " + strings.Repeat("&a ", maxFile/4),
-		"nested":    strings.Repeat("a: ", maxFile/3),
-		"keys":      strings.Repeat("a: b\n", maxTokens/4),
-		"quote":     "a: \"" + strings.Repeat("x\n", maxFile/4),
-		"top keys":  strings.Repeat("aa: [\n", maxTokens/4),
+		"braces":    strings.Repeat("{a: ", many/4),
+		"dashes":    strings.Repeat("- ", many/2),
+		"questions": strings.Repeat("? ", many/2),
+		"tags":      strings.Repeat("!a ", many/3),
+		"anchors":   "a: " + strings.Repeat("&a ", many/4),
+		"nested":    strings.Repeat("a: ", many/3),
+		"keys":      strings.Repeat("a: b\n", maxTokens/8),
+		"quote":     "a: \"" + strings.Repeat("x\n", many/4),
+		"top keys":  strings.Repeat("aa: [\n", maxTokens/8),
 		"one word":  strings.Repeat("x", maxFile),
 	} {
 		if _, err := Parse(name, []byte(text)); err == nil {

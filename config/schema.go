@@ -43,24 +43,9 @@ func schema(c *Config) reader {
 			key{"latch", only("strict")},
 		)},
 		key{"trust", section(key{"never_ban", empty}, key{"realm", later})},
-		key{"access", section(
-			key{"unknown", methods(&c.Access.Unknown)},
-			key{"known", methods(&c.Access.Known)},
-			key{"peer", methods(&c.Access.Peer)},
-			key{"unify", only("false")},
-			key{"open_inbound", empty},
-		)},
-		key{"headers", section(
-			key{"source", value(&c.Headers.Source, parseSourceField)},
-			key{"from_outside", section(key{"remove", empty}, key{"allow", empty})},
-			key{"to_outside", section(key{"allow", empty})},
-		)},
-		key{"checks", section(
-			key{"flood", section(key{"mode", only("off")}, key{"rate", only("10/s")}, key{"burst", only("60")},
-				key{"sampling_time_unit", later}, key{"reqs_density_per_unit", later}, key{"remove_latency", later})},
-			key{"lockout", section(key{"mode", only("off")}, key{"failures", only("3")}, key{"within", only("15m")},
-				key{"ban", only("30m")})},
-		)},
+		key{"access", access(&c.Access)},
+		key{"headers", headers(&c.Headers)},
+		key{"checks", checks()},
 		key{"bans", section(key{"first", only("10m")}, key{"longest", only("7d")})},
 		key{"gate", section(key{"driver", only("soft")})},
 		key{"decoy", section(key{"enabled", only("false")})},
@@ -73,6 +58,36 @@ func schema(c *Config) reader {
 		)},
 		key{"log", section(key{"format", choice(&c.Log.Format, Text, JSON)}, key{"level", level(&c.Log.Level)})},
 		key{"mode", choice(&c.Mode, Enforce, Monitor)},
+	)
+}
+
+// access reads the section of that name.
+func access(a *Access) reader {
+	return section(
+		key{"unknown", methods(&a.Unknown)},
+		key{"known", methods(&a.Known)},
+		key{"peer", methods(&a.Peer)},
+		key{"unify", only("false")},
+		key{"open_inbound", empty},
+	)
+}
+
+// headers reads the section of that name.
+func headers(h *Headers) reader {
+	return section(
+		key{"source", value(&h.Source, parseSourceField)},
+		key{"from_outside", section(key{"remove", empty}, key{"allow", empty})},
+		key{"to_outside", section(key{"allow", empty})},
+	)
+}
+
+// checks reads the section of that name: no check is built yet.
+func checks() reader {
+	return section(
+		key{"flood", section(key{"mode", only("off")}, key{"rate", only("10/s")}, key{"burst", only("60")},
+			key{"sampling_time_unit", later}, key{"reqs_density_per_unit", later}, key{"remove_latency", later})},
+		key{"lockout", section(key{"mode", only("off")}, key{"failures", only("3")}, key{"within", only("15m")},
+			key{"ban", only("30m")})},
 	)
 }
 
