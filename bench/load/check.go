@@ -35,14 +35,15 @@ func indent(raw []byte) string {
 // rules say what the system under test may do to a message. The zero value is a strict SIP proxy.
 type rules struct {
 	transparent bool     // nothing at all may change
-	added       []string // header fields it may add, besides Via and Record-Route
+	added       []string // header fields it may add to requests, besides Via and Record-Route
+	source      string   // the header field it adds to requests to tell the caller's address
 	rewritten   []string // header fields whose value it may replace
 }
 
 // newRules are the rules of a run. In register mode the phone's Contact becomes a binding of the edge, and Path may be added
 // (RFC 3327).
 func newRules(cfg *Config) rules {
-	r := rules{transparent: cfg.Transparent, added: cfg.Added, rewritten: cfg.Rewritten}
+	r := rules{transparent: cfg.Transparent, added: cfg.Added, source: cfg.Source, rewritten: cfg.Rewritten}
 	if cfg.Mode == Register {
 		r.added = append(slices.Clip(r.added), "Path")
 		r.rewritten = append(slices.Clip(r.rewritten), "Contact")
@@ -72,7 +73,7 @@ func (f *faults) checkRequest(n uint32, sent, got *message, from netip.AddrPort,
 	if len(got.routes) != 0 {
 		f.add(n, got, "a Route of the edge reached the platform")
 	}
-	f.checkRest(n, sent, got, r)
+	f.checkRest(n, sent, got, r, from)
 }
 
 // checkResponse compares a response as the caller received it with the response as the platform sent it (RFC 3261 §16.7).
@@ -90,7 +91,7 @@ func (f *faults) checkResponse(n uint32, sent, got *message, request *message, f
 	if len(sent.records) > 0 && len(got.records) == 0 {
 		f.add(n, got, "Record-Route is gone")
 	}
-	f.checkRest(n, sent, got, r)
+	f.checkRest(n, sent, got, r, netip.AddrPort{})
 }
 
 // checkOwn checks a response that the edge made itself: Via, From, Call-ID, CSeq and To are the request's (RFC 3261 §8.2.6).
@@ -155,30 +156,39 @@ func (f *faults) checkNewVia(n uint32, got *message, callers []byte) {
 	}
 }
 
-// checkRest compares every other header field, in order, and the body.
-func (f *faults) checkRest(n uint32, sent, got *message, r *rules) {
-	i := 0
+// checkRest compares every other header field, in order, and the body. Only a request may have fields added; its source is
+// from, which is invalid for a response.
+func (f *faults) checkRest(n uint32, sent, got *message, r *rules, from netip.AddrPort) {
+	i, told := 0, r.source == "" || !from.IsValid()
 	for _, g := range got.rest {
-		if i < len(sent.rest) && bytes.Equal(g.line, sent.rest[i].line) {
+		switch {
+		case i < len(sent.rest) && bytes.Equal(g.line, sent.rest[i].line):
 			i++
-			continue
-		}
-		if i < len(sent.rest) && bytes.Equal(g.name, sent.rest[i].name) && has(r.rewritten, g.name) {
+		case i < len(sent.rest) && bytes.Equal(g.name, sent.rest[i].name) && has(r.rewritten, g.name):
 			i++
-			continue
+		case !told && string(g.name) == r.source && isSource(g.value, from):
+			told = true
+		case from.IsValid() && has(r.added, g.name):
+		default:
+			f.add(n, got, "header field %q differs from what was sent there: %q", g.line, nextLine(sent, i))
+			return
 		}
-		if has(r.added, g.name) {
-			continue
-		}
-		f.add(n, got, "header field %q differs from what was sent there: %q", g.line, nextLine(sent, i))
-		return
 	}
 	if i < len(sent.rest) {
 		f.add(n, got, "header field %q is gone", sent.rest[i].line)
 	}
+	if !told {
+		f.add(n, got, "no %s that names %s", r.source, from)
+	}
 	if !bytes.Equal(sent.body, got.body) {
 		f.add(n, got, "body changed from %q", sent.body)
 	}
+}
+
+// isSource reports whether a source header field's value is "address:port;udp" of from.
+func isSource(value []byte, from netip.AddrPort) bool {
+	var buf [64]byte
+	return bytes.Equal(value, append(from.AppendTo(buf[:0]), ";udp"...))
 }
 
 func nextLine(m *message, i int) []byte {

@@ -42,7 +42,8 @@ type Config struct {
 	Domain      string         // of the Request-URIs [example.com]
 	Transparent bool           // the system forwards bytes and knows no SIP
 	Spin        bool           // never sleep while a run lasts, so that the system under test pays for no wake-up of ours
-	Added       []string       // header fields the system may add, besides Via and Record-Route
+	Added       []string       // header fields the system may add to requests, besides Via and Record-Route
+	Source      string         // the header field that must tell the platform each caller's "address:port;udp"; empty: none
 	Rewritten   []string       // header fields whose value it may replace
 }
 

@@ -16,7 +16,7 @@ import (
 func TestCallsThroughStub(t *testing.T) {
 	r := runThroughStub(t, Config{}, 1000, nil)
 	if err := r.Valid(); err != nil {
-		t.Fatal(err)
+		t.Fatal(err, r.Examples)
 	}
 	if r.Completed != 1000 || r.Failed != 0 {
 		t.Errorf("completed %d, failed %d, want 1000 and 0", r.Completed, r.Failed)
@@ -108,6 +108,34 @@ func TestTamperingIsReported(t *testing.T) {
 	}
 }
 
+func TestSourceFieldIsChecked(t *testing.T) {
+	tests := []struct {
+		name, value string
+		valid       bool
+	}{
+		{"right", "", true},
+		{"wrong port", ";tcp", false},
+		{"missing", "-", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := runThroughStub(t, Config{Window: 1, Callers: 1, Source: "X-Source"}, 1, func(b []byte) []byte {
+				if tt.value == "-" || bytes.HasPrefix(b, []byte("SIP/2.0")) {
+					return b
+				}
+				_, rport, _ := bytes.Cut(b, []byte("rport="))
+				port, _, _ := bytes.Cut(rport, []byte(";"))
+				field := "Content-Length: " // the last field: X-Source goes in front of it
+				added := "X-Source: 127.1.0.1:" + string(port) + ";udp" + tt.value + "\r\n"
+				return bytes.Replace(b, []byte(field), []byte(added+field), 1)
+			})
+			if err := r.Valid(); (err == nil) != tt.valid {
+				t.Errorf("valid: %v, want %v; %v", err == nil, tt.valid, r.Examples)
+			}
+		})
+	}
+}
+
 func TestOneBranchForTwoTransactionsIsReported(t *testing.T) {
 	same := func(b []byte) []byte {
 		const mark = ";branch=z9hG4bKstub"
@@ -150,7 +178,7 @@ func TestLossIsRepaired(t *testing.T) {
 		return b
 	})
 	if err := r.Valid(); err != nil {
-		t.Fatal(err)
+		t.Fatal(err, r.Examples)
 	}
 	if r.Completed != 300 || r.Retransmitted == 0 || r.Missing == 0 {
 		t.Errorf("completed %d, %d retransmissions, %d 180 missing, want 300, some and some", r.Completed, r.Retransmitted, r.Missing)

@@ -61,7 +61,7 @@ func (m *message) cut() error {
 		if colon <= 0 {
 			return errLine
 		}
-		m.add(field{name: line[:colon], value: bytes.Trim(line[colon+1:], " \t"), line: line})
+		m.add(field{name: line[:colon], value: bytes.TrimSpace(line[colon+1:]), line: line})
 	}
 	return m.checkLength()
 }

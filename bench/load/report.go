@@ -35,6 +35,7 @@ type Report struct {
 }
 
 // Valid returns why the run does not count, nil if it does: every call complete, every field right, nothing unsolicited.
+// Examples says more.
 func (r *Report) Valid() error {
 	var why []string
 	note := func(n int, what string) {
@@ -57,9 +58,6 @@ func (r *Report) Valid() error {
 	}
 	if why == nil {
 		return nil
-	}
-	if len(r.Examples) > 0 {
-		why = append(why, "first: "+r.Examples[0])
 	}
 	return errors.New(strings.Join(why, ", "))
 }

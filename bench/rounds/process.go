@@ -33,7 +33,8 @@ type System interface {
 // Traits are what the load generator must know about a system.
 type Traits struct {
 	Transparent bool     // knows no SIP: nothing may change, and one caller at a time
-	Added       []string // header fields it may add, besides Via and Record-Route
+	Added       []string // header fields it may add to requests, besides Via and Record-Route
+	Source      string   // the header field in which it tells the platform the caller's address
 	Rewritten   []string // header fields whose value it may replace
 }
 

@@ -79,7 +79,7 @@ func mega(n int64) float64 { return float64(n) / (1 << 20) }
 func one(ctx context.Context, cfg *Config, s System, round int) (r Result, err error) {
 	lc, traits := cfg.Load, s.Traits()
 	lc.Transparent = traits.Transparent
-	lc.Added, lc.Rewritten = traits.Added, traits.Rewritten
+	lc.Added, lc.Source, lc.Rewritten = traits.Added, traits.Source, traits.Rewritten
 	if traits.Transparent {
 		lc.Callers = 1
 	}

@@ -53,8 +53,8 @@ type Ringwall struct {
 // Name implements System.
 func (Ringwall) Name() string { return "ringwall" }
 
-// Traits implements System. Max-Breadth is RFC 5393's; headers.source is not set here.
-func (Ringwall) Traits() Traits { return Traits{Added: []string{"Max-Breadth"}} }
+// Traits implements System. Max-Breadth is RFC 5393's, X-Source the default of headers.source.
+func (Ringwall) Traits() Traits { return Traits{Added: []string{"Max-Breadth"}, Source: "X-Source"} }
 
 // config is the file that ringwall is measured with.
 const config = `version: 1

@@ -184,7 +184,7 @@ func report(ctx context.Context, cfg rounds.Config, file string, stdout io.Write
 	}
 	for _, r := range results {
 		if r.Invalid != "" {
-			return fmt.Errorf("round %d of %s is invalid: %s", r.Round, r.System, r.Invalid)
+			return fmt.Errorf("round %d of %s is invalid: %s\n%s", r.Round, r.System, r.Invalid, strings.Join(r.Load.Examples, "\n"))
 		}
 	}
 	return nil
@@ -200,6 +200,7 @@ func drive(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	count := f.Int("calls", 10000, "calls, transactions or packets")
 	f.BoolVar(&lc.Transparent, "transparent", false, "the target is a forwarder")
 	f.Func("added", "a header `field` that the edge may add (repeatable)", func(s string) error { lc.Added = append(lc.Added, s); return nil })
+	f.StringVar(&lc.Source, "source", "", "the header `field` in which the edge tells the caller's address")
 	f.Func("rewritten", "a header `field` that the edge may rewrite (repeatable)", func(s string) error { lc.Rewritten = append(lc.Rewritten, s); return nil })
 	if err := f.Parse(args); err != nil {
 		return err
