@@ -59,6 +59,9 @@ func TestBadInput(t *testing.T) {
 			for _, b := range bads(r.phone("mallory")) {
 				mallory := r.phone("mallory")
 				mallory.SendTo(r.edge.Outside, w.out, b.raw)
+				if r.stream() && strings.Contains(b.name, "Content-Length") {
+					mallory.Expect("400")
+				}
 				if r.stream() && !b.open && !mallory.WaitClosed(mallory.Connection(r.edge.Outside), siptest.Deadline) {
 					t.Errorf("%s: the connection stays open", b.name)
 				}

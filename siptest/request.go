@@ -22,11 +22,7 @@ func (ua *UA) AOR() string { return "sip:" + ua.User + "@" + ua.Domain }
 
 // Contact is the UA's Contact value.
 func (ua *UA) Contact() string {
-	param := ""
-	if ua.Transport == "tcp" {
-		param = ";transport=tcp"
-	}
-	return fmt.Sprintf("<sip:%s@%v%s>", ua.User, ua.Addr, param)
+	return fmt.Sprintf("<sip:%s@%v%s>", ua.User, ua.Addr, ua.transportParam())
 }
 
 // via is a fresh topmost Via of the UA for a transport.
