@@ -44,7 +44,7 @@ func (t *Table) dueIn(s *shard, to []edge.Flow, now time.Time, interval time.Dur
 	defer s.mu.Unlock()
 	at := now.UnixNano()
 	for _, e := range s.entries {
-		if e.nat && e.expires > at && !e.transport.Stream() && t.sources.keep(e.flow(), now, interval) {
+		if e.nat() && e.expires > at && !e.transport().Stream() && t.sources.keep(e.flow(), now, interval) {
 			to = append(to, e.flow())
 		}
 	}

@@ -4,9 +4,9 @@
 package binding
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"math/bits"
 	"net/netip"
@@ -59,7 +59,7 @@ var (
 
 // Longest texts of a binding, in bytes.
 const (
-	MaxAOR     = 256
+	MaxAOR     = 255
 	MaxContact = 512
 )
 
@@ -95,18 +95,19 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// perShard is how many bindings a shard holds when the table is full: so few that walking all of one is cheap.
-const perShard = 64
+// perShard is how many bindings a shard holds when the table is full: so few that a sorted list is the quickest and
+// smallest index, and walking all of one costs little.
+const perShard = 24
 
-// A Table holds the bindings. All methods may be used by any number of goroutines at once; each holds one short lock at
-// a time, or two where a source changes, and none while it calls out or writes to a disk.
+// A Table holds the bindings. All methods may be used by any number of goroutines at once; locks are short, and none is
+// held while it calls out or writes to a disk.
 //
 // A binding that has expired is gone for every reader at once. Its memory comes back with the next Sweep.
 type Table struct {
 	cfg     Config
 	keys    *seal.Keys
-	shards  []shard // by the part of the id that stands for the AOR: all bindings of an AOR are in one
-	sources sources
+	shards  []shard      // by the part of the id that stands for the AOR: all bindings of an AOR are in one
+	sources sources      // their locks are taken after that of a shard
 	held    atomic.Int64 // bindings in memory, expired ones too
 	journal atomic.Pointer[Journal]
 	walk    keepaliveWalk
@@ -115,22 +116,21 @@ type Table struct {
 // shard is a part of the table.
 type shard struct {
 	mu       sync.Mutex
-	entries  map[ID]*entry
-	earliest int64 // no entry expires before: Unix nanoseconds; too early after a refresh, never too late
+	entries  []*entry // sorted by id
+	earliest int64    // no entry expires before: Unix nanoseconds; too early after a refresh, never too late
 }
 
-// entry is a Binding in memory: 96 bytes and its text.
+// entry is a Binding in memory: 80 bytes and its text.
 type entry struct {
-	id        ID
-	text      string // AOR, then Contact
-	remote    netip.AddrPort
-	conn      uint64
-	expires   int64 // Unix nanoseconds
-	aorLen    uint16
-	listener  uint16
-	transport edge.Transport
-	side      edge.Side
-	nat       bool
+	id       ID
+	text     string // AOR, then Contact
+	addr     netip.Addr
+	conn     uint64
+	expires  int64 // Unix nanoseconds
+	port     uint16
+	listener uint16
+	aorLen   uint8
+	bits     uint8 // transport, then a bit for the side and one for NAT
 }
 
 // New makes an empty table. keys make its ids.
@@ -141,10 +141,9 @@ func New(cfg Config, keys *seal.Keys) (*Table, error) {
 	cfg = cfg.withDefaults()
 	t := &Table{cfg: cfg, keys: keys, shards: make([]shard, shardCount(cfg.Max))}
 	for i := range t.shards {
-		t.shards[i].entries = make(map[ID]*entry)
 		t.shards[i].earliest = math.MaxInt64
 	}
-	t.sources.init()
+	t.sources.init(len(t.shards))
 	return t, nil
 }
 
@@ -215,8 +214,8 @@ func (t *Table) put(b *Binding, now time.Time) (done bool, err error) {
 	s := t.shardOf(b.ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.entries[b.ID]
-	if e == nil {
+	i, found := s.find(b.ID)
+	if !found {
 		if s.count(b.AOR, now.UnixNano()) >= t.cfg.PerAOR {
 			return false, ErrAORFull
 		}
@@ -225,13 +224,14 @@ func (t *Table) put(b *Binding, now time.Time) (done bool, err error) {
 			return false, nil
 		}
 	}
-	t.sources.enter(b.Flow, b.Expires.UnixNano())
-	if e != nil {
-		t.sources.leave(e.flow()) // after entering, so that a source that stays is known all the time
+	t.sources.enter(b.ID, b.Flow, b.Expires.UnixNano())
+	if found { // left after entering, so that a source that stays is known all the time
+		old := s.entries[i].flow()
+		t.sources.leave(b.ID, old, old == b.Flow)
 	} else {
-		e = &entry{id: b.ID}
-		s.entries[b.ID] = e
+		s.entries = slices.Insert(s.entries, i, &entry{id: b.ID})
 	}
+	e := s.entries[i]
 	e.set(b)
 	s.earliest = min(s.earliest, e.expires)
 	t.changed(b.ID)
@@ -240,14 +240,11 @@ func (t *Table) put(b *Binding, now time.Time) (done bool, err error) {
 
 // Get returns the binding with this id, if it is live at now.
 func (t *Table) Get(id ID, now time.Time) (Binding, bool) {
-	s := t.shardOf(id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.entries[id]
-	if e == nil || e.expires <= now.UnixNano() {
+	b, ok := t.peek(id)
+	if !ok || !now.Before(b.Expires) {
 		return Binding{}, false
 	}
-	return e.binding(), true
+	return b, true
 }
 
 // peek returns the binding with this id, live or not.
@@ -255,18 +252,11 @@ func (t *Table) peek(id ID) (Binding, bool) {
 	s := t.shardOf(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.entries[id]
-	if e == nil {
+	i, ok := s.find(id)
+	if !ok {
 		return Binding{}, false
 	}
-	return e.binding(), true
-}
-
-// ids returns the ids in the shard.
-func (s *shard) ids() []ID {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.entries))
+	return s.entries[i].binding(), true
 }
 
 // Delete removes a binding. An unknown id is no error.
@@ -274,9 +264,7 @@ func (t *Table) Delete(id ID, now time.Time) {
 	s := t.shardOf(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.entries[id]; e != nil {
-		t.remove(s, e)
-	}
+	t.removeIf(s, func(e *entry) bool { return e.id == id })
 }
 
 // DeleteAOR removes all bindings of an AOR: Contact "*" with Expires 0 (RFC 3261 §10.2.2).
@@ -285,11 +273,7 @@ func (t *Table) DeleteAOR(aor string, now time.Time) {
 	s := t.shardOf(of)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, e := range s.entries {
-		if e.aor() == aor {
-			t.remove(s, e)
-		}
-	}
+	t.removeIf(s, func(e *entry) bool { return e.aor() == aor })
 }
 
 // Len returns how many bindings are in memory: live ones, and expired ones that no Sweep has met.
@@ -311,21 +295,25 @@ func (t *Table) sweepShard(s *shard, at int64) {
 		return
 	}
 	s.earliest = math.MaxInt64
-	for _, e := range s.entries {
-		if e.expires <= at {
-			t.remove(s, e)
-		} else {
+	t.removeIf(s, func(e *entry) bool {
+		if e.expires > at {
 			s.earliest = min(s.earliest, e.expires)
 		}
-	}
+		return e.expires <= at
+	})
 }
 
-// remove takes an entry out; the caller holds the lock of its shard.
-func (t *Table) remove(s *shard, e *entry) {
-	t.sources.leave(e.flow())
-	delete(s.entries, e.id)
-	t.held.Add(-1)
-	t.changed(e.id)
+// removeIf takes out the entries of a shard that match; the caller holds its lock.
+func (t *Table) removeIf(s *shard, match func(*entry) bool) {
+	s.entries = slices.DeleteFunc(s.entries, func(e *entry) bool {
+		if !match(e) {
+			return false
+		}
+		t.sources.leave(e.id, e.flow(), false)
+		t.held.Add(-1)
+		t.changed(e.id)
+		return true
+	})
 }
 
 // changed tells the journal, if there is one, that a binding differs from what is on the disk.
@@ -345,27 +333,63 @@ func (s *shard) count(aor string, at int64) (n int) {
 	return n
 }
 
+// ids returns the ids in the shard.
+func (s *shard) ids() []ID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := make([]ID, len(s.entries))
+	for i, e := range s.entries {
+		ids[i] = e.id
+	}
+	return ids
+}
+
+// find returns where the entry with this id is or would be; the caller holds the lock.
+func (s *shard) find(id ID) (int, bool) {
+	return slices.BinarySearchFunc(s.entries, id, func(e *entry, id ID) int { return bytes.Compare(e.id[:], id[:]) })
+}
+
 func (e *entry) aor() string { return e.text[:e.aorLen] }
+
+// Bits of an entry below its transport.
+const (
+	bitNAT       = 1
+	bitSide      = 2
+	transportBit = 2 // the lowest bit of the transport
+)
 
 // set fills the entry from a binding; the text is copied only when it differs.
 func (e *entry) set(b *Binding) {
 	if e.text[:e.aorLen] != b.AOR || e.text[e.aorLen:] != b.Contact {
-		e.text = b.AOR + b.Contact
-		if b.AOR == "" || b.Contact == "" {
-			e.text = strings.Clone(e.text)
-		}
-		e.aorLen = uint16(len(b.AOR))
+		var text strings.Builder // always a copy: concatenation with an empty string would be none
+		text.Grow(len(b.AOR) + len(b.Contact))
+		text.WriteString(b.AOR)
+		text.WriteString(b.Contact)
+		e.text, e.aorLen = text.String(), uint8(len(b.AOR))
 	}
-	e.remote, e.conn, e.listener = b.Flow.Remote, b.Flow.Conn, b.Flow.Listener
-	e.transport, e.side = b.Flow.Transport, b.Flow.Side
-	e.expires, e.nat = b.Expires.UnixNano(), b.NAT
+	e.addr, e.port = b.Flow.Remote.Addr(), b.Flow.Remote.Port()
+	e.conn, e.listener, e.expires = b.Flow.Conn, b.Flow.Listener, b.Expires.UnixNano()
+	e.bits = uint8(b.Flow.Transport) << transportBit
+	if b.Flow.Side == edge.Inside {
+		e.bits |= bitSide
+	}
+	if b.NAT {
+		e.bits |= bitNAT
+	}
 }
 
+func (e *entry) transport() edge.Transport { return edge.Transport(e.bits >> transportBit) }
+
+func (e *entry) nat() bool { return e.bits&bitNAT != 0 }
+
 func (e *entry) flow() edge.Flow {
-	return edge.Flow{Remote: e.remote, Conn: e.conn, Listener: e.listener, Transport: e.transport, Side: e.side}
+	f := edge.Flow{Remote: netip.AddrPortFrom(e.addr, e.port), Conn: e.conn, Listener: e.listener, Transport: e.transport()}
+	if e.bits&bitSide != 0 {
+		f.Side = edge.Inside
+	}
+	return f
 }
 
 func (e *entry) binding() Binding {
-	return Binding{ID: e.id, AOR: e.aor(), Contact: e.text[e.aorLen:], Flow: e.flow(),
-		Expires: time.Unix(0, e.expires), NAT: e.nat}
+	return Binding{ID: e.id, AOR: e.aor(), Contact: e.text[e.aorLen:], Flow: e.flow(), Expires: time.Unix(0, e.expires), NAT: e.nat()}
 }
