@@ -1,0 +1,42 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newCheck() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "check a configuration file and print every mistake in it",
+		Long: "check reads a configuration file (" + defaultConfig + " if none is named) and prints every mistake in it, with line\n" +
+			"and caret. It exits 0 if there is none, and 78 if there are some. It opens no socket and changes nothing.",
+		Args: cobra.MaximumNArgs(1),
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE`")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			if file != "" {
+				return errors.New("name the file once: as an argument or with --config") // usage, not a failure
+			}
+			file = args[0]
+		}
+		return verb(func(cmd *cobra.Command, _ []string) error { return check(cmd, file) })(cmd, args)
+	}
+	return cmd
+}
+
+func check(cmd *cobra.Command, file string) error {
+	if file == "" {
+		file = defaultConfig
+	}
+	if _, err := loadFile(file); err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	_, err := fmt.Fprintf(out, "%s: %s\n", file, paint(out, green, "ok"))
+	return err
+}

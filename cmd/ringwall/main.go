@@ -1,0 +1,119 @@
+// Command ringwall is a SIP security edge: it stands between the internet and a VoIP platform. This package holds the
+// verbs of the command line and puts the rooms together; nothing else imports them all.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ringwall/ringwall/admin"
+	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/seal"
+)
+
+// Exit codes, after sysexits(3): a service manager must not restart on 2, 77 and 78.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitUnavailable = 69 // a service that is needed cannot be reached
+	exitPermission  = 77
+	exitConfig      = 78
+)
+
+func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// execute runs one command line and returns the exit code. What goes wrong is told on stderr.
+func execute(args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.Execute()
+	if err == nil {
+		return exitOK
+	}
+	code := exitCode(err)
+	var problems config.Errors
+	if errors.As(err, &problems) {
+		printProblems(stderr, problems)
+		return code
+	}
+	fmt.Fprintf(stderr, "ringwall: %v\n", err)
+	if code == exitUsage {
+		fmt.Fprintln(stderr, `Run "ringwall help" for the verbs, "ringwall VERB --help" for one of them.`)
+	}
+	return code
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "ringwall",
+		Short:         "SIP security edge",
+		Long:          "ringwall stands between the internet and a VoIP platform: phones register and call through it.",
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.AddCommand(newRun(), newCheck(), newStatus(), newVersion())
+	return root
+}
+
+// A failure is an error that a verb met while it worked, with the exit code it deserves. Errors that are no failure come
+// from reading the command line.
+type failure struct {
+	code int
+	err  error
+}
+
+// Error returns the message of the error inside.
+func (f *failure) Error() string { return f.err.Error() }
+
+// Unwrap returns the error inside.
+func (f *failure) Unwrap() error { return f.err }
+
+// fail makes err a failure with this exit code; nil stays nil.
+func fail(code int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &failure{code, err}
+}
+
+// exitCode finds the exit code of what execute got.
+func exitCode(err error) int {
+	var f *failure
+	if !errors.As(err, &f) {
+		return exitUsage
+	}
+	var keys *seal.PermissionError
+	switch {
+	case f.code != exitFailure:
+		return f.code
+	case errors.As(err, new(config.Errors)):
+		return exitConfig
+	case errors.Is(err, admin.ErrUnreachable):
+		return exitUnavailable
+	case errors.As(err, &keys), errors.Is(err, fs.ErrPermission):
+		return exitPermission
+	}
+	return exitFailure
+}
+
+// verb adapts the work of a verb to cobra: what goes wrong in it is a failure, not bad usage.
+func verb(work func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		err := work(cmd, args)
+		var f *failure
+		if errors.As(err, &f) {
+			return err
+		}
+		return fail(exitFailure, err)
+	}
+}

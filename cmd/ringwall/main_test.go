@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ringwall/ringwall/admin"
+)
+
+// TestMain lets the scripts run this test binary as ringwall. Names are never looked up in the network: every question is
+// answered as if there were no name server.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"ringwall": func() {
+			net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+				return nil, errors.New("no name server in tests")
+			}}
+			main()
+		},
+	})
+}
+
+// scriptDeadline is how long a script may wait for a service.
+const scriptDeadline = 60 * time.Second
+
+// TestScripts runs testdata/*.txtar. Each script finds in its environment free addresses on a loopback address of its own:
+// $OUT, $IN, $UP and $ADMIN (host:port), and may use the commands below.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:   "testdata",
+		Setup: setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"await":  await,
+			"exits":  exits,
+			"listen": listen,
+			"http":   httpGet,
+			"mode":   mode,
+			"expand": expandFile,
+		},
+	})
+}
+
+// hosts counts the loopback addresses given to scripts.
+var hosts atomic.Uint32
+
+func setup(env *testscript.Env) error {
+	n := hosts.Add(1)
+	host := fmt.Sprintf("127.%d.%d.%d", 1+os.Getpid()%200, 200+n/200, 1+n%200)
+	for _, name := range []string{"OUT", "IN", "UP", "ADMIN"} {
+		port, err := freePort(host)
+		if err != nil {
+			return err
+		}
+		env.Setenv(name, net.JoinHostPort(host, strconv.Itoa(port)))
+	}
+	env.Setenv("HOST", host)
+	env.Setenv("STATE", filepath.Join(env.WorkDir, "s"))
+	return nil
+}
+
+// freePort finds a port that is free on host for both transports.
+func freePort(host string) (int, error) {
+	for range 100 {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			return 0, err
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		c, err := net.ListenPacket("udp", net.JoinHostPort(host, strconv.Itoa(port)))
+		_ = l.Close()
+		if err == nil {
+			return port, c.Close()
+		}
+	}
+	return 0, errors.New("no free port")
+}
+
+// await STATE waits until the service with its state in $STATE is in that state.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: await STATE")
+	}
+	socket := filepath.Join(ts.Getenv("STATE"), "ringwall.sock")
+	var s status
+	var err error
+	for end := time.Now().Add(scriptDeadline); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if err = admin.Call(context.Background(), socket, "status", nil, &s); err == nil && s.State == args[0] {
+			return
+		}
+	}
+	ts.Fatalf("service is %q, not %q (%v)", s.State, args[0], err)
+}
+
+// exits CODE COMMAND… runs a command and wants this exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND…")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := "0"
+	if err != nil {
+		var exit interface{ ExitCode() int }
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%s: %v", strings.Join(args[1:], " "), err)
+		}
+		code = strconv.Itoa(exit.ExitCode())
+	}
+	if code != args[0] {
+		ts.Fatalf("%s: exit code %s, want %s", strings.Join(args[1:], " "), code, args[0])
+	}
+}
+
+// listen NETWORK ADDRESS holds a port until the script ends.
+func listen(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: listen udp|tcp ADDRESS")
+	}
+	if args[0] == "udp" {
+		c, err := net.ListenPacket("udp", args[1])
+		ts.Check(err)
+		ts.Defer(func() { _ = c.Close() })
+		return
+	}
+	l, err := net.Listen(args[0], args[1])
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() })
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/proxy"
+	"github.com/ringwall/ringwall/transport"
+)
+
+// lookupTimeout is how long the look-up of one upstream's name may take at start.
+const lookupTimeout = 5 * time.Second
+
+// defaultSIPPort is the port of a SIP URI that names none (RFC 3261 §19.1.2).
+const defaultSIPPort = 5060
+
+// upstreams finds the address of each upstream: the first of its name's addresses that this machine has a route to and
+// that an inside listener can reach. Whether anybody listens there is not asked.
+func upstreams(ctx context.Context, cfg *config.Config) ([]proxy.Upstream, error) {
+	var all []proxy.Upstream
+	for _, u := range cfg.Upstreams {
+		addr, err := upstream(ctx, cfg, u)
+		if err != nil {
+			return nil, fail(exitUnavailable, fmt.Errorf("upstream %s (%s): %w", u.URI, cfg.Where(u.Path), err))
+		}
+		all = append(all, proxy.Upstream{Addr: addr, Transport: u.Transport})
+	}
+	return all, nil
+}
+
+func upstream(ctx context.Context, cfg *config.Config, u config.Upstream) (netip.AddrPort, error) {
+	candidates, err := lookup(ctx, u.Host)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	port := u.Port
+	if port == 0 {
+		port = defaultSIPPort
+	}
+	err = fmt.Errorf("no inside listener has %s and an address of its family", transportName(u.Transport))
+	for _, a := range candidates {
+		addr := netip.AddrPortFrom(a, port)
+		if !reachable(cfg.Inside.Listen, u.Transport, a) {
+			continue
+		}
+		if _, err = localAddr(ctx, addr); err == nil {
+			return addr, nil
+		}
+	}
+	return netip.AddrPort{}, err
+}
+
+// lookup returns the addresses of a host name, or the address that host is.
+func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a.Unmap()}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	all, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		var dns *net.DNSError
+		switch {
+		case errors.As(err, &dns) && dns.IsNotFound:
+			return nil, fmt.Errorf("the name %s has no address", host)
+		case errors.As(err, &dns) && dns.IsTimeout, errors.Is(err, context.DeadlineExceeded):
+			return nil, fmt.Errorf("looking up the name %s got no answer within %v", host, lookupTimeout)
+		}
+		return nil, fmt.Errorf("look up %s: %w", host, err)
+	}
+	for i := range all {
+		all[i] = all[i].Unmap()
+	}
+	return all, nil
+}
+
+// reachable reports whether one of the inside listeners can send to a. Where none is configured, one is made to fit.
+func reachable(listen []config.Listen, t edge.Transport, a netip.Addr) bool {
+	for _, l := range listen {
+		if l.Transport == t && l.Addr.Addr().Is4() == a.Is4() {
+			return true
+		}
+	}
+	return len(listen) == 0
+}
+
+// localAddr is the address of this machine that packets to remote leave from. Nothing is sent.
+func localAddr(ctx context.Context, remote netip.AddrPort) (netip.Addr, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "udp", remote.String())
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) && op.Err != nil {
+			err = op.Err
+		}
+		return netip.Addr{}, fmt.Errorf("this machine has no route to %v: %w", remote.Addr(), err)
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), nil
+}
+
+// listeners are the places of both sides, wildcards expanded. inside.listen left out is UDP and TCP on the address that
+// routes to the first upstream.
+func listeners(ctx context.Context, cfg *config.Config, first proxy.Upstream) ([]transport.Listen, error) {
+	inside := cfg.Inside.Listen
+	if len(inside) == 0 {
+		local, err := localAddr(ctx, first.Addr)
+		if err != nil {
+			return nil, fail(exitUnavailable, err)
+		}
+		at := netip.AddrPortFrom(local, config.DefaultInsidePort)
+		inside = []config.Listen{{Transport: edge.UDP, Addr: at}, {Transport: edge.TCP, Addr: at}}
+	}
+	outside, err := expand(cfg.Outside.Listen, edge.Outside, cfg.Outside.Advertise)
+	if err != nil {
+		return nil, err
+	}
+	in, err := expand(inside, edge.Inside, "")
+	if err != nil {
+		return nil, err
+	}
+	return append(outside, in...), nil
+}
+
+// expand makes transport's listeners of the configured ones. A wildcard of a family that this machine has no address of
+// is passed over where the same entry of the file (a "*") or another one gives some.
+func expand(from []config.Listen, side edge.Side, advertise string) ([]transport.Listen, error) {
+	var all []transport.Listen
+	var missing error
+	for _, l := range from {
+		some, err := transport.Expand(transport.Listen{Side: side, Transport: l.Transport, Addr: l.Addr, Advertise: advertise})
+		if err != nil {
+			missing = err
+			continue
+		}
+		all = append(all, some...)
+	}
+	if len(all) == 0 {
+		return nil, missing
+	}
+	return all, nil
+}
+
+// bound names what is bound on a side, as the configuration would; the port of each is the one the kernel gave.
+func bound(all []transport.Listener, side edge.Side) []string {
+	var names []string
+	for _, l := range all {
+		if l.Side == side && !l.Spread {
+			names = append(names, transportName(l.Transport)+":"+l.Addr.String())
+		}
+	}
+	return names
+}
+
+func transportName(t edge.Transport) string {
+	if t == edge.TCP {
+		return "tcp"
+	}
+	return "udp"
+}

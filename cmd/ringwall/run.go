@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/ringwall/ringwall/admin"
+	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/event"
+)
+
+func newRun() *cobra.Command {
+	var file string
+	var flags config.Overrides
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "run the edge",
+		Long: "run reads the configuration file (" + defaultConfig + " if none is named and it exists, else defaults) and serves\n" +
+			"until it gets TERM or INT. Flags replace what the file says. Without upstreams it starts a demonstration platform\n" +
+			"that phones can register and call at.\n\n" +
+			"TERM: new work is refused with 503, pending transactions finish for up to timers.drain, then it exits 0. A second\n" +
+			"TERM exits at once.",
+		Example: "  ringwall run --config /etc/ringwall/ringwall.yaml\n" +
+			"  ringwall run --outside udp:127.0.0.1:5060 --inside udp:127.0.0.1:5070 --upstream sip:127.0.0.1:5080 --state ./state",
+		Args: cobra.NoArgs,
+	}
+	f := cmd.Flags()
+	f.StringVarP(&file, "config", "c", "", "configuration `FILE`")
+	f.StringSliceVar(&flags.Outside, "outside", nil, "`PLACE` to listen at for the internet, such as udp:203.0.113.5:5060")
+	f.StringSliceVar(&flags.Inside, "inside", nil, "`PLACE` to listen at for the platform, such as udp:10.0.0.1:5070")
+	f.StringSliceVar(&flags.Upstreams, "upstream", nil, "`URI` of the platform, such as sip:10.0.0.10:5060")
+	f.StringVar(&flags.State, "state", "", "`DIR` for state file, key file and control socket")
+	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
+		cfg, err := load(file, flags)
+		if err != nil {
+			return err
+		}
+		return run(cmd.Context(), cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
+	})
+	return cmd
+}
+
+// run serves until a signal ends it.
+func run(ctx context.Context, cfg *config.Config, stdout, stderr io.Writer) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	log := event.NewLogger(stderr, string(cfg.Log.Format), cfg.Log.Level)
+	slog.SetDefault(log)
+	limitMemory(cfg.Limits.Memory)
+	s, err := start(ctx, cfg, log, stdout)
+	if err != nil {
+		return err
+	}
+	s.admin.SetState(admin.Ready)
+	// Whatever log.level says, this line is how a start script knows.
+	event.NewLogger(stderr, string(cfg.Log.Format), slog.LevelInfo).Info("ready", s.places()...)
+
+	got := <-signals
+	log.Info("draining", "signal", got.String(), "pending", s.proxy.Pending(), "limit", cfg.Timers.Drain.String())
+	s.admin.SetState(admin.Draining)
+	s.proxy.Drain()
+	s.wait(cfg.Timers.Drain, signals)
+	go func() { // closing takes moments; who is in a hurry does not wait for it either
+		<-signals
+		os.Exit(exitOK)
+	}()
+	log.Info("stopping", "pending", s.proxy.Pending())
+	return s.Close()
+}
+
+// limitMemory tells the runtime how much memory to stay within. Zero is a quarter of the machine's memory, at least
+// 512 MiB, unless GOMEMLIMIT says something already.
+func limitMemory(limit int64) {
+	const least = 512 << 20
+	if limit == 0 {
+		var info unix.Sysinfo_t
+		if os.Getenv("GOMEMLIMIT") != "" || unix.Sysinfo(&info) != nil {
+			return
+		}
+		limit = max(least, int64(info.Totalram)*int64(info.Unit)/4)
+	}
+	debug.SetMemoryLimit(limit)
+}
+
+// wait returns when no transaction is pending, when limit has passed, or at a further signal.
+func (s *service) wait(limit time.Duration, signals <-chan os.Signal) {
+	end := time.NewTimer(limit)
+	defer end.Stop()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for s.proxy.Pending() > 0 {
+		select {
+		case <-look.C:
+		case <-end.C:
+			return
+		case <-signals:
+			return
+		}
+	}
+}
+
+// places are the fields of the ready line: where the service can be reached.
+func (s *service) places() []any {
+	st := s.status()
+	fields := []any{"outside", commas(st.Outside), "inside", commas(st.Inside), "upstream", commas(st.Upstreams)}
+	if st.Admin != "" {
+		fields = append(fields, "admin", st.Admin)
+	}
+	return append(fields, "pid", fmt.Sprint(st.PID), "version", st.Version)
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/proxy"
+	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/transaction"
+	"github.com/ringwall/ringwall/transport"
+)
+
+// What the number of calls means for the table of transactions: a call begins and ends with one each, which linger, and
+// may hold some others (re-INVITE, UPDATE, PRACK) between; unknown sources get their share of all (design, section 5).
+const (
+	transactionsPerCall = 20
+	leastTransactions   = 20_000
+	mostTransactions    = 4_000_000
+	untrustedPercent    = 30
+)
+
+// proxyConfig says in the proxy's terms what the configuration says.
+func proxyConfig(cfg *config.Config, upstreams []proxy.Upstream) proxy.Config {
+	t := transaction.DefaultConfig()
+	t.Max = min(max(cfg.Limits.Calls*transactionsPerCall, leastTransactions), mostTransactions)
+	t.Untrusted = t.Max / 100 * untrustedPercent
+	t.T1, t.T2, t.T4 = cfg.Timers.T1, cfg.Timers.T2, cfg.Timers.T4
+	t.C, t.Linger = cfg.Timers.C, cfg.Timers.Linger
+	return proxy.Config{
+		Upstreams:    upstreams,
+		Sources:      cfg.Inside.Sources,
+		Domains:      cfg.Domains,
+		Advertise:    cfg.Outside.Advertise,
+		Unknown:      methods(cfg.Access.Unknown),
+		Known:        methods(cfg.Access.Known),
+		Peer:         methods(cfg.Access.Peer),
+		Monitor:      cfg.Mode == config.Monitor,
+		SourceHeader: cfg.Headers.Source,
+		Path:         cfg.Registrations.Path,
+		Keepalive:    cfg.Registrations.Keepalive,
+		Transactions: t,
+	}
+}
+
+func methods(m config.Methods) proxy.Methods {
+	set := proxy.MethodSet(m.List...)
+	set.Any = m.Any
+	return set
+}
+
+// listenerName is the journal's text for a listener. A worker's own socket is named like the listener whose address it
+// shares: its port is another one after a restart.
+func listenerName(all []transport.Listener, i uint16) string {
+	if int(i) >= len(all) {
+		return ""
+	}
+	l := all[i]
+	if l.Spread {
+		for _, base := range all {
+			if !base.Spread && near(base, l) && base.Addr.Addr() == l.Addr.Addr() {
+				l = base
+				break
+			}
+		}
+	}
+	return nameOf(l)
+}
+
+func nameOf(l transport.Listener) string {
+	side := "outside"
+	if l.Side == edge.Inside {
+		side = "inside"
+	}
+	return side + ":" + transportName(l.Transport) + ":" + l.Addr.String()
+}
+
+// near reports whether a and b serve the same side and transport.
+func near(a, b transport.Listener) bool { return a.Side == b.Side && a.Transport == b.Transport }
+
+// findListener finds the listener of that name, or else one that can stand in for it: the same side, transport and
+// address family, at the same address if there is one.
+func findListener(all []transport.Listener, name string) (uint16, bool) {
+	best, score := 0, 0
+	for i, l := range all {
+		if l.Spread {
+			continue
+		}
+		if n := likeness(l, name); n > score {
+			best, score = i, n
+		}
+	}
+	return uint16(best), score > 0
+}
+
+// likeness tells how well l stands in for the listener of that name: 0 not at all, 3 it is the one.
+func likeness(l transport.Listener, name string) int {
+	own := nameOf(l)
+	if own == name {
+		return 3
+	}
+	place := strings.TrimSuffix(own, l.Addr.String()) // "outside:udp:"
+	addr, err := netip.ParseAddrPort(strings.TrimPrefix(name, place))
+	switch {
+	case err != nil || addr.Addr().Is4() != l.Addr.Addr().Is4():
+		return 0
+	case addr.Addr() == l.Addr.Addr():
+		return 2
+	}
+	return 1
+}
+
+// bestFirst names the outside listeners in the order in which a newcomer should try them: addresses that other machines
+// can reach before loopback, IPv4 before IPv6, UDP before TCP.
+func bestFirst(all []transport.Listener) []string {
+	var outside []transport.Listener
+	for _, l := range all {
+		if l.Side == edge.Outside && !l.Spread {
+			outside = append(outside, l)
+		}
+	}
+	rank := func(l transport.Listener) int {
+		n := int(l.Transport)
+		if l.Addr.Addr().Is6() {
+			n += 2
+		}
+		if l.Addr.Addr().IsLoopback() {
+			n += 4
+		}
+		return n
+	}
+	slices.SortStableFunc(outside, func(a, b transport.Listener) int { return cmp.Compare(rank(a), rank(b)) })
+	return bound(outside, edge.Outside)
+}
+
+// malformed lists the reasons of messages that cannot be parsed.
+func malformed() []edge.Reason {
+	var all []edge.Reason
+	for _, e := range sip.Errors() {
+		all = append(all, edge.Reason(e.ID()))
+	}
+	return all
+}
+
+// observe adds what the rooms count themselves to the metrics.
+func (s *service) observe() {
+	s.metrics.Reasons(malformed()...)
+	gauge := func(name, help string, f func() int) {
+		s.metrics.Gauge("ringwall_"+name, help, func() float64 { return float64(f()) })
+	}
+	gauge("bindings", "Registered phones.", s.bindings.Len)
+	gauge("transactions", "Transactions on record, finished ones that linger included.", func() int { return s.proxy.Status().Transactions })
+	gauge("transactions_pending", "Relayed requests that wait for a final response.", s.proxy.Pending)
+	gauge("connections", "Open stream connections.", func() int { return int(s.transport.Counters().ConnectionsOpen) })
+	s.metrics.Counter("ringwall_events_dropped_total", "Events that found the ring full.", func() float64 { return float64(s.ring.Dropped()) })
+	for _, c := range transportCounters() {
+		s.metrics.Counter("ringwall_transport_"+c.name+"_total", c.help, func() float64 { return float64(c.of(s.transport.Counters())) })
+	}
+}
+
+// transportCounter is one counter of transport as a metric.
+type transportCounter struct {
+	name, help string
+	of         func(transport.Counters) uint64
+}
+
+func transportCounters() []transportCounter {
+	type c = transport.Counters
+	return []transportCounter{
+		{"packets_in", "UDP datagrams received.", func(t c) uint64 { return t.PacketsIn }},
+		{"packets_out", "UDP datagrams sent.", func(t c) uint64 { return t.PacketsOut }},
+		{"stream_messages_in", "Messages received on connections.", func(t c) uint64 { return t.MessagesIn }},
+		{"stream_messages_out", "Messages sent on connections.", func(t c) uint64 { return t.MessagesOut }},
+		{"keepalives", "CRLF keep-alives received.", func(t c) uint64 { return t.Keepalives }},
+		{"weak_host_dropped", "Datagrams for an inside address that came in by an outside interface.", func(t c) uint64 { return t.DroppedWeakHost }},
+		{"too_large_dropped", "Datagrams larger than limits.message.", func(t c) uint64 { return t.DroppedTooLarge }},
+		{"source_dropped", "Datagrams whose source cannot be answered.", func(t c) uint64 { return t.DroppedSource }},
+		{"panics", "Messages whose handling panicked.", func(t c) uint64 { return t.DroppedPanic }},
+		{"send_dropped", "Datagrams not sent because the socket stayed full.", func(t c) uint64 { return t.DroppedSend }},
+		{"send_errors", "Datagrams that the system refused to send.", func(t c) uint64 { return t.SendErrors }},
+		{"undelivered_notices_lost", "Notices of failed sends lost because too many came at once.", func(t c) uint64 { return t.DroppedUndeliver }},
+		{"icmp_errors", "Errors that came back for datagrams already sent.", func(t c) uint64 { return t.ICMPErrors }},
+		{"connections_accepted", "Connections accepted.", func(t c) uint64 { return t.Accepted }},
+		{"connections_dialed", "Connections made.", func(t c) uint64 { return t.Dialed }},
+		{"dial_errors", "Connections that could not be made.", func(t c) uint64 { return t.DialErrors }},
+		{"connections_refused", "Connections refused because the table was full.", func(t c) uint64 { return t.RefusedTotal }},
+		{"connections_refused_source", "Connections over limits.connections_per_source.", func(t c) uint64 { return t.RefusedSource }},
+		{"frames_refused", "Connections closed because their bytes could not be framed.", func(t c) uint64 { return t.RefusedFrames }},
+		{"queue_overflows", "Connections closed because their far end does not read.", func(t c) uint64 { return t.QueueOverflows }},
+		{"read_timeouts", "Connections closed because a message took too long.", func(t c) uint64 { return t.ReadTimeouts }},
+		{"idle_timeouts", "Connections closed because nothing came or went.", func(t c) uint64 { return t.IdleTimeouts }},
+		{"write_errors", "Connections closed because of a failed write.", func(t c) uint64 { return t.WriteErrors }},
+	}
+}
