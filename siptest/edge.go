@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -282,16 +281,6 @@ func build() {
 
 // Clean removes the binary that was built. Call it at the end of TestMain.
 func Clean() { os.RemoveAll(binary.dir) }
-
-// ips counts the loopback addresses that OwnIP gave away.
-var ips atomic.Uint32
-
-// OwnIP is a loopback address (127.0.0.0/8) that no other caller of this process gets, and, as it begins with the process
-// number, hardly one of another test process. It comes round after 64,000 calls.
-func OwnIP() string {
-	n := ips.Add(1)
-	return fmt.Sprintf("127.%d.%d.%d", 1+os.Getpid()%250, n/250%250, 1+n%250)
-}
 
 // Eventually asks cond every few milliseconds until it says true; false after the Deadline.
 func Eventually(cond func() bool) bool {

@@ -3,7 +3,6 @@ package siptest
 import (
 	"crypto/rand"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 )
@@ -226,20 +225,4 @@ func reason(status int) string {
 		return p
 	}
 	return "Whatever"
-}
-
-// FreeAddr is an address of ip with a port that is free for UDP and TCP at this moment.
-func FreeAddr(ip string) (netip.AddrPort, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	addr := l.Addr().(*net.TCPAddr).AddrPort()
-	u, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("find a free port: %w", err)
-	}
-	u.Close()
-	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), nil
 }

@@ -186,7 +186,7 @@ func (ua *UA) receive(raw string, from netip.AddrPort, conn *Conn) {
 }
 
 // Is reports whether r is what the words say: a method ("INVITE"), a status ("200"), a status of a method ("200 BYE"), or
-// "CRLF" for a keep-alive. "" is any message.
+// "final" for a status of 200 and more, "CRLF" for a keep-alive. "" is any message.
 func (r *Received) Is(what string) bool {
 	if r.Message == nil {
 		return what == "CRLF"
@@ -195,7 +195,7 @@ func (r *Received) Is(what string) bool {
 		return true
 	}
 	_, method := r.CSeq()
-	return what == fmt.Sprint(r.Status()) || what == fmt.Sprint(r.Status(), " ", method)
+	return what == "final" && r.Status() >= 200 || what == fmt.Sprint(r.Status()) || what == fmt.Sprint(r.Status(), " ", method)
 }
 
 // take removes and returns the first queued message that match accepts, or waits up to d for one; nil if none came.
