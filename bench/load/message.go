@@ -21,11 +21,11 @@ type message struct {
 	rest    []field  // every other header field, in order
 	body    []byte
 
-	maxForwards             []byte
-	from, to, callID, cseq  []byte
-	contact                 []byte
-	status                  int // 0 in a request
-	contentLength, bodySize int
+	maxForwards            []byte
+	from, to, callID, cseq []byte
+	contact                []byte
+	status                 int // 0 in a request
+	contentLength          int
 }
 
 var (

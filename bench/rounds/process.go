@@ -44,6 +44,7 @@ type Process struct {
 	Inside netip.Addr     // where it sends to the platform from
 	PID    int            // the root of its process tree
 	cmd    *exec.Cmd
+	exited chan error // what Wait returned
 	stderr *lineWaiter
 	clean  func()
 }
@@ -56,7 +57,7 @@ const (
 
 // startProcess starts cmd on processors cpus and waits for a line of its stderr that contains ready.
 func startProcess(ctx context.Context, cmd *exec.Cmd, cpus []int, ready string) (*Process, error) {
-	p := &Process{cmd: cmd, stderr: &lineWaiter{want: ready, found: make(chan struct{})}, clean: func() {}}
+	p := &Process{cmd: cmd, exited: make(chan error, 1), stderr: &lineWaiter{want: ready, found: make(chan struct{})}, clean: func() {}}
 	cmd.Stderr = p.stderr
 	cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", max(len(cpus), 1)))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -64,15 +65,18 @@ func startProcess(ctx context.Context, cmd *exec.Cmd, cpus []int, ready string) 
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	p.PID = cmd.Process.Pid
+	go func() { p.exited <- cmd.Wait() }()
 	select {
 	case <-p.stderr.found:
 		return p, nil
+	case err := <-p.exited:
+		return nil, fmt.Errorf("start %s: it ended (%v) before it was ready; it said: %s", cmd.Path, err, p.stderr.tail())
 	case <-ctx.Done():
 	case <-time.After(startTimeout):
 	}
 	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
-	return nil, fmt.Errorf("start %s: not ready; it said: %s", cmd.Path, p.stderr.tail())
+	<-p.exited
+	return nil, fmt.Errorf("start %s: not ready within %v; it said: %s", cmd.Path, startTimeout, p.stderr.tail())
 }
 
 // startOn starts cmd from a thread that is bound to cpus, which the child inherits. Empty cpus: no binding.
@@ -129,7 +133,7 @@ func (p *Process) Stop() (time.Duration, error) {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return 0, fmt.Errorf("stop %s: %w", p.cmd.Path, err)
 	}
-	if err := p.cmd.Wait(); err != nil {
+	if err := <-p.exited; err != nil {
 		return 0, fmt.Errorf("stop %s: %w; it said: %s", p.cmd.Path, err, p.stderr.tail())
 	}
 	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime(), nil

@@ -56,8 +56,9 @@ func (Ringwall) Name() string { return "ringwall" }
 // Traits implements System. Max-Breadth is RFC 5393's, X-Source the default of headers.source.
 func (Ringwall) Traits() Traits { return Traits{Added: []string{"Max-Breadth"}, Source: "X-Source"} }
 
-// config is the file that ringwall is measured with.
-const config = `version: 1
+// config is the file that ringwall is measured with; dir is its state directory.
+func (r Ringwall) config(outside, inside, upstream, admin netip.AddrPort, dir string) string {
+	return fmt.Sprintf(`version: 1
 outside: {listen: ["udp:%s"]}
 inside: {listen: ["udp:%s"]}
 upstreams: [{uri: "sip:%s"}]
@@ -67,7 +68,8 @@ limits: {calls: 1000000}
 state: %s
 admin: {http: %s, socket: %s}
 %s
-`
+`, outside, inside, upstream, r.Linger, filepath.Join(dir, "state.db"), admin, filepath.Join(dir, "ringwall.sock"), r.Extra)
+}
 
 // Start implements System.
 func (r Ringwall) Start(ctx context.Context, upstream netip.AddrPort, cpus []int) (*Process, error) {
@@ -84,7 +86,7 @@ func (r Ringwall) Start(ctx context.Context, upstream netip.AddrPort, cpus []int
 		return nil, fmt.Errorf("start ringwall: %w", err)
 	}
 	file := filepath.Join(dir, "ringwall.yaml")
-	text := fmt.Sprintf(config, outside, inside, upstream, r.Linger, filepath.Join(dir, "state.db"), admin, filepath.Join(dir, "ringwall.sock"), r.Extra)
+	text := r.config(outside, inside, upstream, admin, dir)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("start ringwall: %w", err)
 	}
