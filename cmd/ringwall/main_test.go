@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,6 +47,7 @@ func TestScripts(t *testing.T) {
 			"listen": listen,
 			"http":   httpGet,
 			"mode":   mode,
+			"signal": sendSignal,
 			"expand": expandFile,
 		},
 	})
@@ -100,6 +102,16 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("service is %q, not %q (%v)", s.State, args[0], err)
+}
+
+// signal TERM|INT sends a signal to the command that was started in the background last.
+func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
+	known := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}
+	running := ts.BackgroundCmds()
+	if neg || len(args) != 1 || known[args[0]] == nil || len(running) == 0 {
+		ts.Fatalf("usage: signal TERM|INT, with a command in the background")
+	}
+	ts.Check(running[len(running)-1].Process.Signal(known[args[0]]))
 }
 
 // exits CODE COMMAND… runs a command and wants this exit code.

@@ -20,6 +20,8 @@ const lookupTimeout = 5 * time.Second
 // defaultSIPPort is the port of a SIP URI that names none (RFC 3261 §19.1.2).
 const defaultSIPPort = 5060
 
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
 // upstreams finds the address of each upstream: the first of its name's addresses that this machine has a route to and
 // that an inside listener can reach. Whether anybody listens there is not asked.
 func upstreams(ctx context.Context, cfg *config.Config) ([]proxy.Upstream, error) {
@@ -46,6 +48,10 @@ func upstream(ctx context.Context, cfg *config.Config, u config.Upstream) (netip
 	err = fmt.Errorf("no inside listener has %s and an address of its family", transportName(u.Transport))
 	for _, a := range candidates {
 		addr := netip.AddrPortFrom(a, port)
+		if a.IsUnspecified() || a.IsMulticast() || a == broadcast {
+			err = fmt.Errorf("%v is not the address of one machine", a)
+			continue
+		}
 		if !reachable(cfg.Inside.Listen, u.Transport, a) {
 			continue
 		}
