@@ -34,7 +34,7 @@ func (p *Platform) Banner(w io.Writer, outside []string) {
 	a := p.accounts[0]
 	fmt.Fprintf(w, "\nWith baresip 1.0 or newer:\n\n  baresip -e '/uanew <sip:%s@%s;transport=%s>;auth_pass=%s'\n",
 		a.User, server, transport, a.Password)
-	fmt.Fprintf(w, "  (then type \"d\", 600 and Enter; the quoted part without /uanew is also a line for ~/.baresip/accounts)\n")
+	fmt.Fprintf(w, "  (then type /dial 600 and Enter; the quoted part without /uanew is also a line for ~/.baresip/accounts)\n")
 	fmt.Fprintf(w, "\nThe passwords change at each start. baresip 1.0 knows MD5 only: carol is for phones that know SHA-256 (RFC 8760).\n\n")
 }
 

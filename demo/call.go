@@ -39,17 +39,17 @@ func (p *Platform) newCall(st *serverTx, m *media) *call {
 	r := st.req
 	c := &call{p: p, invite: r, tag: st.tag, remoteCSeq: r.CSeq.Number, media: m}
 	c.key = string(r.CallID.Of(r.Raw)) + "|" + string(st.tag) + "|" + string(r.FromTag.Of(r.Raw))
-	c.retarget(&r.Message)
+	c.retarget(r)
 	c.limit = p.after(p.cfg.timing.call, c.hangUp)
 	p.calls[c.key] = c
 	return c
 }
 
 // retarget takes the remote target from a request's Contact (RFC 3261 §12.2.2).
-func (c *call) retarget(m *sip.Message) {
-	if uri, ok := contact(m); ok {
-		c.target = append([]byte(nil), uri.Whole.Of(m.Raw)...)
-		c.targetHop, _ = hopOf(m.Raw, &uri)
+func (c *call) retarget(r *request) {
+	if uri, ok := contact(&r.Message); ok {
+		to, _ := hopOf(r.Raw, &uri)
+		c.target, c.targetHop = uri.Whole.Of(r.Raw), r.prefer(to)
 	}
 }
 
@@ -157,10 +157,10 @@ func (c *call) renegotiate(st *serverTx) {
 	case status != 0:
 		st.respond(status, accept)
 	case m.Method == sip.UPDATE && offer == nil:
-		c.retarget(m)
+		c.retarget(st.req)
 		st.respond(200, c.p.contactField(), allow)
 	default:
-		c.retarget(m)
+		c.retarget(st.req)
 		c.accept(st, offer)
 	}
 }

@@ -61,7 +61,7 @@ func checkEcho(t *testing.T, p *Platform, ph *phone, l *leg, ok string, codec in
 		}
 	}
 	ph.send("BYE", l, "")
-	ph.want("SIP/2.0 200 OK", ok)
+	ph.want("SIP/2.0 200 OK")
 	p.sync(func() {
 		if len(p.calls) != 0 {
 			t.Errorf("%d calls after BYE", len(p.calls))
@@ -86,12 +86,12 @@ func TestDelayedOffer(t *testing.T) {
 	}
 	l.establish(ok)
 	ph.send("UPDATE", l, sdp(audio, "0", ""))
-	ph.want("SIP/2.0 491", ok)
+	ph.want("SIP/2.0 491")
 	l.cseq--
 	ph.send("ACK", l, sdp(audio, "8", ""))
 	l.cseq++
 	ph.send("INFO", l, "") // the ACK was taken in before this is answered
-	ph.want("SIP/2.0 200", ok)
+	ph.want("SIP/2.0 200")
 	checkEcho(t, p, ph, l, ok, pcma)
 }
 
@@ -130,7 +130,7 @@ func TestTone(t *testing.T) {
 			t.Errorf("codec %s: %d Hz", codec, got)
 		}
 		ph.send("BYE", l, "")
-		ph.want("SIP/2.0 200", ok)
+		ph.want("SIP/2.0 200")
 	}
 }
 
@@ -158,7 +158,7 @@ func TestHold(t *testing.T) {
 	version := sdpVersion(first)
 	for _, tt := range tests {
 		ph.send(tt.method, l, sdp(audio, "0", tt.direction))
-		ok := ph.want("SIP/2.0 200", first)
+		ok := ph.want("SIP/2.0 200")
 		if !strings.Contains(ok, tt.want) {
 			t.Errorf("%s %q:\n%s", tt.method, tt.direction, ok)
 		}
@@ -191,7 +191,7 @@ func TestWithinCall(t *testing.T) {
 	p := startPlatform(t, nil)
 	ph, audio := newPhone(t, p, "alice", "udp"), rtpPort(t)
 	l := ph.newLeg("600")
-	ok := ph.dial(l, sdp(audio, "0", ""))
+	ph.dial(l, sdp(audio, "0", ""))
 	for _, tt := range []struct{ method, extra, body, want string }{
 		{"INFO", "", "", "200"},
 		{"OPTIONS", "", "", "200"},
@@ -203,7 +203,7 @@ func TestWithinCall(t *testing.T) {
 	} {
 		l.extra = tt.extra
 		ph.send(tt.method, l, tt.body)
-		ph.want("SIP/2.0 "+tt.want, ok)
+		ph.want("SIP/2.0 " + tt.want)
 	}
 	l.extra = ""
 	l.cseq -= 4
@@ -285,8 +285,8 @@ func TestNeverAnswersAndCancel(t *testing.T) {
 	}
 	l.extra = ""
 	ph.send("CANCEL", l, "")
-	m := ph.want("SIP/2.0", ringing)
-	n := ph.want("SIP/2.0", ringing)
+	m := ph.want("SIP/2.0")
+	n := ph.want("SIP/2.0")
 	for status, method := range map[string]string{"200": "CANCEL", "487": "INVITE"} {
 		if !strings.Contains(m+n, "SIP/2.0 "+status) || !strings.Contains(m+n, method) {
 			t.Errorf("no %s to %s in\n%s\n%s", status, method, m, n)
@@ -305,8 +305,8 @@ func TestNeverAnswersForTooLong(t *testing.T) {
 	p := startPlatform(t, func(c *timing) { c.ring = 30 * time.Millisecond })
 	ph := newPhone(t, p, "alice", "tcp")
 	l := ph.newLeg("603")
-	ringing := ph.ask("INVITE", l, "")
-	ph.want("SIP/2.0 480", ringing)
+	ph.ask("INVITE", l, "")
+	ph.want("SIP/2.0 480")
 }
 
 func TestRefusalIsRepeatedUntilACK(t *testing.T) {
@@ -322,7 +322,7 @@ func TestRefusalIsRepeatedUntilACK(t *testing.T) {
 	l.to = field(busy, "To")
 	ph.resend("ACK", l, "")
 	ph.send("OPTIONS", ph.newLeg("600"), "")
-	ph.want("SIP/2.0 200", busy) // the ACK was taken in before
+	ph.want("SIP/2.0 200") // the ACK was taken in before
 	p.sync(func() {
 		for _, st := range p.servers {
 			if st.status == 486 && st.resend != nil && st.resend.index >= 0 {
@@ -336,9 +336,9 @@ func TestRetransmittedRequestsGetTheSameReply(t *testing.T) {
 	p := startPlatform(t, nil)
 	ph, audio := newPhone(t, p, "alice", "udp"), rtpPort(t)
 	l := ph.newLeg("600")
-	ok := ph.dial(l, sdp(audio, "0", ""))
+	ph.dial(l, sdp(audio, "0", ""))
 	ph.send("BYE", l, "")
-	bye := ph.want("SIP/2.0 200", ok)
+	bye := ph.want("SIP/2.0 200")
 	for range 3 {
 		ph.resend("BYE", l, "")
 		if m := ph.get(); m != bye {

@@ -49,7 +49,7 @@ func TestCallBetweenAccounts(t *testing.T) {
 				t.Errorf("Via of the reply: %q", v)
 			}
 			bob.reply(got, "200 OK", "v=0\r\n")
-			ok := alice.want("SIP/2.0 200", ringing)
+			ok := alice.want("SIP/2.0 200")
 			bob.reply(got, "200 OK", "v=0\r\n")
 			if again := alice.get(); again != ok {
 				t.Errorf("repeated 200:\n%s", again)
@@ -109,11 +109,11 @@ func TestForkRingsAllAndFirstAnswerWins(t *testing.T) {
 		t.Errorf("Max-Breadth is not shared:\n%s", m1)
 	}
 	one.reply(m1, "180 Ringing", "")
-	first := alice.want("SIP/2.0 180")
+	alice.want("SIP/2.0 180")
 	two.reply(m2, "183 Session Progress", "")
-	second := alice.want("SIP/2.0 183", first)
+	alice.want("SIP/2.0 183")
 	two.reply(m2, "200 OK", "")
-	alice.want("SIP/2.0 200", second)
+	alice.want("SIP/2.0 200")
 	cancel := one.want("CANCEL ")
 	if field(cancel, "Via") != fields(m1, "Via")[0] || len(fields(cancel, "Via")) != 1 {
 		t.Errorf("CANCEL:\n%s", cancel)
@@ -186,7 +186,7 @@ func TestCancelOfAForwardedCall(t *testing.T) {
 }
 
 func TestSilentPhone(t *testing.T) {
-	p := startPlatform(t, func(c *timing) { c.t1, c.c = 2*time.Millisecond, 50*time.Millisecond })
+	p := startPlatform(t, func(c *timing) { c.t1, c.c = 8*time.Millisecond, 50*time.Millisecond })
 	alice, bob := newPhone(t, p, "alice", "tcp"), newPhone(t, p, "bob", "udp")
 	bob.register()
 	alice.invite("bob", "")
@@ -202,7 +202,7 @@ func TestSilentPhone(t *testing.T) {
 	}
 	bob.reply(got, "180 Ringing", "")
 	alice.want("SIP/2.0 180")
-	bob.want("CANCEL ", got) // Timer C
+	bob.want("CANCEL ") // Timer C
 	alice.want("SIP/2.0 408")
 
 	alice.ask("OPTIONS", alice.newLeg("bob"), "")

@@ -152,3 +152,26 @@ func TestWhereMediaGoes(t *testing.T) {
 		}
 	}
 }
+
+// FuzzAnswer: whatever we agree to take part in is answered with as many streams, and with a session of our own that
+// another such platform would take part in.
+func FuzzAnswer(f *testing.F) {
+	f.Add("v=0\r\nc=IN IP4 192.0.2.1\r\na=inactive\r\nm=video 1 RTP/AVP 99\r\nm=audio 2 RTP/AVP 8 0\r\na=rtcp-mux\r\nm=x\r\n")
+	f.Add("v=0\nm=audio 4000 RTP/AVP 0\nc=IN IP6 ::1\na=sendonly\nm=\n")
+	local := netip.MustParseAddrPort("127.0.0.1:4000")
+	f.Fuzz(func(t *testing.T, body string) {
+		offer, err := parseSDP([]byte(body))
+		if err != nil {
+			return
+		}
+		b := appendSDP(nil, local, 1, 2, offer)
+		answer, err := parseSDP(b)
+		if err != nil {
+			t.Fatalf("answer can't be read: %v\n%s", err, b)
+		}
+		if len(answer.media) != len(offer.media) || answer.codec != offer.codec || answer.remote != local ||
+			answer.direction != reversed(offer.direction) || answer.mux != offer.mux || strings.Count(string(b), "\n") != strings.Count(string(b), "\r\n") {
+			t.Errorf("offer %+v, answer\n%s", offer, b)
+		}
+	})
+}

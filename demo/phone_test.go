@@ -49,11 +49,12 @@ type phone struct {
 	in   *bufio.Reader
 	auth string // header line with credentials, or ""
 	seq  int
+	seen map[string]bool // all messages so far
 }
 
 func newPhone(t *testing.T, p *Platform, user, network string) *phone {
 	t.Helper()
-	ph := &phone{t: t, p: p, user: user, stream: network == "tcp"}
+	ph := &phone{t: t, p: p, user: user, stream: network == "tcp", seen: map[string]bool{}}
 	if a := p.account(user); a != nil {
 		ph.password = a.Password
 	}
@@ -102,6 +103,7 @@ func (ph *phone) get() string {
 	if err != nil {
 		ph.t.Fatalf("%s waits for a message: %v", ph.user, err)
 	}
+	ph.seen[m] = true
 	return m
 }
 
@@ -126,16 +128,18 @@ func (ph *phone) tryGet(wait time.Duration) (string, error) {
 	return head.String() + string(body), err
 }
 
-// want waits for the next message other than 100 that starts with start, skipping repetitions of seen.
-func (ph *phone) want(start string, seen ...string) string {
+// want waits for the next message that is neither 100 nor a retransmission; it must start with start.
+func (ph *phone) want(start string) string {
 	ph.t.Helper()
 	for {
-		m := ph.get()
+		m, err := ph.tryGet(patience)
 		switch {
+		case err != nil:
+			ph.t.Fatalf("%s waits for %q: %v", ph.user, start, err)
+		case ph.seen[m] || strings.HasPrefix(m, "SIP/2.0 100"):
 		case strings.HasPrefix(m, start):
+			ph.seen[m] = true
 			return m
-		case strings.HasPrefix(m, "SIP/2.0 100"):
-		case len(seen) > 0 && m == seen[0]:
 		default:
 			ph.t.Fatalf("%s wants %q, got\n%s", ph.user, start, m)
 		}
@@ -230,7 +234,7 @@ func (ph *phone) ask(method string, l *leg, body string) string {
 		}
 		ph.authorize(m, method, l.uri)
 		ph.send(method, l, body)
-		m = ph.want("SIP/2.0", m)
+		m = ph.want("SIP/2.0")
 		ph.auth = ""
 	}
 	return m

@@ -151,6 +151,8 @@ func TestBindings(t *testing.T) {
 	expect("fetch", register(one, ""), one.contact(), two.contact())
 	expect("remove one", register(one, "Contact: "+one.contact()+";expires=0\n"), two.contact())
 	expect("refresh", register(two, "Contact: "+two.contact()+"\nExpires: 60\n"), two.contact()+";expires=60")
+	expect("parameters", register(two, "Contact: "+two.contact()+";reg-id=1; EXPIRES=70 ;+sip.instance=\"<urn:x;y>\"\n"),
+		two.contact()+";expires=70;reg-id=1;+sip.instance=\"<urn:x;y>\"")
 	if m := register(one, "Contact: "+one.contact()+";expires=3\n"); !strings.HasPrefix(m, "SIP/2.0 423") || field(m, "Min-Expires") != "10" {
 		t.Errorf("3 seconds:\n%s", m)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ringwall/ringwall/sip"
@@ -18,6 +19,7 @@ const (
 // A binding is one Contact of an account (RFC 3261 §10).
 type binding struct {
 	uri     string // compared byte for byte: phones and the edge repeat themselves
+	params  string // of the Contact, but for expires: ";+sip.instance=…"
 	to      hop
 	callID  string
 	cseq    uint32
@@ -27,6 +29,7 @@ type binding struct {
 // A wish is one Contact of a REGISTER.
 type wish struct {
 	uri     string
+	params  string
 	to      hop
 	expires int // seconds, 0 to remove
 }
@@ -94,13 +97,16 @@ func (p *Platform) wish(r *request, a *sip.Address) (wish, int) {
 	if !ok || to.addr == p.addr {
 		return wish{}, 403
 	}
-	if to.stream && r.from.stream && to.addr.Addr() == r.from.addr.Addr() {
-		to.conn = r.from.conn
-	}
-	w := wish{uri: string(a.URI.Of(r.Raw)), to: to, expires: usualExpires}
+	w := wish{uri: string(a.URI.Of(r.Raw)), to: r.prefer(to), expires: usualExpires}
 	asked := r.Value(sip.FieldExpires)
-	if v, ok := a.Param(r.Raw, "expires"); ok {
-		asked = v.Of(r.Raw)
+	for rest := a.Params; rest.Len() > 0; {
+		var name, value, whole sip.Span
+		name, value, whole, rest = sip.NextParam(r.Raw, rest)
+		if strings.EqualFold(string(name.Of(r.Raw)), "expires") {
+			asked = value.Of(r.Raw)
+		} else {
+			w.params += ";" + string(whole.Of(r.Raw))
+		}
 	}
 	if n, err := strconv.ParseUint(string(asked), 10, 32); err == nil { // RFC 3261 §20.19: malformed is 3600
 		w.expires = int(min(n, usualExpires))
@@ -131,7 +137,7 @@ func (p *Platform) update(user string, m *sip.Message, wishes []wish, star bool)
 		}
 		if w.expires > 0 {
 			until := now.Add(time.Duration(w.expires) * time.Second)
-			next = append(next, binding{w.uri, w.to, callID, m.CSeq.Number, until})
+			next = append(next, binding{w.uri, w.params, w.to, callID, m.CSeq.Number, until})
 		}
 	}
 	if len(next) > maxContacts {
@@ -152,7 +158,7 @@ func (p *Platform) contactFields(user string) []sip.Header {
 	var fields []sip.Header
 	for _, b := range p.live(user, now) {
 		left := (b.expires.Sub(now) + time.Second - 1) / time.Second
-		fields = append(fields, sip.Header{Name: "Contact", Value: fmt.Appendf(nil, "<%s>;expires=%d", b.uri, left)})
+		fields = append(fields, sip.Header{Name: "Contact", Value: fmt.Appendf(nil, "<%s>;expires=%d%s", b.uri, left, b.params)})
 	}
 	return fields
 }

@@ -168,6 +168,14 @@ func sendable(a netip.AddrPort) bool {
 		ip != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
+// prefer lets h use the connection that r came on, if it leads to the same host: a phone may accept no other.
+func (r *request) prefer(h hop) hop {
+	if h.stream && r.from.stream && h.addr.Addr() == r.from.addr.Addr() {
+		h.conn = r.from.conn
+	}
+	return h
+}
+
 // isOwn reports whether uri names the platform itself.
 func (p *Platform) isOwn(raw []byte, uri sip.URI) bool {
 	h, ok := hopOf(raw, &uri)

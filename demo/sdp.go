@@ -94,7 +94,7 @@ func (s *session) connect(value string) error {
 		return errNoMedia
 	}
 	addr, err := netip.ParseAddr(f[2])
-	if err != nil || addr.Zone() != "" || addr.IsMulticast() || addr.Is4() != (f[1] == "IP4") {
+	if err != nil || addr.Zone() != "" || addr.Is4In6() || addr.IsMulticast() || addr.Is4() != (f[1] == "IP4") {
 		return errNoMedia
 	}
 	s.remote = netip.AddrPortFrom(addr, s.remote.Port())
