@@ -1,0 +1,56 @@
+# ringwall: build, run and test. `make run` and `make test` need Go; what else the tests need, `make test` says or installs.
+
+GO       ?= go
+FUZZTIME ?= 30s
+BENCH    ?= run
+
+# Debian packages that the tests use: a C compiler for the race detector, real phones and a real platform for the stories.
+PACKAGES := gcc libc6-dev iproute2 sip-tester baresip-core kamailio
+
+# All packages but the stories, which run the whole binary. Found when a recipe asks for it.
+UNITS = $$($(GO) list ./... | grep -v '/e2e$$')
+
+.PHONY: build run test packages lint unit alloc race fuzz e2e e2e-slow bench
+.DEFAULT_GOAL := build
+
+build: ## one static binary, ./ringwall
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ringwall ./cmd/ringwall
+
+run: build ## the demonstration platform: prints what to type into a softphone
+	./ringwall run --state .demo
+
+test: packages lint unit alloc e2e ## everything a change must pass
+	@echo "make test: everything passed"
+
+packages: ## install what the tests need (as root on Debian), or say what is missing
+	@.ci/packages $(PACKAGES)
+
+lint: ## vet, staticcheck, gofmt
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not gofmt-ed:"; echo "$$bad"; exit 1; fi
+
+unit race: ## every room, with the race detector
+	$(GO) test -race -timeout 10m $(UNITS)
+
+alloc: ## what must not allocate: measured without the race detector, which allocates itself
+	$(GO) test -count=1 -run Alloc $(UNITS)
+
+e2e: ## stories about the whole binary; a missing tool fails here instead of skipping
+	RINGWALL_REQUIRE=1 $(GO) test -count=1 -timeout 10m ./e2e
+
+e2e-slow: packages ## stories that take minutes: 10,000 calls, restart under load, RFC timers; once more under the race detector
+	RINGWALL_REQUIRE=1 RINGWALL_SLOW=1 $(GO) test -count=1 -timeout 60m -run TestSlow -v ./e2e
+	RINGWALL_REQUIRE=1 RINGWALL_SLOW=1 RINGWALL_RACE=1 $(GO) test -count=1 -timeout 60m -run TestSlow -v ./e2e
+
+fuzz: ## each fuzz target for FUZZTIME
+	@set -e; for file in $$(git ls-files '*_test.go'); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+			echo "== $$target in $$(dirname "$$file")"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; \
+		done; \
+	done
+
+bench: ## side by side with a forwarder that reads no SIP; BENCH='run -h' tells the flags
+	$(GO) run ./bench/cmd/bench $(BENCH)
+	$(GO) test -run '^$$' -bench . -benchmem ./sip ./seal ./transaction ./proxy
