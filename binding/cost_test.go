@@ -3,8 +3,10 @@
 package binding
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
@@ -140,5 +142,52 @@ func BenchmarkKeepaliveSecond(b *testing.B) {
 	for b.Loop() {
 		table.Keepalives(now, 25*time.Second, func(edge.Flow) {})
 		now = now.Add(time.Second)
+	}
+}
+
+// BenchmarkFlush writes 1,000 refreshed bindings; the figure is for all of them.
+func BenchmarkFlush(b *testing.B) {
+	table := newTable(b, Config{})
+	j := openJournal(b, stateFile(b, filepath.Join(b.TempDir(), "state.db")), table, start, twoListeners())
+	all := fill(b, table, 1000)
+	for b.Loop() {
+		for _, one := range all {
+			if err := table.Put(one, start); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := j.Flush(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkLoad is a start with 100,000 bindings in the file.
+func BenchmarkLoad(b *testing.B) {
+	keys := openKeys(b)
+	path := filepath.Join(b.TempDir(), "state.db")
+	db := stateFile(b, path)
+	table, err := New(Config{}, keys)
+	if err != nil {
+		b.Fatal(err)
+	}
+	j := openJournal(b, db, table, start, twoListeners())
+	fill(b, table, 100_000)
+	if err := errors.Join(j.Close(b.Context()), db.Close()); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		db := stateFile(b, path)
+		table, err := New(Config{}, keys)
+		if err != nil {
+			b.Fatal(err)
+		}
+		j := openJournal(b, db, table, start, twoListeners())
+		if restored, _ := j.Loaded(); restored != 100_000 {
+			b.Fatal(restored)
+		}
+		if err := errors.Join(j.Close(b.Context()), db.Close()); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
