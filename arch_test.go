@@ -385,7 +385,7 @@ func TestRoomsHavePages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name := range rooms {
-		page := "docs/rooms/" + path.Base(name) + ".md"
+		page := "docs/rooms/" + path.Base(name) + ".md" // cmd/ringwall: ringwall.md
 		if info, err := os.Stat(page); err != nil || info.Size() < 500 {
 			t.Errorf("the room %s has no page: write %s (what it does, its contract, limits, figures)", name, page)
 		}
