@@ -11,7 +11,7 @@ func (m *Message) fields(i int) (int, Error) {
 		if i+1 < len(b) && b[i] == '\r' && b[i+1] == '\n' {
 			return i + 2, errNone
 		}
-		if len(m.Fields) == MaxFields {
+		if m.p.lines++; m.p.lines > MaxFields {
 			return 0, m.fail(ErrFieldCount, i)
 		}
 		f := m.grow()
@@ -48,16 +48,19 @@ func (m *Message) grow() *Field {
 // line decodes the field line at i into f, which is zero, and returns the offset of the next line, or that of the fault.
 func (m *Message) line(i int, f *Field) (int, Error) {
 	b := m.Raw
-	c := colon(b, i)
+	c := colon(b[:min(len(b), i+MaxFieldName+1)], i)
 	exact := false
-	if c < len(b) && c > i && c-i <= MaxFieldName {
+	if c > i && c < len(b) {
 		f.ID, exact = lookupName(b[i:c])
 	}
 	f.Name = span(i, c)
 	if !exact {
-		next, e := m.name(i, c, f)
-		if e != errNone || f.Name.Len() == 0 {
-			return next, e
+		var e Error
+		if c, e = m.name(i, f); e != errNone {
+			return c, e
+		}
+		if f.Name.Len() == 0 {
+			return m.unusual(c, f)
 		}
 	}
 	// The usual line: one SP, then a value without control bytes and without white space at its ends.
@@ -75,27 +78,26 @@ func (m *Message) line(i int, f *Field) (int, Error) {
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
-// name checks the field name that ends at the colon at c, if it is not spelled canonically: white space before the colon,
-// unusual case, compact form or an unknown name. If the line has no name it empties f.Name, records that and returns the
-// offset of the next line.
-func (m *Message) name(i, c int, f *Field) (int, Error) {
+// name checks the field name at i, if it is not spelled canonically: white space before the colon, unusual case, compact
+// form or an unknown name. It returns the offset of the colon. If there is no name and colon it records that, empties
+// f.Name and returns the offset of the fault.
+func (m *Message) name(i int, f *Field) (int, Error) {
 	b := m.Raw
-	end := min(skip(b, i, len(b), cToken), i+MaxFieldName+1)
+	end := skip(b, i, min(len(b), i+MaxFieldName+1), cToken)
 	if end-i > MaxFieldName {
 		return i, ErrFieldNameLength
 	}
-	at := end
-	for end > i && at < len(b) && isBlank(b[at]) {
-		at++
+	c := end
+	for c < len(b) && isBlank(b[c]) {
+		c++
 	}
-	if end == i || at != c || c == len(b) {
-		m.fail(ErrFieldName, at)
-		next, e := m.unusual(at, f)
-		f.Name = Span{}
-		return next, e
+	if end == i || c == len(b) || b[c] != ':' {
+		m.fail(ErrFieldName, c)
+		f.ID, f.Name = FieldOther, span(c, c)
+		return c, errNone
 	}
 	f.Name = span(i, end)
-	if at > end {
+	if c > end {
 		m.Defects |= DefectWhitespace
 		f.ID, _ = lookupName(b[i:end])
 	}
@@ -106,7 +108,7 @@ func (m *Message) name(i, c int, f *Field) (int, Error) {
 	case string(b[i:end]) != fieldInfo[f.ID].name:
 		m.Defects |= DefectSpelling
 	}
-	return 0, errNone
+	return c, errNone
 }
 
 // unusual decodes the value that begins after the colon, at i: unusual white space, HTAB, folds and quoted control bytes.
