@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/ringwall/ringwall/admin"
+	"github.com/ringwall/ringwall/siptest"
 )
 
 // TestMain lets the scripts run this test binary as ringwall. Names are never looked up in the network: every question is
@@ -47,45 +46,24 @@ func TestScripts(t *testing.T) {
 			"listen": listen,
 			"http":   httpGet,
 			"mode":   mode,
+			"sip":    sipSend,
 			"signal": sendSignal,
 			"expand": expandFile,
 		},
 	})
 }
 
-// hosts counts the loopback addresses given to scripts.
-var hosts atomic.Uint32
-
 func setup(env *testscript.Env) error {
-	n := hosts.Add(1)
-	host := fmt.Sprintf("127.%d.%d.%d", 1+os.Getpid()%200, 200+n/200, 1+n%200)
+	host := siptest.OwnIP()
 	for _, name := range []string{"OUT", "IN", "UP", "ADMIN"} {
-		port, err := freePort(host)
+		addr, err := siptest.FreeAddr(host)
 		if err != nil {
 			return err
 		}
-		env.Setenv(name, net.JoinHostPort(host, strconv.Itoa(port)))
+		env.Setenv(name, addr.String())
 	}
-	env.Setenv("HOST", host)
 	env.Setenv("STATE", filepath.Join(env.WorkDir, "s"))
 	return nil
-}
-
-// freePort finds a port that is free on host for both transports.
-func freePort(host string) (int, error) {
-	for range 100 {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-		if err != nil {
-			return 0, err
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		c, err := net.ListenPacket("udp", net.JoinHostPort(host, strconv.Itoa(port)))
-		_ = l.Close()
-		if err == nil {
-			return port, c.Close()
-		}
-	}
-	return 0, errors.New("no free port")
 }
 
 // await STATE waits until the service with its state in $STATE is in that state.

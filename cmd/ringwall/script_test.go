@@ -2,10 +2,12 @@ package main
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -28,6 +30,35 @@ func httpGet(ts *testscript.TestScript, neg bool, args []string) {
 		if !strings.Contains(string(body), text) {
 			ts.Fatalf("%s: no %q in\n%s", args[0], text, body)
 		}
+	}
+}
+
+// sipSend FILE [STATUS] sends a file as one SIP datagram to $OUT and wants an answer with this status; without one it waits
+// for nothing. Responses to earlier datagrams of the script are told apart by their branch.
+func sipSend(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: sip FILE [STATUS]")
+	}
+	c, err := net.Dial("udp", ts.Getenv("OUT"))
+	ts.Check(err)
+	ts.Defer(func() { _ = c.Close() })
+	text := os.Expand(ts.ReadFile(args[0]), func(name string) string {
+		if name == "SOURCE" {
+			return c.LocalAddr().String()
+		}
+		return ts.Getenv(name)
+	})
+	_, err = io.WriteString(c, strings.ReplaceAll(text, "\n", "\r\n"))
+	ts.Check(err)
+	if len(args) == 1 {
+		return
+	}
+	ts.Check(c.SetReadDeadline(time.Now().Add(scriptDeadline)))
+	answer := make([]byte, 65535)
+	n, err := c.Read(answer)
+	ts.Check(err)
+	if want := "SIP/2.0 " + args[1] + " "; !strings.HasPrefix(string(answer[:n]), want) {
+		ts.Fatalf("answered with\n%s\nwant %s", answer[:n], want)
 	}
 }
 
