@@ -19,6 +19,9 @@ func (l *lane) reply(x *edge.Exchange, status int, text string) {
 	switch status {
 	case 405, 200:
 		extra[0] = sip.Header{Name: "Allow", Value: allow}
+		if !l.proven(x) { // an answer must not outgrow a request whose source may be forged
+			extra[0].Value = allowUnknown
+		}
 	case 420:
 		extra[0] = sip.Header{Name: "Unsupported", Value: x.Msg.Value(sip.FieldProxyRequire)}
 	case 503:
@@ -33,8 +36,9 @@ func (l *lane) reply(x *edge.Exchange, status int, text string) {
 }
 
 var (
-	allow      = []byte("INVITE, ACK, BYE, CANCEL, REGISTER, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, SUBSCRIBE, PUBLISH, MESSAGE")
-	retryAfter = []byte("10")
+	allow        = []byte("INVITE, ACK, BYE, CANCEL, REGISTER, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, SUBSCRIBE, PUBLISH, MESSAGE")
+	allowUnknown = []byte("INVITE, ACK, BYE, CANCEL, REGISTER, OPTIONS")
+	retryAfter   = []byte("10")
 )
 
 // tag is our To tag: equal for every retransmission of a request, without keeping it.
