@@ -251,14 +251,16 @@ func TestID(t *testing.T) {
 	add("empty purpose", k.ID("", b("a"), b("b"), b("c")))
 	add("long purpose", k.ID("a purpose that is longer than a block", b("a"), b("b"), b("c")))
 	add("other keys", openKeys(t).ID("p", b("a"), b("b"), b("c")))
-	if k.ID("p", b("a"), b("b"), b("c")) != k.ID("p", b("a"), b("b"), b("c")) {
-		t.Error("equal input, two ids")
+	first := k.ID("p", b("a"), b("b"), b("c"))
+	if again := k.ID("p", b("a"), b("b"), b("c")); again != first {
+		t.Errorf("equal input, two ids: %s, %s", first, again)
 	}
 }
 
 func TestDerive(t *testing.T) {
 	k := openKeys(t)
-	if k.Derive("a") != k.Derive("a") || k.Derive("a") == k.Derive("b") || k.Derive("") == ([32]byte{}) {
+	a, again, b := k.Derive("a"), k.Derive("a"), k.Derive("b")
+	if a != again || a == b || k.Derive("") == ([32]byte{}) {
 		t.Error("Derive does not depend on the purpose, and on it alone")
 	}
 }
