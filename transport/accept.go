@@ -64,7 +64,7 @@ func (s *Server) acceptFailed(err error) {
 func (s *Server) welcome(nc *net.TCPConn, listener uint16) {
 	remote := nc.RemoteAddr().(*net.TCPAddr).AddrPort()
 	ip := remote.Addr().Unmap().WithZone("")
-	switch s.conns.admit(ip, s.cfg.Exempt) {
+	switch s.conns.admit(ip, s.exempt) {
 	case refusedTotal:
 		s.count.refusedTotal.Add(1)
 		reset(nc)
@@ -82,6 +82,12 @@ func (s *Server) welcome(nc *net.TCPConn, listener uint16) {
 	if !s.start(c.read) {
 		c.close(errClosed)
 	}
+}
+
+// exempt asks Config.Exempt; should it panic, nobody is.
+func (s *Server) exempt(a netip.Addr) bool {
+	defer s.recovered(time.Now())
+	return s.cfg.Exempt(a)
 }
 
 // reset closes nc without leaving anything behind in the kernel.

@@ -94,7 +94,7 @@ func (rd *streamReader) patient(at time.Time) bool {
 	}
 	idle := at.Sub(time.Unix(0, rd.c.active.Load()))
 	switch {
-	case !rd.proven && rd.w == rd.r && s.cfg.Exempt(rd.c.flow.Remote.Addr()):
+	case !rd.proven && rd.w == rd.r && s.exempt(rd.c.flow.Remote.Addr()):
 		rd.proven = true
 		return true
 	case !rd.proven || rd.w > rd.r:

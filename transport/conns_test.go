@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/ringwall/ringwall/edge"
 )
@@ -209,6 +210,67 @@ func TestDialRefused(t *testing.T) {
 		t.Errorf("undelivered %+v", u)
 	}
 	eventually(t, "table empty", func() bool { return s.Counters().ConnectionsOpen == 0 })
+}
+
+// deaf returns the address of a listener whose queue of connections is full: nobody ever gets one.
+func deaf(t *testing.T) netip.AddrPort {
+	ln := platform(t)
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = raw.Control(func(fd uintptr) { err = unix.Listen(int(fd), 0) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		d := net.Dialer{Timeout: 200 * time.Millisecond}
+		if c, err := d.Dial("tcp", ln.Addr().String()); err == nil {
+			t.Cleanup(func() { c.Close() })
+		}
+	}
+	return ln.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// A far end that does not answer costs DialTimeout, every message that waited is reported, and Close waits for no dialling.
+func TestDialTimeout(t *testing.T) {
+	to := edge.Flow{Remote: deaf(t), Transport: edge.TCP}
+	st := &stage{}
+	s := serve(t, Config{Listen: []Listen{tcp(edge.Outside, "127.0.0.1:0")}, Workers: 1, DialTimeout: 100 * time.Millisecond}, st)
+	o := s.NewOut()
+	_, _ = o.Send([]byte("one"), to), o.Send([]byte("two"), to)
+	o.Flush()
+	for _, want := range []string{"one", "two"} {
+		if u := st.next(t, "undelivered"); u.bytes != want || u.flow.Remote != to.Remote {
+			t.Errorf("undelivered %+v", u)
+		}
+	}
+	patient := serve(t, Config{Listen: []Listen{tcp(edge.Outside, "127.0.0.1:0")}, Workers: 1, DialTimeout: time.Hour}, &stage{})
+	o = patient.NewOut()
+	_ = o.Send([]byte("three"), to)
+	o.Flush()
+	patient.Close() // or the test ends by its own timeout
+}
+
+// A callback that panics exempts nobody and stops nothing.
+func TestPanicInExempt(t *testing.T) {
+	cfg := oneTCP("127.0.0.1:0")
+	cfg.Connections = 1
+	cfg.Exempt = func(netip.Addr) bool { panic("on purpose") }
+	s := serve(t, cfg, &stage{})
+	first := dialTCP(t, s.Listeners()[0].Addr)
+	if !isOpen(t, first) {
+		t.Fatal("first refused")
+	}
+	if c, err := dialFrom("127.0.0.1", s.Listeners()[0].Addr); err == nil {
+		defer c.Close()
+		if isOpen(t, c) {
+			t.Error("second taken")
+		}
+	}
+	if !isOpen(t, first) {
+		t.Error("first closed")
+	}
 }
 
 // The queue of a connection that is being made is bounded, too.

@@ -8,6 +8,7 @@ type Counters struct {
 	MessagesIn, MessagesOut uint64 // messages on streams
 	Keepalives              uint64 // CRLF on UDP, pings and CRLF on streams
 
+	DroppedKernel    uint64 // datagrams the kernel lost because a receive buffer was full
 	DroppedWeakHost  uint64 // inside datagrams that came by an outside interface
 	DroppedTooLarge  uint64 // datagrams larger than MaxMessage
 	DroppedSource    uint64 // datagrams whose source cannot be answered
@@ -47,6 +48,7 @@ func (s *Server) Counters() Counters {
 		PacketsIn: c.packetsIn.Load(), PacketsOut: c.packetsOut.Load(),
 		MessagesIn: c.messagesIn.Load(), MessagesOut: c.messagesOut.Load(),
 		Keepalives:      c.keepalives.Load(),
+		DroppedKernel:   s.kernelDrops(),
 		DroppedWeakHost: c.droppedWeakHost.Load(), DroppedTooLarge: c.droppedTooLarge.Load(),
 		DroppedSource: c.droppedSource.Load(), DroppedPanic: c.droppedPanic.Load(),
 		DroppedSend: c.droppedSend.Load(), DroppedUndeliver: c.droppedUndeliver.Load(),

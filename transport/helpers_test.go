@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +15,13 @@ import (
 	"github.com/ringwall/ringwall/edge"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if to := os.Getenv(generatorEnv); to != "" {
+		generate(to)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for something that must come; it is never the thing asserted.
 const patience = 20 * time.Second
@@ -167,25 +172,4 @@ func descriptors(t testing.TB) int {
 		t.Fatal(err)
 	}
 	return len(all)
-}
-
-// A tally counts strings, for lanes on several goroutines.
-type tally struct {
-	mu sync.Mutex
-	m  map[string]int
-}
-
-func (y *tally) add(s string) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	if y.m == nil {
-		y.m = map[string]int{}
-	}
-	y.m[s]++
-}
-
-func (y *tally) len() int {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	return len(y.m)
 }

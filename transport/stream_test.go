@@ -225,18 +225,24 @@ func TestWriteTimeout(t *testing.T) {
 	cfg.WriteTimeout = 200 * time.Millisecond
 	s := serve(t, cfg, st)
 	c := dialTCP(t, s.Listeners()[0].Addr)
+	_ = c.SetReadBuffer(4096)
 	fmt.Fprint(c, message("a", 0))
 	flow := st.next(t, "receive").flow
 	o := s.NewOut()
-	for o.Send([]byte(strings.Repeat("r", 60_000)), flow) == nil { // until the timeout or the queue closes it
-		o.Flush()
-		time.Sleep(time.Millisecond)
-		if c := s.Counters(); c.WriteErrors > 0 {
-			break
+	conn := s.conns.find(flow)
+	for s.Alive(flow) { // write until nothing moves, and no more than the queue holds
+		if conn.queued() < 100_000 {
+			_ = o.Send(make([]byte, 20_000), flow)
+			o.Flush()
 		}
+		time.Sleep(time.Millisecond)
 	}
-	st.next(t, "undelivered")
-	eventually(t, "gone", func() bool { return !s.Alive(flow) })
+	if u := st.next(t, "undelivered"); u.flow != flow || !isTimeout(u.err) {
+		t.Errorf("undelivered to %v: %v", u.flow, u.err)
+	}
+	if n := s.Counters(); n.WriteErrors != 1 || n.QueueOverflows != 0 {
+		t.Errorf("counted %+v", n)
+	}
 }
 
 // Answers that are queued when the far end closes its sending half still leave.

@@ -54,13 +54,19 @@ func TestUDPNoLossInOrder(t *testing.T) {
 
 // A request that a worker sends inside by its spread socket is answered to that socket, and read by the same worker.
 func TestSpread(t *testing.T) {
+	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
+		t.Run(at, func(t *testing.T) { testSpread(t, at) })
+	}
+}
+
+func testSpread(t *testing.T, at string) {
 	st := &stage{}
-	s := serve(t, Config{Listen: []Listen{udp(edge.Outside, "127.0.0.1:0"), udp(edge.Inside, "127.0.0.1:0")}, Workers: 3}, st)
+	s := serve(t, Config{Listen: []Listen{udp(edge.Outside, at), udp(edge.Inside, at)}, Workers: 3}, st)
 	ls := s.Listeners()
 	if len(ls) != 5 || ls[1].Spread || !ls[2].Spread || !ls[4].Spread || ls[2].Side != edge.Inside {
 		t.Fatalf("listeners %+v", ls)
 	}
-	platform, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr("127.0.0.1:0")))
+	platform, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr(at)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,4 +260,19 @@ func TestUDPDropped(t *testing.T) {
 	if c := s.Counters(); c.Keepalives != 4 || c.DroppedTooLarge != 1 {
 		t.Errorf("counted %+v", c)
 	}
+}
+
+// What the kernel loses because a reader does not keep up is counted.
+func TestKernelDrops(t *testing.T) {
+	hold := make(chan struct{})
+	s := serve(t, Config{Listen: []Listen{udp(edge.Outside, "127.0.0.1:0")}, Workers: 1}, &stage{on: func(*Out, []byte, edge.Flow) { <-hold }})
+	c := dialUDP(t, s.Listeners()[0].Addr)
+	m := make([]byte, 60_000)
+	for range 400 { // 24 MB
+		_, _ = c.Write(m)
+	}
+	if n := s.Counters().DroppedKernel; n == 0 {
+		t.Error("no drop counted")
+	}
+	close(hold)
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -151,4 +152,22 @@ func setOptions6(fd int, side edge.Side) error {
 		}
 	}
 	return nil
+}
+
+// kernelDrops sums what the kernel has dropped at the UDP sockets (SO_MEMINFO); those closed by now count as none.
+func (s *Server) kernelDrops() (sum uint64) {
+	for _, p := range s.ports {
+		for _, u := range p.udp {
+			_ = u.raw.Control(func(fd uintptr) { sum += uint64(socketDrops(fd)) })
+		}
+	}
+	return sum
+}
+
+func socketDrops(fd uintptr) uint32 {
+	var info [16]uint32 // SK_MEMINFO_VARS are 9 as yet
+	const drops = 8     // SK_MEMINFO_DROPS
+	size := uint32(unsafe.Sizeof(info))
+	_, _, _ = unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO, uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	return info[drops]
 }

@@ -2,6 +2,8 @@ package transport
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"net/netip"
 	"testing"
 
@@ -43,6 +45,51 @@ func TestInterfaceIndexOfJunk(t *testing.T) {
 	for _, b := range [][]byte{nil, make([]byte, 8), make([]byte, 16), make([]byte, 20), make([]byte, 64)} {
 		if got := interfaceIndex(b); got != 0 {
 			t.Errorf("%d bytes: %d", len(b), got)
+		}
+	}
+}
+
+// The kernel names the interface of each inside datagram, and what came by an outside one never reaches a lane. The loopback
+// interface plays the outside one here.
+func TestWeakHostDrops(t *testing.T) {
+	lo, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
+		t.Run(at, func(t *testing.T) {
+			st := &stage{}
+			s, err := Open(Config{Listen: []Listen{udp(edge.Outside, at), udp(edge.Inside, at)}, Workers: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			outside := netip.MustParseAddr("203.0.113.5")
+			s.weak.outside, s.weak.inside = map[netip.Addr]bool{outside: true}, nil
+			s.weak.interfaces = func() (map[int]hostInterface, error) {
+				return map[int]hostInterface{lo.Index: {addrs: []netip.Addr{outside}}}, nil
+			}
+			st.calls = make(chan seen, 100)
+			s.Serve(func(o *Out) Lane { return &fakeLane{st, o} })
+			for _, l := range s.Listeners()[1:] {
+				fmt.Fprint(dialUDP(t, l.Addr), "not from inside")
+			}
+			fmt.Fprint(dialUDP(t, s.Listeners()[0].Addr), "to the outside listener")
+			if got := st.next(t, "receive"); got.bytes != "to the outside listener" {
+				t.Errorf("lane got %q", got.bytes)
+			}
+			eventually(t, "drops counted", func() bool { return s.Counters().DroppedWeakHost == 3 })
+			if len(st.calls) != 0 {
+				t.Errorf("%d more datagrams reached a lane", len(st.calls))
+			}
+		})
+	}
+}
+
+func TestControlJunk(t *testing.T) {
+	for _, b := range [][]byte{nil, {1}, make([]byte, 16), []byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), {17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 1}} {
+		if errno, ok := icmpErrno(b); ok {
+			t.Errorf("%x: %v", b, errno)
 		}
 	}
 }
