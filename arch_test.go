@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -78,30 +79,10 @@ func (s source) line(pos token.Pos) string {
 // lines counts the lines of s.
 func (s source) lines() int { return strings.Count(s.text, "\n") }
 
-// tree reads every Go file below the root.
+// tree returns every Go file below the root.
 func tree(t *testing.T) []source {
 	t.Helper()
-	var all []source
-	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "build") {
-			return filepath.SkipDir
-		}
-		if d.IsDir() || !strings.HasSuffix(name, ".go") {
-			return nil
-		}
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		s := source{path: filepath.ToSlash(name), text: string(text), isTest: strings.HasSuffix(name, "_test.go"), set: token.NewFileSet()}
-		s.room = roomOf(path.Dir(s.path))
-		s.file, err = parser.ParseFile(s.set, name, text, parser.ParseComments|parser.SkipObjectResolution)
-		all = append(all, s)
-		return err
-	})
+	all, err := readTree()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +90,36 @@ func tree(t *testing.T) []source {
 		t.Fatalf("found %d Go files: this test must run in the root of the repository", len(all))
 	}
 	return all
+}
+
+// readTree reads and parses the files once for all tests.
+var readTree = sync.OnceValues(func() (all []source, err error) {
+	err = filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "build"):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(name, ".go"):
+			return nil
+		}
+		s, err := readSource(name)
+		all = append(all, s)
+		return err
+	})
+	return all, err
+})
+
+// readSource reads and parses one file.
+func readSource(name string) (source, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return source{}, err
+	}
+	s := source{path: filepath.ToSlash(name), text: string(text), isTest: strings.HasSuffix(name, "_test.go"), set: token.NewFileSet()}
+	s.room = roomOf(path.Dir(s.path))
+	s.file, err = parser.ParseFile(s.set, name, text, parser.ParseComments|parser.SkipObjectResolution)
+	return s, err
 }
 
 // roomOf returns the room that folder belongs to, "" for the root, or folder itself if it belongs to none.
