@@ -29,8 +29,9 @@ type siv struct {
 // work is the memory of one sealing, hashing or opening. Blocks go through an interface to the AES code and would
 // escape to the heap one by one; so they live here, and the whole is pooled.
 type work struct {
-	in, out [aes.BlockSize]byte
-	bin     []byte // tag, then text
+	in, out, last [aes.BlockSize]byte
+	stream        [4 * aes.BlockSize]byte
+	bin           []byte // tag, then text
 }
 
 // maxKept is the largest buffer that goes back to the pool, in bytes.
@@ -93,31 +94,45 @@ func (s *siv) finish(w *work, d block, data []byte) block {
 // the IV are cleared, so the counter below never carries out of its word.
 func (s *siv) crypt(w *work, v block, data []byte) {
 	v.lo &= 0x7fffffff_7fffffff
-	for len(data) >= aes.BlockSize {
-		v.store(w.in[:])
-		s.ctr.Encrypt(w.out[:], w.in[:])
-		load(data).xor(load(w.out[:])).store(data)
-		data = data[aes.BlockSize:]
-		v.lo++
-	}
-	if len(data) > 0 {
-		v.store(w.in[:])
-		s.ctr.Encrypt(w.out[:], w.in[:])
-		subtle.XORBytes(data, data, w.out[:])
+	for len(data) > 0 {
+		n := min(len(data), len(w.stream))
+		stream := w.stream[:(n+aes.BlockSize-1)/aes.BlockSize*aes.BlockSize]
+		for at := 0; at < len(stream); at += aes.BlockSize {
+			v.store(stream[at:])
+			v.lo++
+		}
+		for at := 0; at < len(stream); at += aes.BlockSize {
+			s.ctr.Encrypt(stream[at:], stream[at:])
+		}
+		subtle.XORBytes(data[:n], data[:n], stream)
+		data = data[n:]
 	}
 }
 
-// cmac is AES-CMAC (RFC 4493 §2.4).
+// cmac is AES-CMAC (RFC 4493 §2.4). The last block is made ready first and the chain runs through XORBytes: whole blocks
+// written at once can be read again without waiting for the store, two half ones cannot.
 func (s *siv) cmac(w *work, data []byte) block {
-	var x block
-	for len(data) > aes.BlockSize {
-		x = s.encrypt(w, x.xor(load(data)))
-		data = data[aes.BlockSize:]
+	full := 0
+	if len(data) > 0 {
+		full = (len(data) - 1) / aes.BlockSize * aes.BlockSize // bytes before the last block
 	}
-	if len(data) == aes.BlockSize {
-		return s.encrypt(w, x.xor(load(data)).xor(s.k1))
+	s.mask(data[full:]).store(w.last[:])
+	w.out = [aes.BlockSize]byte{}
+	for at := 0; at < full; at += aes.BlockSize {
+		subtle.XORBytes(w.in[:], w.out[:], data[at:at+aes.BlockSize])
+		s.mac.Encrypt(w.out[:], w.in[:])
 	}
-	return s.encrypt(w, x.xor(pad(data)).xor(s.k2))
+	subtle.XORBytes(w.in[:], w.out[:], w.last[:])
+	s.mac.Encrypt(w.out[:], w.in[:])
+	return load(w.out[:])
+}
+
+// mask is the last block of a message before it enters the chain.
+func (s *siv) mask(last []byte) block {
+	if len(last) == aes.BlockSize {
+		return load(last).xor(s.k1)
+	}
+	return pad(last).xor(s.k2)
 }
 
 // encrypt enciphers one block with the MAC key.
