@@ -174,20 +174,25 @@ func TestDeadlines(t *testing.T) {
 // Traffic in either direction keeps a connection from being idle.
 func TestWritingKeepsAlive(t *testing.T) {
 	st := &stage{}
-	cfg := oneTCP("127.0.0.1:0")
-	cfg.IdleTimeout = 300 * time.Millisecond
-	s := serve(t, cfg, st)
+	s := serve(t, oneTCP("127.0.0.1:0"), st)
 	c := dialTCP(t, s.Listeners()[0].Addr)
 	fmt.Fprint(c, message("a", 0))
 	flow := st.next(t, "receive").flow
+	conn := s.conns.find(flow)
+	read := conn.active.Load()
 	o := s.NewOut()
-	for range 20 {
-		time.Sleep(50 * time.Millisecond)
-		if err := o.Send([]byte("x"), flow); err != nil {
-			t.Fatal("closed although written to:", err)
-		}
-		o.Flush()
-		readAll(t, c, 1)
+	_ = o.Send([]byte("x"), flow)
+	o.Flush()
+	readAll(t, c, 1)
+	eventually(t, "writing counts as activity", func() bool { return conn.active.Load() > read })
+
+	rd := &streamReader{c: conn, proven: true}
+	last, idle := time.Unix(0, conn.active.Load()), s.cfg.IdleTimeout
+	if !rd.patient(last.Add(idle - 1)) {
+		t.Error("closed although written to in time")
+	}
+	if rd.patient(last.Add(idle)) || s.Counters().IdleTimeouts != 1 {
+		t.Error("kept although idle")
 	}
 }
 
