@@ -38,14 +38,14 @@ type Budget struct {
 
 // LogConfig bounds what a Log writes.
 type LogConfig struct {
-	Refused Budget // lines about refused messages, which strangers cause
-	Other   Budget // lines about all other events
+	Remote Budget // lines about what strangers can cause: refused messages, registrations, dead flows
+	Own    Budget // lines about this machine and its platform
 }
 
-// DefaultLogConfig writes at most one line per second about refused messages (after ten at once), so that no flood fills
-// a disk, and ten per second about the rest.
+// DefaultLogConfig writes at most one line per second about what strangers can cause (after ten at once), so that no flood
+// fills a disk, and ten per second about the rest.
 func DefaultLogConfig() LogConfig {
-	return LogConfig{Refused: Budget{PerSecond: 1, Burst: 10}, Other: Budget{PerSecond: 10, Burst: 200}}
+	return LogConfig{Remote: Budget{PerSecond: 1, Burst: 10}, Own: Budget{PerSecond: 10, Burst: 100}}
 }
 
 // pause is how long the sink rests between two looks at a ring that keeps filling: a flood costs it at most ten rounds
@@ -56,15 +56,15 @@ const pause = 100 * time.Millisecond
 type Log struct {
 	ring       *Ring
 	logger     *slog.Logger
-	refused    allowance
-	other      allowance
+	remote     allowance
+	own        allowance
 	suppressed uint64 // events since the last line that no line was written for
 	dropped    uint64 // Ring.Dropped as far as suppressed accounts for it
 }
 
 // NewLog makes the log sink of ring; Run does its work.
 func NewLog(ring *Ring, logger *slog.Logger, cfg LogConfig) *Log {
-	return &Log{ring: ring, logger: logger, refused: allowance{Budget: cfg.Refused}, other: allowance{Budget: cfg.Other}}
+	return &Log{ring: ring, logger: logger, remote: allowance{Budget: cfg.Remote}, own: allowance{Budget: cfg.Own}}
 }
 
 // Run writes events until ctx ends, then what is still in the ring. A line says how many events before it got none
@@ -102,9 +102,9 @@ func (l *Log) drain(now time.Time) {
 		if !ok {
 			break
 		}
-		budget := &l.other
-		if e.Name == Refused {
-			budget = &l.refused
+		budget := &l.own
+		if remote(e.Name) {
+			budget = &l.remote
 		}
 		if !budget.take(now) {
 			l.suppressed++
@@ -125,11 +125,11 @@ func (l *Log) summarize() {
 	}
 }
 
-// write logs one event. Its level is info for what strangers cause and for good news, warn for other events with a reason:
-// nothing that arrives from the network is an error of ours.
+// write logs one event. Its level is info for what strangers can cause and for good news, warn for other events with a
+// reason: nothing that arrives from the network is an error of ours.
 func (l *Log) write(e *edge.Event) {
 	level := slog.LevelInfo
-	if e.Name != Refused && e.Reason != "" {
+	if !remote(e.Name) && e.Reason != "" {
 		level = slog.LevelWarn
 	}
 	ctx := context.Background()

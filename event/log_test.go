@@ -80,10 +80,12 @@ func TestLogEscapes(t *testing.T) {
 func TestLogLevels(t *testing.T) {
 	lines := runLog(t, "text", time.Second, func(r *Ring) {
 		r.Add(edge.Event{Name: Refused, Reason: "malformed.start_line"})
-		r.Add(edge.Event{Name: "upstream", Reason: "upstream.down", Message: "no answer"})
-		r.Add(edge.Event{Name: "upstream", Message: "answers again"})
+		r.Add(edge.Event{Name: Upstream, Reason: "upstream.down", Message: "no answer"})
+		r.Add(edge.Event{Name: Upstream, Message: "answers again"})
+		r.Add(edge.Event{Name: Noted, Reason: "access.method"})
+		r.Add(edge.Event{Name: "undelivered", Reason: "flow.dead"})
 	})
-	for i, level := range []string{"level=INFO", "level=WARN", "level=INFO"} {
+	for i, level := range []string{"level=INFO", "level=WARN", "level=INFO", "level=INFO", "level=INFO"} {
 		if !strings.Contains(lines[i], level) {
 			t.Errorf("line %d is not %s: %s", i, level, lines[i])
 		}
@@ -133,7 +135,7 @@ func TestFloodDoesNotHideOthers(t *testing.T) {
 		for i := range 10_000 {
 			r.Add(edge.Event{Name: Refused})
 			if i == 5000 {
-				r.Add(edge.Event{Name: "upstream", Reason: "upstream.down", Message: "platform is gone"})
+				r.Add(edge.Event{Name: Upstream, Reason: "upstream.down", Message: "platform is gone"})
 			}
 		}
 	})

@@ -21,9 +21,19 @@ const (
 	MaxMessage = 200
 )
 
-// Refused is the edge.Event.Name of a message that was turned away. Anybody on the internet can cause such events in any
-// number, so they may fill only half of a ring and have a log budget of their own.
-const Refused = "refused"
+// Names of events (edge.Event.Name) that rooms agree on.
+const (
+	Refused = "refused" // a message was turned away
+	Noted   = "noted"   // a message would have been turned away, but for mode: monitor
+
+	Upstream = "upstream" // the platform, seen from here
+	Listener = "listener" // a socket of ours
+	State    = "state"    // the state file
+)
+
+// remote reports whether anybody on the internet can cause events of that name in any number. Such events may fill only half
+// of a ring and have a log budget of their own. What is not known to be about this machine and its platform is remote.
+func remote(name string) bool { return name != Upstream && name != Listener && name != State }
 
 // minRing is the smallest ring: with less, half of it would be too small to keep one batch of refusals.
 const minRing = 64
@@ -71,7 +81,7 @@ func NewRing(size int) *Ring {
 	return r
 }
 
-// Add queues e, or counts it as dropped where the ring is full (a Refused event: half full). It does not allocate and
+// Add queues e, or counts it as dropped where the ring is full (one that strangers can cause: half full). It does not allocate and
 // does not wait. Method, CallID and Message are copied up to their bounds; Name and Reason are kept as they are, so they must be
 // constants, never text of a message.
 func (r *Ring) Add(e edge.Event) { r.add(&e, nil, nil) }
@@ -101,7 +111,7 @@ func within(raw []byte, s sip.Span) []byte {
 }
 
 func (r *Ring) add(e *edge.Event, method, callID []byte) {
-	s, at := r.claim(e.Name == Refused)
+	s, at := r.claim(remote(e.Name))
 	if s == nil {
 		r.dropped.Add(1)
 		return
@@ -128,10 +138,10 @@ func copyText(dst, b []byte, s string) uint8 {
 }
 
 // claim takes the next free slot and its position, nil where there is none.
-func (r *Ring) claim(refused bool) (*slot, uint64) {
+func (r *Ring) claim(remote bool) (*slot, uint64) {
 	for {
 		at := r.tail.Load()
-		if refused && int64(at-r.head.Load()) > int64(r.mask/2) {
+		if remote && int64(at-r.head.Load()) > int64(r.mask/2) {
 			return nil, 0
 		}
 		s := &r.slots[at&r.mask]

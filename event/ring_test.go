@@ -18,7 +18,7 @@ func TestRingKeepsOrderAndCopies(t *testing.T) {
 	raw := append([]byte("INVITE"), callID...)
 	m := &sip.Message{Raw: raw, MethodName: sip.Span{Start: 0, End: 6}, CallID: sip.Span{Start: 6, End: uint32(len(raw))}}
 	r.AddOf(edge.Event{Name: Refused, Status: 403}, m)
-	r.Add(edge.Event{Name: "state", Message: strings.Repeat("x", 2*MaxMessage)})
+	r.Add(edge.Event{Name: State, Message: strings.Repeat("x", 2*MaxMessage)})
 	clear(raw) // the ring must not care
 
 	first, ok := r.Next()
@@ -26,7 +26,7 @@ func TestRingKeepsOrderAndCopies(t *testing.T) {
 		t.Errorf("first event %+v, %v", first, ok)
 	}
 	second, ok := r.Next()
-	if !ok || second.Name != "state" || len(second.Message) != MaxMessage {
+	if !ok || second.Name != State || len(second.Message) != MaxMessage {
 		t.Errorf("second event %+v, %v", second, ok)
 	}
 	if _, ok := r.Next(); ok {
@@ -53,12 +53,12 @@ func TestFloodLeavesRoom(t *testing.T) {
 		t.Errorf("dropped %d, want %d", got, 1000-32)
 	}
 	for range 32 {
-		r.Add(edge.Event{Name: "upstream"})
+		r.Add(edge.Event{Name: Upstream})
 	}
 	if got := r.Dropped(); got != 1000-32 {
 		t.Errorf("an operator's event was dropped while half of the ring was kept for it")
 	}
-	r.Add(edge.Event{Name: "upstream"})
+	r.Add(edge.Event{Name: Upstream})
 	if got := r.Dropped(); got != 1000-32+1 {
 		t.Errorf("a full ring did not count its drop")
 	}
@@ -66,7 +66,7 @@ func TestFloodLeavesRoom(t *testing.T) {
 	for e, ok := r.Next(); ok; e, ok = r.Next() {
 		names[e.Name]++
 	}
-	if names[Refused] != 32 || names["upstream"] != 32 {
+	if names[Refused] != 32 || names[Upstream] != 32 {
 		t.Errorf("read %v", names)
 	}
 }
@@ -95,7 +95,7 @@ func TestManyWriters(t *testing.T) {
 	for w := range writers {
 		write.Go(func() {
 			for i := range each {
-				r.Add(edge.Event{Name: "binding", Status: w*each + i, CallID: "x"})
+				r.Add(edge.Event{Name: State, Status: w*each + i, CallID: "x"})
 			}
 		})
 	}
