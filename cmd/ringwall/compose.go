@@ -142,7 +142,7 @@ func (s *service) openTransport(ctx context.Context) error {
 		ConnectionsPerSource: s.cfg.Limits.ConnectionsPerSource,
 		Exempt:               s.exempt,
 		InsideNets:           s.cfg.Inside.Sources,
-		Log:                  s.log.With("event", "listener"),
+		Log:                  s.log.With("event", event.Listener),
 	}
 	for _, u := range s.upstreams {
 		cfg.InsideAddrs = append(cfg.InsideAddrs, u.Addr)
@@ -182,8 +182,9 @@ func (s *service) openJournal(ctx context.Context) error {
 		return err
 	}
 	s.onClose(func() error { return journal.Close(context.Background()) })
-	restored, left := journal.Loaded()
-	s.log.Info("registrations are back", "event", "state", "bindings", restored, "left_out", left)
+	if restored, left := journal.Loaded(); restored+left > 0 {
+		s.log.Info("registrations are back", "event", event.State, "bindings", restored, "left_out", left)
+	}
 	return nil
 }
 
@@ -193,7 +194,7 @@ func (s *service) journal(ctx context.Context, db *sql.DB) (*binding.Journal, er
 		Name:  func(i uint16) string { return listenerName(all, i) },
 		Index: func(name string) (uint16, bool) { return findListener(all, name) },
 		State: func(err error) {
-			e := edge.Event{At: time.Now(), Name: "state", Message: "registrations are written again"}
+			e := edge.Event{At: time.Now(), Name: event.State, Message: "registrations are written again"}
 			if err != nil {
 				e.Reason, e.Message = "state.write", "registrations cannot be written: "+err.Error()
 			}

@@ -20,11 +20,15 @@ const lockName = "ringwall.lock"
 // A stateLock keeps a second ringwall away from the state folder. The kernel takes it from a process that dies.
 type stateLock struct{ file *os.File }
 
-// prepareFolders makes the folders of state, key file and control socket, as far as they are missing.
+// prepareFolders makes the folders of state, key file and control socket, as far as they are missing. The first two are for
+// this user alone; the socket may be used by its group.
 func prepareFolders(cfg *config.Config) error {
-	for _, path := range []string{cfg.State, cfg.Topology.KeyFile, cfg.Admin.Socket} {
-		dir := filepath.Dir(path)
-		if err := os.MkdirAll(dir, 0o750); err != nil {
+	for _, f := range []struct {
+		path string
+		mode fs.FileMode
+	}{{cfg.State, 0o700}, {cfg.Topology.KeyFile, 0o700}, {cfg.Admin.Socket, 0o750}} {
+		dir := filepath.Dir(f.path)
+		if err := os.MkdirAll(dir, f.mode); err != nil {
 			return notWritable(dir, err)
 		}
 		if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/siptest"
+)
+
+// configOf is a configuration on free addresses, with its state in a folder of the test.
+func configOf(t *testing.T, more string) *config.Config {
+	t.Helper()
+	host := siptest.OwnIP()
+	var at [3]string
+	for i := range at {
+		addr, err := siptest.FreeAddr(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at[i] = addr.String()
+	}
+	text := fmt.Sprintf("outside: {listen: [\"udp:%s\", \"tcp:%s\"]}\ninside: {listen: [\"udp:%s\", \"tcp:%s\"]}\nadmin: {http: \"%s\"}\n%s",
+		at[0], at[0], at[1], at[1], at[2], more)
+	cfg, err := config.Parse("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cfg.Override(config.Overrides{State: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// descriptors counts the open files of this process.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(all)
+}
+
+// TestServiceLeavesNothing starts and closes whole services, the demonstration platform included: no goroutine and no
+// descriptor stays, and the same places can be used again at once.
+func TestServiceLeavesNothing(t *testing.T) {
+	cfg := configOf(t, "")
+	var before int
+	for round := range 3 {
+		s, err := start(t.Context(), cfg, slog.New(slog.DiscardHandler), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		goleak.VerifyNone(t)
+		if n := descriptors(t); round == 0 {
+			before = n // the runtime's own poller is there now
+		} else if n > before {
+			t.Errorf("round %d: %d descriptors, %d before", round, n, before)
+		}
+	}
+}
+
+// TestFailedStartLeavesNothing fails at the last step, the admin port: everything opened before is closed.
+func TestFailedStartLeavesNothing(t *testing.T) {
+	cfg := configOf(t, "upstreams: [{uri: \"sip:127.0.0.1:5080\"}]\n")
+	l, err := net.Listen("tcp", cfg.Admin.HTTP.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := start(t.Context(), cfg, slog.New(slog.DiscardHandler), io.Discard); err == nil {
+		t.Fatal("started on a port in use")
+	}
+	goleak.VerifyNone(t)
+	_ = l.Close()
+	s, err := start(t.Context(), cfg, slog.New(slog.DiscardHandler), io.Discard)
+	if err != nil {
+		t.Fatalf("second start: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
