@@ -35,7 +35,8 @@ func newOut(s *Server, worker int) *Out {
 func (o *Out) room() int { return o.server.cfg.MaxMessage + headroom }
 
 // Buffer returns an empty slice at the free end of the arena, with room for MaxMessage plus 8 KiB. Append one message and
-// give it to Send. It may flush first; slices of earlier calls that were not sent are void then, and after Flush.
+// give it to Send before anything else of this Out is called: the next Buffer, Send of other bytes or Flush may use the same
+// room. Buffer may flush what is queued, which is I/O.
 func (o *Out) Buffer() []byte {
 	if len(o.arena)-o.used < o.room() {
 		o.Flush()
