@@ -90,6 +90,17 @@ func BenchmarkKnown(b *testing.B) {
 	}
 }
 
+func BenchmarkKnownHot(b *testing.B) {
+	table := newTable(b, Config{})
+	all := fill(b, table, 100_000)
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		table.Known(all[i&63].Flow, start)
+		i++
+	}
+}
+
 func BenchmarkGet(b *testing.B) {
 	table := newTable(b, Config{})
 	all := fill(b, table, 100_000)

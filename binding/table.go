@@ -97,7 +97,7 @@ func (c Config) Validate() error {
 
 // perShard is how many bindings a shard holds when the table is full: so few that a sorted list is the quickest and
 // smallest index, and walking all of one costs little.
-const perShard = 24
+const perShard = 8
 
 // A Table holds the bindings. All methods may be used by any number of goroutines at once; locks are short, and none is
 // held while it calls out or writes to a disk.

@@ -104,51 +104,54 @@ func readFile(path string) (*keySet, error) {
 
 // parse makes a key set of the text of the key file.
 func parse(path string, data []byte) (*keySet, error) {
-	var identity storedKey
-	var stored []storedKey
-	var headed bool
-	n := 0
-	damage := func(format string, args ...any) error {
-		return &DamageError{path, max(n, 1), fmt.Sprintf(format, args...)}
-	}
+	var read keySet
+	n, headed := 0, false
 	for line := range strings.Lines(string(data)) {
 		n++
 		line = strings.TrimSpace(line)
+		var err error
 		switch {
 		case line == "" || line[0] == '#':
-			continue
-		case !headed:
-			if line != fileHeader {
-				return nil, damage("want %q, the first line of a key file of this version", fileHeader)
-			}
-			headed = true
-			continue
-		}
-		k, err := parseKey(line)
-		switch {
-		case err != nil:
-			return nil, damage("%v", err)
-		case k.id == 0 && !identity.created.IsZero():
-			return nil, damage("a second identity key")
-		case k.id == 0:
-			identity = k
-		case (&keySet{stored: stored}).find(k.id) >= 0:
-			return nil, damage("a second key with the id %q", k.id)
-		case len(stored) == MaxKeys:
-			return nil, damage("more than %d keys", MaxKeys)
+		case headed:
+			err = read.add(line)
+		case line != fileHeader:
+			err = fmt.Errorf("want %q, the first line of a key file of this version", fileHeader)
 		default:
-			stored = append(stored, k)
+			headed = true
+		}
+		if err != nil {
+			return nil, &DamageError{path, n, err.Error()}
 		}
 	}
 	switch {
 	case !headed:
-		return nil, damage("the file is empty")
-	case identity.created.IsZero():
-		return nil, damage("the file ends without an identity key")
-	case len(stored) == 0:
-		return nil, damage("the file ends without a key")
+		return nil, &DamageError{path, max(n, 1), "the file is empty"}
+	case read.identity.created.IsZero():
+		return nil, &DamageError{path, n, "the file ends without an identity key"}
+	case len(read.stored) == 0:
+		return nil, &DamageError{path, n, "the file ends without a key"}
 	}
-	return newKeySet(identity, stored)
+	return newKeySet(read.identity, read.stored)
+}
+
+// add takes in the key of one line.
+func (s *keySet) add(line string) error {
+	k, err := parseKey(line)
+	switch {
+	case err != nil:
+		return err
+	case k.id == 0 && !s.identity.created.IsZero():
+		return errors.New("a second identity key")
+	case k.id == 0:
+		s.identity = k
+	case s.find(k.id) >= 0:
+		return fmt.Errorf("a second key with the id %q", k.id)
+	case len(s.stored) == MaxKeys:
+		return fmt.Errorf("more than %d keys", MaxKeys)
+	default:
+		s.stored = append(s.stored, k)
+	}
+	return nil
 }
 
 // parseKey reads one key line. Its errors never hold a secret.
