@@ -55,7 +55,7 @@ type Journal struct {
 
 // OpenJournal creates the journal's table in db where it is missing, loads the bindings that are live at now into t, and
 // from then on writes what changes in t. Flows of streams come back with the connection GoneConn: the connection died
-// with the process. Close it before db.
+// with the process. Call it before t is used, and Close it before db.
 func OpenJournal(ctx context.Context, db *sql.DB, t *Table, now time.Time, opts JournalOptions) (*Journal, error) {
 	if opts.Name == nil || opts.Index == nil {
 		return nil, errors.New("open binding journal: Name and Index are needed")

@@ -221,7 +221,6 @@ func createFile(path string, now time.Time) error {
 		return err
 	}
 	return writeFile(path, set.marshal(), func(temp string) error {
-		defer os.Remove(temp)
 		if err := os.Link(temp, path); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -242,13 +241,14 @@ func writeFile(path string, content []byte, place func(temp string) error) error
 	if err != nil {
 		return err
 	}
+	defer os.Remove(f.Name()) // without effect after a rename
 	_, err = f.Write(content)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = place(f.Name())
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return err
 	}
 	d, err := os.Open(dir)
 	if err != nil {
