@@ -19,6 +19,7 @@ type Config struct {
 	Outside  netip.AddrPort // callers send here and get their answers from here
 	Inside   netip.AddrPort // the platform sees this address
 	Upstream netip.AddrPort // the platform
+	Drop     bool           // receive and drop: the floor of refusing traffic
 }
 
 // A Forwarder moves what arrives on Outside to Upstream, from Inside, and what arrives on Inside back to the last caller.
@@ -78,7 +79,7 @@ func (f *Forwarder) inward() error {
 		if err != nil {
 			return err
 		}
-		if n == 0 {
+		if n == 0 || f.cfg.Drop {
 			continue
 		}
 		f.caller.Store(pack(f.outside.Packet(n - 1).From))

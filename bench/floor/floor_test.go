@@ -58,3 +58,23 @@ func TestPackKeepsAddresses(t *testing.T) {
 		}
 	}
 }
+
+func TestDropLetsNothingThrough(t *testing.T) {
+	platform, caller := listen(t), listen(t)
+	f, err := New(Config{Outside: netip.MustParseAddrPort("127.0.0.1:0"), Inside: netip.MustParseAddrPort("127.0.0.1:0"), Upstream: addrOf(platform), Drop: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- f.Run(ctx) }()
+	if _, err := caller.WriteToUDPAddrPort([]byte("gone"), f.Outside()); err != nil {
+		t.Fatal(err)
+	}
+	// What the platform sends to itself afterwards must be the first thing to arrive there.
+	exchange(t, "here", platform, addrOf(platform), platform, addrOf(platform))
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

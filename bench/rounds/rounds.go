@@ -42,13 +42,13 @@ type Result struct {
 	Invalid    string      `json:"invalid,omitempty"` // why the run does not count
 }
 
-// messages is how many messages one call makes the system forward.
-func messages(mode load.Mode) int {
-	switch mode {
-	case load.Call:
+// messages is how many messages one call, transaction or packet makes the system handle: receive and send, or refuse.
+func messages(r *load.Report) int {
+	switch {
+	case r.Mode == load.Call:
 		return 7
-	case load.Flood:
-		return 1 // refused, not forwarded
+	case r.Mode == load.Flood, r.Mode == load.Options && r.PlatformGot == 0: // refused, or answered by the system itself
+		return 1
 	}
 	return 2
 }
@@ -111,7 +111,11 @@ func measure(ctx context.Context, cfg *Config, g *load.Generator, p *Process, pe
 	if err != nil {
 		return Result{}, err
 	}
-	if _, err := g.Run(ctx, cfg.Warm); err != nil {
+	warm, err := g.Run(ctx, cfg.Warm)
+	if err == nil {
+		_, err = g.Settle(warm, settle)
+	}
+	if err != nil {
 		return Result{}, fmt.Errorf("warm up: %w", err)
 	}
 	runtime.GC() // the generator's, so that it does not fall into the measured time
@@ -146,8 +150,8 @@ func result(before, after usage, report load.Report) Result {
 	r := Result{CPUMicros: micros(cpu), RSS: after.rss, Peak: after.peak, Load: report}
 	if report.Completed > 0 {
 		r.PerCall = r.CPUMicros / float64(report.Completed)
-		r.PerMessage = r.PerCall / float64(messages(report.Mode))
-		r.Sleeps = float64(after.switches-before.switches) / float64(report.Completed*messages(report.Mode))
+		r.PerMessage = r.PerCall / float64(messages(&report))
+		r.Sleeps = float64(after.switches-before.switches) / float64(report.Completed*messages(&report))
 	}
 	if ticks := after.user - before.user + after.sys - before.sys; ticks > 0 {
 		r.UserShare = float64(after.user-before.user) / float64(ticks)

@@ -67,6 +67,7 @@ func playForwarder() error {
 	f.TextVar(&cfg.Outside, "outside", netip.AddrPort{}, "")
 	f.TextVar(&cfg.Inside, "inside", netip.AddrPort{}, "")
 	f.TextVar(&cfg.Upstream, "upstream", netip.AddrPort{}, "")
+	f.BoolVar(&cfg.Drop, "drop", false, "")
 	if err := f.Parse(os.Args[1:]); err != nil {
 		return err
 	}
@@ -101,6 +102,19 @@ func TestTurnsThroughForwarderProcess(t *testing.T) {
 	s := Summarize(results)
 	if len(s) != 1 || s[0].Ratio != 1 || s[0].Invalid != 0 {
 		t.Errorf("summaries %+v, want one, valid, with ratio 1", s)
+	}
+}
+
+func TestFloodAgainstTheFloorIsSilent(t *testing.T) {
+	t.Setenv(roleVariable, "forwarder")
+	results, err := Run(context.Background(), Config{
+		Systems: []System{Forwarder{Command: []string{os.Args[0]}, Drop: true}},
+		Rounds:  1, Warm: 100, Count: 2000, Log: io.Discard, Load: load.Config{Mode: load.Flood, Rate: 20000}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := results[0]; r.Invalid != "" || r.Load.CallerSent != 2000 || r.PerMessage != r.PerCall {
+		t.Errorf("%+v, want 2000 packets sent, a valid run, and one message each", r)
 	}
 }
 
@@ -204,7 +218,9 @@ func TestLineWaiterFindsSplitWordAndKeepsTheEnd(t *testing.T) {
 }
 
 func TestRingwallTakesItsConfig(t *testing.T) {
-	at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port) }
+	at := func(port uint16) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+	}
 	for _, extra := range []string{"", "access: {unknown: [INVITE]}"} {
 		text := Ringwall{Linger: time.Second, Extra: extra}.config(at(1), at(2), at(3), at(4), t.TempDir())
 		if _, err := ringwall.Parse("bench", []byte(text)); err != nil {

@@ -19,7 +19,8 @@ const (
 
 // Forwarder is the floor: package bench/floor as a process of its own.
 type Forwarder struct {
-	Command []string // program and arguments in front of the flags -outside, -inside, -upstream
+	Command []string // program and arguments in front of the flags -outside, -inside, -upstream, -drop
+	Drop    bool     // receive and drop instead, for floods
 }
 
 // Name implements System.
@@ -34,7 +35,7 @@ func (f Forwarder) Start(ctx context.Context, upstream netip.AddrPort, cpus []in
 	if err != nil {
 		return nil, err
 	}
-	args := append(f.Command[1:len(f.Command):len(f.Command)], "-outside", outside.String(), "-inside", inside.String(), "-upstream", upstream.String())
+	args := append(f.Command[1:len(f.Command):len(f.Command)], "-outside", outside.String(), "-inside", inside.String(), "-upstream", upstream.String(), fmt.Sprintf("-drop=%t", f.Drop))
 	p, err := startProcess(ctx, exec.Command(f.Command[0], args...), cpus, "ready")
 	if err != nil {
 		return nil, err

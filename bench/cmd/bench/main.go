@@ -130,7 +130,7 @@ func chooseSystems(ctx context.Context, o *options, lc *load.Config, dir string)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, rounds.Forwarder{Command: []string{self, "forwarder"}})
+			out = append(out, rounds.Forwarder{Command: []string{self, "forwarder"}, Drop: lc.Mode == load.Flood})
 		case "ringwall":
 			if o.binary == "" {
 				var err error
@@ -239,6 +239,7 @@ func forward(ctx context.Context, args []string, stderr io.Writer) error {
 	f := flag.NewFlagSet("bench forwarder", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	var cfg floor.Config
+	f.BoolVar(&cfg.Drop, "drop", false, "receive and drop")
 	for name, to := range map[string]*netip.AddrPort{"outside": &cfg.Outside, "inside": &cfg.Inside, "upstream": &cfg.Upstream} {
 		f.TextVar(to, name, netip.AddrPort{}, "IPv4 `address:port`")
 	}
