@@ -29,6 +29,12 @@ var relayAll = siptest.Keys{"mode": "monitor", "access": "{unknown: any}"}
 // scenarios that follow the route set, with a re-INVITE from each side, in enforce mode.
 func TestSipp(t *testing.T) { sippStories(t, 60) }
 
+// TestSlowSipp is TestSipp with 10,000 calls each.
+func TestSlowSipp(t *testing.T) {
+	slow(t)
+	sippStories(t, 10_000)
+}
+
 func sippStories(t *testing.T, calls int) {
 	siptest.NeedTool(t, "sipp")
 	scenario := func(name string) []string { return []string{"-sf", filepath.Join("testdata", "sipp", name)} }
@@ -50,7 +56,10 @@ func sippStories(t *testing.T, calls int) {
 		routed("cancelled while it rings, udp", "u1", "", "uac_cancels.xml", "uas_cancelled.xml"),
 		routed("cancelled while it rings, tcp", "t1", "", "uac_cancels.xml", "uas_cancelled.xml"),
 	} {
-		t.Run(run.name, func(t *testing.T) { run.calls(t, calls) })
+		t.Run(run.name, func(t *testing.T) {
+			t.Parallel()
+			run.calls(t, calls)
+		})
 	}
 }
 
@@ -75,7 +84,7 @@ func (s sippRun) calls(t *testing.T, n int) {
 	edge := siptest.StartEdge(t, siptest.Outlets{Outside: s.ip, Inside: s.ip, Upstream: []string{uri}}, s.keys)
 	callee := s.sipp(t, s.callee, platform, n, nil)
 	time.Sleep(200 * time.Millisecond) // sipp says nothing when it listens
-	calling := s.sipp(t, s.caller, caller, n, []string{"-r", strconv.Itoa(min(n, 400)), "-s", "echo", edge.Outside.String()})
+	calling := s.sipp(t, s.caller, caller, n, []string{"-r", strconv.Itoa(min(n, 300)), "-s", "echo", edge.Outside.String()})
 	if !calling.wait(t) || !callee.wait(t) {
 		t.Logf("edge:\n%s", edge.Log())
 	}
