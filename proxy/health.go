@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/event"
 )
 
 // health is what is known of the upstream from traffic alone: heard, or failed since. It sends nothing.
@@ -38,7 +39,7 @@ func (h *health) failed(l *lane, to edge.Flow, err error, at time.Time) {
 	if !h.state.CompareAndSwap(nil, down) {
 		return
 	}
-	l.p.ring.Add(edge.Event{At: at, Name: "upstream", Reason: reasonUpstream, Source: to,
+	l.p.ring.Add(edge.Event{At: at, Name: event.Upstream, Reason: reasonUpstream, Source: to,
 		Message: "the platform can't be reached, callers get 503 until it answers: " + down.why})
 }
 

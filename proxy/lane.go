@@ -117,7 +117,7 @@ func (l *lane) refuseSaying(x *edge.Exchange, v edge.Verdict, message string) {
 	l.count.Refused(v.Reason)
 	name := event.Refused
 	if v.Action == edge.Note {
-		name = "noted"
+		name = event.Noted
 	}
 	l.p.ring.AddOf(edge.Event{At: x.At, Name: name, Reason: v.Reason, Source: x.From, Status: v.Status, Message: message}, x.Msg)
 }
