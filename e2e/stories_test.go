@@ -142,6 +142,7 @@ func TestStrayResponses(t *testing.T) {
 	forged.Body = ""
 	stranger.SendTo(r.edge.Inside, "udp", forged.String())  // right branch, wrong source
 	stranger.SendTo(r.edge.Outside, "udp", forged.String()) // and from outside
+	r.platform.SendTo(r.edge.Outside, "udp", forged.String())
 	alien := forged.Clone().Set("Via", strings.Replace(got.All("Via")[0], "branch=z9hG4bK", "branch=z9hG4bKx", 1))
 	r.platform.SendTo(r.edge.Inside, "udp", alien.String()) // right source, no such branch
 	phone.Silence(hush)

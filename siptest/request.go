@@ -151,7 +151,7 @@ func (ua *UA) TrySend(addr netip.AddrPort, transport, raw string) (err error) {
 // INVITE. change alters it before it is sent. It returns what was sent.
 func (ua *UA) Reply(r *Received, status int, change ...func(*Message)) *Message {
 	ua.t.Helper()
-	m := ua.replyTo(r, status)
+	m := ua.Draft(r, status)
 	for _, f := range change {
 		f(m)
 	}
@@ -161,7 +161,8 @@ func (ua *UA) Reply(r *Received, status int, change ...func(*Message)) *Message 
 	return m
 }
 
-func (ua *UA) replyTo(r *Received, status int) *Message {
+// Draft is what Reply would send, not sent.
+func (ua *UA) Draft(r *Received, status int) *Message {
 	m := &Message{Start: fmt.Sprintf("SIP/2.0 %d %s", status, reason(status))}
 	for _, f := range r.Fields {
 		if canonical(f.Name) == "via" {
