@@ -38,7 +38,7 @@ var rooms = map[string]room{
 	"edge":         {layer: 1, pure: true},
 	"transport":    {layer: 2, uses: []string{"golang.org/x/sys"}},
 	"transaction":  {layer: 2, pure: true},
-	"binding":      {layer: 2, uses: []string{"modernc.org/sqlite"}},
+	"binding":      {layer: 2, uses: []string{"modernc.org/sqlite"}}, // only binding/statefile does
 	"event":        {layer: 2, uses: []string{"github.com/prometheus/client_golang"}},
 	"proxy":        {layer: 3},
 	"demo":         {layer: 3},

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/ringwall/ringwall/binding/statefile"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/seal"
 )
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 
 func stateFile(t testing.TB, path string) *sql.DB {
 	t.Helper()
-	db, err := OpenState(path)
+	db, err := statefile.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -382,7 +383,7 @@ func crashWriter(dir string) {
 	if err != nil {
 		fail(err)
 	}
-	db, err := OpenState(filepath.Join(dir, "state.db"))
+	db, err := statefile.Open(filepath.Join(dir, "state.db"))
 	if err != nil {
 		fail(err)
 	}
@@ -475,7 +476,7 @@ func TestOpenStateDamaged(t *testing.T) {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		db, err := OpenState(path)
+		db, err := statefile.Open(path)
 		if err == nil {
 			db.Close()
 			t.Errorf("%s: accepted", name)
@@ -485,10 +486,10 @@ func TestOpenStateDamaged(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := OpenState(dir); err == nil || !strings.Contains(err.Error(), dir) {
+	if _, err := statefile.Open(dir); err == nil || !strings.Contains(err.Error(), dir) {
 		t.Errorf("a folder: %v", err)
 	}
-	if _, err := OpenState(filepath.Join(path, "x")); err == nil {
+	if _, err := statefile.Open(filepath.Join(path, "x")); err == nil {
 		t.Error("a file as folder was accepted")
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/ringwall/ringwall/admin"
 	"github.com/ringwall/ringwall/binding"
+	"github.com/ringwall/ringwall/binding/statefile"
 	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/demo"
 	"github.com/ringwall/ringwall/edge"
@@ -30,6 +31,9 @@ import (
 
 // ringSize is how many events may wait for the log.
 const ringSize = 4096
+
+// reasonState: registrations can't be written to the state file.
+const reasonState edge.Reason = "state.write"
 
 // A service is everything that `ringwall run` runs. start builds it from the bottom up; Close takes it down in reverse.
 type service struct {
@@ -172,7 +176,7 @@ func (s *service) exempt(a netip.Addr) bool {
 
 // openJournal brings the bindings of the last run back and keeps them written from now on.
 func (s *service) openJournal(ctx context.Context) error {
-	db, err := binding.OpenState(s.cfg.State)
+	db, err := statefile.Open(s.cfg.State)
 	if err != nil {
 		return err
 	}
@@ -196,7 +200,7 @@ func (s *service) journal(ctx context.Context, db *sql.DB) (*binding.Journal, er
 		State: func(err error) {
 			e := edge.Event{At: time.Now(), Name: event.State, Message: "registrations are written again"}
 			if err != nil {
-				e.Reason, e.Message = "state.write", "registrations cannot be written: "+err.Error()
+				e.Reason, e.Message = reasonState, "registrations cannot be written: "+err.Error()
 			}
 			s.ring.Add(e)
 		},

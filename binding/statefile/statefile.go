@@ -1,4 +1,6 @@
-package binding
+// Package statefile opens the state file, the SQLite database that rooms share. It stands apart from binding so that only
+// who opens the file carries the database engine.
+package statefile
 
 import (
 	"database/sql"
@@ -12,7 +14,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// OpenState opens the state file, an SQLite database that rooms share, or makes it (mode 0600; its folder 0700 where it
+// Open opens the state file, an SQLite database that rooms share, or makes it (mode 0600; its folder 0700 where it
 // is missing). The caller closes it last of all.
 //
 // It runs in WAL mode with synchronous=NORMAL: a commit is one write to the log and waits for no disk. A killed process
@@ -20,8 +22,8 @@ import (
 // the last commits can be lost, but the file stays whole (SQLite, "Write-Ahead Logging"). One connection serves all, so
 // that there is one writer and nobody in this process waits for a lock; for other processes, such as a backup, a
 // statement waits up to two seconds.
-func OpenState(path string) (*sql.DB, error) {
-	db, err := openState(path)
+func Open(path string) (*sql.DB, error) {
+	db, err := open(path)
 	if err == nil {
 		return db, nil
 	}
@@ -31,7 +33,7 @@ func OpenState(path string) (*sql.DB, error) {
 	return nil, fmt.Errorf("open state file %s: %w", path, err)
 }
 
-func openState(path string) (*sql.DB, error) {
+func open(path string) (*sql.DB, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
