@@ -52,6 +52,8 @@ func newRun() *cobra.Command {
 
 // run serves until a signal ends it.
 func run(ctx context.Context, cfg *config.Config, stdout, stderr io.Writer) error {
+	// Reload is not in this version. A HUP, which log rotation and others send in good faith, must not end the calls.
+	signal.Ignore(syscall.SIGHUP)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
