@@ -209,22 +209,24 @@ func (l *lane) showContact(x *edge.Exchange, tx *transaction.Tx, aor, contacts [
 		given, _ := a.Param(m.Raw, "expires")
 		life = binding.Expires(given.Of(m.Raw), m.Value(sip.FieldExpires), life)
 		l.bind(x, tx, binding.Binding{ID: id, AOR: string(aor), Contact: string(contact), Flow: tx.Client, Expires: x.At.Add(life)})
-		l.appendContact(contact, a)
+		l.appendContact(contact, a, life)
 		return
 	}
 	if id, ok := binding.ParseID(user); ok {
 		if b, ok := l.p.bindings.Get(id, x.At); ok && b.Flow == tx.Client {
-			l.appendContact([]byte(b.Contact), a)
+			l.appendContact([]byte(b.Contact), a, b.Expires.Sub(x.At))
 		}
 	}
 }
 
-func (l *lane) appendContact(contact []byte, a *sip.Address) {
+// appendContact appends a Contact as the phone knows it, with the life that its binding has here.
+func (l *lane) appendContact(contact []byte, a *sip.Address, life time.Duration) {
 	if len(l.value) > 0 {
 		l.value = append(l.value, ", "...)
 	}
 	l.value = append(append(append(l.value, '<'), contact...), '>')
-	l.value = appendParams(l.value, l.msg.Raw, a.Params, "reg-id")
+	l.value = appendParams(l.value, l.msg.Raw, a.Params, "expires")
+	l.value = strconv.AppendInt(append(l.value, ";expires="...), int64(life/time.Second), 10)
 }
 
 // bind puts a binding on record.
