@@ -97,7 +97,7 @@ func TestTamperingIsReported(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := runThroughStub(t, Config{T1: 2 * time.Millisecond, Window: 1}, 1, replaceIn(tt.prefix, tt.old, tt.new))
+			r := runThroughStub(t, Config{T1: 10 * time.Millisecond, Window: 1}, 1, replaceIn(tt.prefix, tt.old, tt.new))
 			if r.Valid() == nil {
 				t.Fatal("not noticed")
 			}
@@ -171,7 +171,7 @@ func TestUnsolicitedIsReported(t *testing.T) {
 // seventh other message, so that every kind is lost and sent again.
 func TestLossIsRepaired(t *testing.T) {
 	var count atomic.Int32
-	r := runThroughStub(t, Config{T1: 10 * time.Millisecond, Window: 64}, 300, func(b []byte) []byte {
+	r := runThroughStub(t, Config{T1: 20 * time.Millisecond, Window: 64}, 300, func(b []byte) []byte {
 		if bytes.HasPrefix(b, []byte("SIP/2.0 100")) || count.Add(1)%7 == 0 {
 			return nil
 		}
