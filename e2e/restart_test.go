@@ -21,7 +21,9 @@ func restart(t *testing.T, callers, rate, phones int) {
 	for i := range callers {
 		l.start(r.phone(fmt.Sprint("caller", i)), 1<<20, time.Second/time.Duration(rate), stop)
 	}
-	time.Sleep(1500 * time.Millisecond) // the journal may lose one second
+	const loaded = 1500 * time.Millisecond // the journal may lose one second
+	time.Sleep(loaded)
+	before := l.complete.Load()
 	r.edge.Kill()
 	time.Sleep(100 * time.Millisecond)
 	r.edge.Start()
@@ -40,8 +42,8 @@ func restart(t *testing.T, callers, rate, phones int) {
 	}
 	close(stop)
 	l.running.Wait()
-	t.Logf("%d calls complete and %d lost around the kill; %d phones reached %v after the start", l.complete.Load(),
-		l.failed.Load(), phones, took)
+	t.Logf("%.0f calls/s before the kill; %d calls complete and %d lost around it; %d phones reached %v after the start",
+		float64(before)/loaded.Seconds(), l.complete.Load(), l.failed.Load(), phones, took)
 	if l.failed.Load() > int64(callers) {
 		t.Errorf("%d calls failed: more than one of each caller", l.failed.Load())
 	}

@@ -142,11 +142,11 @@ func p40(r *rig) {
 	if phone.Got("CRLF") != 3 {
 		r.Errorf("%d pongs for 3 pings", phone.Got("CRLF"))
 	}
-	r.bye2(phone)
+	r.works(phone)
 }
 
-// bye2 shows that calls work as before.
-func (r *rig) bye2(phone *siptest.UA) {
+// works shows that calls work as before.
+func (r *rig) works(phone *siptest.UA) {
 	r.Helper()
 	c := r.call(phone)
 	r.bye(c.phone, c.platform)
@@ -163,7 +163,7 @@ func p41(r *rig) {
 	if r.edge.Counter("ringwall_refused_total") != before {
 		r.Error("keep-alives count as refused")
 	}
-	r.bye2(phone)
+	r.works(phone)
 }
 
 // P64: NAT gives the phone a new port, its network a new connection; its Contact stays, or only its +sip.instance does.

@@ -112,6 +112,12 @@ func (e *Edge) Start() {
 	e.mu.Lock()
 	from := len(e.stderr)
 	e.mu.Unlock()
+	stdout, err := os.Create(e.stdout())
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer stdout.Close()
+	e.cmd.Stdout = stdout
 	if err := e.cmd.Start(); err != nil {
 		e.t.Fatalf("start ringwall: %v", err)
 	}
@@ -121,7 +127,7 @@ func (e *Edge) Start() {
 	if !e.waitLine(from, "ready") {
 		e.t.Fatalf("ringwall %s: no line with \"ready\":\n%s", strings.Join(e.args, " "), e.Log())
 	}
-	if !Eventually(func() bool { return e.status("/readyz") == http.StatusOK }) {
+	if !Eventually(func() bool { return e.Status("/readyz") == http.StatusOK }) {
 		e.t.Fatalf("ringwall: /readyz never said 200:\n%s", e.Log())
 	}
 }
@@ -182,6 +188,19 @@ func (e *Edge) Log() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return strings.Join(e.stderr, "\n")
+}
+
+// stdout is the file that takes what the process writes to its standard output.
+func (e *Edge) stdout() string { return filepath.Join(e.State, "stdout") }
+
+// Output is all that the running process, or the last one, wrote to stdout.
+func (e *Edge) Output() string {
+	e.t.Helper()
+	text, err := os.ReadFile(e.stdout())
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // Signal sends the process a signal.

@@ -15,8 +15,8 @@ import (
 // client doesn't keep connections, so that looking at the edge doesn't change its descriptors.
 var client = &http.Client{Timeout: Deadline, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// status is the status of a GET on the admin port, 0 if there is no answer.
-func (e *Edge) status(path string) int {
+// Status is the status of a GET on the admin port, 0 if there is no answer.
+func (e *Edge) Status(path string) int {
 	resp, err := client.Get(e.Admin + path)
 	if err != nil {
 		return 0

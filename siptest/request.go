@@ -2,6 +2,7 @@ package siptest
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -171,7 +172,7 @@ func (ua *UA) Draft(r *Received, status int) *Message {
 	}
 	to := r.Get("To")
 	if Tag(to) == "" && status > 100 {
-		to += ";tag=" + ua.User + "-" + strings.ToLower(r.Get("Call-ID"))
+		to += fmt.Sprintf(";tag=%s-%x", ua.User, sha256.Sum256([]byte(r.Get("Call-ID"))))[:len(ua.User)+20]
 	}
 	m.Add("From", r.Get("From")).Add("To", to).Add("Call-ID", r.Get("Call-ID")).Add("CSeq", r.Get("CSeq"))
 	_, method := r.CSeq()

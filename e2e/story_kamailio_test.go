@@ -1,0 +1,141 @@
+package e2e
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ringwall/ringwall/siptest"
+)
+
+// A kamailio is a real platform: Debian's Kamailio as registrar and proxy of example.com.
+type kamailio struct {
+	*daemon
+	addr netip.AddrPort // UDP and TCP
+}
+
+// newKamailio starts one on an address of its own, with testdata/kamailio/kamailio.cfg.
+func newKamailio(t *testing.T) *kamailio {
+	t.Helper()
+	siptest.NeedTool(t, "kamailio")
+	addr, err := siptest.FreeAddr(siptest.OwnIP())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := filepath.Abs(filepath.Join("testdata", "kamailio", "kamailio.cfg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	k := &kamailio{addr: addr}
+	k.daemon = startDaemon(t, "kamailio", "-f", config, "-DD", "-E", "-Y", dir, "-w", dir, "-P", filepath.Join(dir, "pid"),
+		"-m", "64", "-M", "8", "-A", "ADDRESS="+addr.Addr().String(), "-l", "udp:"+addr.String(), "-l", "tcp:"+addr.String())
+	k.listens(addr).Close()
+	return k
+}
+
+// uri is where ringwall sends to.
+func (k *kamailio) uri(transport string) string {
+	return fmt.Sprintf("sip:%v;transport=%s", k.addr, transport)
+}
+
+// account is a user of k for a baresip that sends everything to the edge e.
+func (k *kamailio) account(e *siptest.Edge, user, transport string, expires int) string {
+	return fmt.Sprintf(`<sip:%s@example.com;transport=%s>;auth_pass="secret of the test";outbound="sip:%v;transport=%s";answermode=auto;regint=%d`,
+		user, transport, e.Outside, transport, expires)
+}
+
+// told waits until k has said something that matches, and returns all of it.
+func (k *kamailio) told(pattern string) []string {
+	k.t.Helper()
+	wanted := regexp.MustCompile(`story: ` + pattern)
+	if !siptest.Eventually(func() bool { return wanted.MatchString(k.said()) }) {
+		k.t.Fatalf("kamailio never said %q", pattern)
+	}
+	return wanted.FindAllString(k.said(), -1)
+}
+
+// registeredOnce wants each REGISTER of user, two at least, to have left exactly one Contact in k, always the same.
+func (k *kamailio) registeredOnce(user string) {
+	k.t.Helper()
+	all := k.told(user + ` has \d+.*`)
+	if len(all) < 2 || !strings.HasPrefix(all[0], "story: "+user+" has 1 at sip:") || len(slices.Compact(all)) > 1 {
+		k.t.Errorf("%s registered %d times:\n%s", user, len(all), strings.Join(all, "\n"))
+	}
+}
+
+// TestKamailio puts Kamailio behind ringwall and gives it two real phones: they register, call each other, and go on after
+// ringwall was killed.
+func TestKamailio(t *testing.T) {
+	siptest.NeedTool(t, "kamailio")
+	siptest.NeedTool(t, "baresip")
+	for _, w := range pairs {
+		t.Run(fmt.Sprintf("alice %s, bob %s, inside %s", w.alice, w.bob, w.inside), func(t *testing.T) {
+			t.Parallel()
+			k := newKamailio(t)
+			e := siptest.StartEdge(t, siptest.Outlets{Upstream: []string{k.uri(w.inside)}}, nil)
+			alice, bob := newBaresip(t, "alice"), newBaresip(t, "bob")
+			alice.register(k.account(e, "alice", w.alice, 3))
+			bob.register(k.account(e, "bob", w.bob, 3))
+			callBothWays(alice, bob)
+			alice.connect(bob)
+			alice.refreshed()
+			bob.refreshed()
+			bob.hangup(alice) // the call outlived both refreshes
+			callBothWays(alice, bob)
+			k.registeredOnce("alice")
+			k.registeredOnce("bob")
+		})
+	}
+}
+
+// TestKamailioRestart kills ringwall under two registered phones. The one on UDP is reachable as soon as ringwall is back,
+// and can end the call that it had; the one on TCP is reachable when it has registered again.
+func TestKamailioRestart(t *testing.T) {
+	siptest.NeedTool(t, "kamailio")
+	siptest.NeedTool(t, "baresip")
+	for _, inside := range []string{"udp", "tcp"} {
+		t.Run("inside "+inside, func(t *testing.T) {
+			t.Parallel()
+			k := newKamailio(t)
+			e := siptest.StartEdge(t, siptest.Outlets{Upstream: []string{k.uri(inside)}}, nil)
+			stays, returns := newBaresip(t, "stays"), newBaresip(t, "returns")
+			stays.register(k.account(e, "stays", "udp", 3600))
+			returns.register(k.account(e, "returns", "tcp", 3))
+			returns.connect(stays)
+			returns.refreshed() // so that the journal had its second
+			e.Kill()
+			e.Start()
+			stays.hangup(returns)
+			returns.connect(stays)
+			returns.hangup(stays)
+			returns.refreshed()
+			callBothWays(returns, stays)
+			k.registeredOnce("returns")
+			if all := k.told("stays has .*"); len(all) != 1 {
+				t.Errorf("the phone on UDP had to register again: %q", all)
+			}
+		})
+	}
+}
+
+// TestKamailioSource: Kamailio can tell phones apart by the header field that says where they are.
+func TestKamailioSource(t *testing.T) {
+	siptest.NeedTool(t, "kamailio")
+	for _, w := range both {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			k := newKamailio(t)
+			e := siptest.StartEdge(t, siptest.Outlets{Upstream: []string{k.uri(w.in)}}, siptest.Keys{"headers": "{source: X-Source}"})
+			r := &rig{T: t, edge: e, way: w}
+			phone := r.phone("mallory")
+			phone.Send(phone.Register().Top("X-Source", "192.0.2.1:5060;udp").Add("x-source", "192.0.2.2:5060;udp"))
+			phone.Expect("401")
+			k.told(regexp.QuoteMeta("REGISTER of mallory source=" + r.source(phone) + " fields=1"))
+		})
+	}
+}

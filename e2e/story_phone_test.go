@@ -1,0 +1,313 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ringwall/ringwall/siptest"
+)
+
+// patience is how long a story waits for what a tool does of its own accord; only a failing one waits so long.
+const patience = 20 * time.Second
+
+// A daemon is a program that runs beside a story until its end.
+type daemon struct {
+	t    *testing.T
+	name string
+	done chan struct{} // closed when it has ended
+
+	mu  sync.Mutex
+	out strings.Builder
+}
+
+// startDaemon runs a program with no input. At the end of the test it gets TERM, and 9 if that doesn't help; what it said
+// is shown if the test failed.
+func startDaemon(t *testing.T, name string, args ...string) *daemon {
+	t.Helper()
+	d := &daemon{t: t, name: name, done: make(chan struct{})}
+	cmd := exec.Command(siptest.NeedTool(t, name), args...)
+	cmd.Stdout, cmd.Stderr = d, d
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", name, err)
+	}
+	go func() {
+		cmd.Wait() // its exit code says nothing that the story does not see
+		close(d.done)
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-d.done:
+		case <-time.After(patience):
+			t.Errorf("%s does not end", name)
+			cmd.Process.Kill()
+			<-d.done
+		}
+		if t.Failed() {
+			t.Logf("%s said:\n%s", name, d.said())
+		}
+	})
+	return d
+}
+
+// Write takes what the program says.
+func (d *daemon) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.out.Write(p)
+}
+
+// said is everything the program said so far.
+func (d *daemon) said() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.out.String()
+}
+
+// ended reports whether the program runs no more.
+func (d *daemon) ended() bool {
+	select {
+	case <-d.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// listens waits until the program accepts connections at addr.
+func (d *daemon) listens(addr netip.AddrPort) net.Conn {
+	d.t.Helper()
+	var conn net.Conn
+	var err error
+	if !siptest.Eventually(func() bool {
+		conn, err = net.Dial("tcp", addr.String())
+		return err == nil || d.ended()
+	}) || err != nil {
+		d.t.Fatalf("%s does not listen at %v: %v", d.name, addr, err)
+	}
+	return conn
+}
+
+// A baresip is a real phone: Debian's baresip, told what to do over its control port.
+type baresip struct {
+	*daemon
+	user    string
+	control net.Conn
+	answers chan happening // to commands
+	calls   chan happening // what became of calls
+	regs    chan happening // and of registrations
+}
+
+// A happening is what baresip tells over its control port: an answer to a command, or an event.
+type happening struct {
+	Response bool
+	OK       bool
+	Data     string
+
+	Class string // "register", "call", …
+	Type  string // "REGISTER_OK", "CALL_CLOSED", …
+	Param string // why
+}
+
+// newBaresip starts a phone on an address of its own. It has no account yet.
+func newBaresip(t *testing.T, user string) *baresip {
+	t.Helper()
+	siptest.NeedTool(t, "baresip")
+	place := func() netip.AddrPort {
+		addr, err := siptest.FreeAddr(siptest.OwnIP())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return addr
+	}
+	dir, sip, control := t.TempDir(), place(), place()
+	silence(t, filepath.Join(dir, "in.wav"))
+	template, err := os.ReadFile(filepath.Join("testdata", "baresip", "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := os.Expand(string(template), func(name string) string {
+		return map[string]string{"IP": sip.Addr().String(), "PORT": strconv.Itoa(int(sip.Port())),
+			"CONTROL": control.String(), "DIR": dir, "MODULES": modules(t)}[name]
+	})
+	if err := os.WriteFile(filepath.Join(dir, "config"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &baresip{daemon: startDaemon(t, "baresip", "-f", dir, "-v"), user: user,
+		answers: make(chan happening, 100), calls: make(chan happening, 1000), regs: make(chan happening, 1000)}
+	p.control = p.listens(control)
+	go p.listen()
+	t.Cleanup(func() { p.control.Close() })
+	return p
+}
+
+// modules finds baresip's modules: /usr/bin/baresip has them in /usr/lib/baresip/modules.
+func modules(t *testing.T) string {
+	path := filepath.Join(filepath.Dir(siptest.NeedTool(t, "baresip")), "../lib/baresip/modules")
+	if _, err := os.Stat(filepath.Join(path, "ctrl_tcp.so")); err != nil {
+		t.Fatalf("baresip's modules: %v", err)
+	}
+	return path
+}
+
+// silence writes a minute of it as WAV: 8 kHz, mono, 16 bits. baresip hangs up at its end.
+func silence(t *testing.T, name string) {
+	t.Helper()
+	const rate, size = 8000, 60 * 8000 * 2
+	header := []byte("RIFF")
+	header = binary.LittleEndian.AppendUint32(header, 36+size)
+	header = append(header, "WAVEfmt "...)
+	header = binary.LittleEndian.AppendUint32(header, 16)
+	for _, v := range []uint16{1, 1, rate, 0, 2 * rate, 0, 2, 16} { // PCM, channels, rate and bytes per second (low, high), block, bits
+		header = binary.LittleEndian.AppendUint16(header, v)
+	}
+	header = append(header, "data"...)
+	header = binary.LittleEndian.AppendUint32(header, size)
+	if err := os.WriteFile(name, header, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(name, int64(len(header))+size); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// listen sorts what baresip tells until the connection ends.
+func (p *baresip) listen() {
+	for r := bufio.NewReader(p.control); ; {
+		text, err := netstring(r)
+		if err != nil {
+			return // the phone has quit, or the test is over
+		}
+		var h happening
+		if err := json.Unmarshal(text, &h); err != nil {
+			fmt.Fprintf(p, "not JSON: %q: %v\n", text, err)
+		}
+		fmt.Fprintf(p, "%s %s\n", time.Now().Format("15:04:05.000"), text)
+		switch {
+		case h.Response:
+			p.answers <- h
+		case h.Class == "register":
+			p.regs <- h
+		case strings.HasPrefix(h.Type, "CALL_"):
+			p.calls <- h
+		}
+	}
+}
+
+// netstring reads "LENGTH:BYTES,".
+func netstring(r *bufio.Reader) ([]byte, error) {
+	length, err := r.ReadString(':')
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(strings.TrimSuffix(length, ":"))
+	if err != nil || n > 1<<20 {
+		return nil, fmt.Errorf("netstring of length %q", length)
+	}
+	text := make([]byte, n+1)
+	_, err = io.ReadFull(r, text)
+	return text[:n], err
+}
+
+// do gives the phone a command and waits until it has been carried out.
+func (p *baresip) do(command, params string) {
+	p.t.Helper()
+	order, err := json.Marshal(map[string]string{"command": command, "params": params})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	fmt.Fprintf(p, "%s <- %s\n", time.Now().Format("15:04:05.000"), order)
+	if _, err := fmt.Fprintf(p.control, "%d:%s,", len(order), order); err != nil {
+		p.t.Fatalf("%s: %s: %v", p.user, command, err)
+	}
+	select {
+	case h := <-p.answers:
+		if !h.OK {
+			p.t.Fatalf("%s: %s %s: %s", p.user, command, params, h.Data)
+		}
+	case <-time.After(patience):
+		p.t.Fatalf("%s: no answer to %s %s", p.user, command, params)
+	}
+}
+
+// expect waits until all of these have happened, in any order, and returns what the last one said. The end of a call or a
+// failure to register that nobody waits for fails the test at once.
+func (p *baresip) expect(from chan happening, kinds ...string) (param string) {
+	p.t.Helper()
+	deadline := time.After(patience)
+	for len(kinds) > 0 {
+		select {
+		case h := <-from:
+			at := slices.Index(kinds, h.Type)
+			switch {
+			case at >= 0:
+				kinds, param = slices.Delete(kinds, at, at+1), h.Param
+			case h.Type == "CALL_CLOSED" || h.Type == "REGISTER_FAIL":
+				p.t.Fatalf("%s: %s (%s), not %v", p.user, h.Type, h.Param, kinds)
+			}
+		case <-deadline:
+			p.t.Fatalf("%s: no %v", p.user, kinds)
+		}
+	}
+	return param
+}
+
+// register gives the phone an account, a line as in baresip's accounts file, and waits until it is registered.
+func (p *baresip) register(account string) {
+	p.t.Helper()
+	p.do("uanew", account)
+	p.expect(p.regs, "REGISTER_OK")
+}
+
+// refreshed waits for the next registration of the phone from now on.
+func (p *baresip) refreshed() {
+	p.t.Helper()
+	for len(p.regs) > 0 {
+		<-p.regs
+	}
+	p.expect(p.regs, "REGISTER_OK")
+}
+
+// connect lets p call q: both hear each other.
+func (p *baresip) connect(q *baresip) {
+	p.t.Helper()
+	p.do("dial", q.user)
+	p.expect(p.calls, "CALL_ESTABLISHED", "CALL_RTPESTAB")
+	q.expect(q.calls, "CALL_ESTABLISHED", "CALL_RTPESTAB")
+}
+
+// hangup lets p end its call with q.
+func (p *baresip) hangup(q *baresip) {
+	p.t.Helper()
+	p.do("hangup", "")
+	p.expect(p.calls, "CALL_CLOSED")
+	if why := q.expect(q.calls, "CALL_CLOSED"); !strings.Contains(why, "by peer") {
+		p.t.Errorf("%s: the call ended: %q", q.user, why)
+	}
+}
+
+// callBothWays makes four calls between a and b: each of them calls, each of them hangs up.
+func callBothWays(a, b *baresip) {
+	a.t.Helper()
+	for _, pair := range [][2]*baresip{{a, b}, {b, a}} {
+		for _, ends := range [][2]*baresip{{a, b}, {b, a}} {
+			pair[0].connect(pair[1])
+			ends[0].hangup(ends[1])
+		}
+	}
+}
