@@ -6,12 +6,9 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/ringwall/ringwall/edge"
 )
 
 const (
@@ -104,78 +101,5 @@ func setUserTimeout(nc *net.TCPConn) {
 	}
 	_ = raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds()))
-	})
-}
-
-// connection returns the connection for f: the one it names, or one of ours to f.Remote, dialled now if there is none.
-func (s *Server) connection(f edge.Flow) (*conn, error) {
-	if f.Conn != 0 {
-		if c := s.conns.find(f); c != nil {
-			return c, nil
-		}
-		return nil, ErrGone
-	}
-	remote := netip.AddrPortFrom(f.Remote.Addr().Unmap(), f.Remote.Port())
-	l := &s.listeners[f.Listener]
-	if c := s.conns.shared(dialKey{l.Side, remote}); c != nil {
-		return c, nil
-	}
-	if !remote.IsValid() || remote.Addr().Is4() != l.Addr.Addr().Is4() {
-		return nil, ErrGone
-	}
-	return s.dial(f.Listener, remote)
-}
-
-// dial begins a connection in the background.
-func (s *Server) dial(listener uint16, remote netip.AddrPort) (*conn, error) {
-	c := s.newConn(listener, remote, true)
-	first := s.conns.share(c)
-	if first == nil {
-		s.count.refusedTotal.Add(1)
-		return nil, ErrFull
-	}
-	if first != c {
-		return first, nil
-	}
-	s.conns.put(c)
-	if !s.start(c.dial) {
-		c.close(errClosed)
-		return nil, ErrGone
-	}
-	return c, nil
-}
-
-// dial is the goroutine of a connection of ours: it makes it, then reads it.
-func (c *conn) dial() {
-	s := c.server
-	local := net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.listeners[c.flow.Listener].Addr.Addr(), 0))
-	d := net.Dialer{LocalAddr: local, Timeout: s.cfg.DialTimeout, KeepAliveConfig: keepAlive, Control: latePort}
-	d.SetMultipathTCP(false)
-	nc, err := d.DialContext(s.ctx, "tcp", c.flow.Remote.String())
-	if err != nil {
-		s.count.dialErrors.Add(1)
-		c.close(err)
-		return
-	}
-	s.count.dialed.Add(1)
-	tcp := nc.(*net.TCPConn)
-	setUserTimeout(tcp)
-	c.mu.Lock()
-	if c.state == closed {
-		c.mu.Unlock()
-		tcp.Close()
-		return
-	}
-	c.nc, c.state = tcp, open
-	c.mu.Unlock()
-	c.kick()
-	c.read()
-}
-
-// latePort lets the kernel choose the local port when it knows the far end, so that one address has as many connections as
-// there are ports to each far end.
-func latePort(_, _ string, raw syscall.RawConn) error {
-	return raw.Control(func(fd uintptr) {
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 	})
 }

@@ -112,16 +112,27 @@ func (o *Out) Flush() {
 	o.busy, o.dirty, o.used = o.busy[:0], o.dirty[:0], 0
 }
 
+// sendStream queues b on a connection. One of ours that just broke is replaced, once.
 func (o *Out) sendStream(b []byte, to edge.Flow) error {
-	c, err := o.server.connection(to)
-	if err != nil {
-		return err
+	for try := 0; ; try++ {
+		c, fresh, err := o.server.connection(to)
+		if err != nil {
+			return err
+		}
+		err = c.enqueue(b)
+		if fresh {
+			o.server.startDial(c) // after enqueue, so that a dial that fails at once reports b
+		}
+		if err == ErrGone && to.Conn == 0 && try == 0 {
+			o.server.conns.forget(c)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if n := len(o.dirty); n == 0 || o.dirty[n-1] != c {
+			o.dirty = append(o.dirty, c)
+		}
+		return nil
 	}
-	if err := c.enqueue(b); err != nil {
-		return err
-	}
-	if n := len(o.dirty); n == 0 || o.dirty[n-1] != c {
-		o.dirty = append(o.dirty, c)
-	}
-	return nil
 }
