@@ -134,7 +134,8 @@ func (l *lane) viaLines(values []byte) []byte {
 	return l.extra
 }
 
-// transmit hands b to the transport; what it can't send at once is told to Undelivered like what fails later.
+// transmit hands b to the transport. What can't even be queued is counted: its sender repeats a request, and a response goes again with
+// the next retransmission.
 func (l *lane) transmit(b []byte, to edge.Flow) {
 	if err := l.out.Send(b, to); err != nil {
 		l.count.Refused(reasonDeadFlow)

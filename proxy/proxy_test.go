@@ -166,6 +166,22 @@ func TestCall(t *testing.T) {
 	}
 }
 
+// TestBranchOfACK: an ACK to a 2xx is relayed without state; sent again it keeps its branch, another one has another.
+func TestBranchOfACK(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Monitor = true })
+	via := func(n int) string {
+		b.send(b.outside, newRequest("ACK", n))
+		return field(t, b.expect(b.platform, "ACK"), "Via")
+	}
+	seen := map[string]bool{}
+	for n := range 2000 {
+		seen[via(n)] = true
+	}
+	if len(seen) != 2000 || !seen[via(7)] {
+		t.Errorf("2000 ACKs have %d branches; the same for the same: %v", len(seen), seen[via(7)])
+	}
+}
+
 // TestResponseNeedsItsTransaction: what we did not ask for is not relayed, whatever it looks like.
 func TestResponseNeedsItsTransaction(t *testing.T) {
 	b := newBench(t, nil)

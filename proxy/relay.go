@@ -83,7 +83,7 @@ func (l *lane) rewrite(x *edge.Exchange, to hop, tx *transaction.Tx) []byte {
 func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to hop, tx *transaction.Tx) []byte {
 	m, e := x.Msg, &l.edit
 	e.Reset(m)
-	id := transaction.ID(0)
+	id := transaction.NoID(l.own.key) // an ACK's branch: the same for its retransmissions, another for any other ACK
 	if tx != nil {
 		id = tx.ID()
 	}

@@ -16,7 +16,7 @@ func (l *lane) response(x *edge.Exchange) {
 	id, _, ok := l.branches.open(m.Via.Branch.Of(m.Raw))
 	var tx *transaction.Tx
 	buf := l.out.Buffer()
-	if ok && id != 0 {
+	if ok {
 		tx = l.p.table.FindID(id)
 	}
 	if tx == nil {

@@ -63,7 +63,7 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 		return
 	}
 	id, ok := l.firstBranch(sent)
-	if !ok || id == 0 {
+	if !ok {
 		return
 	}
 	if to.Side == edge.Inside {

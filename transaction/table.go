@@ -68,6 +68,10 @@ func newID(shard, slot, generation uint32) ID {
 	return ID(shard)<<(32+slotBits) | ID(slot)<<32 | ID(generation)
 }
 
+// NoID returns an ID that is on no record now or later, half of it taken from key: for requests that are relayed without a
+// transaction and still need a branch of their own.
+func NoID(key uint64) ID { return ID(key &^ (1<<32 - 1)) }
+
 // A Table holds all transactions of the process. Its methods may be called from any goroutine.
 type Table struct {
 	cfg       Config
