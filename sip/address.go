@@ -1,5 +1,7 @@
 package sip
 
+import "bytes"
+
 // An Address is one name-addr or addr-spec with its header parameters (RFC 3261 §20.10), spans into its buffer.
 type Address struct {
 	Whole   Span // display name, URI and parameters
@@ -96,13 +98,11 @@ func angleURI(raw []byte, i, end int, a *Address) (int, Error) {
 		return 0, ErrAddress
 	}
 	i++
-	j := i
-	for j < end && raw[j] != '>' {
-		j++
-	}
-	if j == end {
+	n := bytes.IndexByte(raw[i:end], '>')
+	if n < 0 {
 		return 0, ErrAddress
 	}
+	j := i + n
 	var u URI
 	a.URI, a.Angle = span(i, j), true
 	return j + 1, parseURI(raw, i, j, &u)
@@ -152,9 +152,9 @@ func addressParams(raw []byte, i, end int, a *Address, tag *Span) (last, next in
 		if !a.Params.Present() {
 			a.Params = span(i+1, j)
 		}
-		if name.Len() == 3 && equalFold(name.Of(raw), "tag") {
+		if name.Len() == 3 && named(name.Of(raw), "tag") {
 			*tag = value
-			if !all(value.Of(raw), cToken) {
+			if !isTokenValue(value.Of(raw)) {
 				return 0, 0, ErrParam
 			}
 		}

@@ -5,17 +5,18 @@ const (
 	cToken    uint16 = 1 << iota // token
 	cWord                        // word (Call-ID)
 	cUser                        // user without escapes
-	cUserinfo                    // user, ":" and password without escapes
 	cPassword                    // password without escapes
 	cParam                       // paramchar without escapes
 	cHeader                      // hname and hvalue without escapes
 	cURIC                        // uric without escapes, and the brackets of RFC 3986
 	cHost                        // letters, digits, "-", "." and "_" (which host names in the field have)
+	cLabel                       // cHost without "-" and "."
 	cDigit                       // 0-9
 	cHex                         // 0-9 a-f A-F
 	cAlpha                       // a-z A-Z
 	cScheme                      // what may follow the first letter of a URI scheme
 	cSpace                       // SP, HTAB, CR, LF: linear white space once folds have been checked
+	cQuoted                      // what needs no backslash in a quoted-string, folds included
 	cPhone                       // digits and visual separators of RFC 3966, and "*" "#" of local numbers
 )
 
@@ -37,12 +38,12 @@ func makeClass() (t [256]uint16) {
 		{cToken, alphanum + "-.!%*_+`'~"},
 		{cWord, alphanum + "-.!%*_+`'~()<>:\\\"/[]?{}"},
 		{cUser, unreserved + "&=+$,;?/"},
-		{cUserinfo, unreserved + "&=+$,;?/:"},
 		{cPassword, unreserved + "&=+$,"},
 		{cParam, unreserved + "[]/:&+$"},
 		{cHeader, unreserved + "[]/?:+$"},
 		{cURIC, unreserved + ";/?:@&=+$,[]"},
 		{cHost, alphanum + "-._"},
+		{cLabel, alphanum + "_"},
 		{cDigit, digits},
 		{cHex, digits + "abcdefABCDEF"},
 		{cAlpha, letters},
@@ -52,6 +53,11 @@ func makeClass() (t [256]uint16) {
 	} {
 		for i := range len(c.chars) {
 			t[c.chars[i]] |= c.bit
+		}
+	}
+	for c := range t {
+		if b := byte(c); t[b]&cSpace != 0 || !isControl(b) && b != '"' && b != '\\' {
+			t[b] |= cQuoted
 		}
 	}
 	return t
@@ -90,6 +96,9 @@ func equalFold(b []byte, s string) bool {
 	}
 	return true
 }
+
+// named is equalFold for a constant, quick where b is in lower case.
+func named(b []byte, s string) bool { return string(b) == s || equalFold(b, s) }
 
 // EqualFold reports whether a and b are equal without regard to ASCII case, as RFC 3261 §7.3.1 compares names and tokens.
 func EqualFold(a, b []byte) bool {

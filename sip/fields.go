@@ -14,66 +14,72 @@ func (m *Message) fields(i int) (int, Error) {
 		if m.p.lines++; m.p.lines > MaxFields {
 			return 0, m.fail(ErrFieldCount, i)
 		}
-		f := m.grow()
-		next, e := m.line(i, f)
-		if e != errNone {
-			m.Fields = m.Fields[:len(m.Fields)-1]
-			return 0, m.fail(e, next)
-		}
-		f.Line = span(i, next)
-		if f.Name.Len() == 0 { // a line without a name, recorded as a fault
-			m.Fields = m.Fields[:len(m.Fields)-1]
-		} else if f.ID != FieldOther {
-			if e := m.known(f); e != errNone {
-				return 0, e
+		next := m.usualLine(i)
+		if next == 0 {
+			var f Field
+			var e Error
+			if next, e = m.oddLine(i, &f); e != errNone {
+				return 0, m.fail(e, next)
 			}
+			i = next
+			if f.Name.Len() == 0 { // a line without a name, recorded as a fault
+				continue
+			}
+			f.Line.End = uint32(next)
+			m.Fields = append(m.Fields, f)
+		}
+		if e := m.known(&m.Fields[len(m.Fields)-1]); e != errNone {
+			return 0, e
 		}
 		i = next
 	}
 }
 
-// grow adds an empty field without writing it twice.
+// usualLine adds the field line at i and returns the offset of the next one, or 0 if the line is not as most are: a known
+// name spelled canonically, a colon, one SP, a value without control bytes and without white space at its ends, CRLF.
+func (m *Message) usualLine(i int) int {
+	b := m.Raw
+	id, c := exactName(b, i)
+	v := c + 2
+	if id == FieldOther || v >= len(b) || b[c+1] != ' ' || b[v] <= ' ' {
+		return 0
+	}
+	end := control(b, v)
+	next := end + 2
+	if next >= len(b) || b[end] != '\r' || b[end+1] != '\n' || b[end-1] == ' ' || isBlank(b[next]) || end-v > MaxValue {
+		return 0
+	}
+	f := m.grow()
+	// Written part by part: a composite literal is built elsewhere and then copied, at three times the cost.
+	f.Name.Start, f.Name.End = uint32(i), uint32(c)
+	f.Value.Start, f.Value.End = uint32(v), uint32(end)
+	f.Line.Start, f.Line.End = uint32(i), uint32(next)
+	f.ID, f.Canonical, f.Folded = id, true, false
+	return next
+}
+
+// oddLine decodes any other field line at i into f, which is zero, and returns the offset of the next line, or that of
+// the fault.
+func (m *Message) oddLine(i int, f *Field) (int, Error) {
+	f.Line.Start = uint32(i)
+	c, e := m.name(i, f)
+	if e != errNone {
+		return c, e
+	}
+	if f.Name.Len() > 0 {
+		c++
+	}
+	return m.unusual(c, f)
+}
+
+// grow adds a field, of which every part is to be written.
 func (m *Message) grow() *Field {
 	n := len(m.Fields)
 	if n == cap(m.Fields) {
-		grown := make([]Field, n, max(32, 2*n))
-		copy(grown, m.Fields)
-		m.Fields = grown
+		m.Fields = append(m.Fields, Field{})
 	}
 	m.Fields = m.Fields[:n+1]
-	m.Fields[n] = Field{}
 	return &m.Fields[n]
-}
-
-// line decodes the field line at i into f, which is zero, and returns the offset of the next line, or that of the fault.
-func (m *Message) line(i int, f *Field) (int, Error) {
-	b := m.Raw
-	c := colon(b[:min(len(b), i+MaxFieldName+1)], i)
-	exact := false
-	if c > i && c < len(b) {
-		f.ID, exact = lookupName(b[i:c])
-	}
-	f.Name = span(i, c)
-	if !exact {
-		var e Error
-		if c, e = m.name(i, f); e != errNone {
-			return c, e
-		}
-		if f.Name.Len() == 0 {
-			return m.unusual(c, f)
-		}
-	}
-	// The usual line: one SP, then a value without control bytes and without white space at its ends.
-	if v := c + 1; v+1 < len(b) && b[v] == ' ' && b[v+1] > ' ' {
-		v++
-		end := control(b, v)
-		if end+2 < len(b) && b[end] == '\r' && b[end+1] == '\n' && b[end-1] != ' ' && !isBlank(b[end+2]) && end-v <= MaxValue {
-			f.Value = span(v, end)
-			f.Canonical = exact || f.ID == FieldOther && f.Name.End == uint32(c)
-			return end + 2, errNone
-		}
-	}
-	return m.unusual(c+1, f)
 }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
@@ -93,13 +99,13 @@ func (m *Message) name(i int, f *Field) (int, Error) {
 	}
 	if end == i || c == len(b) || b[c] != ':' {
 		m.fail(ErrFieldName, c)
-		f.ID, f.Name = FieldOther, span(c, c)
+		f.Name = span(c, c)
 		return c, errNone
 	}
 	f.Name = span(i, end)
+	f.ID = FieldOf(b[i:end])
 	if c > end {
 		m.Defects |= DefectWhitespace
-		f.ID, _ = lookupName(b[i:end])
 	}
 	switch {
 	case f.ID == FieldOther:

@@ -123,12 +123,12 @@ func (f *Framer) endHeader() Error {
 // contentLength decodes line if it is a Content-Length.
 func (f *Framer) contentLength(line []byte) Error {
 	f.inCL = false
-	c := colon(line, 0)
-	if c == len(line) {
-		return errNone // Parse refuses it
-	}
-	if FieldOf(bytes.TrimRight(line[:c], " \t")) != FieldContentLength {
+	if first := line[0] | 0x20; first != 'c' && first != 'l' {
 		return errNone
+	}
+	c := bytes.IndexByte(line, ':')
+	if c < 0 || FieldOf(bytes.TrimRight(line[:c], " \t")) != FieldContentLength {
+		return errNone // Parse refuses a line without a colon
 	}
 	f.inCL = true
 	n, e := contentLength(bytes.Trim(line[c+1:], " \t"))

@@ -3,67 +3,79 @@ package sip
 // parseHost returns the index after the host that begins at raw[i] (RFC 3261 §25.1: hostname, IPv4address or
 // IPv6reference), or -1. A host whose last label begins with a digit must be an IPv4 address.
 func parseHost(raw []byte, i, end int) int {
-	if i < end && raw[i] == '[' {
-		j := i + 1
-		for j < end && (is(raw[j], cHex) || raw[j] == ':' || raw[j] == '.') {
-			j++
+	switch {
+	case i == end:
+		return -1
+	case raw[i] == '[':
+		return parseIPv6(raw, i, end)
+	case is(raw[i], cDigit):
+		if j := parseIPv4(raw, i, end); j > 0 && (j == end || !is(raw[j], cHost)) {
+			return j
 		}
-		if j == end || raw[j] != ']' || !isIPv6(raw[i+1:j]) {
+	}
+	return parseHostname(raw, i, end)
+}
+
+// parseHostname returns the index after the hostname at raw[i], or -1.
+func parseHostname(raw []byte, i, end int) int {
+	label, last := i, i // starts of the current label and of the last one that is not empty
+	j := i
+	for {
+		if j = skip(raw, j, end, cLabel); j == end {
+			break
+		}
+		c := raw[j]
+		if c != '.' && c != '-' {
+			break
+		}
+		if j == label || c == '.' && raw[j-1] == '-' {
 			return -1
 		}
-		return j + 1
+		if j++; c == '.' {
+			last, label = label, j
+		}
 	}
-	j := skip(raw, i, end, cHost)
-	if j == i || !isHostname(raw[i:j]) {
+	if label < j {
+		last = label
+	}
+	if j == i || raw[j-1] == '-' || is(raw[last], cDigit) {
 		return -1
 	}
 	return j
 }
 
-// isHostname checks the labels of b, which consists of cHost bytes.
-func isHostname(b []byte) bool {
-	label := 0 // start of the current label
-	for i, c := range b {
-		if c != '.' {
-			continue
-		}
-		if !isLabel(b[label:i]) {
-			return false
-		}
-		if i+1 == len(b) { // "example.com." is allowed, "192.0.2.1." is not
-			return !is(b[label], cDigit)
-		}
-		label = i + 1
+// parseIPv6 returns the index after the IPv6reference at raw[i], or -1.
+func parseIPv6(raw []byte, i, end int) int {
+	j := i + 1
+	for j < end && (is(raw[j], cHex) || raw[j] == ':' || raw[j] == '.') {
+		j++
 	}
-	if !isLabel(b[label:]) {
-		return false
+	if j == end || raw[j] != ']' || !isIPv6(raw[i+1:j]) {
+		return -1
 	}
-	return !is(b[label], cDigit) || isIPv4(b)
+	return j + 1
 }
 
-func isLabel(b []byte) bool { return len(b) > 0 && b[0] != '-' && b[len(b)-1] != '-' }
-
-// isIPv4 reports whether b is four decimal numbers up to 255 without leading zeros.
-func isIPv4(b []byte) bool {
-	dots, n, length := 0, 0, 0
-	for _, c := range b {
+// parseIPv4 returns the index after four decimal numbers up to 255 without leading zeros at raw[i], or -1.
+func parseIPv4(raw []byte, i, end int) int {
+	for part := 0; ; part++ {
+		n, from := 0, i
+		for ; i < end && is(raw[i], cDigit) && n < 256; i++ {
+			n = n*10 + int(raw[i]-'0')
+		}
 		switch {
-		case c == '.':
-			if length == 0 || dots == 3 {
-				return false
-			}
-			dots, n, length = dots+1, 0, 0
-		case !is(c, cDigit) || length > 0 && n == 0:
-			return false
-		default:
-			n, length = n*10+int(c-'0'), length+1
-			if n > 255 {
-				return false
-			}
+		case i == from || n > 255 || i > from+1 && raw[from] == '0':
+			return -1
+		case part == 3:
+			return i
+		case i == end || raw[i] != '.':
+			return -1
 		}
+		i++
 	}
-	return dots == 3 && length > 0
 }
+
+func isIPv4(b []byte) bool { return parseIPv4(b, 0, len(b)) == len(b) }
 
 // isIPv6 reports whether b is an IPv6 address (RFC 4291 §2.2) without zone.
 func isIPv6(b []byte) bool {

@@ -56,10 +56,10 @@ func (m *Message) callID(f *Field) Error {
 	b := m.Raw
 	i, end := int(f.Value.Start), int(f.Value.End)
 	m.CallID = f.Value
-	j := skip(b, i, end, cWord)
+	j := skipLong(b, i, end, cWord)
 	if j > i && j < end && b[j] == '@' {
 		i = j + 1
-		j = skip(b, i, end, cWord)
+		j = skipLong(b, i, end, cWord)
 	}
 	if j == i || j != end {
 		return ErrCallID
@@ -140,7 +140,7 @@ func (m *Message) maxForwards(f *Field) {
 func (m *Message) length(f *Field, again bool) {
 	value := f.Value.Of(m.Raw)
 	n, e := contentLength(value)
-	if line := f.Line.Of(m.Raw); bytes.IndexByte(line, '\r') != len(line)-2 {
+	if line := f.Line.Of(m.Raw); !f.Canonical && bytes.IndexByte(line, '\r') != len(line)-2 {
 		e = ErrContentLength // folded: could be read in two ways
 	}
 	f.Canonical = f.Canonical && !again && e == errNone && (value[0] != '0' || len(value) == 1)

@@ -1,15 +1,28 @@
 package sip
 
-// nameTable finds a FieldID by nameHash; compactTable by the letter of the compact form in lower case.
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// maxKnownName is the length that all names in fieldInfo stay within.
+const maxKnownName = 24
+
 var (
-	nameTable    [128]FieldID
-	compactTable [128]FieldID
+	// nameTable holds the names, by nameHash, as little-endian words padded with zeros: quick to compare and to hash.
+	nameTable [128]struct {
+		x, y, z uint64
+		id      FieldID
+	}
+	compactTable [128]FieldID // by the letter of the compact form, in both cases
 )
 
 func init() {
 	for id := FieldOther + 1; id < fieldIDs; id++ {
 		info := &fieldInfo[id]
-		nameTable[nameHash([]byte(info.name))] = id
+		x, y, z := pack([]byte(info.name))
+		e := &nameTable[nameHash(x, y, z)]
+		e.x, e.y, e.z, e.id = x, y, z, id
 		if info.compact != 0 {
 			compactTable[info.compact] = id
 			compactTable[info.compact&^0x20] = id
@@ -17,44 +30,70 @@ func init() {
 	}
 }
 
-// Factors of nameHash, found by search.
-const (
-	hashFirst  = 13
-	hashLast   = 41
-	hashMiddle = 50
-)
-
-// nameHash is free of collisions over the names in fieldInfo (TestNameHash) and blind to case. b is not empty.
-func nameHash(b []byte) int {
-	n := len(b)
-	return (n + hashFirst*int(b[0]|0x20) + hashLast*int(b[n-1]|0x20) + hashMiddle*int(b[n/2]|0x20)) & (len(nameTable) - 1)
+// pack returns the words of name, of at most maxKnownName bytes.
+func pack(name []byte) (x, y, z uint64) {
+	var b [maxKnownName]byte
+	copy(b[:], name)
+	return binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:])
 }
 
-// lookupName returns the field called b, and whether b is spelled exactly as its canonical name, which is then a token.
-func lookupName(b []byte) (id FieldID, exact bool) {
-	if len(b) == 1 {
-		if b[0] < 128 {
-			id = compactTable[b[0]]
-		}
-		return id, false
+// nameHash is blind to case and free of collisions over the names in fieldInfo (TestNameHash). The factor was found by
+// search.
+func nameHash(x, y, z uint64) uint64 {
+	const lower = ' ' * ones
+	return ((x | lower) ^ (y|lower)<<1 ^ (z | lower)) * 0x82909336c45ae399 >> 57
+}
+
+// exactName returns the field whose canonical name stands at b[i:], and the index of the colon right behind it. It knows
+// only the usual spelling, and nothing in the last bytes of b; id is FieldOther then.
+func exactName(b []byte, i int) (id FieldID, colon int) {
+	if len(b)-i < maxKnownName {
+		return FieldOther, 0
 	}
-	id = nameTable[nameHash(b)]
-	if string(b) == fieldInfo[id].name {
-		return id, true
+	b = b[i : i+maxKnownName]
+	x := binary.LittleEndian.Uint64(b)
+	if hit := colons(x); hit != 0 {
+		return wordsName(x&before(hit), 0, 0), i + bits.TrailingZeros64(hit)>>3
 	}
-	if id != FieldOther && spells(b, fieldInfo[id].name) {
-		return id, false
+	y := binary.LittleEndian.Uint64(b[8:])
+	if hit := colons(y); hit != 0 {
+		return wordsName(x, y&before(hit), 0), i + 8 + bits.TrailingZeros64(hit)>>3
 	}
-	return FieldOther, false
+	z := binary.LittleEndian.Uint64(b[16:])
+	hit := colons(z)
+	return wordsName(x, y, z&before(hit)), i + 16 + bits.TrailingZeros64(hit)>>3
+}
+
+// colons marks the colons of x by their highest bit. The lowest mark is exact.
+func colons(x uint64) uint64 {
+	x ^= ':' * ones
+	return (x - ones) &^ x & highs
+}
+
+// before is a mask of the bytes before the lowest mark of hit, all of them if there is none.
+func before(hit uint64) uint64 { return (hit&-hit)>>7 - 1 }
+
+// wordsName returns the field whose canonical name is packed in x, y and z.
+func wordsName(x, y, z uint64) FieldID {
+	e := &nameTable[nameHash(x, y, z)]
+	if e.x == x && e.y == y && e.z == z {
+		return e.id
+	}
+	return FieldOther
 }
 
 // FieldOf returns the field called name, in any case or in compact form, or FieldOther.
 func FieldOf(name []byte) FieldID {
-	if len(name) == 0 {
+	switch {
+	case len(name) == 1 && name[0] < 128:
+		return compactTable[name[0]]
+	case len(name) < 2 || len(name) > maxKnownName:
 		return FieldOther
 	}
-	id, _ := lookupName(name)
-	return id
+	if e := &nameTable[nameHash(pack(name))]; spells(name, fieldInfo[e.id].name) {
+		return e.id
+	}
+	return FieldOther
 }
 
 // spells reports whether b is name in any case.

@@ -9,7 +9,7 @@ type nameSet struct {
 
 // add reports whether there is room for one more name.
 func (s *nameSet) add(name []byte) bool {
-	bit := uint64(1) << ((uint(name[0]|0x20) + 11*uint(name[len(name)-1]|0x20) + 7*uint(len(name))) & 63)
+	bit := uint64(1) << ((uint(name[0]|0x20) + 5*uint(len(name))) & 63)
 	s.suspect = s.suspect || s.seen&bit != 0
 	s.seen |= bit
 	s.n++
@@ -75,12 +75,15 @@ func genericValue(raw []byte, i, end int) int {
 	case '[':
 		return parseHost(raw, i, end)
 	}
-	j := skip(raw, i, end, cToken)
+	j := skipLong(raw, i, end, cToken)
 	if j == i {
 		return -1
 	}
 	return j
 }
+
+// isTokenValue reports whether b, a gen-value that genericValue found, is a token.
+func isTokenValue(b []byte) bool { return len(b) > 0 && b[0] != '"' && b[0] != '[' }
 
 // NextParam steps through parameters as they stand in Address.Params, URI.Params: name, value (absent without "="),
 // whole (name, "=" and value) and the rest.

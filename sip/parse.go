@@ -33,6 +33,9 @@ const (
 // of the first fault. What puts the lines themselves in doubt (a bare CR, a control byte, a limit) ends it at once.
 func (m *Message) Parse(b []byte, datagram bool) error {
 	fields := m.Fields[:0]
+	if fields == nil {
+		fields = make([]Field, 0, 32)
+	}
 	*m = Message{}
 	m.Raw, m.Fields, m.MaxForwards, m.ContentLength = b, fields, -1, -1
 	if e := m.parse(datagram); e != errNone {

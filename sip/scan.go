@@ -10,19 +10,24 @@ const (
 	highs = 0x8080808080808080
 )
 
-// control returns the index of the first control byte (00-1F, 7F) of b at or after i, or len(b). It looks at eight bytes
+// control returns the index of the first control byte (00-1F, 7F) of b at or after i, or len(b). It looks at sixteen bytes
 // at a time: a line end and every byte that must not be in a line are found in the same pass.
 func control(b []byte, i int) int {
-	for ; i+8 <= len(b); i += 8 {
-		x := binary.LittleEndian.Uint64(b[i:])
-		// The lowest marked byte is exact but for 7E after FF, which the check below catches.
-		if hit := ((x - ' '*ones) | (x + ones)) &^ x & highs; hit != 0 {
-			i += bits.TrailingZeros64(hit) >> 3
-			if isControl(b[i]) {
-				return i
-			}
-			i -= 7
+	for i <= len(b)-16 {
+		x, y := binary.LittleEndian.Uint64(b[i:]), binary.LittleEndian.Uint64(b[i+8:])
+		hits := controls(x)
+		if hits|controls(y) == 0 {
+			i += 16
+			continue
 		}
+		if hits == 0 {
+			hits, i = controls(y), i+8
+		}
+		i += bits.TrailingZeros64(hits) >> 3
+		if isControl(b[i]) {
+			return i
+		}
+		i++
 	}
 	for i < len(b) && !isControl(b[i]) {
 		i++
@@ -32,19 +37,8 @@ func control(b []byte, i int) int {
 
 func isControl(c byte) bool { return c < ' ' || c == 0x7f }
 
-// colon returns the index of the first ":" of b at or after i, or len(b).
-func colon(b []byte, i int) int {
-	for ; i+8 <= len(b); i += 8 {
-		x := binary.LittleEndian.Uint64(b[i:]) ^ ':'*ones
-		if hit := (x - ones) &^ x & highs; hit != 0 {
-			return i + bits.TrailingZeros64(hit)>>3
-		}
-	}
-	for i < len(b) && b[i] != ':' {
-		i++
-	}
-	return i
-}
+// controls marks the control bytes of x by their highest bit. The lowest mark is exact but for 7E after FF.
+func controls(x uint64) uint64 { return ((x - ' '*ones) | (x + ones)) &^ x & highs }
 
 // skipSpace returns the index of the first byte of raw[i:end] that is not linear white space, or end.
 func skipSpace(raw []byte, i, end int) int {
@@ -56,7 +50,21 @@ func skipSpace(raw []byte, i, end int) int {
 
 // skip returns the index of the first byte of raw[i:end] that does not belong to mask, or end.
 func skip(raw []byte, i, end int, mask uint16) int {
-	for i < end && class[raw[i]]&mask != 0 {
+	for j, c := range raw[i:end] {
+		if class[c]&mask == 0 {
+			return i + j
+		}
+	}
+	return end
+}
+
+// skipLong is skip, quicker from some ten bytes on.
+func skipLong(raw []byte, i, end int, mask uint16) int {
+	b := raw[:end]
+	for i+3 < len(b) && class[b[i]]&class[b[i+1]]&class[b[i+2]]&class[b[i+3]]&mask != 0 {
+		i += 4
+	}
+	for i < len(b) && class[b[i]]&mask != 0 {
 		i++
 	}
 	return i
@@ -64,36 +72,34 @@ func skip(raw []byte, i, end int, mask uint16) int {
 
 // skipEscaped is skip where "%" HEXDIG HEXDIG counts as one more character of the class (RFC 3261 §25.1, escaped).
 func skipEscaped(raw []byte, i, end int, mask uint16) int {
-	for i < end {
-		switch {
-		case class[raw[i]]&mask != 0:
-			i++
-		case raw[i] == '%' && i+2 < end && is(raw[i+1], cHex) && is(raw[i+2], cHex):
-			i += 3
-		default:
+	for {
+		i = skip(raw, i, end, mask)
+		if i+2 >= end || raw[i] != '%' || !is(raw[i+1], cHex) || !is(raw[i+2], cHex) {
 			return i
 		}
+		i += 3
 	}
-	return i
 }
 
 // quoted returns the index after the quoted-string that begins at raw[i] (RFC 3261 §25.1), or -1: no closing quote, a
 // control byte that is not a quoted-pair, or a quoted-pair of CR, LF or a byte above 7F.
 func quoted(raw []byte, i, end int) int {
-	for i++; i < end; i++ {
-		switch c := raw[i]; {
-		case c == '"':
+	for i++; ; i++ {
+		if i = skipLong(raw, i, end, cQuoted); i == end {
+			return -1
+		}
+		switch raw[i] {
+		case '"':
 			return i + 1
-		case c == '\\':
+		case '\\':
 			i++
 			if i == end || raw[i] >= 0x80 || raw[i] == '\r' || raw[i] == '\n' {
 				return -1
 			}
-		case isControl(c) && !is(c, cSpace):
+		default:
 			return -1
 		}
 	}
-	return -1
 }
 
 func span(i, j int) Span { return Span{uint32(i), uint32(j)} }

@@ -70,6 +70,7 @@ var (
 	slowCSeq   = regexp.MustCompile(`^0*([0-9]{1,10})[ \t\n]+(` + reToken + `)$`)
 	slowNumber = regexp.MustCompile(`^0*([0-9]{1,10})$`)
 	slowLabel  = regexp.MustCompile(`^[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?$`)
+	slowToken  = regexp.MustCompile(`^` + reToken + `$`)
 	slowFold   = regexp.MustCompile(`[ \t]*\n[ \t]*`) // white space around a fold belongs to it
 	slowCtl    = regexp.MustCompile(`[\x00-\x08\x0b-\x1f\x7f]`)
 )
@@ -266,7 +267,7 @@ func (m *slowMessage) vias(values []string) error {
 }
 
 func slowViaParams(params map[string]string) error {
-	if v, ok := params["branch"]; ok && (!regexp.MustCompile(`^`+reToken+`$`).MatchString(v) || strings.EqualFold(v, "z9hG4bK")) {
+	if v, ok := params["branch"]; ok && (!slowToken.MatchString(v) || strings.EqualFold(v, "z9hG4bK")) {
 		return fmt.Errorf("branch %q", v)
 	}
 	if v, ok := params["rport"]; ok && v != "" && v != "\x00" {
@@ -309,7 +310,7 @@ func slowAddresses(value string, angle bool) (n int, params map[string]string, e
 		if params, err = slowParams(r[3]); err != nil {
 			return 0, nil, err
 		}
-		if tag, ok := params["tag"]; ok && !regexp.MustCompile(`^`+reToken+`$`).MatchString(tag) {
+		if tag, ok := params["tag"]; ok && !slowToken.MatchString(tag) {
 			return 0, nil, fmt.Errorf("tag %q", tag)
 		}
 		value, more = value[len(r[0]):], r[4] == ","

@@ -46,7 +46,7 @@ func parseURI(raw []byte, i, end int, u *URI) Error {
 		return ErrURILength
 	}
 	u.Whole = span(i, end)
-	if end-i > 4 && raw[i+3] == ':' && equalFold(raw[i:i+3], "sip") {
+	if end-i > 4 && raw[i+3] == ':' && named(raw[i:i+3], "sip") {
 		u.Scheme = SIP
 		return parseSIP(raw, i+4, end, u)
 	}
@@ -63,11 +63,8 @@ func parseURI(raw []byte, i, end int, u *URI) Error {
 
 // parseSIP decodes what follows "sip:" (RFC 3261 §25.1, SIP-URI).
 func parseSIP(raw []byte, i, end int, u *URI) Error {
-	if j := skipEscaped(raw, i, end, cUserinfo); j < end && raw[j] == '@' {
-		if !userinfo(raw, i, j, u) {
-			return ErrURI
-		}
-		i = j + 1
+	if j := userinfo(raw, i, end, u); j > 0 {
+		i = j
 	}
 	j := parseHost(raw, i, end)
 	if j < 0 {
@@ -83,15 +80,26 @@ func parseSIP(raw []byte, i, end int, u *URI) Error {
 	return parseURITail(raw, j, end, u)
 }
 
-// userinfo splits raw[i:j], which consists of cUserinfo bytes and escapes, at its first colon.
-func userinfo(raw []byte, i, j int, u *URI) bool {
-	k := bytes.IndexByte(raw[i:j], ':')
-	if k < 0 {
-		u.User = span(i, j)
-		return j > i
+// userinfo decodes user [ ":" password ] "@" at raw[i] and returns the index after it, or -1 if there is none.
+func userinfo(raw []byte, i, end int, u *URI) int {
+	j := skipEscaped(raw, i, end, cUser)
+	if j == end || j == i {
+		return -1
 	}
-	u.User, u.Password = span(i, i+k), span(i+k+1, j)
-	return k > 0 && skipEscaped(raw, i+k+1, j, cPassword) == j
+	user := span(i, j)
+	if raw[j] == ':' {
+		k := skipEscaped(raw, j+1, end, cPassword)
+		if k == end || raw[k] != '@' {
+			return -1
+		}
+		u.Password = span(j+1, k)
+		j = k
+	}
+	if raw[j] != '@' {
+		return -1
+	}
+	u.User = user
+	return j + 1
 }
 
 // parseURITail decodes uri-parameters and headers, to the end.

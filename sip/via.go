@@ -182,18 +182,25 @@ func viaParam(raw []byte, i, end int) (name, value Span, next int) {
 // keep notes the parameters that v has spans for and reports whether their values are of the right kind.
 func (v *Via) keep(raw []byte, name, value Span) bool {
 	b := value.Of(raw)
-	switch n := name.Of(raw); {
-	case equalFold(n, "branch"):
-		v.Branch = value
-		return all(b, cToken)
-	case equalFold(n, "rport"):
-		return v.keepRPort(raw, name, value)
-	case equalFold(n, "received"):
-		v.Received = value
-		return isAddress(b)
-	case equalFold(n, "maddr"):
-		v.MAddr = value
-		return parseHost(b, 0, len(b)) == len(b)
+	switch n := name.Of(raw); len(n) {
+	case len("branch"):
+		if named(n, "branch") {
+			v.Branch = value
+			return isTokenValue(b)
+		}
+	case len("rport"):
+		if named(n, "rport") {
+			return v.keepRPort(raw, name, value)
+		}
+		if named(n, "maddr") {
+			v.MAddr = value
+			return parseHost(b, 0, len(b)) == len(b)
+		}
+	case len("received"):
+		if named(n, "received") {
+			v.Received = value
+			return isAddress(b)
+		}
 	}
 	return true
 }
