@@ -76,18 +76,16 @@ type Tx struct {
 	retryAt, tryingAt, expireAt, timerC int64 // since the table's start; 0: off
 	retry                               time.Duration
 
-	tick       int64
-	next, prev uint32
-	cancel     cancel
-	byClient   bool // the client asked for the cancel
-	trusted    bool
-	pending    bool
-	live       bool
-	linked     bool
+	tick     int64 // of its note on the wheel; 0: none
+	cancel   cancel
+	byClient bool // the client asked for the cancel
+	trusted  bool
+	pending  bool
+	live     bool
 }
 
 func (tx *Tx) reset() {
-	*tx = Tx{shard: tx.shard, slot: tx.slot, generation: tx.generation + 1, live: true, next: none, prev: none}
+	*tx = Tx{shard: tx.shard, slot: tx.slot, generation: tx.generation + 1, live: true}
 	if tx.generation == 0 {
 		tx.generation = 1
 	}
@@ -142,13 +140,7 @@ func (tx *Tx) settle() {
 		tx.shard.drop(tx)
 		return
 	}
-	if tx.linked {
-		if tx.tick == deadline/int64(tx.shard.table.tick)+1 {
-			return
-		}
-		tx.shard.unlink(tx)
-	}
-	tx.shard.link(tx, deadline)
+	tx.shard.arm(tx, deadline)
 }
 
 func (tx *Tx) done() {
