@@ -15,7 +15,7 @@ func TestSteadyWorkDoesNotAllocate(t *testing.T) {
 	table, now, key := newTable(t, nil), epoch, uint64(0)
 	body := make([]byte, 1200)
 	round := func() {
-		now = now.Add(time.Minute)
+		now = now.Add(time.Second)
 		key += 1 << 40
 		tx, _, _ := table.Begin(key, true)
 		tx.Method = sip.INVITE
@@ -31,7 +31,9 @@ func TestSteadyWorkDoesNotAllocate(t *testing.T) {
 			tx.Unlock()
 		}
 		for i := range table.Shards() {
-			table.Due(i, now.Add(40*time.Second))
+			for tx, _ := table.Due(i, now); tx != nil; tx, _ = table.Due(i, now) {
+				tx.Unlock()
+			}
 		}
 	}
 	for range 3000 {
@@ -40,7 +42,7 @@ func TestSteadyWorkDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, round); n > 0 {
 		t.Errorf("%v allocations per transaction", n)
 	}
-	if table.Len() > 1 {
+	if table.Len() > 40 {
 		t.Errorf("%d left on record", table.Len())
 	}
 }
