@@ -146,7 +146,7 @@ func addressParams(raw []byte, i, end int, a *Address, tag *Span) (last, next in
 		if j < 0 {
 			return 0, 0, ErrParam
 		}
-		if !names.add(name.Of(raw)) {
+		if !names.add(raw, int(name.Start), int(name.End)) {
 			return 0, 0, ErrParamCount
 		}
 		if !a.Params.Present() {

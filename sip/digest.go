@@ -33,7 +33,7 @@ func (d *Digest) params(raw []byte, i, end int) Error {
 			return ErrQuote
 		case next < 0 || !value.Present():
 			return ErrDigest
-		case !names.add(name.Of(raw)):
+		case !names.add(raw, int(name.Start), int(name.End)):
 			return ErrParamCount
 		case names.suspect && among(raw, name, seen[:n]):
 			return ErrDigest

@@ -1,5 +1,7 @@
 package sip
 
+import "encoding/binary"
+
 // fields decodes the header fields that begin at i and returns the offset of the body. An error means that the lines
 // themselves are in doubt; faults in values are only recorded.
 func (m *Message) fields(i int) (int, Error) {
@@ -7,61 +9,74 @@ func (m *Message) fields(i int) (int, Error) {
 	if i < len(b) && (b[i] == ' ' || b[i] == '\t') {
 		return 0, m.fail(ErrFold, i)
 	}
-	for {
+	for lines := 0; ; lines++ {
 		if i+1 < len(b) && b[i] == '\r' && b[i+1] == '\n' {
 			return i + 2, errNone
 		}
-		if m.p.lines++; m.p.lines > MaxFields {
+		if lines == MaxFields {
 			return 0, m.fail(ErrFieldCount, i)
 		}
-		next := m.usualLine(i)
-		if next == 0 {
-			var f Field
-			var e Error
-			if next, e = m.oddLine(i, &f); e != errNone {
+		id, c := exactName(b, i)
+		end := usualValue(b, id, c)
+		f := m.grow()
+		if end > 0 {
+			f.Name.Start, f.Name.End = uint32(i), uint32(c)
+			f.Value.Start, f.Value.End = uint32(c+2), uint32(end)
+			f.Line.Start, f.Line.End = uint32(i), uint32(end+2)
+			f.ID, f.Canonical, f.Folded = id, true, false
+			i = end + 2
+		} else {
+			next, e := m.oddLine(i, f)
+			if e != errNone || f.Name.Len() == 0 {
+				m.Fields = m.Fields[:len(m.Fields)-1]
+			}
+			if e != errNone {
 				return 0, m.fail(e, next)
 			}
 			i = next
-			if f.Name.Len() == 0 { // a line without a name, recorded as a fault
+			if f.Name.Len() == 0 { // recorded as a fault
 				continue
 			}
 			f.Line.End = uint32(next)
-			m.Fields = append(m.Fields, f)
 		}
-		if e := m.known(&m.Fields[len(m.Fields)-1]); e != errNone {
+		if e := m.known(f); e != errNone {
 			return 0, e
 		}
-		i = next
 	}
 }
 
-// usualLine adds the field line at i and returns the offset of the next one, or 0 if the line is not as most are: a known
-// name spelled canonically, a colon, one SP, a value without control bytes and without white space at its ends, CRLF.
-func (m *Message) usualLine(i int) int {
-	b := m.Raw
-	id, c := exactName(b, i)
+// usualValue returns the end of the value behind the colon at c, or 0 unless the line of field id is as most are: one SP, a
+// value without control bytes and without white space at its ends, CRLF, no fold.
+func usualValue(b []byte, id FieldID, c int) int {
 	v := c + 2
 	if id == FieldOther || v >= len(b) || b[c+1] != ' ' || b[v] <= ' ' {
 		return 0
 	}
 	end := control(b, v)
-	next := end + 2
-	if next >= len(b) || b[end] != '\r' || b[end+1] != '\n' || b[end-1] == ' ' || isBlank(b[next]) || end-v > MaxValue {
+	if end-v > MaxValue || end+3 > len(b) {
 		return 0
 	}
-	f := m.grow()
-	// Written part by part: a composite literal is built elsewhere and then copied, at three times the cost.
-	f.Name.Start, f.Name.End = uint32(i), uint32(c)
-	f.Value.Start, f.Value.End = uint32(v), uint32(end)
-	f.Line.Start, f.Line.End = uint32(i), uint32(next)
-	f.ID, f.Canonical, f.Folded = id, true, false
-	return next
+	w := binary.LittleEndian.Uint32(b[end-1:]) // the last byte, CR, LF, the first byte of the next line
+	if w>>8&0xffff != '\r'|'\n'<<8 || byte(w) == ' ' || isBlank(byte(w>>24)) {
+		return 0
+	}
+	return end
 }
 
-// oddLine decodes any other field line at i into f, which is zero, and returns the offset of the next line, or that of
-// the fault.
+// grow adds a field, of which every part is to be written. (A composite literal would be built elsewhere and then copied,
+// at three times the cost.)
+func (m *Message) grow() *Field {
+	n := len(m.Fields)
+	if n == cap(m.Fields) {
+		m.Fields = append(m.Fields, Field{})
+	}
+	m.Fields = m.Fields[:n+1]
+	return &m.Fields[n]
+}
+
+// oddLine decodes any other field line at i into f, and returns the offset of the next line, or that of the fault.
 func (m *Message) oddLine(i int, f *Field) (int, Error) {
-	f.Line.Start = uint32(i)
+	*f = Field{Line: span(i, i)}
 	c, e := m.name(i, f)
 	if e != errNone {
 		return c, e
@@ -70,16 +85,6 @@ func (m *Message) oddLine(i int, f *Field) (int, Error) {
 		c++
 	}
 	return m.unusual(c, f)
-}
-
-// grow adds a field, of which every part is to be written.
-func (m *Message) grow() *Field {
-	n := len(m.Fields)
-	if n == cap(m.Fields) {
-		m.Fields = append(m.Fields, Field{})
-	}
-	m.Fields = m.Fields[:n+1]
-	return &m.Fields[n]
 }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }

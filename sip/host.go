@@ -59,19 +59,30 @@ func parseIPv6(raw []byte, i, end int) int {
 // parseIPv4 returns the index after four decimal numbers up to 255 without leading zeros at raw[i], or -1.
 func parseIPv4(raw []byte, i, end int) int {
 	for part := 0; ; part++ {
-		n, from := 0, i
-		for ; i < end && is(raw[i], cDigit) && n < 256; i++ {
-			n = n*10 + int(raw[i]-'0')
+		j := i
+		for j < end && raw[j]-'0' <= 9 {
+			j++
 		}
-		switch {
-		case i == from || n > 255 || i > from+1 && raw[from] == '0':
-			return -1
-		case part == 3:
-			return i
-		case i == end || raw[i] != '.':
+		switch b := raw[i:j]; len(b) {
+		case 1:
+		case 2:
+			if b[0] == '0' {
+				return -1
+			}
+		case 3:
+			if b[0] != '1' && (b[0] != '2' || b[1] > '5' || b[1] == '5' && b[2] > '5') {
+				return -1
+			}
+		default:
 			return -1
 		}
-		i++
+		if part == 3 {
+			return j
+		}
+		if j == end || raw[j] != '.' {
+			return -1
+		}
+		i = j + 1
 	}
 }
 

@@ -72,18 +72,24 @@ func (m *Message) callID(f *Field) Error {
 func (m *Message) cseq(f *Field) Error {
 	b := m.Raw
 	i, end := int(f.Value.Start), int(f.Value.End)
-	j := skip(b, i, end, cDigit)
-	n, ok := number(b[i:j], maxCSeq)
-	k := skipSpace(b, j, end)
-	name := b[k:end]
-	if !ok || n > maxCSeq || k == j || !all(name, cToken) {
+	n, from := 0, i
+	for ; i < end && b[i]-'0' <= 9 && n <= maxCSeq; i++ {
+		n = n*10 + int(b[i]-'0')
+	}
+	k := skipSpace(b, i, end)
+	if n > maxCSeq || i == from || k == i || k == end {
 		return ErrCSeq
 	}
+	name := b[k:end]
 	m.CSeq = CSeq{Number: uint32(n), Method: m.Method, MethodName: span(k, end)}
-	if m.Status != 0 {
-		m.CSeq.Method = MethodOf(name)
-	} else if !bytes.Equal(name, m.MethodName.Of(b)) {
-		m.CSeq.Method = MethodOf(name)
+	if m.Status == 0 && string(name) == string(m.MethodName.Of(b)) {
+		return errNone
+	}
+	if !all(name, cToken) {
+		return ErrCSeq
+	}
+	m.CSeq.Method = MethodOf(name)
+	if m.Status == 0 {
 		m.fail(ErrCSeqMethod, k)
 	}
 	return errNone

@@ -3,13 +3,13 @@ package sip
 // A nameSet counts parameter names and tells cheaply that no two of them can be equal.
 type nameSet struct {
 	seen    uint64
-	n       uint8
+	n       int
 	suspect bool // two names fell on one bit of seen
 }
 
-// add reports whether there is room for one more name.
-func (s *nameSet) add(name []byte) bool {
-	bit := uint64(1) << ((uint(name[0]|0x20) + 5*uint(len(name))) & 63)
+// add reports whether there is room for one more name, raw[i:j].
+func (s *nameSet) add(raw []byte, i, j int) bool {
+	bit := uint64(1) << ((uint(raw[i]|0x20) + 5*uint(j-i)) & 63)
 	s.suspect = s.suspect || s.seen&bit != 0
 	s.seen |= bit
 	s.n++

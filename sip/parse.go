@@ -8,7 +8,6 @@ type progress struct {
 	good     uint8 // hot fields decoded without fault, bits below
 	bad      uint8 // hot fields with a fault
 	vias     uint8
-	lines    uint16 // field lines, with those that have no name
 	contacts uint8
 	star     bool   // a Contact was "*"
 	start    uint32 // offset of the start line

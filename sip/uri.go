@@ -135,7 +135,7 @@ func uriParams(raw []byte, i, end int) (int, Error) {
 		if j == i+1 {
 			return 0, ErrParam
 		}
-		if !names.add(raw[i+1 : j]) {
+		if !names.add(raw, i+1, j) {
 			return 0, ErrParamCount
 		}
 		if i = j; i < end && raw[i] == '=' {

@@ -145,7 +145,7 @@ func viaParams(raw []byte, i, end int, v *Via) (last, next int, e Error) {
 		if j < 0 || !v.keep(raw, name, value) {
 			return 0, 0, ErrVia
 		}
-		if !names.add(name.Of(raw)) {
+		if !names.add(raw, int(name.Start), int(name.End)) {
 			return 0, 0, ErrParamCount
 		}
 		i, last = j, j
