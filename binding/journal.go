@@ -145,9 +145,11 @@ func (j *Journal) markLocked(id ID) {
 func (j *Journal) flush(ctx context.Context) error {
 	j.mu.Lock()
 	dirty, all := j.dirty, j.all
-	if len(dirty) > 0 || all {
-		j.dirty, j.all = make(map[ID]struct{}), false
+	if len(dirty) == 0 && !all {
+		j.mu.Unlock()
+		return nil
 	}
+	j.dirty, j.all = make(map[ID]struct{}), false
 	j.mu.Unlock()
 	var err error
 	if all {

@@ -365,6 +365,32 @@ func TestJournalRace(t *testing.T) {
 	}
 }
 
+// TestJournalIdleFlush: a flush that finds nothing to write looks at nothing that a binding put meanwhile changes.
+func TestJournalIdleFlush(t *testing.T) {
+	table := newTable(t, Config{})
+	j := openJournal(t, stateFile(t, filepath.Join(t.TempDir(), "state.db")), table, start, twoListeners())
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := j.Flush(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for i := range 50 {
+		put(t, table, phone(table, "a@example.com", "sip:a@192.168.1.1", udp(fmt.Sprintf("192.0.2.1:%d", 1024+i)), time.Hour), start)
+		time.Sleep(time.Millisecond) // long enough for flushes that find nothing
+	}
+	close(stop)
+	wg.Wait()
+}
+
 // crashEnv names the folder of crashWriter and makes the test binary run it.
 const crashEnv = "BINDING_CRASH_DIR"
 
