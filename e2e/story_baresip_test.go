@@ -26,10 +26,10 @@ func TestBaresip(t *testing.T) {
 			dialExtensions(e, alice)
 			dialExtensions(e, bob)
 			bob.connect(alice)
-			alice.refreshed()
-			bob.refreshed()
+			refreshed(alice, bob)
 			alice.hangup(bob) // the call outlived both refreshes
 			callBothWays(alice, bob)
+			unsuspected(t, e)
 			for _, p := range []*baresip{alice, bob} {
 				p.registeredOnce(e)
 				p.do("quit", "")

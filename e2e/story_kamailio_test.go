@@ -83,18 +83,18 @@ func TestKamailio(t *testing.T) {
 			bob.register(k.account(e, "bob", w.bob, 3))
 			callBothWays(alice, bob)
 			alice.connect(bob)
-			alice.refreshed()
-			bob.refreshed()
+			refreshed(alice, bob)
 			bob.hangup(alice) // the call outlived both refreshes
 			callBothWays(alice, bob)
+			unsuspected(t, e)
 			k.registeredOnce("alice")
 			k.registeredOnce("bob")
 		})
 	}
 }
 
-// TestKamailioRestart kills ringwall under two registered phones. The one on UDP is reachable as soon as ringwall is back,
-// and can end the call that it had; the one on TCP is reachable when it has registered again.
+// TestKamailioRestart kills ringwall under two registered phones with a call. The phone on UDP is reachable as soon as
+// ringwall is back, for the end of that call and for the next; the one on TCP when it has registered again.
 func TestKamailioRestart(t *testing.T) {
 	siptest.NeedTool(t, "kamailio")
 	siptest.NeedTool(t, "baresip")
@@ -107,14 +107,21 @@ func TestKamailioRestart(t *testing.T) {
 			stays.register(k.account(e, "stays", "udp", 3600))
 			returns.register(k.account(e, "returns", "tcp", 3))
 			returns.connect(stays)
-			returns.refreshed() // so that the journal had its second
+			refreshed(returns) // so that the journal had its second, and the next refresh is far
 			e.Kill()
 			e.Start()
-			stays.hangup(returns)
+			returns.hangup(stays)
 			returns.connect(stays)
 			returns.hangup(stays)
-			returns.refreshed()
+			refreshed(returns)
 			callBothWays(returns, stays)
+			returns.connect(stays)
+			refreshed(returns)
+			e.Kill()
+			e.Start()
+			refreshed(returns)
+			stays.hangup(returns) // not over the connection that the call was made over
+			unsuspected(t, e)
 			k.registeredOnce("returns")
 			if all := k.told("stays has .*"); len(all) != 1 {
 				t.Errorf("the phone on UDP had to register again: %q", all)

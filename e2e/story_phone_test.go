@@ -274,13 +274,17 @@ func (p *baresip) register(account string) {
 	p.expect(p.regs, "REGISTER_OK")
 }
 
-// refreshed waits for the next registration of the phone from now on.
-func (p *baresip) refreshed() {
-	p.t.Helper()
-	for len(p.regs) > 0 {
-		<-p.regs
+// refreshed waits for the next registration, from now on, of each of the phones.
+func refreshed(phones ...*baresip) {
+	for _, p := range phones {
+		for len(p.regs) > 0 {
+			<-p.regs
+		}
 	}
-	p.expect(p.regs, "REGISTER_OK")
+	for _, p := range phones {
+		p.t.Helper()
+		p.expect(p.regs, "REGISTER_OK")
+	}
 }
 
 // connect lets p call q: both hear each other.
@@ -308,6 +312,18 @@ func callBothWays(a, b *baresip) {
 		for _, ends := range [][2]*baresip{{a, b}, {b, a}} {
 			pair[0].connect(pair[1])
 			ends[0].hangup(ends[1])
+		}
+	}
+}
+
+// unsuspected wants e to have turned away nothing and absorbed no retransmission: phones and platform had no reason for one.
+func unsuspected(t *testing.T, e *siptest.Edge) {
+	t.Helper()
+	for line := range strings.Lines(e.Metrics()) {
+		line = strings.TrimSpace(line)
+		ours := strings.HasPrefix(line, "ringwall_refused_total") || strings.HasPrefix(line, "ringwall_retransmissions_total")
+		if ours && !strings.HasSuffix(line, " 0") {
+			t.Errorf("after a story without fault: %s", line)
 		}
 	}
 }
