@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -171,4 +172,39 @@ func TestSecondTerm(t *testing.T) {
 	}
 	r.edge.Signal(15)
 	r.edge.WaitExit()
+}
+
+// TestProvenSources: what is answered with silence to an unproven source over UDP is answered to a registered phone and to
+// the platform, whose addresses are known to be theirs.
+func TestProvenSources(t *testing.T) {
+	r := newRig(t, udp, nil)
+	phone, contact := r.registered("alice")
+	invalid := map[string]func(*siptest.Message){
+		"416": func(m *siptest.Message) { m.Start = "INVITE teleport:bob SIP/2.0" },
+		"420": set("Proxy-Require", "teleport"),
+		"440": set("Max-Breadth", "0"),
+		"483": set("Max-Forwards", "0"),
+	}
+	for status, change := range invalid {
+		m := phone.Request("INVITE", "sip:bob@example.com")
+		change(m)
+		phone.Send(m)
+		phone.Expect(status + " INVITE")
+		m = r.platform.Request("INVITE", contact)
+		change(m)
+		r.platform.SendTo(r.edge.Inside, "udp", m.String())
+		r.platform.Expect(status + " INVITE")
+	}
+	for _, ua := range []*siptest.UA{phone, r.platform} {
+		to := map[*siptest.UA]netip.AddrPort{phone: r.edge.Outside, r.platform: r.edge.Inside}[ua]
+		raw := ua.Request("OPTIONS", "sip:bob@example.com").String()
+		ua.SendTo(to, "udp", strings.Replace(raw, "SIP/2.0\r\n", "SIP/3.0\r\n", 1))
+		ua.Expect("505")
+		ua.SendTo(to, "udp", strings.Replace(raw, "CSeq: 1 OPTIONS", "CSeq: 1 INVITE", 1))
+		ua.Expect("400")
+		cancel := siptest.CancelOf(ua.Request("INVITE", "sip:bob@example.com"))
+		ua.SendTo(to, "udp", cancel.String())
+		ua.Expect("481 CANCEL")
+	}
+	phone.Silence(hush, "INVITE")
 }
