@@ -10,7 +10,8 @@ type Header struct {
 
 // AppendReply appends a response of our own to request m (RFC 3261 §8.2.6): all Vias, From, To (with toTag if m has none
 // and toTag is not empty), Call-ID, CSeq, extra, Content-Length: 0. vias, if not nil, is written instead of m's own Via lines
-// (whole lines with CRLF). reason "" means the phrase of RFC 3261 §21 for status. Nothing is appended unless m is Replyable.
+// (whole lines with CRLF). reason "" means the phrase of RFC 3261 §21 for status. Nothing is appended unless m has them all, valid.
+// m may also be a response to the same request, which has the same fields: so a proxy makes its own 100 out of another's.
 func AppendReply(dst []byte, m *Message, vias []byte, status int, reason string, toTag []byte, extra ...Header) []byte {
 	if !m.reply {
 		return dst

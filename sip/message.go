@@ -99,4 +99,4 @@ func (m *Message) ErrorAt() int { return int(m.errAt) }
 
 // Replyable reports whether a refused request still has one valid Via, From, To, Call-ID and CSeq,
 // so that AppendReply may answer it. It is true for every request that Parse accepted.
-func (m *Message) Replyable() bool { return m.reply }
+func (m *Message) Replyable() bool { return m.reply && m.IsRequest() }

@@ -228,7 +228,7 @@ func (m *Message) finish() {
 	if m.p.good|m.p.bad != hotAll {
 		m.fail(ErrMissing, int(m.p.header))
 	}
-	m.reply = m.Status == 0 && m.p.good == hotAll && m.p.bad == 0
+	m.reply = m.p.good == hotAll && m.p.bad == 0
 	if m.Status == 0 && m.first[FieldMaxForwards] == 0 {
 		m.Defects |= DefectNoMaxForwards
 	}
