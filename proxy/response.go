@@ -66,9 +66,8 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 	case transaction.AckAgain:
 		second = append(l.second[:0], tx.Request()...)
 	case transaction.Trying:
-		b = l.trying(buf, tx)
+		b = l.hundred(buf, x, tx)
 		tx.Relayed(b)
-		status = 100
 	}
 	if tx.CancelHeld(x.At) {
 		second = l.cancelFor(tx)
@@ -90,7 +89,7 @@ func (l *lane) refusedBy(dst []byte, x *edge.Exchange, tx *transaction.Tx) ([]by
 	if x.Msg.Status != 503 || x.Msg.Find(sip.FieldRetryAfter) >= 0 || tx.Request() == nil {
 		return l.returned(dst, x, tx), x.Msg.Status
 	}
-	return l.ownFinal(dst, tx, 500), 500
+	return l.ownReply(dst, tx, 500), 500
 }
 
 // returned appends the response as the client shall see it: the Vias of its own request and no other, our Record-Route named
@@ -155,11 +154,14 @@ func (l *lane) cancelFor(tx *transaction.Tx) []byte {
 	return sip.AppendCANCEL(l.second[:0], &l.sent)
 }
 
-// trying appends our own 100 to the client of tx.
-func (l *lane) trying(dst []byte, tx *transaction.Tx) []byte { return l.ownFinal(dst, tx, 100) }
+// hundred appends our own 100 to the client of tx, when the target's 100 came: it has the same From, To, Call-ID and CSeq.
+func (l *lane) hundred(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte {
+	vias, _, _ := tx.Back()
+	return sip.AppendReply(dst, x.Msg, l.viaLines(vias), 100, "", nil)
+}
 
-// ownFinal appends a response of our own to the client of tx, built from the request as it was sent.
-func (l *lane) ownFinal(dst []byte, tx *transaction.Tx, status int) []byte {
+// ownReply appends a response of our own to the client of tx, built from the request as it was sent.
+func (l *lane) ownReply(dst []byte, tx *transaction.Tx, status int) []byte {
 	if l.sent.Parse(tx.Request(), true) != nil {
 		return nil
 	}

@@ -37,11 +37,11 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 		b = l.cancelFor(tx)
 		l.second = b
 	case transaction.SendTrying:
-		b, to, status = l.trying(buf, tx), tx.Client, 100
+		b, to, status = l.ownReply(buf, tx, 100), tx.Client, 100
 		tx.Relayed(b)
 	case transaction.Timeout:
 		if status = tx.Status(); status != 0 {
-			b, to = l.ownFinal(buf, tx, status), tx.Client
+			b, to = l.ownReply(buf, tx, status), tx.Client
 			tx.Final(now)
 			tx.Relayed(b)
 		}
@@ -82,7 +82,7 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 	if to.Side == edge.Outside {
 		status = 430
 	}
-	b, client := l.ownFinal(buf, tx, status), tx.Client
+	b, client := l.ownReply(buf, tx, status), tx.Client
 	tx.Final(at)
 	tx.Relayed(b)
 	tx.Unlock()
