@@ -4,6 +4,9 @@ import "sync"
 
 const wheelSlots = 4096 // at 10 ms a tick longer than the usual 32 s of lingering
 
+// none ends the lists that are linked by slot number.
+const none = ^uint32(0)
+
 // A shard is one part of the table: its transactions, their timers and the buffers they use again.
 type shard struct {
 	mu    sync.Mutex
@@ -14,16 +17,17 @@ type shard struct {
 	free  []uint32
 	bufs  buffers
 
-	// The wheel: slot n notes the transactions whose next timer fires in a tick equal to n modulo wheelSlots.
-	wheel  [wheelSlots][]uint32
+	// The wheel: slot n holds the transactions that are to be looked at in a tick equal to n modulo wheelSlots, linked.
+	wheel  [wheelSlots]uint32
 	ticked int64 // ticks up to this one are done
-	seen   int   // of the slot that is being gone through: notes looked at, and of these kept
-	kept   int
 }
 
 func (s *shard) init(t *Table, index uint32) {
 	s.table, s.index = t, index
 	s.byKey = make(map[uint64]uint32)
+	for i := range s.wheel {
+		s.wheel[i] = none
+	}
 }
 
 // take returns an unused Tx, made if there is none; nil if the shard's slots are used up.
@@ -45,6 +49,7 @@ func (s *shard) take() *Tx {
 
 // drop takes tx off the record and keeps its memory for the next.
 func (s *shard) drop(tx *Tx) {
+	s.disarm(tx)
 	tx.done()
 	s.table.leave(tx.trusted)
 	delete(s.byKey, tx.key)
@@ -56,49 +61,55 @@ func (s *shard) drop(tx *Tx) {
 	s.free = append(s.free, tx.slot)
 }
 
-// arm notes on the wheel that tx has something due at deadline. A note for an earlier tick serves as well: tx is looked at
-// then, and armed again. So a transaction that goes through its states in milliseconds is noted once.
+// arm puts tx on the wheel for deadline. A place for an earlier tick serves as well: tx is looked at then, and armed again.
+// So a transaction that goes through its states in milliseconds is put there once, and neighbours are hardly touched.
 func (s *shard) arm(tx *Tx, deadline int64) {
 	tick := max(deadline/int64(s.table.tick)+1, s.ticked+1)
-	if tx.tick != 0 && tx.tick <= tick {
-		return
+	if tx.tick != 0 {
+		if tx.tick <= tick {
+			return
+		}
+		s.disarm(tx)
 	}
 	tx.tick = tick
-	at := &s.wheel[tick%wheelSlots]
-	*at = append(*at, tx.slot)
+	head := &s.wheel[tick%wheelSlots]
+	tx.next, tx.prev = *head, none
+	if *head != none {
+		s.slots[*head].prev = tx.slot
+	}
+	*head = tx.slot
 }
 
-// due returns the next transaction that was noted for a tick up to at, or nil.
+// disarm takes tx off the wheel, if it is there.
+func (s *shard) disarm(tx *Tx) {
+	if tx.tick == 0 {
+		return
+	}
+	if tx.prev == none {
+		s.wheel[tx.tick%wheelSlots] = tx.next
+	} else {
+		s.slots[tx.prev].next = tx.next
+	}
+	if tx.next != none {
+		s.slots[tx.next].prev = tx.prev
+	}
+	tx.tick = 0
+}
+
+// due takes the next transaction off the wheel whose tick has come by at, or returns nil.
 func (s *shard) due(at int64) *Tx {
 	now := at / int64(s.table.tick)
 	s.ticked = max(s.ticked, now-wheelSlots)
 	for ; s.ticked < now; s.ticked++ {
-		if tx := s.noted((s.ticked+1)%wheelSlots, now); tx != nil {
-			return tx
+		for i := s.wheel[(s.ticked+1)%wheelSlots]; i != none; {
+			tx := s.slots[i]
+			if tx.tick <= now {
+				s.disarm(tx)
+				return tx
+			}
+			i = tx.next
 		}
 	}
-	return nil
-}
-
-// noted takes notes off a slot of the wheel up to one of a transaction that is due. Notes for a later revolution stay; so
-// does nothing that was dropped or armed for another tick since.
-func (s *shard) noted(slot, now int64) *Tx {
-	notes := s.wheel[slot]
-	kept := notes[:s.kept]
-	for i := s.seen; i < len(notes); i++ {
-		tx := s.slots[notes[i]]
-		switch {
-		case !tx.live || tx.tick%wheelSlots != slot:
-		case tx.tick > now:
-			kept = append(kept, notes[i])
-		default:
-			tx.tick = 0
-			s.seen, s.kept = i+1, len(kept)
-			return tx
-		}
-	}
-	s.wheel[slot] = kept
-	s.seen, s.kept = 0, 0
 	return nil
 }
 

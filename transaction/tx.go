@@ -76,12 +76,13 @@ type Tx struct {
 	retryAt, tryingAt, expireAt, timerC int64 // since the table's start; 0: off
 	retry                               time.Duration
 
-	tick     int64 // of its note on the wheel; 0: none
-	cancel   cancel
-	byClient bool // the client asked for the cancel
-	trusted  bool
-	pending  bool
-	live     bool
+	tick       int64 // of its place on the wheel; 0: none
+	next, prev uint32
+	cancel     cancel
+	byClient   bool // the client asked for the cancel
+	trusted    bool
+	pending    bool
+	live       bool
 }
 
 func (tx *Tx) reset() {
