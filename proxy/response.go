@@ -73,7 +73,7 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 		second = l.cancelFor(tx)
 	}
 	tx.Unlock()
-	if b != nil {
+	if len(b) > 0 {
 		l.transmit(b, client)
 		l.count.SentReply(client, status)
 	}
