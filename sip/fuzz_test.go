@@ -106,7 +106,7 @@ func checkSpans(t *testing.T, v reflect.Value, size uint32) {
 func checkReply(t *testing.T, m *Message) {
 	t.Helper()
 	out := AppendReply(nil, m, nil, 400, "", []byte("tag1"))
-	if m.IsRequest() && !m.Replyable() {
+	if !m.reply {
 		if len(out) != 0 {
 			t.Fatalf("answer to what cannot be answered: %q", out)
 		}
