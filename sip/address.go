@@ -1,7 +1,5 @@
 package sip
 
-import "bytes"
-
 // An Address is one name-addr or addr-spec with its header parameters (RFC 3261 §20.10), spans into its buffer.
 type Address struct {
 	Whole   Span // display name, URI and parameters
@@ -31,8 +29,9 @@ func NextAddress(raw []byte, rest Span) (a Address, after Span, err error) {
 // and whether it is there.
 func (a *Address) Param(raw []byte, name string) (Span, bool) { return findParam(raw, a.Params, name) }
 
-// parseAddress decodes the address at raw[i:end] into a, which is zero, and its tag parameter into tag. next is the
-// index after the comma that follows, or -1 at the end.
+// parseAddress decodes the address at raw[i:end] into a, which is zero but for a.URI, and its tag parameter into tag.
+// next is the index after the comma that follows, or -1 at the end. a.URI may be a URI of raw that is known to be well
+// formed and likely to be met again; it is not decoded twice then.
 func parseAddress(raw []byte, i, end int, a *Address, tag *Span) (next int, e Error) {
 	i = skipSpace(raw, i, end)
 	from := i
@@ -98,14 +97,20 @@ func angleURI(raw []byte, i, end int, a *Address) (int, Error) {
 		return 0, ErrAddress
 	}
 	i++
-	n := bytes.IndexByte(raw[i:end], '>')
-	if n < 0 {
+	if n := a.URI.Len(); n > 0 && i+n < end && raw[i+n] == '>' && string(raw[i:i+n]) == string(a.URI.Of(raw)) {
+		a.URI, a.Angle = span(i, i+n), true // the expected one
+		return i + n + 1, errNone
+	}
+	var u URI
+	j, e := parseURI(raw, i, end, &u)
+	if e != errNone {
+		return 0, e
+	}
+	if j == end || raw[j] != '>' {
 		return 0, ErrAddress
 	}
-	j := i + n
-	var u URI
-	a.URI, a.Angle = span(i, j), true
-	return j + 1, parseURI(raw, i, j, &u)
+	a.URI, a.Angle = u.Whole, true
+	return j + 1, errNone
 }
 
 // bareURI decodes an addr-spec at raw[i], which ends at white space, a comma or a semicolon and has no "?"
@@ -120,7 +125,11 @@ func bareURI(raw []byte, i, end int, a *Address) (int, Error) {
 	}
 	var u URI
 	a.URI = span(i, j)
-	return j, parseURI(raw, i, j, &u)
+	next, e := parseURI(raw, i, j, &u)
+	if e == errNone && next != j {
+		e = ErrURI
+	}
+	return j, e
 }
 
 // addressParams decodes *( SEMI generic-param ) at raw[i] up to the comma or the end. It returns the index after the last

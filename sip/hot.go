@@ -41,12 +41,16 @@ func (m *Message) via(f *Field, k int) Error {
 
 // party decodes From and To (RFC 3261 §20.20, §20.39): exactly one address.
 func (m *Message) party(f *Field, a *Address, tag *Span, fault Error) Error {
+	a.URI = m.p.uri
 	next, e := parseAddress(m.Raw, int(f.Value.Start), int(f.Value.End), a, tag)
 	switch {
 	case e == ErrQuote || e == ErrParamCount || e == ErrURILength:
 		return e
 	case e != errNone || next >= 0 || a.Star:
 		return fault
+	}
+	if m.Method == REGISTER { // From and To name the same user
+		m.p.uri = a.URI
 	}
 	return errNone
 }

@@ -10,6 +10,7 @@ type progress struct {
 	vias     uint8
 	contacts uint8
 	star     bool   // a Contact was "*"
+	uri      Span   // a well-formed URI that From or To probably has, too
 	start    uint32 // offset of the start line
 	header   uint32 // offset of the first field
 }
@@ -144,8 +145,14 @@ func (m *Message) requestLine(i, end int) Error {
 	}
 	end -= len(version)
 	m.RequestURI = span(i, end)
-	if e := parseURI(b, i, end, &m.URI); e != errNone {
+	next, e := parseURI(b, i, end, &m.URI)
+	if e == errNone && next != end {
+		e = ErrURI
+	}
+	if e != errNone {
 		m.fail(e, i)
+	} else {
+		m.p.uri = m.RequestURI
 	}
 	m.requestURIDefects()
 	return errNone

@@ -1,7 +1,5 @@
 package sip
 
-import "bytes"
-
 // Scheme is a URI scheme that ringwall routes by.
 type Scheme uint8
 
@@ -30,7 +28,11 @@ type URI struct {
 // ParseURI decodes the URI that s covers in raw, all of it or an error (ErrURI, ErrURILength, ErrParam, ErrParamCount).
 func ParseURI(raw []byte, s Span) (URI, error) {
 	var u URI
-	if e := parseURI(raw, int(s.Start), int(s.End), &u); e != errNone {
+	next, e := parseURI(raw, int(s.Start), int(s.End), &u)
+	if e == errNone && next != int(s.End) {
+		e = ErrURI
+	}
+	if e != errNone {
 		return URI{}, e
 	}
 	return u, nil
@@ -40,44 +42,55 @@ func ParseURI(raw []byte, s Span) (URI, error) {
 // A parameter without "=" is there with an absent value.
 func (u *URI) Param(raw []byte, name string) (Span, bool) { return findParam(raw, u.Params, name) }
 
-// parseURI decodes raw[i:end] into u, which is zero.
-func parseURI(raw []byte, i, end int, u *URI) Error {
-	if end-i > MaxURI {
-		return ErrURILength
-	}
-	u.Whole = span(i, end)
-	if end-i > 4 && raw[i+3] == ':' && named(raw[i:i+3], "sip") {
+// parseURI decodes the URI at raw[i] into u, which is zero, and returns the index after it, at or before end.
+func parseURI(raw []byte, i, end int, u *URI) (next int, e Error) {
+	switch b := raw[i:end]; {
+	case len(b) > 4 && b[3] == ':' && named(b[:3], "sip"):
 		u.Scheme = SIP
-		return parseSIP(raw, i+4, end, u)
-	}
-	if end-i > 5 && equalFold(raw[i:i+5], "sips:") {
+		next, e = parseSIP(raw, i+4, end, u)
+	case len(b) > 5 && equalFold(b[:5], "sips:"):
 		u.Scheme = SIPS
-		return parseSIP(raw, i+5, end, u)
-	}
-	if end-i > 4 && equalFold(raw[i:i+4], "tel:") {
+		next, e = parseSIP(raw, i+5, end, u)
+	case len(b) > 4 && equalFold(b[:4], "tel:"):
 		u.Scheme = TEL
-		return parseTel(raw, i+4, end, u)
+		next, e = parseTel(raw, i+4, end, u)
+	default:
+		next, e = parseAbsolute(raw, i, end)
 	}
-	return parseAbsolute(raw, i, end)
+	if next-i > MaxURI {
+		return i, ErrURILength
+	}
+	u.Whole = span(i, next)
+	return next, e
 }
 
 // parseSIP decodes what follows "sip:" (RFC 3261 §25.1, SIP-URI).
-func parseSIP(raw []byte, i, end int, u *URI) Error {
-	if j := userinfo(raw, i, end, u); j > 0 {
-		i = j
+func parseSIP(raw []byte, i, end int, u *URI) (int, Error) {
+	j := skip(raw, i, end, cUser)
+	switch {
+	case j == end:
+	case raw[j] == '@' && j > i:
+		u.User = span(i, j)
+		i = j + 1
+	case raw[j] == ':' || raw[j] == '%':
+		if j = userinfo(raw, i, end, u); j > 0 {
+			i = j
+		}
 	}
-	j := parseHost(raw, i, end)
-	if j < 0 {
-		return ErrURI
+	if j = parseHost(raw, i, end); j < 0 {
+		return i, ErrURI
 	}
 	u.Host = span(i, j)
 	if j < end && raw[j] == ':' {
 		if u.Port, j = parsePort(raw, j+1, end); j < 0 {
-			return ErrURI
+			return i, ErrURI
 		}
 		u.HasPort = true
 	}
-	return parseURITail(raw, j, end, u)
+	if j < end && (raw[j] == ';' || raw[j] == '?') {
+		return parseURITail(raw, j, end, u)
+	}
+	return j, errNone
 }
 
 // userinfo decodes user [ ":" password ] "@" at raw[i] and returns the index after it, or -1 if there is none.
@@ -102,28 +115,25 @@ func userinfo(raw []byte, i, end int, u *URI) int {
 	return j + 1
 }
 
-// parseURITail decodes uri-parameters and headers, to the end.
-func parseURITail(raw []byte, i, end int, u *URI) Error {
-	if i < end && raw[i] == ';' {
-		from := i + 1
+// parseURITail decodes uri-parameters and headers.
+func parseURITail(raw []byte, i, end int, u *URI) (int, Error) {
+	if raw[i] == ';' {
 		next, e := uriParams(raw, i, end)
 		if e != errNone {
-			return e
+			return i, e
 		}
+		u.Params = span(i+1, next)
 		i = next
-		u.Params = span(from, i)
 	}
 	if i < end && raw[i] == '?' && u.Scheme != TEL {
-		if !uriHeaders(raw[i+1 : end]) {
-			return ErrURI
+		next := uriHeaders(raw, i, end)
+		if next < 0 {
+			return i, ErrURI
 		}
-		u.Headers = span(i+1, end)
-		i = end
+		u.Headers = span(i+1, next)
+		i = next
 	}
-	if i != end {
-		return ErrURI
-	}
-	return errNone
+	return i, errNone
 }
 
 // uriParams walks over *( ";" pname [ "=" pvalue ] ) and returns the index after it.
@@ -150,47 +160,50 @@ func uriParams(raw []byte, i, end int) (int, Error) {
 	return i, errNone
 }
 
-// uriHeaders reports whether b is hname "=" hvalue *( "&" hname "=" hvalue ).
-func uriHeaders(b []byte) bool {
-	for {
-		header, rest, more := bytes.Cut(b, []byte("&"))
-		name, value, ok := bytes.Cut(header, []byte("="))
-		if !ok || len(name) == 0 || skipEscaped(name, 0, len(name), cHeader) != len(name) ||
-			skipEscaped(value, 0, len(value), cHeader) != len(value) {
-			return false
+// uriHeaders walks over "?" hname "=" hvalue *( "&" hname "=" hvalue ) and returns the index after it, or -1.
+func uriHeaders(raw []byte, i, end int) int {
+	for i < end && (raw[i] == '?' || raw[i] == '&') {
+		j := skipEscaped(raw, i+1, end, cHeader)
+		if j == i+1 || j == end || raw[j] != '=' {
+			return -1
 		}
-		if !more {
-			return true
-		}
-		b = rest
+		i = skipEscaped(raw, j+1, end, cHeader)
 	}
+	return i
 }
 
 // parseTel decodes what follows "tel:" (RFC 3966 §3).
-func parseTel(raw []byte, i, end int, u *URI) Error {
+func parseTel(raw []byte, i, end int, u *URI) (int, Error) {
 	from := i
 	if i < end && raw[i] == '+' {
 		i++
 	}
 	j := skip(raw, i, end, cPhone)
 	if j == i {
-		return ErrURI
+		return i, ErrURI
 	}
 	u.User = span(from, j)
-	return parseURITail(raw, j, end, u)
+	if j < end && raw[j] == ';' {
+		return parseURITail(raw, j, end, u)
+	}
+	return j, errNone
 }
 
 // parseAbsolute checks any other absolute URI: scheme ":" 1*uric (RFC 2396 §3).
-func parseAbsolute(raw []byte, i, end int) Error {
+func parseAbsolute(raw []byte, i, end int) (int, Error) {
 	if i == end || !is(raw[i], cAlpha) {
-		return ErrURI
+		return i, ErrURI
 	}
 	j := skip(raw, i, end, cScheme)
-	if j == end || raw[j] != ':' || j+1 == end || skipEscaped(raw, j+1, end, cURIC) != end {
-		return ErrURI
+	if j == end || raw[j] != ':' {
+		return i, ErrURI
 	}
 	if b := raw[i:j]; equalFold(b, "sip") || equalFold(b, "sips") || equalFold(b, "tel") {
-		return ErrURI
+		return i, ErrURI
 	}
-	return errNone
+	next := skipEscaped(raw, j+1, end, cURIC)
+	if next == j+1 {
+		return i, ErrURI
+	}
+	return next, errNone
 }
