@@ -26,7 +26,7 @@ func (l *lane) admit(x *edge.Exchange) edge.Verdict {
 		return refusal(x, edge.Reply, reasonForged, 481, "")
 	}
 	v := l.policy(x)
-	if v.Action != edge.Pass && l.p.cfg.Monitor {
+	if v.Action != edge.Pass && l.cfg.Monitor {
 		v.Action = edge.Note
 	}
 	return v
@@ -65,7 +65,7 @@ func (l *lane) policy(x *edge.Exchange) edge.Verdict {
 		return edge.Verdict{}
 	}
 	if x.From.Side == edge.Inside {
-		return l.access(x, l.p.cfg.Peer)
+		return l.access(x, l.cfg.Peer)
 	}
 	if m.ToTag.Present() || m.Method == sip.ACK {
 		return refusal(x, edge.Reply, reasonDialog, 481, "")
@@ -74,9 +74,9 @@ func (l *lane) policy(x *edge.Exchange) edge.Verdict {
 		return edge.Verdict{Action: edge.Reply, Reason: reasonDomain, Status: 404}
 	}
 	if x.Trust == edge.Known {
-		return l.access(x, l.p.cfg.Known)
+		return l.access(x, l.cfg.Known)
 	}
-	return l.access(x, l.p.cfg.Unknown)
+	return l.access(x, l.cfg.Unknown)
 }
 
 func (l *lane) access(x *edge.Exchange, allowed Methods) edge.Verdict {
@@ -88,11 +88,11 @@ func (l *lane) access(x *edge.Exchange, allowed Methods) edge.Verdict {
 
 // served reports whether the Request-URI is in one of our domains, or names the edge itself.
 func (l *lane) served(x *edge.Exchange) bool {
-	if len(l.p.cfg.Domains) == 0 || l.named(x) {
+	if len(l.cfg.Domains) == 0 || l.named(x) {
 		return true
 	}
 	host := x.Msg.URI.Host.Of(x.Msg.Raw)
-	for _, d := range l.p.cfg.Domains {
+	for _, d := range l.cfg.Domains {
 		if strings.EqualFold(d, string(host)) {
 			return true
 		}
@@ -103,7 +103,7 @@ func (l *lane) served(x *edge.Exchange) bool {
 // named reports whether the Request-URI names the edge itself.
 func (l *lane) named(x *edge.Exchange) bool {
 	uri := &x.Msg.URI
-	return l.p.ours(x.From.Side, uri.Host.Of(x.Msg.Raw), uri.Port)
+	return l.ours(x.From.Side, uri.Host.Of(x.Msg.Raw), uri.Port)
 }
 
 // forUs reports whether the edge answers the request itself (design, section 4): OPTIONS of unknown sources, whoever it is
@@ -115,7 +115,7 @@ func (l *lane) forUs(x *edge.Exchange) bool {
 	if x.From.Side == edge.Inside {
 		return !x.Msg.URI.User.Present() && l.named(x)
 	}
-	if l.p.cfg.Monitor && l.p.cfg.Unknown.Any {
+	if l.cfg.Monitor && l.cfg.Unknown.Any {
 		return false
 	}
 	return x.Trust == edge.Unknown || !x.Msg.URI.User.Present() && l.named(x)

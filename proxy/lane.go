@@ -13,6 +13,7 @@ import (
 // again for the next.
 type lane struct {
 	p     *Proxy
+	cfg   *Config // the settings in force for the message at hand
 	out   *transport.Out
 	count *event.Counters
 
@@ -47,6 +48,7 @@ func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) {
 		l.malformed(err, from, at)
 		return
 	}
+	l.cfg = l.p.cfg.Load()
 	l.x = edge.Exchange{Msg: &l.msg, From: from, At: at}
 	x := &l.x
 	if !l.sided(x) {
@@ -102,7 +104,7 @@ func (l *lane) sided(x *edge.Exchange) bool {
 	if x.From.Side == edge.Outside {
 		return true
 	}
-	if !l.p.cfg.inside(x.From.Remote.Addr()) {
+	if !l.cfg.inside(x.From.Remote.Addr()) {
 		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonStranger})
 		return false
 	}
@@ -125,6 +127,7 @@ func (l *lane) refuseSaying(x *edge.Exchange, v edge.Verdict, message string) {
 // malformed deals with what is not a SIP message: silence over UDP to who may not be who they say (so that nobody can be
 // hit by our answers), 400 over a stream, to a known phone, and inside.
 func (l *lane) malformed(err error, from edge.Flow, at time.Time) {
+	l.cfg = l.p.cfg.Load()
 	l.x = edge.Exchange{Msg: &l.msg, From: from, At: at}
 	x := &l.x
 	v := edge.Verdict{Action: edge.Reply, Reason: reasonNotSIP, Status: 400}

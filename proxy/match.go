@@ -98,7 +98,7 @@ func (l *lane) ownRoute(x *edge.Exchange) {
 		return
 	}
 	uri, err := sip.ParseURI(m.Raw, top.URI)
-	if err != nil || !l.p.ours(x.From.Side, uri.Host.Of(m.Raw), uri.Port) {
+	if err != nil || !l.ours(x.From.Side, uri.Host.Of(m.Raw), uri.Port) {
 		return
 	}
 	own := &l.own

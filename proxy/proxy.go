@@ -20,7 +20,7 @@ import (
 
 // A Proxy holds what all lanes share. It is made once and used by any goroutine.
 type Proxy struct {
-	cfg      Config
+	cfg      atomic.Pointer[Config]
 	srv      *transport.Server
 	bindings *binding.Table
 	keys     *seal.Keys
@@ -58,9 +58,20 @@ func New(cfg Config, srv *transport.Server, bindings *binding.Table, keys *seal.
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{cfg: cfg, srv: srv, bindings: bindings, keys: keys, ring: ring, metrics: metrics, table: table,
+	p := &Proxy{srv: srv, bindings: bindings, keys: keys, ring: ring, metrics: metrics, table: table,
 		branches: branches, seed: maphash.MakeSeed(), faces: faces(srv.Listeners())}
+	p.cfg.Store(&cfg)
 	return p, nil
+}
+
+// Apply puts other settings in force, from the next message on: each message meets one set of settings from beginning to end. The
+// sizes and timers of the transaction table stay what New was given.
+func (p *Proxy) Apply(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	p.cfg.Store(&cfg)
+	return nil
 }
 
 // faces names each listener. A spread socket is named like the listener of its address: its own port is only for the
@@ -87,7 +98,7 @@ func faces(listeners []transport.Listener) []face {
 
 // NewLane makes a lane for one reading goroutine; it is what transport.Server.Serve asks for.
 func (p *Proxy) NewLane(out *transport.Out) transport.Lane {
-	return &lane{p: p, out: out, count: p.metrics.Lane(), branches: p.branches}
+	return &lane{p: p, out: out, count: p.metrics.Lane(), branches: p.branches, cfg: p.cfg.Load()}
 }
 
 // Run does what the clock asks for, timers and keep-alives, until ctx ends.
@@ -133,14 +144,14 @@ func (p *Proxy) Status() Status {
 }
 
 // ours reports whether host and port of a URI name a listener of side.
-func (p *Proxy) ours(side edge.Side, host []byte, port uint16) bool {
-	for i := range p.faces {
-		f := &p.faces[i]
+func (l *lane) ours(side edge.Side, host []byte, port uint16) bool {
+	for i := range l.p.faces {
+		f := &l.p.faces[i]
 		if f.Side == side && !f.Spread && f.named(host, port) {
 			return true
 		}
 	}
-	return side == edge.Outside && p.cfg.Advertise != "" && strings.EqualFold(p.cfg.Advertise, string(host))
+	return side == edge.Outside && l.cfg.Advertise != "" && strings.EqualFold(l.cfg.Advertise, string(host))
 }
 
 // named reports whether host and port are this listener's. No port means 5060.

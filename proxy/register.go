@@ -66,11 +66,11 @@ func (l *lane) registration(x *edge.Exchange, to hop, note []byte) []byte {
 				first = id
 			}
 		}
-		if !l.p.cfg.Path {
+		if !l.cfg.Path {
 			l.edit.Replace(i, l.value)
 		}
 	}
-	if l.p.cfg.Path {
+	if l.cfg.Path {
 		l.addPath(x, to, first)
 	} else {
 		l.endOutbound(m)
@@ -181,7 +181,7 @@ func (l *lane) registered(x *edge.Exchange, tx *transaction.Tx, note []byte) {
 			l.showContact(x, tx, aor, contacts, &a)
 		}
 		switch {
-		case l.p.cfg.Path:
+		case l.cfg.Path:
 		case len(l.value) == 0:
 			l.edit.Remove(i)
 		default:
@@ -203,7 +203,7 @@ func (l *lane) showContact(x *edge.Exchange, tx *transaction.Tx, aor, contacts [
 		var line []byte
 		line, lines = cutLine(lines)
 		id, life, contact, ok := readNote(line)
-		if !ok || !bytes.Equal(id[:], user) && !(l.p.cfg.Path && bytes.Equal(contact, a.URI.Of(m.Raw))) {
+		if !ok || !bytes.Equal(id[:], user) && !(l.cfg.Path && bytes.Equal(contact, a.URI.Of(m.Raw))) {
 			continue
 		}
 		given, _ := a.Param(m.Raw, "expires")
@@ -267,7 +267,7 @@ func (l *lane) unbind(x *edge.Exchange, aor, contacts []byte) {
 func (l *lane) lists(id binding.ID, contact []byte) bool {
 	m := &l.msg
 	want := id[:]
-	if l.p.cfg.Path {
+	if l.cfg.Path {
 		want = contact
 	}
 	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {

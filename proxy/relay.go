@@ -188,7 +188,7 @@ func (l *lane) appendRoute(dst, token []byte, flow edge.Flow) []byte {
 
 // sourceHeader tells the platform where a request came from, and removes what outside wrote under that name.
 func (l *lane) sourceHeader(x *edge.Exchange) {
-	name := l.p.cfg.SourceHeader
+	name := l.cfg.SourceHeader
 	if name == "" || x.From.Side != edge.Outside {
 		return
 	}

@@ -37,7 +37,7 @@ func (l *lane) loose(x *edge.Exchange) bool {
 // routeIn finds the way to the platform: the first upstream, or in a dialog the server that the Request-URI or the next
 // Route names, if it is one of the platform's, else the one the dialog is with.
 func (l *lane) routeIn(x *edge.Exchange) (hop, edge.Verdict) {
-	target := l.p.cfg.Upstreams[0]
+	target := l.cfg.Upstreams[0]
 	if l.own.tokened {
 		target.Addr, target.Transport = l.own.route.Inside.Remote, l.own.route.Inside.Transport
 		if next, ok := l.nextInside(x); ok {
@@ -58,7 +58,7 @@ func (l *lane) nextInside(x *edge.Exchange) (Upstream, bool) {
 		return Upstream{}, false
 	}
 	addr, ok := hostPort(x.Msg.Raw, &uri)
-	if !ok || !l.p.cfg.inside(addr.Addr()) || l.p.own(addr) {
+	if !ok || !l.cfg.inside(addr.Addr()) || l.p.own(addr) {
 		return Upstream{}, false
 	}
 	transport, ok := transportOf(x.Msg.Raw, &uri)

@@ -115,9 +115,10 @@ func (l *lane) firstBranch(b []byte) (transaction.ID, bool) {
 
 // everySecond sends keep-alives to phones behind NAT, drops what has expired, and lets waiting output go.
 func (l *lane) everySecond(now time.Time) {
+	l.cfg = l.p.cfg.Load()
 	l.p.bindings.Sweep(now)
-	if l.p.cfg.Keepalive > 0 {
-		l.p.bindings.Keepalives(now, l.p.cfg.Keepalive, l.keepalive)
+	if l.cfg.Keepalive > 0 {
+		l.p.bindings.Keepalives(now, l.cfg.Keepalive, l.keepalive)
 	}
 	l.out.Flush()
 }
