@@ -50,12 +50,11 @@ func skipSpace(raw []byte, i, end int) int {
 
 // skip returns the index of the first byte of raw[i:end] that does not belong to mask, or end.
 func skip(raw []byte, i, end int, mask uint16) int {
-	for j, c := range raw[i:end] {
-		if class[c]&mask == 0 {
-			return i + j
-		}
+	b := raw[:end]
+	for i < len(b) && class[b[i]]&mask != 0 {
+		i++
 	}
-	return end
+	return i
 }
 
 // skipLong is skip, quicker from some ten bytes on.
