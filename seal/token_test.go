@@ -213,7 +213,7 @@ func TestRotateWhileInUse(t *testing.T) {
 	var rotators sync.WaitGroup
 	for range 2 {
 		rotators.Go(func() {
-			for range MaxKeys / 2 {
+			for range MaxKeys/2 - 1 { // so few that no key is dropped: a user may be held up between Seal and Open
 				if err := k.Rotate(time.Unix(1e9, 0)); err != nil {
 					t.Error(err)
 				}
@@ -223,8 +223,8 @@ func TestRotateWhileInUse(t *testing.T) {
 	rotators.Wait()
 	close(stop)
 	users.Wait()
-	if n := len(k.set.Load().stored); n != MaxKeys {
-		t.Errorf("%d keys after %d rotations", n, MaxKeys)
+	if n := len(k.set.Load().stored); n != MaxKeys-1 {
+		t.Errorf("%d keys after %d rotations", n, MaxKeys-2)
 	}
 }
 
