@@ -29,24 +29,24 @@ const (
 	ErrContentLengthMissing       // no Content-Length on a stream
 	ErrTooLarge                   // Content-Length above MaxBody, or a message above Framer.Max
 	ErrBody                       // fewer bytes than Content-Length says, or, on a stream, more
-	ErrVia
-	ErrBranch
-	ErrViaCount
-	ErrFrom
-	ErrTo
-	ErrCallID
-	ErrCSeq
-	ErrCSeqMethod
-	ErrMaxForwards
-	ErrContact
-	ErrContactCount
-	ErrRoute
-	ErrParam
-	ErrParamCount
-	ErrQuote
-	ErrAddress
-	ErrDigest
-	ErrMissing // Via, From, To, Call-ID or CSeq is not there
+	ErrVia                        // a via-parm is not well formed, or has a parameter twice
+	ErrBranch                     // branch with nothing after the magic cookie
+	ErrViaCount                   // more than MaxVias via-parms
+	ErrFrom                       // From is not exactly one address with at most one tag
+	ErrTo                         // the same of To
+	ErrCallID                     // Call-ID is not word or word@word
+	ErrCSeq                       // CSeq is not a number below 2^31 and a method
+	ErrCSeqMethod                 // CSeq names another method than the request line
+	ErrMaxForwards                // Max-Forwards is not 0 to 255
+	ErrContact                    // a Contact is not well formed, or "*" is not alone
+	ErrContactCount               // more than MaxContacts Contact values
+	ErrRoute                      // Route, Record-Route, Path or Service-Route is no list of name-addr
+	ErrParam                      // a parameter is not well formed, or stands twice
+	ErrParamCount                 // more than MaxParams parameters
+	ErrQuote                      // a quoted string is not closed
+	ErrAddress                    // an address is not well formed (NextAddress)
+	ErrDigest                     // Digest parameters are not well formed (ParseDigest)
+	ErrMissing                    // Via, From, To, Call-ID or CSeq is not there
 	errorCount
 )
 
