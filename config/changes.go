@@ -1,0 +1,82 @@
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"slices"
+	"time"
+)
+
+// A comparison is how one key of two configurations is compared and carried over.
+type comparison struct {
+	key   string
+	equal func(a, b *Config) bool
+	carry func(to, from *Config)
+}
+
+// compare makes the comparison of the key whose value field finds.
+func compare[T any](key string, field func(*Config) *T) comparison {
+	return comparison{key,
+		func(a, b *Config) bool { return reflect.DeepEqual(*field(a), *field(b)) },
+		func(to, from *Config) { *field(to) = *field(from) }}
+}
+
+// comparisons are the keys that Changes looks at, in the order of docs/config.md. A test holds that no field of Config is
+// missing here.
+var comparisons = []comparison{
+	compare("outside.listen", func(c *Config) *[]Listen { return &c.Outside.Listen }),
+	compare("outside.advertise", func(c *Config) *string { return &c.Outside.Advertise }),
+	compare("inside.listen", func(c *Config) *[]Listen { return &c.Inside.Listen }),
+	compare("inside.sources", func(c *Config) *[]netip.Prefix { return &c.Inside.Sources }),
+	compare("upstreams", func(c *Config) *[]Upstream { return &c.Upstreams }),
+	compare("domains", func(c *Config) *[]string { return &c.Domains }),
+	compare("registrations.path", func(c *Config) *bool { return &c.Registrations.Path }),
+	compare("registrations.keepalive", func(c *Config) *time.Duration { return &c.Registrations.Keepalive }),
+	compare("topology.key_file", func(c *Config) *string { return &c.Topology.KeyFile }),
+	compare("access.unknown", func(c *Config) *Methods { return &c.Access.Unknown }),
+	compare("access.known", func(c *Config) *Methods { return &c.Access.Known }),
+	compare("access.peer", func(c *Config) *Methods { return &c.Access.Peer }),
+	compare("headers.source", func(c *Config) *string { return &c.Headers.Source }),
+	compare("limits.memory", func(c *Config) *int64 { return &c.Limits.Memory }),
+	compare("limits.message", func(c *Config) *int { return &c.Limits.Message }),
+	compare("limits.calls", func(c *Config) *int { return &c.Limits.Calls }),
+	compare("limits.connections_per_source", func(c *Config) *int { return &c.Limits.ConnectionsPerSource }),
+	compare("timers.t1", func(c *Config) *time.Duration { return &c.Timers.T1 }),
+	compare("timers.t2", func(c *Config) *time.Duration { return &c.Timers.T2 }),
+	compare("timers.t4", func(c *Config) *time.Duration { return &c.Timers.T4 }),
+	compare("timers.c", func(c *Config) *time.Duration { return &c.Timers.C }),
+	compare("timers.linger", func(c *Config) *time.Duration { return &c.Timers.Linger }),
+	compare("timers.drain", func(c *Config) *time.Duration { return &c.Timers.Drain }),
+	compare("state", func(c *Config) *string { return &c.State }),
+	compare("admin.http", func(c *Config) *netip.AddrPort { return &c.Admin.HTTP }),
+	compare("admin.socket", func(c *Config) *string { return &c.Admin.Socket }),
+	compare("log.format", func(c *Config) *LogFormat { return &c.Log.Format }),
+	compare("log.level", func(c *Config) *slog.Level { return &c.Log.Level }),
+	compare("mode", func(c *Config) *Mode { return &c.Mode }),
+}
+
+// Changes names the keys whose values differ between a and b, in the order of docs/config.md: keys with one value
+// ("timers.t1") and lists as a whole ("outside.listen"). A key that is left out has its default, so writing a default out
+// is no change.
+func Changes(a, b *Config) []string {
+	var keys []string
+	for _, k := range comparisons {
+		if !k.equal(a, b) {
+			keys = append(keys, k.key)
+		}
+	}
+	return keys
+}
+
+// Keep returns a copy of c in which keys, named as Changes does, have the values of old. What the copy says as a whole has
+// not been checked.
+func (c *Config) Keep(old *Config, keys []string) *Config {
+	mixed := *c
+	for _, k := range comparisons {
+		if slices.Contains(keys, k.key) {
+			k.carry(&mixed, old)
+		}
+	}
+	return &mixed
+}

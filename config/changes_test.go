@@ -1,0 +1,103 @@
+package config
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// leaves calls do for every field of a section of c that holds a value, with its name in Go.
+func leaves(v reflect.Value, name string, do func(name string, leaf reflect.Value)) {
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if !f.IsExported() || f.Name == "File" {
+			continue
+		}
+		where := strings.TrimPrefix(name+"."+f.Name, ".")
+		switch v.Field(i).Interface().(type) {
+		case netip.AddrPort, Methods:
+			do(where, v.Field(i))
+		default:
+			if v.Field(i).Kind() == reflect.Struct {
+				leaves(v.Field(i), where, do)
+			} else {
+				do(where, v.Field(i))
+			}
+		}
+	}
+}
+
+// disturb gives v another value.
+func disturb(v reflect.Value) {
+	switch {
+	case !v.IsZero():
+		v.SetZero()
+	case v.Kind() == reflect.String:
+		v.SetString("x")
+	case v.Kind() == reflect.Bool:
+		v.SetBool(true)
+	case v.Kind() == reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+	case v.Kind() == reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+	case v.CanInt():
+		v.SetInt(1)
+	default:
+		panic("disturb cannot change a " + v.Type().String())
+	}
+}
+
+// TestChangesSeeEveryField changes one field of Config at a time: Changes tells one key, and Keep takes it back.
+func TestChangesSeeEveryField(t *testing.T) {
+	seen := map[string]string{}
+	leaves(reflect.ValueOf(Default()).Elem(), "", func(name string, _ reflect.Value) {
+		next := Default()
+		leaves(reflect.ValueOf(next).Elem(), "", func(other string, leaf reflect.Value) {
+			if other == name {
+				disturb(leaf)
+			}
+		})
+		keys := Changes(Default(), next)
+		if len(keys) != 1 {
+			t.Errorf("Config.%s changed, Changes says %v: does changes.go know it?", name, keys)
+			return
+		}
+		if before := seen[keys[0]]; before != "" {
+			t.Errorf("%s stands for Config.%s and Config.%s", keys[0], before, name)
+		}
+		seen[keys[0]] = name
+		if left := Changes(Default(), next.Keep(Default(), keys)); len(left) > 0 {
+			t.Errorf("%s is kept, and still %v differ", keys[0], left)
+		}
+	})
+	if len(seen) != len(comparisons) {
+		t.Errorf("%d keys are compared, Config has %d", len(comparisons), len(seen))
+	}
+}
+
+func TestChanges(t *testing.T) {
+	parse := func(text string) *Config {
+		c, err := Parse("test.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for _, c := range []struct {
+		a, b string
+		want []string
+	}{
+		{"", "mode: enforce\ntimers: {t1: 500ms, linger: 32s}\naccess: {known: any}", nil},
+		{"domains: [a.example]", "# moved\n\ndomains:\n  - a.example", nil},
+		{"", "timers: {t1: 100ms}", []string{"timers.t1", "timers.linger"}},
+		{"", "state: /s/a.db", []string{"topology.key_file", "state"}},
+		{"upstreams: [{uri: \"sip:10.0.0.1\"}]", "upstreams: [{uri: \"sip:10.0.0.2\"}]\naccess: {unknown: [OPTIONS]}",
+			[]string{"upstreams", "access.unknown"}},
+	} {
+		if got := Changes(parse(c.a), parse(c.b)); !slices.Equal(got, c.want) {
+			t.Errorf("%q to %q: %v, want %v", c.a, c.b, got, c.want)
+		}
+	}
+}
