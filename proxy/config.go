@@ -14,8 +14,11 @@ import (
 
 // An Upstream is one server of the platform.
 type Upstream struct {
+	URI       string // as the operator knows it, "" for its address
 	Addr      netip.AddrPort
 	Transport edge.Transport
+	Weight    int // share of the calls among those of its priority; 0 is 1
+	Priority  int // smaller ones are asked first
 }
 
 // Methods is what a trust class may start something with.
@@ -39,7 +42,7 @@ func (m Methods) Allows(method sip.Method) bool {
 
 // Config is what the proxy is told by the operator.
 type Config struct {
-	Upstreams []Upstream     // the first gets what starts outside
+	Upstreams []Upstream     // the platform: who gets what starts outside, at most 32
 	Sources   []netip.Prefix // who may use inside listeners, besides the upstreams
 	Domains   []string       // lower case; requests from outside for others are refused; empty: any
 	Advertise string         // a further name or address by which outside calls us, "" if none
@@ -58,6 +61,9 @@ type Config struct {
 func (c Config) Validate() error {
 	if len(c.Upstreams) == 0 {
 		return errors.New("proxy: there is no upstream")
+	}
+	if len(c.Upstreams) > maxTried {
+		return fmt.Errorf("proxy: %d upstreams are more than %d", len(c.Upstreams), maxTried)
 	}
 	for _, u := range c.Upstreams {
 		if !u.Addr.IsValid() || u.Addr.Port() == 0 || u.Addr.Addr().IsUnspecified() {

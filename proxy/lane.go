@@ -13,7 +13,7 @@ import (
 // again for the next.
 type lane struct {
 	p     *Proxy
-	cfg   *Config // the settings in force for the message at hand
+	cfg   *settings // the settings in force for the message at hand
 	out   *transport.Out
 	count *event.Counters
 

@@ -20,7 +20,7 @@ import (
 
 // A Proxy holds what all lanes share. It is made once and used by any goroutine.
 type Proxy struct {
-	cfg      atomic.Pointer[Config]
+	cfg      atomic.Pointer[settings]
 	srv      *transport.Server
 	bindings *binding.Table
 	keys     *seal.Keys
@@ -32,7 +32,6 @@ type Proxy struct {
 	seed     maphash.Seed
 	faces    []face // by edge.Flow.Listener
 	draining atomic.Bool
-	upstream health
 }
 
 // A face is how one listener is named in what we write.
@@ -60,7 +59,7 @@ func New(cfg Config, srv *transport.Server, bindings *binding.Table, keys *seal.
 	}
 	p := &Proxy{srv: srv, bindings: bindings, keys: keys, ring: ring, metrics: metrics, table: table,
 		branches: branches, seed: maphash.MakeSeed(), faces: faces(srv.Listeners())}
-	p.cfg.Store(&cfg)
+	p.cfg.Store(newSettings(cfg, nil))
 	return p, nil
 }
 
@@ -70,7 +69,7 @@ func (p *Proxy) Apply(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	p.cfg.Store(&cfg)
+	p.cfg.Store(newSettings(cfg, p.cfg.Load()))
 	return nil
 }
 
@@ -134,13 +133,13 @@ type Status struct {
 	Pending      int    // without a final response
 	Bindings     int    // registered phones
 	Draining     bool   // shutting down
-	Upstream     string // "up", "down since …: why", or "not heard of yet"
+	Upstream     string // "up", "down since …: why", or "not heard of yet"; of several, each with its name
 }
 
 // Status tells the state of the proxy now.
 func (p *Proxy) Status() Status {
 	return Status{Transactions: p.table.Len(), Pending: p.table.Pending(), Bindings: p.bindings.Len(),
-		Draining: p.draining.Load(), Upstream: p.upstream.String()}
+		Draining: p.draining.Load(), Upstream: p.cfg.Load().summary()}
 }
 
 // ours reports whether host and port of a URI name a listener of side.

@@ -16,6 +16,8 @@ type hop struct {
 	uri     []byte     // new Request-URI, nil: unchanged
 	binding binding.ID // the registered phone it goes to, if it is one
 	inside  edge.Flow  // for the route token: the server of the platform that this dialog is with
+	server  int        // index in the pool, if pooled
+	pooled  bool       // another server of the pool would do as well
 }
 
 // relay sends an admitted request on (RFC 3261 §16.4 to §16.6).
@@ -50,6 +52,10 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 	}
 	tx.Client, tx.Target, tx.Method = x.From, to.flow, x.Msg.Method
 	b := l.rewriteInto(buf, x, to, tx)
+	if to.pooled {
+		tx.Tried = 1 << to.server
+		tx.Movable = len(l.cfg.servers) > 1
+	}
 	tx.Sent(b, x.At)
 	tx.Unlock()
 	if l.out.Send(b, to.flow) != nil {

@@ -13,14 +13,16 @@ import (
 func (l *lane) response(x *edge.Exchange) {
 	x.Match = edge.MatchReply
 	m := x.Msg
-	id, _, ok := l.branches.open(m.Via.Branch.Of(m.Raw))
+	id, mark, ok := l.branches.open(m.Via.Branch.Of(m.Raw))
 	var tx *transaction.Tx
 	buf := l.out.Buffer()
 	if ok {
 		tx = l.p.table.FindID(id)
 	}
 	if tx == nil {
-		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonStrayReply})
+		if !ok || !l.pinged(x, id, mark) {
+			l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonStrayReply})
+		}
 		return
 	}
 	if !l.expected(x, tx) {
@@ -33,7 +35,9 @@ func (l *lane) response(x *edge.Exchange) {
 		tx.Unlock()
 		return
 	}
-	l.p.upstream.heard(x)
+	if s := l.cfg.serverAt(tx.Target); s != nil {
+		s.heard(l, x.At)
+	}
 	l.step(buf, x, tx)
 }
 
@@ -53,6 +57,9 @@ func (l *lane) expected(x *edge.Exchange, tx *transaction.Tx) bool {
 func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 	status := x.Msg.Status
 	client, target := tx.Client, tx.Target
+	if status == 503 && tx.Movable && tx.State < transaction.Completed && l.elsewhere(buf, x, tx) {
+		return
+	}
 	var b, second []byte // to the client, to the target
 	switch tx.Response(status, x.At) {
 	case transaction.Relay:

@@ -34,11 +34,15 @@ func (l *lane) loose(x *edge.Exchange) bool {
 	return lr
 }
 
-// routeIn finds the way to the platform: the first upstream, or in a dialog the server that the Request-URI or the next
+// routeIn finds the way to the platform: a server of the pool, or in a dialog the server that the Request-URI or the next
 // Route names, if it is one of the platform's, else the one the dialog is with.
 func (l *lane) routeIn(x *edge.Exchange) (hop, edge.Verdict) {
-	target := l.cfg.Upstreams[0]
-	if l.own.tokened {
+	chosen := -1
+	var target Upstream
+	if !l.own.tokened {
+		chosen = l.cfg.choose(l.p.seed, x.Msg.CallID.Of(x.Msg.Raw), 0)
+		target = l.cfg.servers[chosen].Upstream
+	} else {
 		target.Addr, target.Transport = l.own.route.Inside.Remote, l.own.route.Inside.Transport
 		if next, ok := l.nextInside(x); ok {
 			target = next
@@ -48,7 +52,7 @@ func (l *lane) routeIn(x *edge.Exchange) (hop, edge.Verdict) {
 	if !ok {
 		return hop{}, edge.Verdict{Action: edge.Reply, Reason: reasonUpstream, Status: 503}
 	}
-	return hop{flow: flow, inside: flow}, edge.Verdict{}
+	return hop{flow: flow, inside: flow, server: chosen, pooled: chosen >= 0}, edge.Verdict{}
 }
 
 // nextInside is the address that the next Route, else the Request-URI, names, if it is the platform's.
@@ -62,7 +66,7 @@ func (l *lane) nextInside(x *edge.Exchange) (Upstream, bool) {
 		return Upstream{}, false
 	}
 	transport, ok := transportOf(x.Msg.Raw, &uri)
-	return Upstream{addr, transport}, ok
+	return Upstream{Addr: addr, Transport: transport}, ok
 }
 
 // nextURI is the URI that a request with a token of ours is to follow: the next Route, else the Request-URI.

@@ -10,6 +10,7 @@ import (
 
 // timers does what is due at now. Each transaction is locked for building one message only.
 func (l *lane) timers(now time.Time) {
+	l.cfg = l.p.cfg.Load()
 	for i := range l.p.table.Shards() {
 		for {
 			buf := l.out.Buffer()
@@ -36,6 +37,13 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 	case transaction.ResendCancel, transaction.CancelNow:
 		b = l.cancelFor(tx)
 		l.second = b
+	case transaction.MoveOn:
+		if s := l.cfg.serverAt(tx.Target); s != nil {
+			s.failed(l, "no answer to INVITE", false, now)
+		}
+		if b = l.moveOn(buf, tx, now); b != nil {
+			to = tx.Target
+		}
 	case transaction.SendTrying:
 		b, to, status = l.ownReply(buf, tx, 100), tx.Client, 100
 		tx.Relayed(b)
@@ -45,7 +53,7 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 			tx.Final(now)
 			tx.Relayed(b)
 		}
-		l.p.upstream.silent(to, now)
+		l.silent(tx.Target, now)
 	}
 	tx.Unlock()
 	if len(b) > 0 {
@@ -59,6 +67,7 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 // Undelivered is told by transport that a message of ours did not arrive. A request that nobody has answered yet ends with 503,
 // as RFC 3261 §16.9 asks, or with 430 if it was for a phone (RFC 5626 §5.3).
 func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
+	l.cfg = l.p.cfg.Load()
 	if bytes.HasPrefix(sent, []byte("SIP/2.0 ")) {
 		return
 	}
@@ -66,8 +75,8 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 	if !ok {
 		return
 	}
-	if to.Side == edge.Inside {
-		l.p.upstream.failed(l, to, err, at)
+	if s := l.cfg.serverAt(to); s != nil {
+		s.failed(l, err.Error(), true, at)
 	}
 	buf := l.out.Buffer()
 	tx := l.p.table.FindID(id)
@@ -76,6 +85,12 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 	}
 	if tx.State != transaction.Calling || tx.Target.Remote != to.Remote {
 		tx.Unlock()
+		return
+	}
+	if b := l.moveOn(buf, tx, at); b != nil {
+		next := tx.Target
+		tx.Unlock()
+		l.transmit(b, next)
 		return
 	}
 	status := 503
@@ -89,6 +104,13 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 	l.transmit(b, client)
 	l.count.SentReply(client, status)
 	l.tell(edge.Event{At: at, Name: "undelivered", Reason: failure(to.Side), Source: to, Status: status, Message: err.Error()})
+}
+
+// silent notes that a request to the platform ran into its time-out.
+func (l *lane) silent(target edge.Flow, now time.Time) {
+	if s := l.cfg.serverAt(target); s != nil {
+		s.failed(l, "no answer before the transaction's time-out", false, now)
+	}
 }
 
 func failure(s edge.Side) edge.Reason {
@@ -117,6 +139,7 @@ func (l *lane) firstBranch(b []byte) (transaction.ID, bool) {
 func (l *lane) everySecond(now time.Time) {
 	l.cfg = l.p.cfg.Load()
 	l.p.bindings.Sweep(now)
+	l.pings(now)
 	if l.cfg.Keepalive > 0 {
 		l.p.bindings.Keepalives(now, l.cfg.Keepalive, l.keepalive)
 	}

@@ -19,7 +19,21 @@ func (tx *Tx) Sent(request []byte, now time.Time) {
 	if tx.Method == sip.INVITE {
 		tx.tryingAt = at + int64(cfg.Trying)
 		tx.timerC = at + int64(cfg.C)
+		if tx.Movable {
+			tx.moveAt = at + int64(2*cfg.T1)
+		}
 	}
+}
+
+// Retarget begins the client transaction anew, towards another target (RFC 3261 §16.7 step 1, §16.9): what the old one still sends
+// finds no transaction, for ID changes. It may be called until a provisional response has come, or for a final one that
+// is not relayed. The caller then sets Target, builds the request and calls Sent again; the client sees nothing of it.
+func (tx *Tx) Retarget() {
+	tx.generation++
+	if tx.generation == 0 {
+		tx.generation = 1
+	}
+	tx.State = Calling
 }
 
 // Response takes note of a response of the target and says what to do with it. After Relay and RelayAndAck the caller
@@ -74,7 +88,7 @@ func (tx *Tx) inviteResponse(status int, at int64) Step {
 		return RelayAndAck
 	}
 	first := tx.State == Calling
-	tx.State = Proceeding
+	tx.State, tx.moveAt = Proceeding, 0
 	if first {
 		tx.retryAt, tx.expireAt = 0, 0
 	}
@@ -93,7 +107,7 @@ func (tx *Tx) inviteResponse(status int, at int64) Step {
 // finish enters a state in which tx only absorbs retransmissions.
 func (tx *Tx) finish(s State, at int64) {
 	tx.State = s
-	tx.retryAt, tx.tryingAt, tx.timerC = 0, 0, 0
+	tx.retryAt, tx.tryingAt, tx.moveAt, tx.timerC = 0, 0, 0, 0
 	tx.expireAt = at + int64(tx.shard.table.cfg.Linger)
 	if tx.cancel == cancelHeld || tx.cancel == cancelSent {
 		tx.cancel = cancelAnswered
@@ -140,7 +154,7 @@ func (tx *Tx) Cancel(now time.Time) bool {
 	if tx.Method != sip.INVITE || tx.State > Proceeding || tx.cancel != notCancelled {
 		return false
 	}
-	tx.byClient = true
+	tx.byClient, tx.Movable, tx.moveAt = true, false, 0
 	if tx.State == Calling {
 		tx.cancel = cancelHeld
 		return false
@@ -196,7 +210,7 @@ func (tx *Tx) fire(at int64) Task {
 	case due(tx.expireAt):
 		tx.expireAt = 0
 		if tx.State <= Proceeding {
-			tx.retryAt, tx.tryingAt, tx.timerC = 0, 0, 0
+			tx.retryAt, tx.tryingAt, tx.moveAt, tx.timerC = 0, 0, 0, 0
 			return Timeout
 		}
 		tx.retryAt = 0
@@ -211,6 +225,9 @@ func (tx *Tx) fire(at int64) Task {
 	case due(tx.tryingAt):
 		tx.tryingAt = 0
 		return SendTrying
+	case due(tx.moveAt):
+		tx.moveAt = 0
+		return MoveOn
 	case due(tx.retryAt):
 		return tx.resend(at)
 	}

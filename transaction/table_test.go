@@ -103,7 +103,7 @@ func answered(tx *Tx, _ time.Time) string {
 }
 func gone(tx *Tx, _ time.Time) string { return "on record" }
 
-var names = [...]string{"-", "request", "reply", "cancel", "trying", "timerC", "timeout"}
+var names = [...]string{"-", "request", "reply", "cancel", "trying", "move", "timerC", "timeout"}
 
 func TestStories(t *testing.T) {
 	const ms, s = time.Millisecond, time.Second

@@ -41,6 +41,7 @@ const (
 	ResendReply        // timer G: Last() to Client
 	ResendCancel       // the CANCEL was not answered: build it again from Request()
 	SendTrying         // nobody answered yet: our 100 to Client
+	MoveOn             // the target is silent: send to another with Retarget, if there is one
 	CancelNow          // Timer C fired: CANCEL to Target
 	Timeout            // timers B and C: answer Status() to the client, if it is not 0, and call Final
 )
@@ -62,6 +63,9 @@ type Tx struct {
 	Method sip.Method // of the request
 	State  State
 
+	Tried   uint32 // the caller's note of the targets that were tried
+	Movable bool   // there are other targets: an INVITE that a target leaves unanswered asks for MoveOn
+
 	shard      *shard
 	key        uint64
 	slot       uint32
@@ -73,8 +77,8 @@ type Tx struct {
 	split   int    // where in back the second part begins
 	third   int    // and the third
 
-	retryAt, tryingAt, expireAt, timerC int64 // since the table's start; 0: off
-	retry                               time.Duration
+	retryAt, tryingAt, moveAt, expireAt, timerC int64 // since the table's start; 0: off
+	retry                                       time.Duration
 
 	tick       int64 // of its place on the wheel; 0: none
 	next, prev uint32
@@ -111,8 +115,9 @@ func (tx *Tx) Back() (vias, route, extra []byte) {
 func (tx *Tx) Keep(vias, route, extra []byte) {
 	tx.split, tx.third = len(vias), len(vias)+len(route)
 	size := tx.third + len(extra)
-	tx.back = tx.shard.bufs.room(size)
-	tx.back = append(append(append(tx.back, vias...), route...), extra...)
+	old := tx.back // vias, route and extra may lie in it
+	tx.back = append(append(append(tx.shard.bufs.room(size), vias...), route...), extra...)
+	tx.shard.bufs.put(old)
 }
 
 // Unlock gives tx back to the table, with its next timer on the wheel.
@@ -132,7 +137,7 @@ func (tx *Tx) Abandon() {
 // settle arms the timer for the earliest deadline, or takes tx off the record if there is none.
 func (tx *Tx) settle() {
 	deadline := tx.expireAt
-	for _, at := range [...]int64{tx.retryAt, tx.tryingAt, tx.timerC} {
+	for _, at := range [...]int64{tx.retryAt, tx.tryingAt, tx.moveAt, tx.timerC} {
 		if at != 0 && (at < deadline || deadline == 0) {
 			deadline = at
 		}

@@ -1,0 +1,87 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/transaction"
+)
+
+// moveOn sends the request of tx to another server of the pool (RFC 3261 §16.7, §16.9) and appends it to dst as that server gets
+// it; nil if none is left that is up. tx is locked, and its target has answered nothing that was relayed.
+func (l *lane) moveOn(dst []byte, tx *transaction.Tx, at time.Time) []byte {
+	if !tx.Movable || tx.State != transaction.Calling || l.sent.Parse(tx.Request(), true) != nil {
+		return nil
+	}
+	return l.sendNext(dst, tx, at)
+}
+
+// sendNext does it; l.sent is the request as it was sent before.
+func (l *lane) sendNext(dst []byte, tx *transaction.Tx, at time.Time) []byte {
+	m := &l.sent
+	i := l.cfg.choose(l.p.seed, m.CallID.Of(m.Raw), tx.Tried)
+	if i < 0 || l.cfg.servers[i].down.Load() {
+		return nil
+	}
+	next := l.cfg.servers[i]
+	flow, ok := l.out.Route(edge.Inside, next.Transport, next.Addr)
+	if !ok {
+		return nil
+	}
+	tx.Retarget()
+	tx.Target = flow
+	tx.Tried |= 1 << i
+	b := l.readdress(dst, tx)
+	tx.Sent(b, at)
+	return b
+}
+
+// readdress rewrites l.sent for the new target of tx: our Via with the new branch, and the route token with the server that
+// the dialog will be with.
+func (l *lane) readdress(dst []byte, tx *transaction.Tx) []byte {
+	m, e := &l.sent, &l.edit
+	e.Reset(m)
+	_, loop, _ := l.branches.open(m.Via.Branch.Of(m.Raw))
+	l.value = append(append(l.value[:0], l.p.faces[tx.Target.Listener].Via...), ";branch="...)
+	l.value = append(l.branches.append(l.value, tx.ID(), loop), ";rport"...)
+	e.Replace(m.Via.Field, l.value)
+	vias, token, extra := tx.Back()
+	if i := m.Find(sip.FieldRecordRoute); i >= 0 && len(token) > 0 {
+		if r, ok := openToken(l.p.keys, token, edge.Outside, m); ok {
+			r.Inside = tx.Target
+			l.small = appendToken(l.small[:0], l.p.keys, &r, edge.Outside, m)
+			l.value = l.appendRoute(l.value[:0], l.small, tx.Target)
+			e.Replace(i, l.value)
+			token = l.small
+		}
+	}
+	tx.Keep(vias, token, extra)
+	return e.AppendTo(dst)
+}
+
+// elsewhere deals with a 503 of a server whose pool has another one to ask: true if the request went there. tx is then unlocked.
+func (l *lane) elsewhere(buf []byte, x *edge.Exchange, tx *transaction.Tx) bool {
+	if l.sent.Parse(tx.Request(), true) != nil {
+		return false
+	}
+	if s := l.cfg.serverAt(tx.Target); s != nil {
+		s.failed(l, "503", false, x.At)
+	}
+	old := tx.Target
+	l.second = l.second[:0]
+	if tx.Method == sip.INVITE {
+		l.second = sip.AppendACK(l.second, &l.sent, x.Msg.Value(sip.FieldTo))
+	}
+	b := l.sendNext(buf, tx, x.At)
+	if b == nil {
+		return false
+	}
+	next := tx.Target
+	tx.Unlock()
+	l.transmit(b, next)
+	if len(l.second) > 0 {
+		l.transmit(l.second, old)
+	}
+	return true
+}

@@ -1,0 +1,226 @@
+package proxy
+
+import (
+	"fmt"
+	"hash/maphash"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/event"
+)
+
+// How a server of the platform is judged. Only a pool of several is asked with OPTIONS: a platform of one gets all there is
+// anyway, and what it sends and fails to send tells how it is.
+const (
+	pingEvery = 5 * time.Second  // between OPTIONS to one server
+	pingWait  = 2 * time.Second  // an OPTIONS not answered by then counts as a failure
+	downAfter = 2                // failures in a row
+	upAfter   = 2                // answers in a row
+	steady    = 30 * time.Second // a server that went down stays so at least this long: a flapping one does not oscillate
+	maxTried  = 32               // servers of one pool
+)
+
+// settings are what one message meets: the operator's configuration and the servers it names.
+type settings struct {
+	Config
+	servers []*server // as Config.Upstreams
+}
+
+// newSettings keeps what is known of the servers that stay.
+func newSettings(cfg Config, old *settings) *settings {
+	s := &settings{Config: cfg}
+	for _, u := range cfg.Upstreams {
+		s.servers = append(s.servers, keptServer(u, old))
+	}
+	return s
+}
+
+func keptServer(u Upstream, old *settings) *server {
+	if old != nil {
+		for _, have := range old.servers {
+			if have.Upstream == u {
+				return have
+			}
+		}
+	}
+	return &server{Upstream: u}
+}
+
+// A server is one server of the platform and what is known of its health.
+type server struct {
+	Upstream
+	down  atomic.Bool // what routing reads
+	known atomic.Bool // it has answered something
+
+	mu       sync.Mutex // guards what follows
+	why      string     // it is down
+	changed  time.Time  // when it went down
+	failures int        // in a row
+	answers  int        // in a row
+	pingAt   time.Time  // next OPTIONS
+	waiting  time.Time  // since when one is unanswered; zero: none is
+}
+
+// serverAt returns the server that flow leads to, or nil.
+func (s *settings) serverAt(flow edge.Flow) *server {
+	for _, one := range s.servers {
+		if one.Addr == flow.Remote && one.Transport == flow.Transport {
+			return one
+		}
+	}
+	return nil
+}
+
+// choose returns the index of the server for what key names (a Call-ID: so a call that is challenged comes back to the server
+// that challenged it), without those of the bit set tried: the best priority among those that are up, spread by weight
+// (highest random weight of a keyed hash). If none is up, the others are tried all the same. -1: none is left.
+func (s *settings) choose(seed maphash.Seed, key []byte, tried uint32) int {
+	if len(s.servers) == 1 && tried == 0 {
+		return 0
+	}
+	best, bestScore := -1, 0.0
+	for i, one := range s.servers {
+		if tried>>i&1 == 1 {
+			continue
+		}
+		score := weigh(seed, key, i, one.weight())
+		if best < 0 || one.before(s.servers[best]) || !s.servers[best].before(one) && score > bestScore {
+			best, bestScore = i, score
+		}
+	}
+	return best
+}
+
+// before reports whether s is to be asked before o whatever their weights: up before down, then by priority.
+func (s *server) before(o *server) bool {
+	if down := s.down.Load(); down != o.down.Load() {
+		return !down
+	}
+	return s.Priority < o.Priority
+}
+
+func (s *server) weight() float64 { return float64(max(1, s.Weight)) }
+
+// weigh is the score of server i for key: each server wins a share of keys in proportion to its weight, and a server that
+// comes or goes moves only the keys that it wins.
+func weigh(seed maphash.Seed, key []byte, i int, weight float64) float64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	h.WriteByte(byte(i))
+	h.Write(key)
+	unit := (float64(h.Sum64()>>11) + 0.5) / (1 << 53) // in (0, 1)
+	return -weight / math.Log(unit)
+}
+
+// heard notes an answer. In a pool a server that is down comes back after several, and not before it was quiet for a while.
+func (s *server) heard(l *lane, at time.Time) {
+	if s.known.Load() && !s.down.Load() && len(l.cfg.servers) == 1 {
+		return // the usual case costs nothing
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known.Store(true)
+	s.failures, s.answers = 0, s.answers+1
+	if !s.down.Load() || len(l.cfg.servers) > 1 && (s.answers < upAfter || at.Sub(s.changed) < steady) {
+		return
+	}
+	s.down.Store(false)
+	l.p.ring.Add(edge.Event{At: at, Name: event.Upstream, Message: "upstream " + s.String() + " answers again"})
+}
+
+// failed notes that a message did not reach the server or was not answered. certain: the network says so (ICMP, a refused connection),
+// which needs no second failure.
+func (s *server) failed(l *lane, why string, certain bool, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers, s.failures = 0, s.failures+1
+	if s.down.Load() || !certain && s.failures < downAfter && len(l.cfg.servers) > 1 {
+		return
+	}
+	s.down.Store(true)
+	s.why, s.changed = why, at
+	l.p.ring.Add(edge.Event{At: at, Name: event.Upstream, Reason: reasonUpstream,
+		Source: edge.Flow{Remote: s.Addr, Transport: s.Transport, Side: edge.Inside}, Message: "upstream " + s.String() + " is down: " + why})
+}
+
+// String names the server as the configuration does.
+func (s *server) String() string {
+	if s.URI != "" {
+		return s.URI
+	}
+	return s.Addr.String()
+}
+
+// state says in words how the server is.
+func (s *server) state() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.down.Load():
+		return fmt.Sprintf("down since %s: %s", s.changed.UTC().Format(time.RFC3339), s.why)
+	case !s.known.Load():
+		return "not heard of yet"
+	}
+	return "up"
+}
+
+// summary is the state of all servers, in one line.
+func (s *settings) summary() string {
+	if len(s.servers) == 1 {
+		return s.servers[0].state()
+	}
+	var parts []string
+	for _, one := range s.servers {
+		parts = append(parts, one.String()+" "+one.state())
+	}
+	return strings.Join(slices.Compact(parts), "; ")
+}
+
+// pings sends the OPTIONS that are due and gives up those that were not answered.
+func (l *lane) pings(now time.Time) {
+	if len(l.cfg.servers) < 2 {
+		return
+	}
+	for i, s := range l.cfg.servers {
+		switch s.ping(now) {
+		case pingLate:
+			s.failed(l, "no answer to OPTIONS", false, now)
+		case pingDue:
+			l.ping(i, s)
+		}
+	}
+}
+
+type pingState uint8
+
+const (
+	pingNot pingState = iota
+	pingDue
+	pingLate
+)
+
+// ping says what is to be done about s, and takes it as done.
+func (s *server) ping(now time.Time) pingState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !s.waiting.IsZero() && now.Sub(s.waiting) >= pingWait:
+		s.waiting = time.Time{}
+		return pingLate
+	case now.Before(s.pingAt):
+		return pingNot
+	}
+	s.pingAt, s.waiting = now.Add(pingEvery), now
+	return pingDue
+}
+
+func (s *server) pong() {
+	s.mu.Lock()
+	s.waiting = time.Time{}
+	s.mu.Unlock()
+}

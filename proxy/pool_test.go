@@ -1,0 +1,178 @@
+package proxy
+
+import (
+	"fmt"
+	"hash/maphash"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+)
+
+// newPool is a bench with two servers: b.platform, which is asked first, and a second one.
+func newPool(t *testing.T) (b *bench, second *net.UDPConn) {
+	second = socket(t)
+	b = newBench(t, func(c *Config) {
+		c.Upstreams[0].Priority = 1
+		c.Upstreams = append(c.Upstreams, Upstream{Addr: addrOf(second), Priority: 2})
+	})
+	return b, second
+}
+
+func (b *bench) flowOf(c *net.UDPConn) edge.Flow {
+	f := b.inside
+	f.Remote = addrOf(c)
+	return f
+}
+
+// answerTwo completes a call that moved on to the second server, and checks that its BYE goes there.
+func answerTwo(t *testing.T, b *bench, second *net.UDPConn, first string) {
+	t.Helper()
+	invite := b.expect(second, "INVITE")
+	if field(t, invite, "Via") == field(t, first, "Via") {
+		t.Error("the second server got the first one's branch")
+	}
+	if field(t, invite, "Record-Route") == field(t, first, "Record-Route") {
+		t.Error("the second server got the first one's token")
+	}
+	b.send(b.flowOf(second), replyTo(invite, "200 OK"))
+	ok := b.expect(b.caller, "SIP/2.0 200 OK")
+	bye := "BYE sip:pbx@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.9:5060;branch=z9hG4bK2;rport\r\nRoute: " +
+		field(t, ok, "Record-Route") + "\r\nFrom: <sip:alice@example.com>;tag=a1\r\nTo: <sip:echo@example.com>;tag=b\r\nCall-ID: c1\r\n" +
+		"CSeq: 2 BYE\r\nContent-Length: 0\r\n\r\n"
+	b.send(b.outside, []byte(bye))
+	b.expect(second, "BYE")
+	b.send(b.inside, replyTo(first, "180 Ringing")) // too late: nobody hears of it
+	b.silence(b.caller)
+}
+
+func TestFailoverAfterICMP(t *testing.T) {
+	b, second := newPool(t)
+	b.send(b.outside, newRequest("INVITE", 1))
+	first := b.expect(b.platform, "INVITE")
+	b.l.Undelivered([]byte(first), b.inside, net.ErrClosed, b.now)
+	b.l.out.Flush()
+	answerTwo(t, b, second, first)
+	b.send(b.outside, newRequest("INVITE", 3)) // the first is known to be down
+	b.expect(second, "INVITE")
+}
+
+func TestFailoverAfter503(t *testing.T) {
+	b, second := newPool(t)
+	b.send(b.outside, newRequest("INVITE", 1))
+	first := b.expect(b.platform, "INVITE")
+	b.send(b.inside, replyTo(first, "503 Busy"))
+	b.expect(b.platform, "ACK")
+	b.silence(b.caller)
+	answerTwo(t, b, second, first)
+}
+
+func TestFailoverFromSilence(t *testing.T) {
+	b, second := newPool(t)
+	b.send(b.outside, newRequest("INVITE", 1))
+	first := b.expect(b.platform, "INVITE")
+	b.now = b.now.Add(1100 * time.Millisecond)
+	b.l.timers(b.now)
+	b.expect(b.caller, "SIP/2.0 100")
+	answerTwo(t, b, second, first)
+}
+
+// TestNoFailover: what a server answered stands, 6xx above all; silence moves no other method (RFC 4320); a cancelled call stays.
+func TestNoFailover(t *testing.T) {
+	b, second := newPool(t)
+	b.send(b.outside, newRequest("INVITE", 1))
+	b.send(b.inside, replyTo(b.expect(b.platform, "INVITE"), "603 Decline"))
+	b.expect(b.caller, "SIP/2.0 603")
+	b.send(b.outside, newRequest("MESSAGE", 2))
+	b.expect(b.platform, "ACK")
+	b.expect(b.platform, "MESSAGE")
+	b.send(b.outside, newRequest("INVITE", 3))
+	b.send(b.outside, newRequest("CANCEL", 3))
+	b.now = b.now.Add(1100 * time.Millisecond)
+	b.l.timers(b.now)
+	b.silence(second)
+}
+
+// TestAllOverloaded: with nobody left the last 503 stands.
+func TestAllOverloaded(t *testing.T) {
+	b, second := newPool(t)
+	b.send(b.outside, newRequest("INVITE", 1))
+	b.send(b.inside, replyTo(b.expect(b.platform, "INVITE"), "503 Busy\r\nRetry-After: 7"))
+	b.send(b.flowOf(second), replyTo(b.expect(second, "INVITE"), "503 Busy\r\nRetry-After: 9"))
+	if msg := b.expect(b.caller, "SIP/2.0 503"); field(t, msg, "Retry-After") != "9" {
+		t.Error(msg)
+	}
+}
+
+// TestPings: a server that answers no OPTIONS goes down after two, and comes back after two answers, not before 30 s.
+func TestPings(t *testing.T) {
+	b, second := newPool(t)
+	s := b.p.cfg.Load().servers[0]
+	step := func(answer bool) {
+		for range 5 {
+			b.now = b.now.Add(time.Second)
+			b.l.everySecond(b.now)
+			for _, c := range []*net.UDPConn{b.platform, second} {
+				if msg := b.got(c); msg != "" && (answer || c == second) {
+					b.send(b.flowOf(c), replyTo(msg, "405 Method Not Allowed"))
+				}
+			}
+		}
+	}
+	step(true)
+	if s.down.Load() || !strings.HasSuffix(b.p.Status().Upstream, " up") {
+		t.Fatalf("after an answer: %s", b.p.Status().Upstream)
+	}
+	step(false)
+	if s.down.Load() {
+		t.Error("down after one failure")
+	}
+	step(false)
+	if !s.down.Load() {
+		t.Fatal("not down after two failures")
+	}
+	down := b.now
+	for s.down.Load() && b.now.Sub(down) < time.Minute {
+		step(true)
+	}
+	if away := b.now.Sub(down); s.down.Load() || away < steady-10*time.Second {
+		t.Errorf("came back after %v", away)
+	}
+	b.silence(b.caller)
+}
+
+func TestChooseByWeight(t *testing.T) {
+	cfg := Config{}
+	for i, u := range []Upstream{{Weight: 3, Priority: 1}, {Weight: 1, Priority: 1}, {Weight: 9, Priority: 2}} {
+		u.Addr = netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(5060+i))
+		cfg.Upstreams = append(cfg.Upstreams, u)
+	}
+	s, seed := newSettings(cfg, nil), maphash.MakeSeed()
+	var got [3]int
+	const n = 8000
+	for i := range n {
+		key := fmt.Append(nil, i)
+		first := s.choose(seed, key, 0)
+		got[first]++
+		if s.choose(seed, key, 0) != first {
+			t.Fatal("not the same for the same Call-ID")
+		}
+		if second := s.choose(seed, key, 1<<first); second != 1-first {
+			t.Fatalf("after %d comes %d", first, second)
+		}
+		if s.choose(seed, key, 3) != 2 || s.choose(seed, key, 7) != -1 {
+			t.Fatal("the last is not the one of the next priority")
+		}
+	}
+	if got[2] != 0 || got[0] < n*70/100 || got[0] > n*80/100 {
+		t.Errorf("3:1 became %v", got)
+	}
+	s.servers[0].down.Store(true)
+	s.servers[1].down.Store(true)
+	if s.choose(seed, nil, 0) != 2 {
+		t.Error("a server that is down is asked before one that is up")
+	}
+}
