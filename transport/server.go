@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ringwall/ringwall/edge"
 )
@@ -32,6 +33,7 @@ type Server struct {
 	listeners []Listener
 	ports     []port // parallel to listeners
 	local     *local
+	inside    atomic.Pointer[inside]
 	weak      *weakHost
 	conns     *connTable
 	seats     chan *seat
@@ -69,6 +71,7 @@ func Open(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, local: local, weak: newWeakHost(cfg.Listen), conns: newConnTable(cfg.Connections, cfg.ConnectionsPerSource),
 		notices: make(chan notice, noticeQueue), seats: make(chan *seat, seatsPerWorker*cfg.Workers)}
+	s.SetInside(cfg.InsideNets, cfg.InsideAddrs)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.bind(); err != nil {
 		s.closePorts()
