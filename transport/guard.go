@@ -32,10 +32,22 @@ func prefixes(list ...string) []netip.Prefix {
 	return all
 }
 
+// inside is what the egress guard knows of the platform. It is never written after it was made.
+type inside struct {
+	nets  []netip.Prefix
+	addrs []netip.AddrPort
+}
+
+// SetInside puts other values in place of Config.InsideNets and Config.InsideAddrs, from the next message on. addrs holds no
+// 4in6 addresses. It may be called at any time; the slices may not be written to afterwards.
+func (s *Server) SetInside(nets []netip.Prefix, addrs []netip.AddrPort) {
+	s.inside.Store(&inside{nets, addrs})
+}
+
 // Guard is the egress guard: it refuses, with a GuardError, an address that only a message named and that nobody outside can
 // have. listener is the outside listener the message would leave by. The source a message came from, and bindings and
 // tokens made from it, need no guard. Where that listener is on loopback, as in a trial on one machine, other loopback
-// addresses are allowed, except our own listeners and Config.InsideAddrs.
+// addresses are allowed, except our own listeners and the platform's addresses.
 func (s *Server) Guard(to netip.AddrPort, listener uint16) error {
 	if int(listener) >= len(s.listeners) {
 		return GuardError("listener")
@@ -60,7 +72,7 @@ func (s *Server) guardLoopback(to netip.AddrPort) error {
 			return GuardError("own")
 		}
 	}
-	for _, a := range s.cfg.InsideAddrs {
+	for _, a := range s.inside.Load().addrs {
 		if a == to {
 			return GuardError("inside")
 		}
@@ -110,12 +122,13 @@ func kindOf(a netip.Addr) GuardError {
 }
 
 func (s *Server) isInside(a netip.Addr) bool {
-	for _, i := range s.cfg.InsideAddrs {
+	in := s.inside.Load()
+	for _, i := range in.addrs {
 		if i.Addr() == a {
 			return true
 		}
 	}
-	return within(s.cfg.InsideNets, a)
+	return within(in.nets, a)
 }
 
 func within(list []netip.Prefix, a netip.Addr) bool {

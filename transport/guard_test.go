@@ -10,17 +10,38 @@ import (
 
 // guarded makes a server that is bound to nothing: an outside listener on a public address and one on loopback.
 func guardedServer() *Server {
-	return &Server{
-		cfg: Config{
-			InsideNets:  []netip.Prefix{netip.MustParsePrefix("198.51.100.0/28")},
-			InsideAddrs: []netip.AddrPort{addr("198.51.100.77:5060"), addr("127.0.0.1:5080")},
-		},
+	s := &Server{
 		listeners: []Listener{{Addr: addr("203.0.113.5:5060")}, {Addr: addr("127.0.0.1:5060")}, {Side: edge.Inside, Addr: addr("127.0.0.1:5070")}},
 		local: &local{
 			prefixes: []netip.Prefix{netip.MustParsePrefix("203.0.113.5/24"), netip.MustParsePrefix("127.0.0.1/8")},
 			own: map[netip.Addr]bool{netip.MustParseAddr("203.0.113.5"): true, netip.MustParseAddr("203.0.113.6"): true,
 				netip.MustParseAddr("127.0.0.1"): true, netip.MustParseAddr("2001:db8::5"): true},
 		},
+	}
+	s.SetInside([]netip.Prefix{netip.MustParsePrefix("198.51.100.0/28")},
+		[]netip.AddrPort{addr("198.51.100.77:5060"), addr("127.0.0.1:5080")})
+	return s
+}
+
+// TestSetInside moves the platform: its new addresses are guarded, its old ones no longer.
+func TestSetInside(t *testing.T) {
+	s := guardedServer()
+	s.SetInside(nil, []netip.AddrPort{addr("192.0.2.10:5060"), addr("127.0.0.1:5081")})
+	for _, c := range []struct {
+		to       string
+		listener uint16
+		want     GuardError
+	}{
+		{"192.0.2.10:9", 0, "inside"}, {"198.51.100.3:5060", 0, ""}, {"198.51.100.77:5060", 0, ""},
+		{"127.0.0.1:5081", 1, "inside"}, {"127.0.0.1:5080", 1, ""},
+	} {
+		var why GuardError
+		if err := s.Guard(addr(c.to), c.listener); err != nil && !errors.As(err, &why) {
+			t.Fatal(err)
+		}
+		if why != c.want {
+			t.Errorf("%s: %q, want %q", c.to, why, c.want)
+		}
 	}
 }
 
