@@ -121,8 +121,8 @@ func (p *Proxy) Run(ctx context.Context) {
 	}
 }
 
-// Drain makes the proxy answer new work with 503; what was begun goes on.
-func (p *Proxy) Drain() { p.draining.Store(true) }
+// Drain makes the proxy answer new work with 503 and Retry-After, while what was begun goes on, or ends that.
+func (p *Proxy) Drain(on bool) { p.draining.Store(on) }
 
 // Pending is the number of relayed requests that wait for a final response.
 func (p *Proxy) Pending() int { return p.table.Pending() }
@@ -130,15 +130,16 @@ func (p *Proxy) Pending() int { return p.table.Pending() }
 // Status is what `ringwall status` shows of the proxy.
 type Status struct {
 	Transactions int    // on record, finished ones that linger included
+	Untrusted    int    // of these, begun by unknown sources
 	Pending      int    // without a final response
 	Bindings     int    // registered phones
-	Draining     bool   // shutting down
+	Draining     bool   // new work gets 503
 	Upstream     string // "up", "down since …: why", or "not heard of yet"; of several, each with its name
 }
 
 // Status tells the state of the proxy now.
 func (p *Proxy) Status() Status {
-	return Status{Transactions: p.table.Len(), Pending: p.table.Pending(), Bindings: p.bindings.Len(),
+	return Status{Transactions: p.table.Len(), Untrusted: p.table.Untrusted(), Pending: p.table.Pending(), Bindings: p.bindings.Len(),
 		Draining: p.draining.Load(), Upstream: p.cfg.Load().summary()}
 }
 

@@ -267,7 +267,7 @@ func TestUndeliveredEndsTheCall(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	b := newBench(t, nil)
-	b.p.Drain()
+	b.p.Drain(true)
 	b.send(b.outside, newRequest("INVITE", 1))
 	b.expect(b.caller, "SIP/2.0 503 ")
 	b.silence(b.platform)

@@ -101,6 +101,9 @@ func (t *Table) Tick() time.Duration { return t.tick }
 // Len is the number of transactions on record, finished ones that linger included.
 func (t *Table) Len() int { return int(t.count.Load()) }
 
+// Untrusted is the number of transactions on record that unknown sources began.
+func (t *Table) Untrusted() int { return int(t.untrusted.Load()) }
+
 // Pending is the number of transactions without a final response.
 func (t *Table) Pending() int { return int(t.pending.Load()) }
 

@@ -71,7 +71,7 @@ func run(ctx context.Context, cfg *config.Config, stdout, stderr io.Writer) erro
 	got := <-signals
 	log.Info("draining", "signal", got.String(), "pending", s.proxy.Pending(), "limit", cfg.Timers.Drain.String())
 	s.admin.SetState(admin.Draining)
-	s.proxy.Drain()
+	s.proxy.Drain(true)
 	s.wait(cfg.Timers.Drain, signals)
 	go func() { // closing takes moments; who is in a hurry does not wait for it either
 		<-signals
