@@ -269,6 +269,11 @@ func TestDrain(t *testing.T) {
 	b := newBench(t, nil)
 	b.p.Drain(true)
 	b.send(b.outside, newRequest("INVITE", 1))
-	b.expect(b.caller, "SIP/2.0 503 ")
+	if msg := b.expect(b.caller, "SIP/2.0 503 "); field(t, msg, "Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
 	b.silence(b.platform)
+	b.p.Drain(false)
+	b.send(b.outside, newRequest("INVITE", 2))
+	b.expect(b.platform, "INVITE")
 }
