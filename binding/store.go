@@ -10,9 +10,6 @@ import (
 	"github.com/ringwall/ringwall/edge"
 )
 
-// transportNames are how the journal writes transports.
-var transportNames = map[edge.Transport]string{edge.UDP: "udp", edge.TCP: "tcp"}
-
 // prepare makes the journal's table. Each room that keeps state in the file notes the version of its own tables.
 func (j *Journal) prepare(ctx context.Context) error {
 	for _, statement := range []string{
@@ -88,12 +85,13 @@ func (r *row) binding(index func(string) (uint16, bool)) (Binding, bool) {
 		return Binding{}, false
 	}
 	flow := edge.Flow{Remote: remote, Listener: listener, Side: edge.Side(r.side)}
-	switch r.transport {
-	case transportNames[edge.UDP]:
-	case transportNames[edge.TCP]:
-		flow.Transport, flow.Conn = edge.TCP, GoneConn
-	default:
-		return Binding{}, false
+	for flow.Transport.String() != r.transport {
+		if flow.Transport++; flow.Transport == edge.Transports {
+			return Binding{}, false
+		}
+	}
+	if flow.Transport.Stream() {
+		flow.Conn = GoneConn
 	}
 	return Binding{ID: id, AOR: r.aor, Contact: r.contact, Flow: flow, Expires: time.UnixMilli(r.expires), NAT: r.nat}, true
 }
@@ -132,7 +130,7 @@ func (w *writer) each(ids []ID) error {
 		b, ok := w.j.table.peek(id)
 		var err error
 		if ok {
-			_, err = w.put.ExecContext(w.ctx, id.String(), b.AOR, b.Contact, transportNames[b.Flow.Transport],
+			_, err = w.put.ExecContext(w.ctx, id.String(), b.AOR, b.Contact, b.Flow.Transport.String(),
 				b.Flow.Remote.String(), int64(b.Flow.Conn), w.j.opts.Name(b.Flow.Listener), b.Flow.Side, b.NAT, b.Expires.UnixMilli())
 		} else {
 			_, err = w.del.ExecContext(w.ctx, id.String())

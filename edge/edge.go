@@ -22,14 +22,32 @@ const (
 // Transport is a SIP transport protocol (RFC 3261 §18).
 type Transport uint8
 
-// Transports built so far.
+// The transports. WS and WSS are those of RFC 7118, over TCP and over TLS.
 const (
 	UDP Transport = iota
 	TCP
+	TLS
+	WS
+	WSS
+	Transports = iota // how many there are
 )
+
+var transportNames = [Transports]string{"udp", "tcp", "tls", "ws", "wss"}
+
+// String is the name of t in lower case, as in a listener of the configuration.
+func (t Transport) String() string { return transportNames[t%Transports] }
 
 // Stream reports whether t carries messages on connections.
 func (t Transport) Stream() bool { return t != UDP }
+
+// Secure reports whether t is encrypted and its server authenticated.
+func (t Transport) Secure() bool { return t == TLS || t == WSS }
+
+// WebSocket reports whether t is RFC 7118's: connections are only ever made by the client.
+func (t Transport) WebSocket() bool { return t == WS || t == WSS }
+
+// Delimited reports whether the transport itself says where a message ends, so that Content-Length may be absent.
+func (t Transport) Delimited() bool { return t == UDP || t.WebSocket() }
 
 // A Flow is where a message came from and where an answer to it goes: the way back to one far end. It is a plain value,
 // comparable, and stays meaningful after the connection it names is gone (sending to it then fails).

@@ -6,13 +6,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
 )
 
 // Label values of the closed sets.
 var (
-	sideNames      = [sides]string{"outside", "inside"}
-	transportNames = [transports]string{"udp", "tcp"}
+	sideNames = [sides]string{"outside", "inside"}
 )
 
 // Descriptions of the built-in series.
@@ -52,7 +52,8 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(m.sum(of)), labels...)
 	}
 	for side, sideName := range sideNames {
-		for t, transport := range transportNames {
+		for t := range transports {
+			transport := edge.Transport(t).String()
 			for dir := range requestDescs {
 				for method := range methods {
 					emit(requestDescs[dir], func(c *Counters) *atomic.Uint64 { return &c.requests[dir][side][t][method] },

@@ -161,7 +161,7 @@ func attrs(e *edge.Event) []slog.Attr {
 	if e.Source.Remote.IsValid() {
 		text("src_ip", address(e.Source.Remote.Addr()))
 		list = append(list, slog.Int("src_port", int(e.Source.Remote.Port())))
-		text("transport", transportNames[e.Source.Transport%transports])
+		text("transport", e.Source.Transport.String())
 	}
 	text("method", e.Method)
 	if e.Status != 0 {

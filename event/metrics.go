@@ -12,7 +12,7 @@ import (
 // Sizes of the closed label sets. A value outside its set is counted as "other".
 const (
 	sides      = 2
-	transports = 2
+	transports = int(edge.Transports)
 	methods    = int(sip.MESSAGE) + 1 // 0 is MethodOther
 	classes    = 7                    // 1xx to 6xx; 0 is anything else
 	maxReasons = 128                  // 0 is "other"
@@ -120,7 +120,7 @@ func (c *Counters) request(dir int, f edge.Flow, method sip.Method) {
 	if int(method) >= methods {
 		method = sip.MethodOther
 	}
-	c.requests[dir][f.Side%sides][f.Transport%transports][method].Add(1)
+	c.requests[dir][f.Side%sides][int(f.Transport)%transports][method].Add(1)
 }
 
 func (c *Counters) reply(dir int, f edge.Flow, status int) {
@@ -128,5 +128,5 @@ func (c *Counters) reply(dir int, f edge.Flow, status int) {
 	if class < 0 || class >= classes {
 		class = 0
 	}
-	c.replies[dir][f.Side%sides][f.Transport%transports][class].Add(1)
+	c.replies[dir][f.Side%sides][int(f.Transport)%transports][class].Add(1)
 }

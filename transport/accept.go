@@ -31,7 +31,7 @@ func listenTCP(l Listen) (*net.TCPListener, error) {
 	return ln.(*net.TCPListener), nil
 }
 
-// accept is the goroutine of a TCP listener. It ends when the listener is closed, and for nothing else.
+// accept is the goroutine of a stream listener. It ends when the listener is closed, and for nothing else.
 func (s *Server) accept(ln *net.TCPListener, listener uint16) {
 	for {
 		nc, err := ln.AcceptTCP()
@@ -72,11 +72,10 @@ func (s *Server) welcome(nc *net.TCPConn, listener uint16) {
 		return
 	}
 	c := s.newConn(listener, netip.AddrPortFrom(ip, remote.Port()), false)
-	setUserTimeout(nc)
-	c.nc, c.state = nc, open
 	s.conns.put(c)
 	s.count.accepted.Add(1)
-	if !s.start(c.read) {
+	if !s.start(func() { c.begin(nc) }) {
+		nc.Close()
 		c.close(errClosed)
 	}
 }

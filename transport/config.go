@@ -46,6 +46,10 @@ type Config struct {
 	WriteTimeout time.Duration
 	// DialTimeout is how long a connection may take to be made. Default: 4 s.
 	DialTimeout time.Duration
+	// HandshakeTimeout is how long a TLS handshake, and for WebSocket the HTTP request after it, may take altogether. Default: 5 s.
+	HandshakeTimeout time.Duration
+	// TLS holds the certificates of TLS and WSS listeners, and whom we believe when dialling.
+	TLS TLS
 	// InsideNets are the platform's networks: the egress guard never lets a message name an address in them.
 	InsideNets []netip.Prefix
 	// InsideAddrs are the platform's own addresses, with the same effect on the whole address, or where it is a loopback
@@ -67,6 +71,7 @@ func (c Config) withDefaults() Config {
 	orDuration(&c.ReadTimeout, 10*time.Second)
 	orDuration(&c.WriteTimeout, 10*time.Second)
 	orDuration(&c.DialTimeout, 4*time.Second)
+	orDuration(&c.HandshakeTimeout, 5*time.Second)
 	if c.Exempt == nil {
 		c.Exempt = func(netip.Addr) bool { return false }
 	}
@@ -109,17 +114,20 @@ func (c Config) Validate() error {
 	if c.Connections < 1 || c.ConnectionsPerSource < 1 {
 		bad("limits of %d connections and %d per source: want at least 1", c.Connections, c.ConnectionsPerSource)
 	}
-	for _, d := range []time.Duration{c.IdleTimeout, c.ReadTimeout, c.WriteTimeout, c.DialTimeout} {
+	for _, d := range []time.Duration{c.IdleTimeout, c.ReadTimeout, c.WriteTimeout, c.DialTimeout, c.HandshakeTimeout} {
 		if d < 0 {
 			bad("negative timeout %v", d)
 		}
+	}
+	if err := c.TLS.validate(c.Listen); err != nil {
+		errs = append(errs, err)
 	}
 	for i, l := range c.Listen {
 		if err := l.validate(); err != nil {
 			errs = append(errs, err)
 		}
 		for _, k := range c.Listen[:i] {
-			if l.Addr.Port() != 0 && k.Addr == l.Addr && k.Transport == l.Transport {
+			if l.Addr.Port() != 0 && k.Addr == l.Addr && k.Transport.Stream() == l.Transport.Stream() {
 				bad("%v is listed twice", l)
 			}
 		}

@@ -35,13 +35,14 @@ var (
 type connState uint8
 
 const (
-	dialing  connState = iota // messages wait for the connection
+	dialing  connState = iota // dialling, or in a handshake: messages wait
 	open                      // messages are written as they come
 	draining                  // no more messages; what waits is written
 	closed
 )
 
-// A conn is one stream connection. One goroutine reads it, and another writes while there is something to write.
+// A conn is one stream connection. One goroutine makes it (handshakes included) and reads it, and another writes while there
+// is something to write.
 type conn struct {
 	server *Server
 	flow   edge.Flow
@@ -51,13 +52,20 @@ type conn struct {
 
 	mu      sync.Mutex // never held across I/O
 	state   connState
-	nc      *net.TCPConn
-	writing bool // a writer is at work
+	tcp     *net.TCPConn // the socket, once there is one
+	nc      stream       // what messages are read from and written to, once open: the socket, or TLS on it
+	writing bool         // a writer is at work
 	pending writeBuffer
 	spare   writeBuffer   // the other half of the double buffer, while nobody writes it
 	flying  int           // bytes handed to the writer
 	ended   sync.Once     // guards drained
 	drained chan struct{} // closed when draining and all is written, or cannot be
+}
+
+// A stream is a byte stream whose sending half can be closed alone.
+type stream interface {
+	net.Conn
+	CloseWrite() error
 }
 
 // A writeBuffer holds whole messages and where each ends, so that those not written can be told.
@@ -79,7 +87,7 @@ func (s *Server) newConn(listener uint16, remote netip.AddrPort, dialed bool) *c
 	return &conn{server: s, flow: f, dialed: dialed, limit: max(queueBytes, 2*(s.cfg.MaxMessage+headroom)), drained: make(chan struct{})}
 }
 
-func (c *conn) dialKey() dialKey { return dialKey{c.flow.Side, c.flow.Remote} }
+func (c *conn) dialKey() dialKey { return dialKey{c.flow.Side, c.flow.Transport, c.flow.Remote} }
 
 // enqueue copies b to the end of the queue. The writer starts with kick. A queue that is full closes an open connection: its
 // far end does not read.
@@ -215,14 +223,14 @@ func (c *conn) close(err error) {
 	c.state = closed
 	waiting := c.pending
 	c.pending = writeBuffer{}
-	nc := c.nc
+	tcp := c.tcp
 	c.mu.Unlock()
 	if was == closed {
 		return
 	}
 	c.release()
-	if nc != nil {
-		nc.Close()
+	if tcp != nil {
+		tcp.Close() // the socket itself: closing TLS would wait for a far end that does not read
 	}
 	c.server.conns.remove(c)
 	c.report(waiting, 0, err)
@@ -231,13 +239,13 @@ func (c *conn) close(err error) {
 // hurry is what Close of the Server does: idle connections go at once, others when their queue is written.
 func (c *conn) hurry() {
 	c.mu.Lock()
-	nc, busy := c.nc, c.state >= open && (c.writing || len(c.pending.bytes) > 0)
+	tcp, busy := c.tcp, c.state >= open && (c.writing || len(c.pending.bytes) > 0)
 	c.mu.Unlock()
 	switch {
-	case nc == nil: // its dialling has been cancelled
+	case tcp == nil: // its dialling has been cancelled
 	case busy:
-		_ = nc.SetReadDeadline(time.Now()) // the reader drains and closes
-		_ = nc.SetWriteDeadline(time.Now().Add(closeTime))
+		_ = tcp.SetReadDeadline(time.Now()) // the reader drains and closes
+		_ = tcp.SetWriteDeadline(time.Now().Add(closeTime))
 	default:
 		c.close(errClosed)
 	}

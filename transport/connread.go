@@ -44,6 +44,7 @@ func (c *conn) read() {
 		err = refused
 	} else if errors.Is(err, io.EOF) || c.server.ctx.Err() != nil {
 		c.drain()
+		c.farewell()
 	}
 	c.close(err)
 }
@@ -185,9 +186,15 @@ func (rd *streamReader) makeRoom() error {
 	return nil
 }
 
+// farewell tells a far end that knows the difference that this is an end and no break.
+func (c *conn) farewell() {
+	_ = c.nc.SetWriteDeadline(time.Now().Add(closeTime))
+	_ = c.nc.CloseWrite()
+}
+
 // linger reads on a little after the last write, so that what was written is not lost to a reset, and gives up soon.
 func (c *conn) linger() {
-	_ = c.nc.CloseWrite()
-	_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
-	_, _ = io.CopyN(io.Discard, c.nc, lingerBytes)
+	c.farewell()
+	_ = c.tcp.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, c.tcp, lingerBytes)
 }

@@ -31,8 +31,9 @@ type connShard struct {
 
 // A dialKey names a connection of ours that messages to one far end share.
 type dialKey struct {
-	side   edge.Side
-	remote netip.AddrPort
+	side      edge.Side
+	transport edge.Transport
+	remote    netip.AddrPort
 }
 
 // A refusal says why a connection is not taken.

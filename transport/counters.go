@@ -23,6 +23,8 @@ type Counters struct {
 	Accepted, Dialed uint64
 	AcceptErrors     uint64
 	DialErrors       uint64
+	Handshakes       uint64 // TLS and WebSocket handshakes completed, accepted and dialled
+	HandshakeErrors  uint64 // those that failed or took too long
 	RefusedTotal     uint64 // connections over Config.Connections
 	RefusedSource    uint64 // connections over Config.ConnectionsPerSource
 	RefusedFrames    uint64 // connections closed because their bytes could not be framed
@@ -34,11 +36,11 @@ type Counters struct {
 
 // counts are the live counters. Readers add once per batch.
 type counts struct {
-	packetsIn, packetsOut, messagesIn, messagesOut, keepalives                                   atomic.Uint64
-	droppedWeakHost, droppedTooLarge, droppedSource, droppedPanic, droppedSend, droppedUndeliver atomic.Uint64
-	sendErrors, icmpErrors                                                                       atomic.Uint64
-	accepted, dialed, acceptErrors, dialErrors, refusedTotal, refusedSource, refusedFrames       atomic.Uint64
-	queueOverflows, readTimeouts, idleTimeouts, writeErrors                                      atomic.Uint64
+	packetsIn, packetsOut, messagesIn, messagesOut, keepalives                                                          atomic.Uint64
+	droppedWeakHost, droppedTooLarge, droppedSource, droppedPanic, droppedSend, droppedUndeliver                        atomic.Uint64
+	sendErrors, icmpErrors                                                                                              atomic.Uint64
+	accepted, dialed, acceptErrors, dialErrors, handshakes, handshakeErrors, refusedTotal, refusedSource, refusedFrames atomic.Uint64
+	queueOverflows, readTimeouts, idleTimeouts, writeErrors                                                             atomic.Uint64
 }
 
 // Counters returns what has been counted since Open.
@@ -56,6 +58,7 @@ func (s *Server) Counters() Counters {
 		ConnectionsOpen: int64(s.conns.open()),
 		Accepted:        c.accepted.Load(), Dialed: c.dialed.Load(),
 		AcceptErrors: c.acceptErrors.Load(), DialErrors: c.dialErrors.Load(),
+		Handshakes: c.handshakes.Load(), HandshakeErrors: c.handshakeErrors.Load(),
 		RefusedTotal: c.refusedTotal.Load(), RefusedSource: c.refusedSource.Load(), RefusedFrames: c.refusedFrames.Load(),
 		QueueOverflows: c.queueOverflows.Load(), ReadTimeouts: c.readTimeouts.Load(),
 		IdleTimeouts: c.idleTimeouts.Load(), WriteErrors: c.writeErrors.Load(),

@@ -21,10 +21,10 @@ func (s *Server) connection(f edge.Flow) (c *conn, fresh bool, err error) {
 	}
 	remote := netip.AddrPortFrom(f.Remote.Addr().Unmap(), f.Remote.Port())
 	l := &s.listeners[f.Listener]
-	if c := s.conns.shared(dialKey{l.Side, remote}); c != nil {
+	if c := s.conns.shared(dialKey{l.Side, l.Transport, remote}); c != nil {
 		return c, false, nil
 	}
-	if s.ctx.Err() != nil || !remote.IsValid() || remote.Addr().Is4() != l.Addr.Addr().Is4() {
+	if s.ctx.Err() != nil || l.Transport.WebSocket() || !remote.IsValid() || remote.Addr().Is4() != l.Addr.Addr().Is4() {
 		return nil, false, ErrGone
 	}
 	return s.newShared(f.Listener, remote)
@@ -64,18 +64,7 @@ func (c *conn) dial() {
 		return
 	}
 	s.count.dialed.Add(1)
-	tcp := nc.(*net.TCPConn)
-	setUserTimeout(tcp)
-	c.mu.Lock()
-	if c.state == closed {
-		c.mu.Unlock()
-		tcp.Close()
-		return
-	}
-	c.nc, c.state = tcp, open
-	c.mu.Unlock()
-	c.kick()
-	c.read()
+	c.begin(nc.(*net.TCPConn))
 }
 
 // latePort lets the kernel choose the local port when it knows the far end, so that one address has as many connections as

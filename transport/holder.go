@@ -16,8 +16,12 @@ import (
 // findHolder names the process that holds addr, "process 812 (kamailio)", or returns "". proc is /proc.
 func findHolder(proc string, t edge.Transport, addr netip.AddrPort) string {
 	var inodes []string
+	name := "udp"
+	if t.Stream() {
+		name = "tcp"
+	}
 	for _, suffix := range []string{"", "6"} {
-		table, err := os.ReadFile(filepath.Join(proc, "net", transportName(t)+suffix))
+		table, err := os.ReadFile(filepath.Join(proc, "net", name+suffix))
 		if err != nil {
 			continue
 		}
@@ -36,7 +40,7 @@ func holdingInodes(table string, t edge.Transport, addr netip.AddrPort) []string
 	var found []string
 	for line := range strings.Lines(table) {
 		f := strings.Fields(line)
-		if len(f) <= inode || t == edge.TCP && f[state] != listening {
+		if len(f) <= inode || t.Stream() && f[state] != listening {
 			continue
 		}
 		held, ok := parseProcAddr(f[local])

@@ -64,13 +64,15 @@ func prefixOf(a net.Addr) (netip.Prefix, bool) {
 }
 
 // String is how an operator writes l: "udp:10.0.0.1:5060".
-func (l Listen) String() string { return transportName(l.Transport) + ":" + l.Addr.String() }
+func (l Listen) String() string { return l.Transport.String() + ":" + l.Addr.String() }
 
 func (l Listen) validate() error {
 	a := l.Addr.Addr()
 	switch {
-	case l.Side > edge.Inside || l.Transport > edge.TCP:
+	case l.Side > edge.Inside || l.Transport >= edge.Transports:
 		return fmt.Errorf("%v: unknown side or transport", l)
+	case l.Transport.WebSocket():
+		return fmt.Errorf("%v: WebSocket is not in this version", l)
 	case !a.IsValid():
 		return fmt.Errorf("%v: not an address", l)
 	case a.IsUnspecified():
@@ -134,6 +136,6 @@ func newListener(l Listen, bound netip.AddrPort, spread bool) (Listener, error) 
 	if err != nil {
 		return Listener{}, err
 	}
-	via := "SIP/2.0/" + strings.ToUpper(transportName(l.Transport)) + " " + by
+	via := "SIP/2.0/" + strings.ToUpper(l.Transport.String()) + " " + by
 	return Listener{Side: l.Side, Transport: l.Transport, Addr: bound, Via: via, SentBy: by, Spread: spread}, nil
 }

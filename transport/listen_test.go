@@ -106,7 +106,7 @@ func TestPortInUse(t *testing.T) {
 				t.Fatalf("%v: %v", l, err)
 			}
 			holder := fmt.Sprintf("process %d (", os.Getpid())
-			for _, want := range []string{transportName(l.Transport), l.Addr.String(), "in use by " + holder, sideName(l.Side) + ".listen"} {
+			for _, want := range []string{l.Transport.String(), l.Addr.String(), "in use by " + holder, sideName(l.Side) + ".listen"} {
 				if !strings.Contains(e.Error(), want) {
 					t.Errorf("%q lacks %q", e, want)
 				}

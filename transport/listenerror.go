@@ -24,7 +24,7 @@ func (e *ListenError) Unwrap() error { return e.Err }
 // Error returns the sentence.
 func (e *ListenError) Error() string {
 	key := sideName(e.Side) + ".listen"
-	return fmt.Sprintf("cannot listen on %s %v: %s", transportName(e.Transport), e.Addr, e.reason(key))
+	return fmt.Sprintf("cannot listen on %v %v: %s", e.Transport, e.Addr, e.reason(key))
 }
 
 func (e *ListenError) reason(key string) string {
@@ -50,13 +50,6 @@ func sideName(s edge.Side) string {
 		return "inside"
 	}
 	return "outside"
-}
-
-func transportName(t edge.Transport) string {
-	if t == edge.TCP {
-		return "tcp"
-	}
-	return "udp"
 }
 
 func newListenError(l Listen, err error) *ListenError {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ringwall/ringwall/edge"
 )
@@ -20,7 +21,7 @@ type Listener struct {
 	Spread    bool           // a worker's own inside socket, not one the operator listed
 }
 
-// A port is what stands behind a Listener: a UDP socket per worker (one, if it is a spread socket) or a TCP listener.
+// A port is what stands behind a Listener: a UDP socket per worker (one, if it is a spread socket) or a stream listener.
 type port struct {
 	udp    []*udpSocket
 	tcp    *net.TCPListener
@@ -36,6 +37,8 @@ type Server struct {
 	inside    atomic.Pointer[inside]
 	weak      *weakHost
 	conns     *connTable
+	keyring   *keyring
+	budget    budget
 	seats     chan *seat
 	notices   chan notice
 	count     counts
@@ -69,7 +72,12 @@ func Open(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	keyring, err := openKeyring(cfg.TLS, cfg.Log, time.Now())
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{cfg: cfg, local: local, weak: newWeakHost(cfg.Listen), conns: newConnTable(cfg.Connections, cfg.ConnectionsPerSource),
+		keyring: keyring, budget: newBudget(),
 		notices: make(chan notice, noticeQueue), seats: make(chan *seat, seatsPerWorker*cfg.Workers)}
 	s.SetInside(cfg.InsideNets, cfg.InsideAddrs)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -173,6 +181,9 @@ func (s *Server) Serve(newLane func(*Out) Lane) {
 		if p.tcp != nil {
 			readers = append(readers, func() { s.accept(p.tcp, uint16(i)) })
 		}
+	}
+	if s.keyring.watched() {
+		readers = append(readers, func() { s.keyring.watch(s.ctx) })
 	}
 	for _, r := range readers {
 		s.start(r)
