@@ -83,8 +83,8 @@ type Upstream struct {
 	Host      string // name in lower case, or address (IPv6 without brackets)
 	Port      uint16 // 0: not written, 5060 or what DNS SRV says
 	Transport edge.Transport
-	Weight    int    // always 1 in this version
-	Priority  int    // always 1 in this version
+	Weight    int    // share of the calls among the upstreams of its priority, 1 to 100
+	Priority  int    // upstreams of the smallest priority that are up get the calls, 1 to 100
 	Path      string // key it comes from, for Config.Where and Config.Fault
 }
 

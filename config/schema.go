@@ -152,13 +152,26 @@ func upstream(u *Upstream) reader {
 	u.Weight, u.Priority = 1, 1
 	return func(d *decoder, n *node, path string) {
 		section(
-			key{"uri", value(u, parseUpstream)},
-			key{"weight", only("1")},
-			key{"priority", only("1")},
+			key{"uri", upstreamURI(u)},
+			key{"weight", integer(&u.Weight, 1, maxWeight)},
+			key{"priority", integer(&u.Priority, 1, maxPriority)},
 		)(d, n, path)
 		if _, set := d.places[path+".uri"]; !set && n.kind == mapping {
 			d.report(n.at, path, "has no uri", `write {uri: "sip:10.0.0.10:5060"}`)
 		}
+	}
+}
+
+// Bounds of the weight and priority of an upstream.
+const maxWeight, maxPriority = 100, 100
+
+// upstreamURI reads the URI of an upstream, wherever in the entry it stands.
+func upstreamURI(u *Upstream) reader {
+	return func(d *decoder, n *node, path string) {
+		read := *u
+		value(&read, parseUpstream)(d, n, path)
+		read.Weight, read.Priority = u.Weight, u.Priority
+		*u = read
 	}
 }
 

@@ -31,7 +31,7 @@ func upstreams(ctx context.Context, cfg *config.Config) ([]proxy.Upstream, error
 		if err != nil {
 			return nil, fail(exitUnavailable, fmt.Errorf("upstream %s (%s): %w", u.URI, cfg.Where(u.Path), err))
 		}
-		all = append(all, proxy.Upstream{Addr: addr, Transport: u.Transport})
+		all = append(all, proxy.Upstream{URI: u.URI, Addr: addr, Transport: u.Transport, Weight: u.Weight, Priority: u.Priority})
 	}
 	return all, nil
 }
