@@ -27,30 +27,39 @@ func hostAddr(host []byte) (netip.Addr, bool) {
 	return a.Unmap(), err == nil
 }
 
-// hostPort is where a URI points: its address, and the port or 5060. False for a name.
+// hostPort is where a URI points: its address, and the port or that of its scheme and transport. False for a name.
 func hostPort(raw []byte, u *sip.URI) (netip.AddrPort, bool) {
 	a, ok := hostAddr(u.Host.Of(raw))
 	port := u.Port
 	if port == 0 {
 		port = 5060
+		if t, _ := transportOf(raw, u); t.Secure() {
+			port = 5061
+		}
 	}
 	return netip.AddrPortFrom(a, port), ok
 }
 
-// transportOf is the transport that a URI asks for; false for one that is not built.
+// transportOf is the transport that a URI asks for (RFC 3263 §4.1); false for one that we can't send over by ourselves: WebSocket
+// connections are the client's to make, and sips leaves TLS only.
 func transportOf(raw []byte, u *sip.URI) (edge.Transport, bool) {
-	if u.Scheme == sip.SIPS {
-		return 0, false
-	}
 	v, ok := u.Param(raw, "transport")
+	name := v.Of(raw)
 	switch {
-	case !ok || equalFold(v.Of(raw), "udp"):
+	case u.Scheme == sip.SIPS:
+		return edge.TLS, !ok || equalFold(name, "tcp") || equalFold(name, "tls")
+	case !ok || equalFold(name, "udp"):
 		return edge.UDP, true
-	case equalFold(v.Of(raw), "tcp"):
+	case equalFold(name, "tcp"):
 		return edge.TCP, true
+	case equalFold(name, "tls"):
+		return edge.TLS, true
 	}
 	return 0, false
 }
+
+// mayCarry reports whether a request for uri may go over t: one for a sips URI goes over encrypted hops only (RFC 5630 §3.1).
+func mayCarry(uri *sip.URI, t edge.Transport) bool { return uri.Scheme != sip.SIPS || t.Secure() }
 
 // equalFold compares ASCII text without case.
 func equalFold(b []byte, s string) bool {
@@ -83,10 +92,7 @@ func appendHost(dst []byte, a netip.Addr, brackets bool) []byte {
 // appendSourceHeader appends what headers.source carries: address:port;transport.
 func appendSourceHeader(dst []byte, f edge.Flow) []byte {
 	dst = strconv.AppendUint(append(appendHost(dst, f.Remote.Addr(), true), ':'), uint64(f.Remote.Port()), 10)
-	if f.Transport == edge.TCP {
-		return append(dst, ";tcp"...)
-	}
-	return append(dst, ";udp"...)
+	return append(append(dst, ';'), f.Transport.String()...)
 }
 
 // splitHost splits "host:port" as transport writes it; no port means 5060.

@@ -38,6 +38,8 @@ func (l *lane) validate(x *edge.Exchange) edge.Verdict {
 	switch {
 	case m.URI.Scheme == sip.SchemeOther:
 		return edge.Verdict{Action: edge.Reply, Reason: reasonScheme, Status: 416}
+	case !mayCarry(&m.URI, x.From.Transport):
+		return edge.Verdict{Action: edge.Reply, Reason: reasonSIPS, Status: 416}
 	case m.MaxForwards == 0 && !l.forUs(x):
 		return edge.Verdict{Action: edge.Reply, Reason: reasonMaxForwards, Status: 483}
 	case m.Find(sip.FieldProxyRequire) >= 0 && m.Method != sip.ACK:

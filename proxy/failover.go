@@ -26,7 +26,7 @@ func (l *lane) sendNext(dst []byte, tx *transaction.Tx, at time.Time) []byte {
 	}
 	next := l.cfg.servers[i]
 	flow, ok := l.out.Route(edge.Inside, next.Transport, next.Addr)
-	if !ok {
+	if !ok || !mayCarry(&m.URI, flow.Transport) {
 		return nil
 	}
 	tx.Retarget()
@@ -51,7 +51,7 @@ func (l *lane) readdress(dst []byte, tx *transaction.Tx) []byte {
 		if r, ok := openToken(l.p.keys, token, edge.Outside, m); ok {
 			r.Inside = tx.Target
 			l.small = appendToken(l.small[:0], l.p.keys, &r, edge.Outside, m)
-			l.value = l.appendRoute(l.value[:0], l.small, tx.Target)
+			l.value = l.appendRoute(l.value[:0], l.small, tx.Target, m.URI.Scheme)
 			e.Replace(i, l.value)
 			token = l.small
 		}

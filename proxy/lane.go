@@ -44,7 +44,7 @@ func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) {
 	if idle(b) {
 		return
 	}
-	if err := l.msg.Parse(b, !from.Transport.Stream()); err != nil {
+	if err := l.msg.Parse(b, from.Transport.Delimited()); err != nil {
 		l.malformed(err, from, at)
 		return
 	}

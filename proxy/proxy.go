@@ -40,7 +40,7 @@ type face struct {
 	host   string // host and port of a URI: "10.0.0.1:5070"
 	name   string // the host alone
 	port   uint16
-	params string // "" or ";transport=tcp"
+	params string // of a URI: "" or ";transport=tcp"
 }
 
 // New makes a proxy of the rooms it brings together. srv must be open, but not serving yet.
@@ -79,8 +79,11 @@ func faces(listeners []transport.Listener) []face {
 	out := make([]face, len(listeners))
 	for i, l := range listeners {
 		f := face{Listener: l, host: l.SentBy}
-		if l.Transport == edge.TCP {
-			f.params = ";transport=tcp"
+		switch {
+		case l.Transport.WebSocket():
+			f.params = ";transport=ws" // over TLS, too (RFC 7118 §5.2)
+		case l.Transport.Stream():
+			f.params = ";transport=" + l.Transport.String()
 		}
 		if l.Spread {
 			for _, base := range listeners {

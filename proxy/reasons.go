@@ -5,6 +5,7 @@ import "github.com/ringwall/ringwall/edge"
 // Reasons of the proxy's own verdicts; docs/reasons.md explains each to the operator.
 const (
 	reasonScheme       edge.Reason = "request.scheme"        // 416
+	reasonSIPS         edge.Reason = "request.sips"          // 416, 480: sips over a hop that is not encrypted
 	reasonMaxForwards  edge.Reason = "request.max_forwards"  // 483
 	reasonMaxBreadth   edge.Reason = "request.max_breadth"   // 440
 	reasonLoop         edge.Reason = "request.loop"          // 482
@@ -32,7 +33,7 @@ const (
 
 // Reasons lists every reason that this room gives, for metrics that must know them up front.
 func Reasons() []edge.Reason {
-	return []edge.Reason{reasonScheme, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
+	return []edge.Reason{reasonScheme, reasonSIPS, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
 		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonNoCancel, reasonStrayReply, reasonNoTarget,
 		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonDrain, reasonFull, reasonBindings, reasonContact, reasonNotSIP}
 }

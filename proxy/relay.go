@@ -27,6 +27,9 @@ func (l *lane) relay(x *edge.Exchange) {
 		return
 	}
 	to, v := l.route(x)
+	if v.Action == edge.Pass && !mayCarry(&x.Msg.URI, to.flow.Transport) {
+		v = refusal(x, edge.Reply, reasonSIPS, 480, "")
+	}
 	if v.Action != edge.Pass {
 		l.refuse(x, v)
 		if v.Action == edge.Reply {
@@ -176,7 +179,7 @@ func (l *lane) recordRoute(x *edge.Exchange, to hop) []byte {
 		r.Binding = l.p.bindings.At(x.From, x.At)
 	}
 	l.small = appendToken(l.small[:0], l.p.keys, &r, x.From.Side, m)
-	l.value = l.appendRoute(l.value[:0], l.small, to.flow)
+	l.value = l.appendRoute(l.value[:0], l.small, to.flow, m.URI.Scheme)
 	if i := m.Find(sip.FieldRecordRoute); i >= 0 {
 		l.edit.Before(i, sip.FieldRecordRoute, l.value)
 	} else {
@@ -185,10 +188,14 @@ func (l *lane) recordRoute(x *edge.Exchange, to hop) []byte {
 	return l.small
 }
 
-// appendRoute appends a Record-Route value of ours with user part token, as the far end of flow shall see it.
-func (l *lane) appendRoute(dst, token []byte, flow edge.Flow) []byte {
+// appendRoute appends a Record-Route value of ours with user part token, as the far end of flow shall see it. Where the request is
+// for a sips URI, so is the Record-Route (RFC 3261 §16.6 step 4).
+func (l *lane) appendRoute(dst, token []byte, flow edge.Flow, scheme sip.Scheme) []byte {
 	f := &l.p.faces[flow.Listener]
-	dst = append(append(append(dst, "<sip:"...), token...), '@')
+	if dst = append(dst, "<sip"...); scheme == sip.SIPS {
+		dst = append(dst, 's')
+	}
+	dst = append(append(append(dst, ':'), token...), '@')
 	return append(append(append(dst, f.host...), f.params...), ";lr>"...)
 }
 

@@ -136,7 +136,8 @@ func (l *lane) renameRoute(m *sip.Message, token []byte, client edge.Flow) {
 				return
 			}
 			if pos := value.Start + uint32(at); a.Whole.Start <= pos && pos < a.Whole.End {
-				l.value = l.appendRoute(l.value[:0], token, client)
+				uri, _ := sip.ParseURI(m.Raw, a.URI)
+				l.value = l.appendRoute(l.value[:0], token, client, uri.Scheme)
 				l.edit.ReplaceSpan(i, a.Whole, l.value)
 				return
 			}

@@ -33,7 +33,13 @@ const (
 	flagInside6
 	flagOutsideStream
 	flagInsideStream
+	_ // two bits say which stream transport outside is: TCP, TLS, WS, WSS
+	_
+	flagInsideTLS
 )
+
+// outsideKind is the place of the two bits in the flags.
+const outsideKind = 5
 
 // idText is how binding.ID writes its ten bytes.
 var idText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
@@ -56,12 +62,15 @@ func (r *route) appendPlain(dst []byte) []byte {
 	}
 	dst = appendAddr(dst, r.Outside.Remote, &flags, flagOutside6)
 	if r.Outside.Transport.Stream() {
-		flags |= flagOutsideStream
+		flags |= flagOutsideStream | byte(r.Outside.Transport-edge.TCP)<<outsideKind
 		dst = binary.BigEndian.AppendUint64(dst, r.Outside.Conn)
 	}
 	dst = appendAddr(dst, r.Inside.Remote, &flags, flagInside6)
 	if r.Inside.Transport.Stream() {
 		flags |= flagInsideStream
+		if r.Inside.Transport == edge.TLS {
+			flags |= flagInsideTLS
+		}
 	}
 	dst[at] = flags
 	return dst
@@ -103,7 +112,8 @@ func (r *route) parse(b []byte) bool {
 		if len(b) < 8 {
 			return false
 		}
-		r.Outside.Transport, r.Outside.Conn = edge.TCP, binary.BigEndian.Uint64(b)
+		r.Outside.Transport = edge.TCP + edge.Transport(flags>>outsideKind&3)
+		r.Outside.Conn = binary.BigEndian.Uint64(b)
 		b = b[8:]
 	}
 	if r.Inside.Remote, b, ok = cutAddr(b, flags&flagInside6 != 0); !ok {
@@ -111,6 +121,9 @@ func (r *route) parse(b []byte) bool {
 	}
 	if flags&flagInsideStream != 0 {
 		r.Inside.Transport = edge.TCP
+		if flags&flagInsideTLS != 0 {
+			r.Inside.Transport = edge.TLS
+		}
 	}
 	return len(b) == 0
 }
