@@ -19,6 +19,7 @@ func (c *Config) check() Errors {
 	var all Errors
 	all = append(all, c.checkListeners()...)
 	all = append(all, c.checkUpstreams()...)
+	all = append(all, c.checkTLS()...)
 	all = append(all, c.checkTimers()...)
 	all = append(all, c.checkPaths()...)
 	all = append(all, twice(c, "domains", c.Domains)...)
@@ -37,7 +38,7 @@ func namePaths(list []Listen, path string) {
 
 // overlaps reports whether l and o can't be open at the same time.
 func (l Listen) overlaps(o Listen) bool {
-	if l.Transport != o.Transport || l.Addr.Port() != o.Addr.Port() {
+	if l.Transport.Stream() != o.Transport.Stream() || l.Addr.Port() != o.Addr.Port() {
 		return false
 	}
 	if l.star || o.star {
@@ -118,20 +119,50 @@ func (c *Config) checkUpstreams() Errors {
 // port returns the port of u, the default one if none is written.
 func (u Upstream) port() uint16 {
 	if u.Port == 0 {
-		return 5060
+		return DefaultPort(u.Transport)
 	}
 	return u.Port
 }
 
+// checkTLS finds what the section tls lacks.
+func (c *Config) checkTLS() Errors {
+	var all Errors
+	for i, p := range c.TLS.Certificates {
+		path := fmt.Sprintf("tls[%d]", i)
+		if _, list := c.sources.places[path]; !list {
+			path = "tls"
+		}
+		if p.Certificate == "" {
+			all = append(all, c.Fault(path, "has no certificate", "write {certificate: cert.pem, key: key.pem}")...)
+		}
+		if p.Key == "" {
+			all = append(all, c.Fault(path, "has no key", "write {certificate: cert.pem, key: key.pem}; one file may hold both")...)
+		}
+	}
+	if c.TLS.ClientCertificates != Off && c.TLS.ClientCA == "" {
+		all = append(all, c.Fault("tls", "client certificates cannot be verified without client_ca", "add client_ca: ca.pem, the authorities that you trust to name phones")...)
+	}
+	for _, l := range slices.Concat(c.Outside.Listen, c.Inside.Listen) {
+		if l.Transport.Secure() && len(c.TLS.Certificates) == 0 {
+			all = append(all, c.Fault(l.Path, l.String()+" needs a certificate", "add tls: {certificate: cert.pem, key: key.pem}")...)
+		}
+	}
+	return all
+}
+
 // checkReach finds out whether u, if it is an address, could be a server that inside listeners send to.
 func (c *Config) checkReach(u Upstream) Errors {
+	overTLS := func(l Listen) bool { return l.Transport == edge.TLS || !l.Addr.IsValid() }
+	if u.Transport == edge.TLS && !slices.ContainsFunc(c.Inside.Listen, overTLS) {
+		return c.Fault(u.Path, "no inside listener has the transport of "+u.URI, "add tls:ADDRESS:5061 to inside.listen: it is where the platform's own requests come in")
+	}
 	addr, err := netip.ParseAddr(u.Host)
 	if err != nil {
 		return nil
 	}
 	there := netip.AddrPortFrom(addr, u.port())
 	for _, l := range slices.Concat(c.Outside.Listen, c.Inside.Listen) {
-		if l.Transport == u.Transport && l.Addr == there {
+		if l.Transport.Stream() == u.Transport.Stream() && l.Addr == there {
 			return c.Fault(u.Path, u.URI+" is ringwall itself, by "+l.Path, "name the address of the platform")
 		}
 	}

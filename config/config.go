@@ -29,6 +29,7 @@ type Config struct {
 	Upstreams     []Upstream // empty: start the demonstration platform
 	Domains       []string   // lower case; empty: any
 	Registrations Registrations
+	TLS           TLS
 	Topology      Topology
 	Access        Access
 	Headers       Headers
@@ -55,10 +56,7 @@ type Listen struct {
 
 // String returns l as it is written in the file, "udp:203.0.113.5:5060".
 func (l Listen) String() string {
-	name := "udp:"
-	if l.Transport == edge.TCP {
-		name = "tcp:"
-	}
+	name := l.Transport.String() + ":"
 	if l.star {
 		return name + "*:" + strconv.Itoa(int(l.Addr.Port()))
 	}
@@ -81,11 +79,39 @@ type Inside struct {
 type Upstream struct {
 	URI       string // as written
 	Host      string // name in lower case, or address (IPv6 without brackets)
-	Port      uint16 // 0: not written, 5060 or what DNS SRV says
+	Port      uint16 // 0: not written, DefaultPort of the transport
 	Transport edge.Transport
 	Weight    int    // share of the calls among the upstreams of its priority, 1 to 100
 	Priority  int    // upstreams of the smallest priority that are up get the calls, 1 to 100
 	Path      string // key it comes from, for Config.Where and Config.Fault
+}
+
+// TLS holds the certificates of tls and wss listeners.
+type TLS struct {
+	Certificates       []KeyPair          // the first is for clients that name no server or an unknown one
+	ClientCertificates ClientCertificates // what listeners ask of far ends
+	ClientCA           string             // file with the authorities (PEM) of far ends' certificates; "": none
+}
+
+// KeyPair is a certificate (PEM, with its chain) and its private key, in files.
+type KeyPair struct{ Certificate, Key string }
+
+// ClientCertificates is what a TLS listener wants of far ends.
+type ClientCertificates string
+
+// Choices of tls.client_certificates.
+const (
+	Off     ClientCertificates = "off"
+	Ask     ClientCertificates = "ask"
+	Require ClientCertificates = "require"
+)
+
+// DefaultPort is the port of t where none is written (RFC 3261 §19.1.2).
+func DefaultPort(t edge.Transport) uint16 {
+	if t.Secure() {
+		return 5061
+	}
+	return 5060
 }
 
 // Registrations says how registrations are kept (RFC 3261 §10).
@@ -191,6 +217,7 @@ func defaults() *Config {
 			Known:   Methods{Any: true},
 			Peer:    Methods{Any: true},
 		},
+		TLS:     TLS{ClientCertificates: Off},
 		Headers: Headers{Source: "X-Source"},
 		Limits:  Limits{Message: maxMessage, Calls: 10_000, ConnectionsPerSource: 64},
 		Timers: Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second, C: 185 * time.Second,

@@ -48,6 +48,7 @@ func TestDefaults(t *testing.T) {
 			{Transport: edge.TCP, Addr: netip.MustParseAddrPort("[::]:5060")},
 		}},
 		Registrations: Registrations{Keepalive: 25 * time.Second},
+		TLS:           TLS{ClientCertificates: Off},
 		Topology:      Topology{KeyFile: "/var/lib/ringwall/topology.key"},
 		Access: Access{
 			Unknown: Methods{List: []sip.Method{sip.REGISTER, sip.INVITE, sip.OPTIONS}},
@@ -96,6 +97,7 @@ state: /srv/state.db
 admin: {http: "[::1]:0", socket: /srv/s.sock}
 log: {format: json, level: warn}
 mode: monitor
+tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: b.key, client_certificates: require, client_ca: ca.pem}]
 `)
 	want := &Config{
 		Outside: Outside{Advertise: "sbc.example.com", Listen: []Listen{
@@ -117,10 +119,12 @@ mode: monitor
 		},
 		Domains:       []string{"example.com", "192.0.2.1"},
 		Registrations: Registrations{Path: true, Keepalive: 30 * time.Second},
-		Topology:      Topology{KeyFile: "keys/topology.key"},
-		Access:        Access{Unknown: Methods{Any: true}, Known: Methods{List: []sip.Method{sip.INVITE, sip.MESSAGE}}},
-		Headers:       Headers{Source: "X-Real-Source"},
-		Limits:        Limits{Memory: 1 << 30, Message: 16 << 10, Calls: 5, ConnectionsPerSource: 7},
+		TLS: TLS{Certificates: []KeyPair{{"a.pem", "a.key"}, {"b.pem", "b.key"}}, ClientCertificates: Require,
+			ClientCA: "ca.pem"},
+		Topology: Topology{KeyFile: "keys/topology.key"},
+		Access:   Access{Unknown: Methods{Any: true}, Known: Methods{List: []sip.Method{sip.INVITE, sip.MESSAGE}}},
+		Headers:  Headers{Source: "X-Real-Source"},
+		Limits:   Limits{Memory: 1 << 30, Message: 16 << 10, Calls: 5, ConnectionsPerSource: 7},
 		Timers: Timers{T1: 100 * time.Millisecond, T2: time.Second, T4: 2 * time.Second, C: 4 * time.Minute,
 			Linger: 6400 * time.Millisecond},
 		State: "/srv/state.db",

@@ -27,7 +27,7 @@ func schema(c *Config) reader {
 			key{"path", boolValue(&c.Registrations.Path)},
 			key{"keepalive", keepalive(&c.Registrations.Keepalive)},
 		)},
-		key{"tls", empty},
+		key{"tls", certificates(&c.TLS)},
 		key{"topology", section(
 			key{"hide", only("false")},
 			key{"mask_call_id", only("false")},
@@ -59,6 +59,32 @@ func schema(c *Config) reader {
 		key{"log", section(key{"format", choice(&c.Log.Format, Text, JSON)}, key{"level", level(&c.Log.Level)})},
 		key{"mode", choice(&c.Mode, Enforce, Monitor)},
 	)
+}
+
+// certificates reads the section tls: one certificate with its key, or a list of them. Client certificates go with the first form and
+// with any entry of the list; they are the same for all listeners.
+func certificates(t *TLS) reader {
+	return func(d *decoder, n *node, path string) {
+		one := func(p *KeyPair) reader {
+			return func(d *decoder, n *node, path string) {
+				section(
+					key{"certificate", value(&p.Certificate, parsePath)},
+					key{"key", value(&p.Key, parsePath)},
+					key{"client_certificates", choice(&t.ClientCertificates, Off, Ask, Require)},
+					key{"client_ca", value(&t.ClientCA, parsePath)},
+				)(d, n, path)
+			}
+		}
+		if n.kind == list {
+			each(&t.Certificates, one)(d, n, path)
+			return
+		}
+		var p KeyPair
+		one(&p)(d, n, path)
+		if p != (KeyPair{}) {
+			t.Certificates = []KeyPair{p}
+		}
+	}
 }
 
 // access reads the section of that name.

@@ -10,18 +10,17 @@ import (
 	"github.com/ringwall/ringwall/sip"
 )
 
-// parseListen reads "udp:203.0.113.5:5060", "tcp:[2001:db8::1]:5060" or "udp:*:5060".
+// parseListen reads "udp:203.0.113.5:5060", "tcp:[2001:db8::1]:5060", "tls:203.0.113.5:5061" or "udp:*:5060".
 func parseListen(s string) (Listen, error) {
 	name, rest, _ := strings.Cut(s, ":")
 	var l Listen
-	switch name {
-	case "udp":
-	case "tcp":
-		l.Transport = edge.TCP
-	case "tls", "ws", "wss":
-		return l, wrongf("leave the entry out", "%s listeners are not in this version (only udp and tcp are)", name)
-	default:
-		return l, wrongf("write udp:203.0.113.5:5060 or tcp:203.0.113.5:5060", "%s does not begin with udp: or tcp:", quoted(s))
+	if name == "ws" || name == "wss" {
+		return l, wrongf("leave the entry out", "%s listeners are not in this version (udp, tcp and tls are)", name)
+	}
+	for l.Transport.String() != name {
+		if l.Transport++; l.Transport == edge.Transports {
+			return Listen{}, wrongf("write udp:203.0.113.5:5060, tcp:203.0.113.5:5060 or tls:203.0.113.5:5061", "%s does not begin with udp:, tcp: or tls:", quoted(s))
+		}
 	}
 	if port, star := strings.CutPrefix(rest, "*:"); star {
 		n, err := parsePort(port)
@@ -184,14 +183,14 @@ func isAlnum(b byte) bool {
 	return b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'z'
 }
 
-// parseUpstream reads "sip:host", "sip:host:port", both perhaps with ";transport=udp" or ";transport=tcp".
+// parseUpstream reads "sip:host", "sip:host:port", both perhaps with ";transport=udp", ";transport=tcp" or ";transport=tls".
 func parseUpstream(s string) (Upstream, error) {
 	u := Upstream{URI: s, Weight: 1, Priority: 1}
 	scheme, rest, _ := strings.Cut(s, ":")
 	switch strings.ToLower(scheme) {
 	case "sip":
 	case "sips":
-		return Upstream{}, wrongf("write a sip: URI", "sips is not in this version (only sip over udp and tcp is)")
+		return Upstream{}, wrongf("write sip:pbx.example.com;transport=tls, which reaches it over TLS", "an upstream is named by a sip: URI")
 	default:
 		return Upstream{}, wrongf("write sip:10.0.0.10:5060", "%s is not a SIP URI", quoted(s))
 	}
@@ -204,10 +203,12 @@ func parseUpstream(s string) (Upstream, error) {
 		case "transport=udp", "lr":
 		case "transport=tcp":
 			u.Transport = edge.TCP
-		case "transport=tls", "transport=ws", "transport=wss":
-			return Upstream{}, wrongf("use transport=udp or transport=tcp", "%s is not in this version", p)
+		case "transport=tls":
+			u.Transport = edge.TLS
+		case "transport=ws", "transport=wss":
+			return Upstream{}, wrongf("use transport=udp, tcp or tls", "%s: WebSocket connections are made by clients, nobody can be called over a new one", p)
 		default:
-			return Upstream{}, wrongf("use ;transport=udp or ;transport=tcp, or leave it out", "parameter %s is not known", quoted(p))
+			return Upstream{}, wrongf("use ;transport=udp, ;transport=tcp or ;transport=tls, or leave it out", "parameter %s is not known", quoted(p))
 		}
 	}
 	return u.at(params[0])

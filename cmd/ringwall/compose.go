@@ -146,6 +146,7 @@ func (s *service) openTransport(ctx context.Context) error {
 		ConnectionsPerSource: s.cfg.Limits.ConnectionsPerSource,
 		Exempt:               s.exempt,
 		InsideNets:           s.cfg.Inside.Sources,
+		TLS:                  s.tls(),
 		Log:                  s.log.With("event", event.Listener),
 	}
 	for _, u := range s.upstreams {
@@ -248,7 +249,7 @@ func (s *service) status() status {
 		st.Admin = a.String()
 	}
 	for _, u := range s.upstreams {
-		st.Upstreams = append(st.Upstreams, transportName(u.Transport)+":"+u.Addr.String())
+		st.Upstreams = append(st.Upstreams, u.Transport.String()+":"+u.Addr.String())
 	}
 	return st
 }

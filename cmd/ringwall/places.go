@@ -17,9 +17,6 @@ import (
 // lookupTimeout is how long the look-up of one upstream's name may take at start.
 const lookupTimeout = 5 * time.Second
 
-// defaultSIPPort is the port of a SIP URI that names none (RFC 3261 §19.1.2).
-const defaultSIPPort = 5060
-
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // upstreams finds the address of each upstream: the first of its name's addresses that this machine has a route to and
@@ -43,9 +40,9 @@ func upstream(ctx context.Context, cfg *config.Config, u config.Upstream) (netip
 	}
 	port := u.Port
 	if port == 0 {
-		port = defaultSIPPort
+		port = config.DefaultPort(u.Transport)
 	}
-	err = fmt.Errorf("no inside listener has %s and an address of its family", transportName(u.Transport))
+	err = fmt.Errorf("no inside listener has %v and an address of its family", u.Transport)
 	for _, a := range candidates {
 		addr := netip.AddrPortFrom(a, port)
 		if a.IsUnspecified() || a.IsMulticast() || a == broadcast {
@@ -158,15 +155,8 @@ func bound(all []transport.Listener, side edge.Side) []string {
 	var names []string
 	for _, l := range all {
 		if l.Side == side && !l.Spread {
-			names = append(names, transportName(l.Transport)+":"+l.Addr.String())
+			names = append(names, l.Transport.String()+":"+l.Addr.String())
 		}
 	}
 	return names
-}
-
-func transportName(t edge.Transport) string {
-	if t == edge.TCP {
-		return "tcp"
-	}
-	return "udp"
 }

@@ -52,6 +52,28 @@ func methods(m config.Methods) proxy.Methods {
 	return set
 }
 
+// tls says in transport's terms what the configuration says of certificates. An upstream must show the certificate of the host that
+// its URI names.
+func (s *service) tls() transport.TLS {
+	choices := map[config.ClientCertificates]transport.ClientCertificates{config.Off: transport.Off, config.Ask: transport.Ask,
+		config.Require: transport.Require}
+	t := transport.TLS{ClientCertificates: choices[s.cfg.TLS.ClientCertificates], ClientCA: s.cfg.TLS.ClientCA, ServerName: s.serverName}
+	for _, p := range s.cfg.TLS.Certificates {
+		t.Certificates = append(t.Certificates, transport.KeyPair(p))
+	}
+	return t
+}
+
+// serverName is the domain of the upstream at addr, "" for any other server.
+func (s *service) serverName(addr netip.AddrPort) string {
+	for i, u := range s.cfg.Upstreams {
+		if i < len(s.upstreams) && s.upstreams[i].Addr == addr && u.Transport == edge.TLS {
+			return u.Host
+		}
+	}
+	return ""
+}
+
 // listenerName is the journal's text for a listener. A worker's own socket is named like the listener whose address it
 // shares: its port is another one after a restart.
 func listenerName(all []transport.Listener, i uint16) string {
@@ -75,7 +97,7 @@ func nameOf(l transport.Listener) string {
 	if l.Side == edge.Inside {
 		side = "inside"
 	}
-	return side + ":" + transportName(l.Transport) + ":" + l.Addr.String()
+	return side + ":" + l.Transport.String() + ":" + l.Addr.String()
 }
 
 // near reports whether a and b serve the same side and transport.
@@ -185,6 +207,8 @@ func transportCounters() []transportCounter {
 		{"icmp_errors", "Errors that came back for datagrams already sent.", func(t c) uint64 { return t.ICMPErrors }},
 		{"connections_accepted", "Connections accepted.", func(t c) uint64 { return t.Accepted }},
 		{"connections_dialed", "Connections made.", func(t c) uint64 { return t.Dialed }},
+		{"handshakes", "TLS and WebSocket handshakes completed.", func(t c) uint64 { return t.Handshakes }},
+		{"handshake_errors", "TLS and WebSocket handshakes that failed or took too long.", func(t c) uint64 { return t.HandshakeErrors }},
 		{"dial_errors", "Connections that could not be made.", func(t c) uint64 { return t.DialErrors }},
 		{"connections_refused", "Connections refused because the table was full.", func(t c) uint64 { return t.RefusedTotal }},
 		{"connections_refused_source", "Connections over limits.connections_per_source.", func(t c) uint64 { return t.RefusedSource }},
