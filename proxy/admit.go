@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/ringwall/ringwall/edge"
@@ -45,7 +46,7 @@ func (l *lane) validate(x *edge.Exchange) edge.Verdict {
 	case m.Find(sip.FieldProxyRequire) >= 0 && m.Method != sip.ACK:
 		return edge.Verdict{Action: edge.Reply, Reason: reasonProxyRequire, Status: 420}
 	}
-	if v := m.Value(sip.FieldMaxBreadth); len(v) == 1 && v[0] == '0' {
+	if v := m.Value(sip.FieldMaxBreadth); len(v) > 0 && len(bytes.Trim(v, "0")) == 0 {
 		return edge.Verdict{Action: edge.Reply, Reason: reasonMaxBreadth, Status: 440}
 	}
 	if m.Method == sip.REGISTER && x.From.Side == edge.Outside {
@@ -68,6 +69,9 @@ func (l *lane) policy(x *edge.Exchange) edge.Verdict {
 	}
 	if x.From.Side == edge.Inside {
 		return l.access(x, l.cfg.Peer)
+	}
+	if m.Method == sip.ACK && string(m.ToTag.Of(m.Raw)) == string(l.tag(m)) {
+		return edge.Verdict{Action: edge.Drop} // of a refusal of our own, which needs no transaction
 	}
 	if m.ToTag.Present() || m.Method == sip.ACK {
 		return refusal(x, edge.Reply, reasonDialog, 481, "")

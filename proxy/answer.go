@@ -19,8 +19,8 @@ func (l *lane) reply(x *edge.Exchange, status int, text string) {
 	switch status {
 	case 405, 200:
 		extra[0] = sip.Header{Name: "Allow", Value: allow}
-		if !l.proven(x) { // an answer must not outgrow a request whose source may be forged
-			extra[0].Value = allowUnknown
+		if !l.proven(x) { // against RFC 3261 §21.4.6: an answer must not outgrow a request whose source may be forged
+			n = 0
 		}
 	case 420:
 		extra[0] = sip.Header{Name: "Unsupported", Value: x.Msg.Value(sip.FieldProxyRequire)}
@@ -31,14 +31,17 @@ func (l *lane) reply(x *edge.Exchange, status int, text string) {
 	}
 	l.topVia(x)
 	b := sip.AppendReply(l.out.Buffer(), x.Msg, l.viaLines(l.vias), status, text, l.tag(x.Msg), extra[:n]...)
+	if !l.proven(x) && 10*len(b) > 13*len(x.Msg.Raw) {
+		l.count.Refused(reasonOutgrown)
+		return
+	}
 	l.transmit(b, x.From)
 	l.count.SentReply(x.From, status)
 }
 
 var (
-	allow        = []byte("INVITE, ACK, BYE, CANCEL, REGISTER, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, SUBSCRIBE, PUBLISH, MESSAGE")
-	allowUnknown = []byte("INVITE, ACK, BYE, CANCEL, REGISTER, OPTIONS")
-	retryAfter   = []byte("10")
+	allow      = []byte("INVITE, ACK, BYE, CANCEL, REGISTER, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, SUBSCRIBE, PUBLISH, MESSAGE")
+	retryAfter = []byte("10")
 )
 
 // tag is our To tag: equal for every retransmission of a request, without keeping it.

@@ -63,7 +63,9 @@ func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) {
 	v := l.admit(x)
 	switch v.Action {
 	case edge.Drop:
-		l.refuse(x, v)
+		if v.Reason != "" {
+			l.refuse(x, v)
+		}
 	case edge.Reply:
 		l.refuse(x, v)
 		l.answer(x, v)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/transaction"
 )
 
 // match finds out by read-only look-ups what a request belongs to, and the trust of its source where that matters.
@@ -14,9 +15,10 @@ func (l *lane) match(x *edge.Exchange) {
 	l.own = belongings{key: l.key(x)}
 	known := l.p.table.Has(l.own.key)
 	switch {
-	case known && m.Method == sip.ACK:
+	case known && m.Method == sip.ACK && !l.accepted():
 		x.Match = edge.MatchACK
 		return
+	case m.Method == sip.ACK: // of a 2xx; some phones give it the branch of the INVITE, against RFC 3261 §17.1.1.3
 	case known && m.Method == sip.CANCEL:
 		x.Match = edge.MatchCancel
 		return
@@ -31,6 +33,16 @@ func (l *lane) match(x *edge.Exchange) {
 	if x.Trust == edge.Unknown && l.p.bindings.Known(x.From, x.At) {
 		x.Trust = edge.Known
 	}
+}
+
+// accepted reports whether the transaction on record was answered with a 2xx.
+func (l *lane) accepted() bool {
+	tx := l.p.table.Find(l.own.key)
+	if tx == nil {
+		return false
+	}
+	defer tx.Unlock()
+	return tx.State == transaction.Accepted
 }
 
 // key is the keyed hash of what RFC 3261 §17.2.3 compares, and of the source's address: nobody reaches into a transaction

@@ -26,6 +26,7 @@ const (
 	reasonUpstream   edge.Reason = "upstream.down"      // the platform can't be reached
 	reasonDrain      edge.Reason = "drain"              // shutting down
 	reasonFull       edge.Reason = "limit.transactions" // table or share full
+	reasonOutgrown   edge.Reason = "reply.outgrown"     // the answer would be larger than 1.3 times a request that may be forged
 	reasonBindings   edge.Reason = "limit.bindings"
 	reasonContact    edge.Reason = "register.contact" // a Contact that can't be bound
 	reasonNotSIP     edge.Reason = "malformed.not_sip"
@@ -35,5 +36,5 @@ const (
 func Reasons() []edge.Reason {
 	return []edge.Reason{reasonScheme, reasonSIPS, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
 		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonNoCancel, reasonStrayReply, reasonNoTarget,
-		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonDrain, reasonFull, reasonBindings, reasonContact, reasonNotSIP}
+		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonDrain, reasonFull, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP}
 }

@@ -141,21 +141,24 @@ func (l *lane) endOutbound(m *sip.Message) {
 	for _, id := range [...]sip.FieldID{sip.FieldSupported, sip.FieldRequire} {
 		for i := m.Find(id); i >= 0; i = m.Next(id, i) {
 			value := m.Fields[i].Value.Of(m.Raw)
-			if !bytes.Contains(value, []byte("outbound")) {
-				continue
-			}
 			l.value = l.value[:0]
+			found := false
 			for tag := range bytes.SplitSeq(value, []byte{','}) {
-				if tag = bytes.TrimSpace(tag); len(tag) > 0 && string(tag) != "outbound" {
-					if len(l.value) > 0 {
-						l.value = append(l.value, ", "...)
-					}
-					l.value = append(l.value, tag...)
+				tag = bytes.TrimSpace(tag)
+				if equalFold(tag, "outbound") {
+					found = true
+					continue
 				}
+				if len(l.value) > 0 {
+					l.value = append(l.value, ", "...)
+				}
+				l.value = append(l.value, tag...)
 			}
-			if len(l.value) == 0 {
+			switch {
+			case !found:
+			case len(l.value) == 0:
 				l.edit.Remove(i)
-			} else {
+			default:
 				l.edit.Replace(i, l.value)
 			}
 		}

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"bytes"
-
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/transaction"
@@ -114,36 +112,12 @@ func (l *lane) returned(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte
 		e.Remove(i)
 	}
 	if len(token) > 0 {
-		l.renameRoute(m, token, tx.Client)
+		l.renameRoute(m, token, tx)
 	}
 	if tx.Method == sip.REGISTER && tx.Client.Side == edge.Outside {
 		l.registered(x, tx, extra)
 	}
 	return e.AppendTo(dst)
-}
-
-// renameRoute gives our Record-Route in a response the name that the client's side knows us by.
-func (l *lane) renameRoute(m *sip.Message, token []byte, client edge.Flow) {
-	for i := m.Find(sip.FieldRecordRoute); i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
-		value := m.Fields[i].Value
-		at := bytes.Index(value.Of(m.Raw), token)
-		if at < 0 {
-			continue
-		}
-		for rest := value; rest.Present(); {
-			a, after, err := sip.NextAddress(m.Raw, rest)
-			if err != nil {
-				return
-			}
-			if pos := value.Start + uint32(at); a.Whole.Start <= pos && pos < a.Whole.End {
-				uri, _ := sip.ParseURI(m.Raw, a.URI)
-				l.value = l.appendRoute(l.value[:0], token, client, uri.Scheme)
-				l.edit.ReplaceSpan(i, a.Whole, l.value)
-				return
-			}
-			rest = after
-		}
-	}
 }
 
 // ackFor builds the ACK for a final response of 300 and more (RFC 3261 §17.1.1.3).

@@ -55,18 +55,23 @@ func (l *lane) routeIn(x *edge.Exchange) (hop, edge.Verdict) {
 	return hop{flow: flow, inside: flow, server: chosen, pooled: chosen >= 0}, edge.Verdict{}
 }
 
-// nextInside is the address that the next Route, else the Request-URI, names, if it is the platform's.
+// nextInside is the server of the pool that the next Route, else the Request-URI, names: the platform may move a dialog from one
+// of its servers to another. Any other address inside is none of the caller's business.
 func (l *lane) nextInside(x *edge.Exchange) (Upstream, bool) {
 	uri, ok := l.nextURI(x)
 	if !ok {
 		return Upstream{}, false
 	}
-	addr, ok := hostPort(x.Msg.Raw, &uri)
-	if !ok || !l.cfg.inside(addr.Addr()) || l.p.own(addr) {
+	addr, isAddr := hostPort(x.Msg.Raw, &uri)
+	transport, ok := transportOf(x.Msg.Raw, &uri)
+	if !isAddr || !ok {
 		return Upstream{}, false
 	}
-	transport, ok := transportOf(x.Msg.Raw, &uri)
-	return Upstream{Addr: addr, Transport: transport}, ok
+	server := l.cfg.serverAt(edge.Flow{Remote: addr, Transport: transport})
+	if server == nil {
+		return Upstream{}, false
+	}
+	return server.Upstream, true
 }
 
 // nextURI is the URI that a request with a token of ours is to follow: the next Route, else the Request-URI.

@@ -1,0 +1,62 @@
+package proxy
+
+import (
+	"bytes"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/transaction"
+)
+
+// renameRoute gives our Record-Route in a response the name that the client's side knows us by (RFC 3261 §16.7 step 8). Towards a
+// caller outside the token in it also learns which server of the platform the dialog is with.
+func (l *lane) renameRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
+	var before sip.Span // the URI that stands before ours: the next hop inside
+	for i := m.Find(sip.FieldRecordRoute); i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
+		for rest := m.Fields[i].Value; rest.Present(); {
+			a, after, err := sip.NextAddress(m.Raw, rest)
+			if err != nil {
+				return
+			}
+			rest = after
+			if !bytes.Contains(a.URI.Of(m.Raw), token) {
+				before = a.URI
+				continue
+			}
+			if tx.Client.Side == edge.Outside {
+				token = l.withServer(m, token, before)
+			}
+			own, _ := sip.ParseURI(m.Raw, a.URI)
+			l.value = l.appendRoute(l.value[:0], token, tx.Client, own.Scheme)
+			l.edit.ReplaceSpan(i, a.Whole, l.value)
+			return
+		}
+	}
+}
+
+// withServer returns the token of a dialog from outside with the server that its requests go to next: who recorded itself
+// inside of us, else the Contact. What a caller writes into Route or Request-URI later has no say in it. The token stays as it
+// is where that server is the one it names already, or is none of the platform's.
+func (l *lane) withServer(m *sip.Message, token []byte, next sip.Span) []byte {
+	if i := m.Find(sip.FieldContact); !next.Present() && i >= 0 {
+		if a, _, err := sip.NextAddress(m.Raw, m.Fields[i].Value); err == nil {
+			next = a.URI
+		}
+	}
+	uri, err := sip.ParseURI(m.Raw, next)
+	if err != nil {
+		return token
+	}
+	addr, isAddr := hostPort(m.Raw, &uri)
+	transport, ok := transportOf(m.Raw, &uri)
+	if !isAddr || !ok || !l.cfg.inside(addr.Addr()) || l.p.own(addr) {
+		return token
+	}
+	r, ok := openToken(l.p.keys, token, edge.Outside, m)
+	if !ok || r.Inside.Remote == addr && r.Inside.Transport == transport {
+		return token
+	}
+	r.Inside = edge.Flow{Remote: addr, Transport: transport, Side: edge.Inside}
+	l.small = appendToken(l.small[:0], l.p.keys, &r, edge.Outside, m)
+	return l.small
+}
