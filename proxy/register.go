@@ -128,7 +128,7 @@ func (l *lane) appendAOR(dst []byte, m *sip.Message) []byte {
 func (l *lane) addPath(x *edge.Exchange, to hop, id binding.ID) {
 	r := route{Binding: id, Outside: x.From, Inside: to.flow}
 	var plain [maxRoute]byte
-	token := l.p.keys.Seal([]byte{pathToken}, r.appendPlain(plain[:0]), pathAD, nil)
+	token := l.p.keys.Seal([]byte{pathToken}, r.appendPlain(plain[:0], pathToken), pathAD, nil)
 	f := &l.p.faces[to.flow.Listener]
 	l.value = append(append(append(l.value[:0], "<sip:"...), token...), '@')
 	l.value = append(append(append(l.value, f.host...), f.params...), ";lr;ob>"...)

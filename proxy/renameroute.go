@@ -9,10 +9,16 @@ import (
 )
 
 // renameRoute gives our Record-Route in a response the name that the client's side knows us by (RFC 3261 §16.7 step 8). Towards a
-// caller outside the token in it also learns which server of the platform the dialog is with.
+// caller outside the token in it also learns which server of the platform the dialog is with. A refusal makes no dialog (RFC 3261
+// §12.1), though some servers record routes in it: the way in is not shown to who was refused.
 func (l *lane) renameRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
+	refused := m.Status >= 300 && tx.Client.Side == edge.Outside
 	var before sip.Span // the URI that stands before ours: the next hop inside
 	for i := m.Find(sip.FieldRecordRoute); i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
+		if refused {
+			l.edit.Remove(i)
+			continue
+		}
 		for rest := m.Fields[i].Value; rest.Present(); {
 			a, after, err := sip.NextAddress(m.Raw, rest)
 			if err != nil {
@@ -38,25 +44,40 @@ func (l *lane) renameRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 // inside of us, else the Contact. What a caller writes into Route or Request-URI later has no say in it. The token stays as it
 // is where that server is the one it names already, or is none of the platform's.
 func (l *lane) withServer(m *sip.Message, token []byte, next sip.Span) []byte {
-	if i := m.Find(sip.FieldContact); !next.Present() && i >= 0 {
-		if a, _, err := sip.NextAddress(m.Raw, m.Fields[i].Value); err == nil {
-			next = a.URI
-		}
-	}
-	uri, err := sip.ParseURI(m.Raw, next)
-	if err != nil {
-		return token
-	}
-	addr, isAddr := hostPort(m.Raw, &uri)
-	transport, ok := transportOf(m.Raw, &uri)
-	if !isAddr || !ok || !l.cfg.inside(addr.Addr()) || l.p.own(addr) {
+	server, ok := l.serverNamed(m, next)
+	if !ok {
 		return token
 	}
 	r, ok := openToken(l.p.keys, token, edge.Outside, m)
-	if !ok || r.Inside.Remote == addr && r.Inside.Transport == transport {
+	if !ok || r.Inside.Remote == server.Remote && r.Inside.Transport == server.Transport {
 		return token
 	}
-	r.Inside = edge.Flow{Remote: addr, Transport: transport, Side: edge.Inside}
+	r.Inside = server
 	l.small = appendToken(l.small[:0], l.p.keys, &r, edge.Outside, m)
 	return l.small
+}
+
+// serverNamed reads the URI at next, or where there is none that of Contact, as the address of a server of the platform.
+func (l *lane) serverNamed(m *sip.Message, next sip.Span) (edge.Flow, bool) {
+	if !next.Present() {
+		next = firstURI(m, sip.FieldContact)
+	}
+	uri, err := sip.ParseURI(m.Raw, next)
+	if err != nil {
+		return edge.Flow{}, false
+	}
+	addr, isAddr := hostPort(m.Raw, &uri)
+	transport, ok := transportOf(m.Raw, &uri)
+	ok = ok && isAddr && l.cfg.inside(addr.Addr()) && !l.p.own(addr)
+	return edge.Flow{Remote: addr, Transport: transport, Side: edge.Inside}, ok
+}
+
+// firstURI is the URI of the first address in the fields with id, absent if there is none.
+func firstURI(m *sip.Message, id sip.FieldID) sip.Span {
+	if i := m.Find(id); i >= 0 {
+		if a, _, err := sip.NextAddress(m.Raw, m.Fields[i].Value); err == nil {
+			return a.URI
+		}
+	}
+	return sip.Span{}
 }

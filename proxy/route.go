@@ -50,7 +50,7 @@ func (l *lane) routeIn(x *edge.Exchange) (hop, edge.Verdict) {
 	}
 	flow, ok := l.out.Route(edge.Inside, target.Transport, target.Addr)
 	if !ok {
-		return hop{}, edge.Verdict{Action: edge.Reply, Reason: reasonUpstream, Status: 503}
+		return hop{}, refusal(x, edge.Reply, reasonUpstream, 503, "")
 	}
 	return hop{flow: flow, inside: flow, server: chosen, pooled: chosen >= 0}, edge.Verdict{}
 }
@@ -136,10 +136,23 @@ func (l *lane) toPhone(x *edge.Exchange, id binding.ID, flow, from edge.Flow) (h
 			flow = b.Flow
 		}
 	}
-	if int(flow.Listener) >= len(l.p.faces) {
-		return hop{}, refusal(x, edge.Reply, reasonDeadFlow, 430, "")
+	if !l.p.serves(flow) { // the token is of an earlier configuration, which numbered other listeners
+		again, ok := l.out.Route(edge.Outside, flow.Transport, flow.Remote)
+		if !ok {
+			return hop{}, refusal(x, edge.Reply, reasonDeadFlow, 430, "Flow Failed")
+		}
+		flow.Listener = again.Listener
 	}
 	return l.alive(x, hop{flow: flow, binding: id, inside: from})
+}
+
+// serves reports whether the listener that flow names can be the one that it came by.
+func (p *Proxy) serves(flow edge.Flow) bool {
+	if int(flow.Listener) >= len(p.faces) {
+		return false
+	}
+	f := &p.faces[flow.Listener]
+	return f.Side == flow.Side && f.Transport == flow.Transport && f.Addr.Addr().Is4() == flow.Remote.Addr().Is4()
 }
 
 // alive refuses a hop whose connection is gone (RFC 5626 §5.3: 430).
@@ -182,9 +195,13 @@ func (l *lane) literal(x *edge.Exchange, from edge.Flow) (hop, edge.Verdict) {
 	return hop{flow: flow, inside: from}, edge.Verdict{}
 }
 
-// insideSource is where in-dialog requests for the sender of x go: over UDP its source, on streams, whose source port is no
-// listening port, its address with the port of its Via.
+// insideSource is where in-dialog requests for the sender of x go: what its topmost Record-Route, else its Contact, names. Where that
+// is no address of the platform it is over UDP its source, on streams, whose source port is no listening port, its address
+// with the port of its Via.
 func (l *lane) insideSource(x *edge.Exchange) edge.Flow {
+	if named, ok := l.serverNamed(x.Msg, firstURI(x.Msg, sip.FieldRecordRoute)); ok {
+		return named
+	}
 	flow := x.From
 	flow.Conn = 0
 	if flow.Transport.Stream() {

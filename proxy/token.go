@@ -44,11 +44,13 @@ const outsideKind = 5
 // idText is how binding.ID writes its ten bytes.
 var idText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-const maxRoute = 1 + 10 + 1 + 18 + 8 + 18
+const maxRoute = 1 + 1 + 10 + 1 + 18 + 8 + 18
 
-// appendPlain appends r in the form that is sealed.
-func (r *route) appendPlain(dst []byte) []byte {
+// appendPlain appends r in the form that is sealed in a token of this kind. The kind is sealed too, so that no token opens as one of
+// another kind.
+func (r *route) appendPlain(dst []byte, kind byte) []byte {
 	flags := byte(0)
+	dst = append(dst, kind)
 	at := len(dst)
 	dst = append(dst, 0, byte(r.Outside.Listener))
 	if r.Binding != (binding.ID{}) {
@@ -88,15 +90,16 @@ func appendAddr(dst []byte, a netip.AddrPort, flags *byte, six byte) []byte {
 	return binary.BigEndian.AppendUint16(dst, a.Port())
 }
 
-// parse reads what appendPlain wrote. The bytes were authenticated, so a failure means another version of ringwall made them.
-func (r *route) parse(b []byte) bool {
+// parse reads what appendPlain wrote for this kind. The bytes were authenticated, so a failure means that the token is of another
+// kind, or that another version of ringwall made it.
+func (r *route) parse(b []byte, kind byte) bool {
 	*r = route{Outside: edge.Flow{Side: edge.Outside}, Inside: edge.Flow{Side: edge.Inside}}
-	if len(b) < 2 {
+	if len(b) < 3 || b[0] != kind {
 		return false
 	}
-	flags := b[0]
-	r.Outside.Listener = uint16(b[1])
-	b = b[2:]
+	flags := b[1]
+	r.Outside.Listener = uint16(b[2])
+	b = b[3:]
 	if flags&flagBinding != 0 {
 		if len(b) < 10 {
 			return false
@@ -147,7 +150,7 @@ func appendToken(dst []byte, keys *seal.Keys, r *route, side edge.Side, m *sip.M
 		kind = fromInside
 	}
 	var plain [maxRoute]byte
-	return keys.Seal(append(dst, kind), r.appendPlain(plain[:0]), m.CallID.Of(m.Raw), m.FromTag.Of(m.Raw))
+	return keys.Seal(append(dst, kind), r.appendPlain(plain[:0], kind), m.CallID.Of(m.Raw), m.FromTag.Of(m.Raw))
 }
 
 // openToken reads the user part of a Route URI that names us, in a request m that came from side. From the initiator's side
@@ -167,7 +170,7 @@ func openToken(keys *seal.Keys, user []byte, side edge.Side, m *sip.Message) (r 
 	}
 	var plain [128]byte
 	b, err := keys.Open(plain[:0], user[1:], ad1, ad2)
-	ok = err == nil && r.parse(b)
+	ok = err == nil && r.parse(b, user[0])
 	return r, ok
 }
 

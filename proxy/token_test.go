@@ -38,16 +38,17 @@ func TestRouteComesBack(t *testing.T) {
 			raw := rapid.SliceOfN(rapid.Byte(), 10, 10).Draw(t, "id")
 			idText.Encode(want.Binding[:], raw)
 		}
-		plain := want.appendPlain(nil)
+		kind := rapid.SampledFrom([]byte{fromOutside, fromInside, pathToken}).Draw(t, "kind")
+		plain := want.appendPlain(nil, kind)
 		if len(plain) > maxRoute {
 			t.Fatalf("%d bytes, more than maxRoute", len(plain))
 		}
 		var got route
-		if !got.parse(plain) || got != want {
+		if !got.parse(plain, kind) || got != want {
 			t.Fatalf("got %+v, want %+v", got, want)
 		}
 		for i := range plain {
-			if got.parse(plain[:i]) {
+			if got.parse(plain[:i], kind) {
 				t.Fatalf("the first %d of %d bytes are taken for a route", i, len(plain))
 			}
 		}
