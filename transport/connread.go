@@ -27,7 +27,8 @@ type streamReader struct {
 	r, w   int       // buf[r:w] is not handled yet
 	began  time.Time // when the connection was made
 	since  time.Time // when buf[r] arrived
-	proven bool      // one whole message has come, or we dialled
+	proven bool      // one whole message has come, or we dialled, or the source is exempt
+	spoken bool      // one whole message has come
 }
 
 // read is the goroutine of an open connection. It returns when the connection is closed.
@@ -103,6 +104,9 @@ func (rd *streamReader) patient(at time.Time) bool {
 		return false
 	case idle < s.cfg.IdleTimeout:
 		return true
+	case rd.spoken && s.exempt(rd.c.flow.Remote.Addr()): // a registered phone is called over the connection that it keeps
+		rd.c.active.Store(at.UnixNano())
+		return true
 	}
 	s.count.idleTimeouts.Add(1)
 	return false
@@ -142,6 +146,7 @@ func (rd *streamReader) frames(seat *seat, at time.Time) error {
 		case sip.FrameMessage:
 			s.count.messagesIn.Add(1)
 			rd.proven = true
+			rd.spoken = true
 			s.receive(seat.lane, rd.buf[rd.r:rd.r+n:rd.r+n], rd.c.flow, at)
 		case sip.FramePing:
 			pinged = true

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -193,6 +194,29 @@ func TestWritingKeepsAlive(t *testing.T) {
 	}
 	if rd.patient(last.Add(idle)) || s.Counters().IdleTimeouts != 1 {
 		t.Error("kept although idle")
+	}
+}
+
+// A registered phone is called over the connection that it keeps: that it says nothing for long is no reason to close it.
+func TestIdleConnectionOfAPhone(t *testing.T) {
+	st := &stage{}
+	cfg := oneTCP("127.0.0.1:0")
+	var live atomic.Bool
+	live.Store(true)
+	cfg.Exempt = func(netip.Addr) bool { return live.Load() }
+	s := serve(t, cfg, st)
+	c := dialTCP(t, s.Listeners()[0].Addr)
+	fmt.Fprint(c, message("a", 0))
+	rd := &streamReader{c: s.conns.find(st.next(t, "receive").flow), proven: true, spoken: true}
+	at := time.Unix(0, rd.c.active.Load())
+	for range 3 {
+		if at = at.Add(s.cfg.IdleTimeout); !rd.patient(at) {
+			t.Fatal("closed although its binding is live")
+		}
+	}
+	live.Store(false)
+	if rd.patient(at.Add(s.cfg.IdleTimeout)) || s.Counters().IdleTimeouts != 1 {
+		t.Error("kept although the binding is gone")
 	}
 }
 
