@@ -30,7 +30,7 @@ func (l *lane) renameRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 				continue
 			}
 			if tx.Client.Side == edge.Outside {
-				token = l.withServer(m, token, before)
+				token = l.withServer(m, token, before, tx.Target)
 			}
 			own, _ := sip.ParseURI(m.Raw, a.URI)
 			l.value = l.appendRoute(l.value[:0], token, tx.Client, own.Scheme)
@@ -43,9 +43,9 @@ func (l *lane) renameRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 // withServer returns the token of a dialog from outside with the server that its requests go to next: who recorded itself
 // inside of us, else the Contact. What a caller writes into Route or Request-URI later has no say in it. The token stays as it
 // is where that server is the one it names already, or is none of the platform's.
-func (l *lane) withServer(m *sip.Message, token []byte, next sip.Span) []byte {
+func (l *lane) withServer(m *sip.Message, token []byte, next sip.Span, target edge.Flow) []byte {
 	server, ok := l.serverNamed(m, next)
-	if !ok {
+	if !ok || server.Remote == target.Remote && server.Transport == target.Transport { // the token was made with target
 		return token
 	}
 	r, ok := openToken(l.p.keys, token, edge.Outside, m)
