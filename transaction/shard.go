@@ -16,6 +16,7 @@ type shard struct {
 	slots []*Tx
 	free  []uint32
 	bufs  buffers
+	bytes [2]int // that live transactions hold: those of unknown sources, those of others
 
 	// The wheel: slot n holds the transactions that are to be looked at in a tick equal to n modulo wheelSlots, linked.
 	wheel  [wheelSlots]uint32
@@ -51,6 +52,7 @@ func (s *shard) take() *Tx {
 func (s *shard) drop(tx *Tx) {
 	s.disarm(tx)
 	tx.done()
+	s.charge(tx, 0)
 	s.table.leave(tx.trusted)
 	delete(s.byKey, tx.key)
 	s.bufs.put(tx.request)
@@ -59,6 +61,16 @@ func (s *shard) drop(tx *Tx) {
 	tx.request, tx.last, tx.back = nil, nil, nil
 	tx.live = false
 	s.free = append(s.free, tx.slot)
+}
+
+// charge notes that tx holds size bytes of messages now.
+func (s *shard) charge(tx *Tx, size int) {
+	whose := 0
+	if tx.trusted {
+		whose = 1
+	}
+	s.bytes[whose] += size - tx.size
+	tx.size = size
 }
 
 // arm puts tx on the wheel for deadline. A place for an earlier tick serves as well: tx is looked at then, and armed again.
@@ -116,7 +128,11 @@ func (s *shard) due(at int64) *Tx {
 // buffers keeps byte slices of a few sizes for use again, so that steady work allocates nothing.
 type buffers struct{ classes [8][][]byte }
 
-const smallest, keep = 256, 1024 // bytes of class 0, slices kept per class
+const (
+	smallest  = 256       // bytes of class 0
+	keep      = 128 << 10 // bytes kept per class, or keepLeast slices
+	keepLeast = 4
+)
 
 func class(n int) int {
 	c := 0
@@ -143,7 +159,7 @@ func (p *buffers) copy(b []byte) []byte { return append(p.room(len(b)), b...) }
 
 func (p *buffers) put(b []byte) {
 	c := class(cap(b))
-	if cap(b) == 0 || c >= len(p.classes) || cap(b) != smallest<<c || len(p.classes[c]) >= keep {
+	if cap(b) == 0 || c >= len(p.classes) || cap(b) != smallest<<c || len(p.classes[c]) >= max(keep/cap(b), keepLeast) {
 		return
 	}
 	p.classes[c] = append(p.classes[c], b[:0])

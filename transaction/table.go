@@ -21,6 +21,7 @@ var ErrFull = errors.New("transaction table is full")
 type Config struct {
 	Max       int // transactions on record at once, lingering ones included
 	Untrusted int // of these, those begun by unknown sources
+	Bytes     int // of messages that are kept for them, of which unknown sources get the same share; 0: 2 KiB for each of Max
 
 	T1, T2, T4 time.Duration
 	C          time.Duration // Timer C, RFC 3261 §16.6 step 11
@@ -42,6 +43,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("transactions: %d is not between %d and %d", c.Max, shardCount, shardCount<<slotBits)
 	case c.Untrusted < 1 || c.Untrusted > c.Max:
 		return fmt.Errorf("transactions of unknown sources: %d is not between 1 and %d", c.Untrusted, c.Max)
+	case c.Bytes < 0:
+		return fmt.Errorf("bytes of transactions: %d is negative", c.Bytes)
 	case c.T1 < time.Millisecond || c.T2 < c.T1 || c.T4 < c.T1:
 		return fmt.Errorf("timers t1 %v, t2 %v, t4 %v: t1 is at least 1ms and the smallest", c.T1, c.T2, c.T4)
 	case c.C < 2*c.T1 || c.Linger < c.T1 || c.Trying <= 0:
@@ -77,6 +80,7 @@ type Table struct {
 	cfg       Config
 	start     time.Time
 	tick      time.Duration
+	room      [2]int // bytes that a shard may hold: of unknown sources, of all
 	count     atomic.Int64
 	untrusted atomic.Int64
 	pending   atomic.Int64
@@ -89,10 +93,24 @@ func New(cfg Config, now time.Time) (*Table, error) {
 		return nil, err
 	}
 	t := &Table{cfg: cfg, start: now, tick: max(time.Millisecond, min(10*time.Millisecond, cfg.T1/10))}
+	t.room = cfg.room()
 	for i := range t.shards {
 		t.shards[i].init(t, uint32(i))
 	}
 	return t, nil
+}
+
+// leastRoom is what a shard may hold however small the table is: a few of the largest messages.
+const leastRoom = 256 << 10
+
+// room is what one shard may hold, in bytes: of unknown sources, and of all.
+func (c *Config) room() [2]int {
+	all := c.Bytes
+	if all == 0 {
+		all = c.Max * 2 << 10
+	}
+	unknown := int(float64(all) * float64(c.Untrusted) / float64(c.Max))
+	return [2]int{max(unknown/shardCount, leastRoom), max(all/shardCount, leastRoom)}
 }
 
 // Tick is how often Due wants to be asked.
@@ -158,7 +176,7 @@ func (t *Table) Begin(key uint64, trusted bool) (tx *Tx, found bool, err error) 
 		s.mu.Unlock()
 		return nil, true, nil
 	}
-	if err := t.admit(trusted); err != nil {
+	if err := s.admit(trusted); err != nil {
 		s.mu.Unlock()
 		return nil, false, err
 	}
@@ -174,7 +192,12 @@ func (t *Table) Begin(key uint64, trusted bool) (tx *Tx, found bool, err error) 
 	return tx, false, nil
 }
 
-func (t *Table) admit(trusted bool) error {
+// admit counts a new transaction, if there is room for it.
+func (s *shard) admit(trusted bool) error {
+	t := s.table
+	if s.bytes[0]+s.bytes[1] >= t.room[1] || !trusted && s.bytes[0] >= t.room[0] {
+		return ErrFull
+	}
 	if t.count.Add(1) > int64(t.cfg.Max) {
 		t.count.Add(-1)
 		return ErrFull

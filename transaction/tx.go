@@ -76,6 +76,7 @@ type Tx struct {
 	back    []byte // see Keep
 	split   int    // where in back the second part begins
 	third   int    // and the third
+	size    int    // of these in bytes, as far as the shard has been charged
 
 	retryAt, tryingAt, moveAt, expireAt, timerC int64 // since the table's start; 0: off
 	retry                                       time.Duration
@@ -134,8 +135,10 @@ func (tx *Tx) Abandon() {
 	s.mu.Unlock()
 }
 
-// settle arms the timer for the earliest deadline, or takes tx off the record if there is none.
+// settle charges the shard for what tx holds, and arms the timer for the earliest deadline, or takes tx off the record if
+// there is none.
 func (tx *Tx) settle() {
+	tx.shard.charge(tx, cap(tx.request)+cap(tx.last)+cap(tx.back))
 	deadline := tx.expireAt
 	for _, at := range [...]int64{tx.retryAt, tx.tryingAt, tx.moveAt, tx.timerC} {
 		if at != 0 && (at < deadline || deadline == 0) {
