@@ -78,7 +78,7 @@ func (l *lane) elsewhere(buf []byte, x *edge.Exchange, tx *transaction.Tx) bool 
 		return false
 	}
 	next := tx.Target
-	tx.Unlock()
+	l.unlock(tx)
 	l.transmit(b, next)
 	if len(l.second) > 0 {
 		l.transmit(l.second, old)

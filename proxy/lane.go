@@ -6,6 +6,7 @@ import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/transaction"
 	"github.com/ringwall/ringwall/transport"
 )
 
@@ -23,6 +24,7 @@ type lane struct {
 	branches brancher
 	x        edge.Exchange
 	own      belongings
+	held     *transaction.Tx // the one that is locked
 
 	value, vias, extra, small, uri, second []byte // scratch
 }
@@ -44,11 +46,12 @@ func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) {
 	if idle(b) {
 		return
 	}
+	defer l.abandon()
+	l.cfg = l.p.cfg.Load()
 	if err := l.msg.Parse(b, from.Transport.Delimited()); err != nil {
 		l.malformed(err, from, at)
 		return
 	}
-	l.cfg = l.p.cfg.Load()
 	l.x = edge.Exchange{Msg: &l.msg, From: from, At: at}
 	x := &l.x
 	if !l.sided(x) {
@@ -74,6 +77,21 @@ func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) {
 			l.refuse(x, v)
 		}
 		l.pass(x)
+	}
+}
+
+// unlock gives tx, which is locked and held, back to the table.
+func (l *lane) unlock(tx *transaction.Tx) {
+	l.held = nil
+	tx.Unlock()
+}
+
+// abandon is deferred around all that locks transactions: one that is still held then was left by a panic, which transport
+// counts and survives. It is taken off the record, so that nobody waits for it for ever.
+func (l *lane) abandon() {
+	if tx := l.held; tx != nil {
+		l.held = nil
+		tx.Abandon()
 	}
 }
 

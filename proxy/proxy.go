@@ -116,10 +116,10 @@ func (p *Proxy) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 			if p.table.Len() > 0 {
-				l.timers(time.Now())
+				p.srv.Guarded(l.timers)
 			}
 		case <-slow.C:
-			l.everySecond(time.Now())
+			p.srv.Guarded(l.everySecond)
 		}
 	}
 }

@@ -53,6 +53,7 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 		l.full(x, found)
 		return
 	}
+	l.held = tx
 	tx.Client, tx.Target, tx.Method = x.From, to.flow, x.Msg.Method
 	b := l.rewriteInto(buf, x, to, tx)
 	if to.pooled {
@@ -60,7 +61,7 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 		tx.Movable = len(l.cfg.servers) > 1
 	}
 	tx.Sent(b, x.At)
-	tx.Unlock()
+	l.unlock(tx)
 	if l.out.Send(b, to.flow) != nil {
 		l.Undelivered(b, to.flow, errors.New("the connection is gone"), x.At)
 		return

@@ -16,6 +16,7 @@ func (l *lane) response(x *edge.Exchange) {
 	buf := l.out.Buffer()
 	if ok {
 		tx = l.p.table.FindID(id)
+		l.held = tx
 	}
 	if tx == nil {
 		if !ok || !l.pinged(x, id, mark) {
@@ -24,13 +25,13 @@ func (l *lane) response(x *edge.Exchange) {
 		return
 	}
 	if !l.expected(x, tx) {
-		tx.Unlock()
+		l.unlock(tx)
 		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonStrayReply})
 		return
 	}
 	if m.CSeq.Method == sip.CANCEL && tx.Method != sip.CANCEL {
 		tx.CancelAnswered()
-		tx.Unlock()
+		l.unlock(tx)
 		return
 	}
 	if s := l.cfg.serverAt(tx.Target); s != nil {
@@ -77,7 +78,7 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 	if tx.CancelHeld(x.At) {
 		second = l.cancelFor(tx)
 	}
-	tx.Unlock()
+	l.unlock(tx)
 	if len(b) > 0 {
 		l.transmit(b, client)
 		l.count.SentReply(client, status)
@@ -163,6 +164,7 @@ func (l *lane) retransmission(x *edge.Exchange) {
 	l.count.Retransmission(x.From)
 	buf := l.out.Buffer()
 	tx := l.p.table.Find(l.own.key)
+	l.held = tx
 	if tx == nil {
 		return
 	}
@@ -170,7 +172,7 @@ func (l *lane) retransmission(x *edge.Exchange) {
 	if tx.State == transaction.Confirmed || tx.State == transaction.Accepted {
 		b = nil
 	}
-	tx.Unlock()
+	l.unlock(tx)
 	if len(b) > 0 {
 		l.transmit(b, x.From)
 	}
@@ -179,8 +181,9 @@ func (l *lane) retransmission(x *edge.Exchange) {
 // acknowledged takes the client's ACK of a final response of 300 and more; it ends here (RFC 3261 §17.2.1).
 func (l *lane) acknowledged(x *edge.Exchange) {
 	if tx := l.p.table.Find(l.own.key); tx != nil {
+		l.held = tx
 		tx.ACK()
-		tx.Unlock()
+		l.unlock(tx)
 	}
 }
 
@@ -188,6 +191,7 @@ func (l *lane) acknowledged(x *edge.Exchange) {
 func (l *lane) cancelled(x *edge.Exchange) {
 	l.reply(x, 200, "")
 	tx := l.p.table.Find(l.own.key)
+	l.held = tx
 	if tx == nil {
 		return
 	}
@@ -196,7 +200,7 @@ func (l *lane) cancelled(x *edge.Exchange) {
 	if tx.Cancel(x.At) {
 		b = l.cancelFor(tx)
 	}
-	tx.Unlock()
+	l.unlock(tx)
 	if len(b) > 0 {
 		l.second = b
 		l.transmit(b, target)

@@ -10,6 +10,7 @@ import (
 
 // timers does what is due at now. Each transaction is locked for building one message only.
 func (l *lane) timers(now time.Time) {
+	defer l.abandon()
 	l.cfg = l.p.cfg.Load()
 	for i := range l.p.table.Shards() {
 		for {
@@ -18,6 +19,7 @@ func (l *lane) timers(now time.Time) {
 			if tx == nil {
 				break
 			}
+			l.held = tx
 			l.task(buf, tx, task, now)
 		}
 	}
@@ -55,7 +57,7 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 		}
 		l.silent(tx.Target, now)
 	}
-	tx.Unlock()
+	l.unlock(tx)
 	if len(b) > 0 {
 		l.transmit(b, to)
 	}
@@ -67,6 +69,7 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 // Undelivered is told by transport that a message of ours did not arrive. A request that nobody has answered yet ends with 503,
 // as RFC 3261 §16.9 asks, or with 430 if it was for a phone (RFC 5626 §5.3).
 func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
+	defer l.abandon()
 	l.cfg = l.p.cfg.Load()
 	if bytes.HasPrefix(sent, []byte("SIP/2.0 ")) {
 		return
@@ -80,16 +83,17 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 	}
 	buf := l.out.Buffer()
 	tx := l.p.table.FindID(id)
+	l.held = tx
 	if tx == nil {
 		return
 	}
 	if tx.State != transaction.Calling || tx.Target.Remote != to.Remote {
-		tx.Unlock()
+		l.unlock(tx)
 		return
 	}
 	if b := l.moveOn(buf, tx, at); b != nil {
 		next := tx.Target
-		tx.Unlock()
+		l.unlock(tx)
 		l.transmit(b, next)
 		return
 	}
@@ -100,7 +104,7 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 	b, client := l.ownReply(buf, tx, status), tx.Client
 	tx.Final(at)
 	tx.Relayed(b)
-	tx.Unlock()
+	l.unlock(tx)
 	l.transmit(b, client)
 	l.count.SentReply(client, status)
 	l.tell(edge.Event{At: at, Name: "undelivered", Reason: failure(to.Side), Source: to, Status: status, Message: err.Error()})

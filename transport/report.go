@@ -43,7 +43,7 @@ func (s *Server) report(o *Out, lane Lane) {
 	for {
 		select {
 		case n := <-s.notices:
-			s.guarded(func(at time.Time) { lane.Undelivered(n.sent, n.to, n.err, at) })
+			s.Guarded(func(at time.Time) { lane.Undelivered(n.sent, n.to, n.err, at) })
 			o.Flush()
 		case <-s.ctx.Done():
 			return
@@ -57,7 +57,8 @@ func (s *Server) receive(lane Lane, b []byte, from edge.Flow, at time.Time) {
 	lane.Receive(b, from, at)
 }
 
-func (s *Server) guarded(f func(at time.Time)) {
+// Guarded calls f with the present time; a panic in it is counted and logged, and ends f only.
+func (s *Server) Guarded(f func(at time.Time)) {
 	at := time.Now()
 	defer s.recovered(at)
 	f(at)
