@@ -5,7 +5,9 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -27,12 +29,13 @@ const socketBuffer = 8 << 20
 // A Conn is one UDP socket with a batch of received and a batch of queued datagrams. One goroutine at a time may
 // use its receiving half and one its sending half.
 type Conn struct {
-	conn *net.UDPConn
-	raw  syscall.RawConn
-	fd   int // for Wait only; valid until Close
-	many bool
-	in   vector
-	out  vector
+	conn  io.Closer
+	local netip.AddrPort
+	raw   syscall.RawConn
+	fd    int // for Wait and Detach; valid until Close
+	many  bool
+	in    vector
+	out   vector
 
 	received int // datagrams of the last Receive
 	queued   int
@@ -75,8 +78,9 @@ func listen(local netip.AddrPort, many bool) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", local, err)
 	}
-	c := &Conn{conn: pc.(*net.UDPConn), many: many}
-	if c.raw, err = c.conn.SyscallConn(); err != nil {
+	conn := pc.(*net.UDPConn)
+	c := &Conn{conn: conn, local: conn.LocalAddr().(*net.UDPAddr).AddrPort(), many: many}
+	if c.raw, err = conn.SyscallConn(); err != nil {
 		c.conn.Close()
 		return nil, fmt.Errorf("listen on %s: %w", local, err)
 	}
@@ -129,9 +133,45 @@ func (c *Conn) bindClosures() {
 }
 
 // LocalAddr is the address the socket is bound to.
-func (c *Conn) LocalAddr() netip.AddrPort {
-	return c.conn.LocalAddr().(*net.UDPAddr).AddrPort()
+func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
+
+// Detach takes the socket away from the runtime's poller, which otherwise wakes one of its threads for every datagram, at
+// the cost of whoever sends it. From then on TryReceive and Wait are the only ways to receive.
+func (c *Conn) Detach() error {
+	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
+	}
+	if err := c.conn.Close(); err != nil {
+		return errors.Join(err, unix.Close(fd))
+	}
+	c.fd, c.conn, c.raw = fd, detached(fd), detached(fd)
+	return nil
 }
+
+// detached is a non-blocking file descriptor that the runtime's poller does not know: a syscall.RawConn that never waits to
+// read.
+type detached int
+
+// Control implements syscall.RawConn.
+func (d detached) Control(f func(fd uintptr)) error { f(uintptr(d)); return nil }
+
+// Read implements syscall.RawConn, but tries once.
+func (d detached) Read(f func(fd uintptr) bool) error { f(uintptr(d)); return nil }
+
+// Write implements syscall.RawConn. While the send buffer is full it blocks its thread.
+func (d detached) Write(f func(fd uintptr) bool) error {
+	for !f(uintptr(d)) {
+		fds := []unix.PollFd{{Fd: int32(d), Events: unix.POLLOUT}}
+		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("poll", err)
+		}
+	}
+	return nil
+}
+
+// Close implements io.Closer.
+func (d detached) Close() error { return os.NewSyscallError("close", unix.Close(int(d))) }
 
 // Receive waits for datagrams through the runtime's poller and returns how many came, at most Size. Read them with Packet.
 func (c *Conn) Receive() (int, error) { return c.receive(c.recv) }

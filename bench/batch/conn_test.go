@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -135,5 +136,26 @@ func TestCloseEndsReceive(t *testing.T) {
 	c.Close()
 	if err := <-done; err == nil {
 		t.Fatal("Receive on a closed socket returned no error")
+	}
+}
+
+func TestDetachedSocketMovesDatagrams(t *testing.T) {
+	a, b := mustListen(t), mustListen(t)
+	before := a.LocalAddr()
+	if err := errors.Join(a.Detach(), b.Detach()); err != nil {
+		t.Fatal(err)
+	}
+	if a.LocalAddr() != before {
+		t.Errorf("bound to %s, was %s", a.LocalAddr(), before)
+	}
+	if n, err := b.TryReceive(); n != 0 || err != nil {
+		t.Fatalf("got %d, %v, want nothing", n, err)
+	}
+	if err := errors.Join(a.Queue([]byte("hello"), netip.Addr{}, b.LocalAddr()), a.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	Wait(a, b, time.Minute)
+	if n, err := b.TryReceive(); n != 1 || err != nil || string(b.Packet(0).Data) != "hello" {
+		t.Fatalf("got %d, %v, want the datagram", n, err)
 	}
 }

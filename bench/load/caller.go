@@ -91,12 +91,23 @@ func (g *Generator) slotOf(got *message) *call {
 	switch c := &g.calls[slot]; {
 	case !ok || n/uint32(len(g.calls)) >= g.rounds[slot]:
 		g.unexpected(got)
+	case (c.n != n || c.phase == idle) && g.overtaken(got):
 	case c.n != n || c.phase == idle:
 		g.report.Late++
 	default:
 		return c
 	}
 	return nil
+}
+
+// overtaken counts a message that came after a later one, and reports whether the system may do that: a provisional response
+// after the final one, or ACK after BYE.
+func (g *Generator) overtaken(got *message) bool {
+	if g.cfg.Reorders && (got.status > 0 && got.status < 200 || string(got.method()) == "ACK") {
+		g.report.Overtaken++
+		return true
+	}
+	return false
 }
 
 func (g *Generator) unexpected(got *message) {
@@ -161,7 +172,7 @@ func (g *Generator) trying(c *call, got *message) {
 	switch {
 	case c.tried:
 		g.report.Repeated++
-	case c.rang || c.phase == leaving:
+	case (c.rang || c.phase == leaving) && !g.overtaken(got):
 		g.faults.add(c.n, got, "100 after a later response")
 	case g.cfg.Transparent:
 		g.faults.checkResponse(c.n, &c.far.trying, got, &c.request, g.callerOf(c), &g.rules)
@@ -176,7 +187,7 @@ func (g *Generator) ringing(c *call, got *message) {
 	switch {
 	case c.rang:
 		g.report.Repeated++
-	case c.phase == leaving:
+	case c.phase == leaving && !g.overtaken(got):
 		g.faults.add(c.n, got, "180 after 200")
 	default:
 		g.faults.checkResponse(c.n, &c.far.ringing, got, &c.request, g.callerOf(c), &g.rules)
@@ -194,7 +205,7 @@ func (g *Generator) provisional(c *call) {
 
 // answered handles the first 200: ACK and BYE go out at once along the route set.
 func (g *Generator) answered(c *call, got *message) {
-	if !c.rang {
+	if !c.rang && !g.cfg.Reorders {
 		g.report.Missing++
 	}
 	g.faults.checkResponse(c.n, &c.far.answer, got, &c.request, g.callerOf(c), &g.rules)
@@ -212,9 +223,9 @@ func (g *Generator) answered(c *call, got *message) {
 }
 
 // firstHop is where a request inside the dialog goes: the last Record-Route, else the Contact (RFC 3261 §12.2.1.1). A
-// transparent system keeps itself in the path by being the target.
+// transparent system and an outbound proxy keep themselves in the path by being the target.
 func (g *Generator) firstHop(c *call, got *message, target []byte) netip.AddrPort {
-	if g.cfg.Transparent {
+	if g.cfg.Transparent || g.cfg.Outbound {
 		return g.target
 	}
 	if len(got.records) > 0 {
@@ -294,6 +305,9 @@ func (g *Generator) plainAnswered(c *call, got *message) {
 func (g *Generator) end(c *call, completed bool) {
 	if completed {
 		g.report.Completed++
+		if g.cfg.Mode == Call && g.cfg.Reorders && !c.rang {
+			g.report.Missing++
+		}
 	} else {
 		g.report.Failed++
 	}

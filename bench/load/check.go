@@ -32,21 +32,23 @@ func indent(raw []byte) string {
 	return "    | " + strings.ReplaceAll(strings.TrimSpace(string(raw)), "\r\n", "\n    | ")
 }
 
-// rules say what the system under test may do to a message. The zero value is a strict SIP proxy.
+// rules say what the system under test may do to a message.
 type rules struct {
-	transparent bool     // nothing at all may change
-	added       []string // header fields it may add to requests, besides Via and Record-Route
-	source      string   // the header field it adds to requests to tell the caller's address
-	rewritten   []string // header fields whose value it may replace
+	Traits
+	home    []byte // the platform's Contact URI: what a masked one must become again
+	address []byte // the platform's address: what a system that hides must not show to callers
 }
 
 // newRules are the rules of a run. In register mode the phone's Contact becomes a binding of the edge, and Path may be added
 // (RFC 3327).
-func newRules(cfg *Config) rules {
-	r := rules{transparent: cfg.Transparent, added: cfg.Added, source: cfg.Source, rewritten: cfg.Rewritten}
+func newRules(cfg *Config, s *script) rules {
+	r := rules{Traits: cfg.Traits, home: []byte(s.contact()), address: []byte(s.platform)}
 	if cfg.Mode == Register {
-		r.added = append(slices.Clip(r.added), "Path")
-		r.rewritten = append(slices.Clip(r.rewritten), "Contact")
+		r.Added = append(slices.Clip(r.Added), "Path")
+		r.Rewritten = append(slices.Clip(r.Rewritten), "Contact")
+	}
+	if cfg.Hides {
+		r.Rewritten = append(slices.Clip(r.Rewritten), "Contact", "Call-ID")
 	}
 	return r
 }
@@ -54,18 +56,18 @@ func newRules(cfg *Config) rules {
 // checkRequest compares a request as the platform received it with the request as the caller sent it (RFC 3261 §16.6).
 // from is the caller's address, which the proxy must have noted in the caller's Via (RFC 3581 §4).
 func (f *faults) checkRequest(n uint32, sent, got *message, from netip.AddrPort, r *rules) {
-	if r.transparent {
+	if r.Transparent {
 		f.checkIdentical(n, sent, got)
 		return
 	}
-	if !bytes.Equal(sent.start, got.start) {
-		f.add(n, got, "request line changed from %q", sent.start)
-	}
+	f.checkRequestLine(n, sent, got, r)
 	if len(got.vias) != len(sent.vias)+1 {
 		f.add(n, got, "%d Vias, want one more than the %d sent", len(got.vias), len(sent.vias))
 		return
 	}
-	f.checkOwnVia(n, got, sent.vias[0], got.vias[1], from)
+	if !r.Hides {
+		f.checkOwnVia(n, got, sent.vias[0], got.vias[1], from)
+	}
 	f.checkNewVia(n, got, sent.vias[0])
 	if number(got.maxForwards) != number(sent.maxForwards)-1 {
 		f.add(n, got, "Max-Forwards %q, want one less than %q", got.maxForwards, sent.maxForwards)
@@ -76,22 +78,50 @@ func (f *faults) checkRequest(n uint32, sent, got *message, from netip.AddrPort,
 	f.checkRest(n, sent, got, r, from)
 }
 
+// checkRequestLine wants the request line as it was sent; inside a dialog with a hidden platform, the platform's own Contact.
+func (f *faults) checkRequestLine(n uint32, sent, got *message, r *rules) {
+	_, inDialog := param(sent.to, "tag")
+	if inDialog && r.Hides {
+		if !bytes.Equal(got.method(), sent.method()) || !bytes.Equal(got.requestURI(), r.home) {
+			f.add(n, got, "request line of a hidden platform, whose Contact is %q", r.home)
+		}
+		return
+	}
+	if !bytes.Equal(sent.start, got.start) {
+		f.add(n, got, "request line changed from %q", sent.start)
+	}
+}
+
 // checkResponse compares a response as the caller received it with the response as the platform sent it (RFC 3261 §16.7).
 func (f *faults) checkResponse(n uint32, sent, got *message, request *message, from netip.AddrPort, r *rules) {
-	if r.transparent {
+	if r.Transparent {
 		f.checkIdentical(n, sent, got)
 		return
 	}
 	if !bytes.Equal(sent.start, got.start) {
 		f.add(n, got, "status line changed from %q", sent.start)
 	}
-	if f.checkVias(n, got, request, from) && !bytes.Equal(got.vias[0], sent.vias[len(sent.vias)-1]) {
+	if f.checkVias(n, got, request, from) && !r.Hides && !bytes.Equal(got.vias[0], sent.vias[len(sent.vias)-1]) {
 		f.add(n, got, "Via changed on its way back from %q", sent.vias[len(sent.vias)-1])
 	}
 	if len(sent.records) > 0 && len(got.records) == 0 {
 		f.add(n, got, "Record-Route is gone")
 	}
+	if r.Hides {
+		f.checkHidden(n, got, request, r)
+	}
 	f.checkRest(n, sent, got, r, netip.AddrPort{})
+}
+
+// checkHidden checks that a caller gets its own Call-ID back and sees nothing of the platform's address. The benchmark's
+// bodies do not name it.
+func (f *faults) checkHidden(n uint32, got, request *message, r *rules) {
+	if !bytes.Equal(got.callID, request.callID) {
+		f.add(n, got, "Call-ID is not the request's %q", request.callID)
+	}
+	if bytes.Contains(got.raw, r.address) {
+		f.add(n, got, "the platform's address %s leaks", r.address)
+	}
 }
 
 // checkOwn checks a response that the edge made itself: Via, From, Call-ID, CSeq and To are the request's (RFC 3261 §8.2.6).
@@ -127,22 +157,22 @@ func (f *faults) checkIdentical(n uint32, sent, got *message) {
 // checkOwnVia checks the caller's Via after the proxy: what was sent, rport filled in, received allowed (RFC 3581 §4).
 func (f *faults) checkOwnVia(n uint32, got *message, sent, via []byte, from netip.AddrPort) {
 	var buf [128]byte
-	want, _ := bytes.CutSuffix(sent, []byte("rport"))
-	rest, ok := bytes.CutPrefix(via, want)
-	for ok && len(rest) > 0 {
-		var p []byte
-		p, rest, _ = bytes.Cut(rest, []byte(";"))
+	rest, _ := bytes.CutSuffix(sent, []byte(";rport"))
+	ok, filled := true, false
+	for p := range bytes.SplitSeq(via, []byte(";")) {
 		name, value, _ := bytes.Cut(p, []byte("="))
 		switch string(name) {
 		case "rport":
-			ok = bytes.Equal(value, strconv.AppendUint(buf[:0], uint64(from.Port()), 10))
-		case "received":
-			ok = bytes.Equal(value, from.Addr().AppendTo(buf[:0]))
+			filled = bytes.Equal(value, strconv.AppendUint(buf[:0], uint64(from.Port()), 10))
+		case "received": // anywhere among the parameters
+			ok = ok && bytes.Equal(value, from.Addr().AppendTo(buf[:0]))
 		default:
-			ok = false
+			var want []byte
+			want, rest, _ = bytes.Cut(rest, []byte(";"))
+			ok = ok && bytes.Equal(p, want)
 		}
 	}
-	if _, filled := param(via, "rport"); !ok || !filled {
+	if !ok || !filled || len(rest) > 0 {
 		f.add(n, got, "the caller's Via %q became %q", sent, via)
 	}
 }
@@ -159,16 +189,16 @@ func (f *faults) checkNewVia(n uint32, got *message, callers []byte) {
 // checkRest compares every other header field, in order, and the body. Only a request may have fields added; its source is
 // from, which is invalid for a response.
 func (f *faults) checkRest(n uint32, sent, got *message, r *rules, from netip.AddrPort) {
-	i, told := 0, r.source == "" || !from.IsValid()
+	i, told := 0, r.Source == "" || !from.IsValid()
 	for _, g := range got.rest {
 		switch {
 		case i < len(sent.rest) && bytes.Equal(g.line, sent.rest[i].line):
 			i++
-		case i < len(sent.rest) && bytes.Equal(g.name, sent.rest[i].name) && has(r.rewritten, g.name):
+		case i < len(sent.rest) && bytes.Equal(g.name, sent.rest[i].name) && has(r.Rewritten, g.name):
 			i++
-		case !told && string(g.name) == r.source && isSource(g.value, from):
+		case !told && string(g.name) == r.Source && isSource(g.value, from):
 			told = true
-		case from.IsValid() && has(r.added, g.name):
+		case from.IsValid() && has(r.Added, g.name):
 		default:
 			f.add(n, got, "header field %q differs from what was sent there: %q", g.line, nextLine(sent, i))
 			return
@@ -178,7 +208,7 @@ func (f *faults) checkRest(n uint32, sent, got *message, r *rules, from netip.Ad
 		f.add(n, got, "header field %q is gone", sent.rest[i].line)
 	}
 	if !told {
-		f.add(n, got, "no %s that names %s", r.source, from)
+		f.add(n, got, "no %s that names %s", r.Source, from)
 	}
 	if !bytes.Equal(sent.body, got.body) {
 		f.add(n, got, "body changed from %q", sent.body)

@@ -32,19 +32,28 @@ const (
 
 // Config says how to load the system under test. Zero values take the default in brackets.
 type Config struct {
-	Mode        Mode           // [Call]
-	Platform    netip.AddrPort // the platform's own address [127.0.20.1, any port]
-	Callers     int            // how many loopback addresses call, 127.1.0.1 and up, at most 250 [16]
-	Users       int            // how many addresses-of-record register, rounded up to a multiple of Callers [1024]
-	Window      int            // calls at once; an open loop starts no more than that either [32]
-	Rate        float64        // calls a second, started whether earlier ones are done or not (open loop); 0: closed loop
-	T1          time.Duration  // RFC 3261 §17.1.1.1; a call fails after 64*T1 [500 ms]
-	Domain      string         // of the Request-URIs [example.com]
-	Transparent bool           // the system forwards bytes and knows no SIP
-	Spin        bool           // never sleep while a run lasts, so that the system under test pays for no wake-up of ours
-	Added       []string       // header fields the system may add to requests, besides Via and Record-Route
-	Source      string         // the header field that must tell the platform each caller's "address:port;udp"; empty: none
-	Rewritten   []string       // header fields whose value it may replace
+	Mode     Mode           // [Call]
+	Platform netip.AddrPort // the platform's own address [127.0.20.1, any port]
+	Callers  int            // how many loopback addresses call, 127.1.0.1 and up, at most 250 [16]
+	Users    int            // how many addresses-of-record register, rounded up to a multiple of Callers [1024]
+	Window   int            // calls at once; an open loop starts no more than that either [32]
+	Rate     float64        // calls a second, started whether earlier ones are done or not (open loop); 0: closed loop
+	T1       time.Duration  // RFC 3261 §17.1.1.1; a call fails after 64*T1 [500 ms]
+	Domain   string         // of the Request-URIs [example.com]
+	Spin     bool           // never sleep while a run lasts, so that the system under test pays for no wake-up of ours
+	Traits                  // of the system under test
+}
+
+// Traits are what the generator must know about the system under test. The zero value is a strict SIP proxy that keeps the
+// order of messages.
+type Traits struct {
+	Transparent bool     // forwards bytes and knows no SIP: nothing at all may change, and one caller at a time
+	Outbound    bool     // the callers' outbound proxy: they send everything to it, and it needs no Record-Route
+	Hides       bool     // masks Call-ID, Contact and the caller's Via towards the platform, the platform's Contact towards callers
+	Reorders    bool     // its workers overtake each other, so that ACK may come after BYE, and 100 or 180 after 200
+	Added       []string // header fields it may add to requests, besides Via and Record-Route
+	Source      string   // the header field in which it must tell the platform each caller's "address:port;udp"; empty: none
+	Rewritten   []string // header fields whose value it may replace
 }
 
 func (c *Config) setDefaults() {
@@ -130,21 +139,17 @@ func New(cfg Config) (*Generator, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	out, err := batch.ListenLoopback(0)
+	out, platform, err := openSockets(cfg.Platform)
 	if err != nil {
-		return nil, fmt.Errorf("open the callers' socket: %w", err)
-	}
-	platform, err := batch.Listen(cfg.Platform)
-	if err != nil {
-		out.Close()
-		return nil, fmt.Errorf("open the platform's socket: %w", err)
+		return nil, err
 	}
 	g := &Generator{cfg: cfg, out: out, platform: platform, epoch: time.Now(),
-		seed: maphash.MakeSeed(), branches: map[uint64]struct{}{}, rules: newRules(&cfg)}
+		seed: maphash.MakeSeed(), branches: map[uint64]struct{}{}}
 	for i := range cfg.Callers {
 		g.callers = append(g.callers, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, 0, byte(i + 1)}), out.LocalAddr().Port()))
 	}
 	g.script = newScript(rand.Uint32(), cfg, g.callers, platform.LocalAddr())
+	g.rules = newRules(&cfg, g.script)
 	g.calls = make([]call, cfg.Window)
 	g.rounds = make([]uint32, cfg.Window)
 	for i := range g.calls {
@@ -152,6 +157,24 @@ func New(cfg Config) (*Generator, error) {
 	}
 	g.contacts = make([]uint64, cfg.Users)
 	return g, nil
+}
+
+// openSockets opens the callers' socket and the platform's. Nothing but this thread wakes up when they get something: who
+// sends pays for every wake-up.
+func openSockets(platformAddr netip.AddrPort) (out, platform *batch.Conn, err error) {
+	if out, err = batch.ListenLoopback(0); err != nil {
+		return nil, nil, fmt.Errorf("open the callers' socket: %w", err)
+	}
+	if platform, err = batch.Listen(platformAddr); err != nil {
+		out.Close()
+		return nil, nil, fmt.Errorf("open the platform's socket: %w", err)
+	}
+	if err = errors.Join(out.Detach(), platform.Detach()); err != nil {
+		out.Close()
+		platform.Close()
+		return nil, nil, fmt.Errorf("take the sockets to this thread: %w", err)
+	}
+	return out, platform, nil
 }
 
 // Platform is the address of the platform: the upstream of the system under test.
@@ -174,7 +197,7 @@ func (g *Generator) Run(ctx context.Context, count int) (Report, error) {
 	}
 	runtime.LockOSThread() // for threadCPU
 	defer runtime.UnlockOSThread()
-	g.report = Report{Mode: g.cfg.Mode}
+	g.report = Report{Mode: g.cfg.Mode, Reorders: g.cfg.Reorders}
 	g.faults = faults{}
 	g.latencies = make([]time.Duration, 0, count)
 	cpu := threadCPU()

@@ -119,7 +119,7 @@ func TestSourceFieldIsChecked(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := runThroughStub(t, Config{Window: 1, Callers: 1, Source: "X-Source"}, 1, func(b []byte) []byte {
+			r := runThroughStub(t, Config{Window: 1, Callers: 1, Traits: Traits{Source: "X-Source"}}, 1, func(b []byte) []byte {
 				if tt.value == "-" || bytes.HasPrefix(b, []byte("SIP/2.0")) {
 					return b
 				}
@@ -221,7 +221,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 }
 
 func TestForwarderCarriesThousandCalls(t *testing.T) {
-	g, err := New(Config{Transparent: true, Callers: 1})
+	g, err := New(Config{Callers: 1, Traits: Traits{Transparent: true}})
 	if err != nil {
 		t.Fatal(err)
 	}

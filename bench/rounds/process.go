@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ringwall/ringwall/bench/load"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,15 +28,7 @@ type System interface {
 	// Start starts it in front of the platform at upstream, on processors cpus, and returns when it takes calls.
 	Start(ctx context.Context, upstream netip.AddrPort, cpus []int) (*Process, error)
 	// Traits say how the load generator has to treat it.
-	Traits() Traits
-}
-
-// Traits are what the load generator must know about a system.
-type Traits struct {
-	Transparent bool     // knows no SIP: nothing may change, and one caller at a time
-	Added       []string // header fields it may add to requests, besides Via and Record-Route
-	Source      string   // the header field in which it tells the platform the caller's address
-	Rewritten   []string // header fields whose value it may replace
+	Traits() load.Traits
 }
 
 // A Process is a running system.
@@ -60,7 +53,7 @@ func startProcess(ctx context.Context, cmd *exec.Cmd, cpus []int, ready string) 
 	p := &Process{cmd: cmd, exited: make(chan error, 1), stderr: &lineWaiter{want: ready, found: make(chan struct{})}, clean: func() {}}
 	cmd.Stderr = p.stderr
 	cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", max(len(cpus), 1)))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := startOn(cmd, cpus); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
@@ -74,7 +67,7 @@ func startProcess(ctx context.Context, cmd *exec.Cmd, cpus []int, ready string) 
 	case <-ctx.Done():
 	case <-time.After(startTimeout):
 	}
-	_ = cmd.Process.Kill()
+	p.kill()
 	<-p.exited
 	return nil, fmt.Errorf("start %s: not ready within %v; it said: %s", cmd.Path, startTimeout, p.stderr.tail())
 }
@@ -125,10 +118,13 @@ func cpuSet(cpus []int) unix.CPUSet {
 	return set
 }
 
+// kill ends the process and its children at once.
+func (p *Process) kill() { _ = syscall.Kill(-p.PID, syscall.SIGKILL) }
+
 // Stop ends the process with TERM and returns the processor time of its whole life, its children's included, as wait4 gives it.
 func (p *Process) Stop() (time.Duration, error) {
 	defer p.clean()
-	killer := time.AfterFunc(stopTimeout, func() { _ = p.cmd.Process.Kill() })
+	killer := time.AfterFunc(stopTimeout, p.kill)
 	defer killer.Stop()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return 0, fmt.Errorf("stop %s: %w", p.cmd.Path, err)

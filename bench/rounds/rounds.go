@@ -1,12 +1,15 @@
 package rounds
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/ringwall/ringwall/bench/load"
@@ -37,6 +40,8 @@ type Result struct {
 	RSSBefore  int64       `json:"rss_before_bytes"` // VmRSS when ready, before any call
 	RSS        int64       `json:"rss_bytes"`        // VmRSS after the measured calls
 	Peak       int64       `json:"peak_bytes"`       // VmHWM
+	Others     float64     `json:"others"`           // share of one processor that other processes used meanwhile
+	Stolen     float64     `json:"stolen"`           // share of one processor that the host took meanwhile
 	LifeMicros float64     `json:"life_cpu_us"`      // CPU of the whole life by wait4, start and warm-up included
 	Load       load.Report `json:"load"`
 	Invalid    string      `json:"invalid,omitempty"` // why the run does not count
@@ -56,31 +61,57 @@ func messages(r *load.Report) int {
 // settle is how long after the measured calls the generator listens for what must not come.
 const settle = 200 * time.Millisecond
 
-// Run measures the systems in turns and returns every result.
+// noisy is the share of one processor that others may use during a run before a warning is given.
+const noisy = 0.05
+
+// Run measures the systems in turns and returns every result. Each round begins with the next system.
 func Run(ctx context.Context, cfg Config) ([]Result, error) {
 	var all []Result
 	for round := range cfg.Rounds {
-		for _, s := range cfg.Systems {
+		for i := range cfg.Systems {
+			s := cfg.Systems[(round+i)%len(cfg.Systems)]
 			r, err := one(ctx, &cfg, s, round+1)
 			if err != nil {
 				return all, fmt.Errorf("round %d, %s: %w", round+1, s.Name(), err)
 			}
 			all = append(all, r)
-			fmt.Fprintf(cfg.Log, "round %d %-10s %7.2f us/call %6.2f us/message busy %3.0f %% %9.0f/s p50 %6.0f us p99 %6.0f us rss %5.1f MB %s\n", r.Round,
-				r.System, r.PerCall, r.PerMessage, 100*r.Busy, r.Load.PerSecond, r.Load.P50Micros, r.Load.P99Micros, mega(r.RSS), r.Invalid)
+			r.log(cfg.Log)
 		}
 	}
+	order := names(cfg.Systems)
+	slices.SortStableFunc(all, func(a, b Result) int {
+		return cmp.Or(cmp.Compare(a.Round, b.Round), cmp.Compare(slices.Index(order, a.System), slices.Index(order, b.System)))
+	})
 	return all, nil
 }
+
+func names(systems []System) []string {
+	var out []string
+	for _, s := range systems {
+		out = append(out, s.Name())
+	}
+	return out
+}
+
+// log writes one line about a run, and a second one if something else used the machine meanwhile.
+func (r *Result) log(w io.Writer) {
+	fmt.Fprintf(w, "round %d %-10s %7.2f us/call %6.2f us/message busy %3.0f %% %9.0f/s p50 %6.0f us p99 %6.0f us rss %5.1f MB %s\n", r.Round,
+		r.System, r.PerCall, r.PerMessage, 100*r.Busy, r.Load.PerSecond, r.Load.P50Micros, r.Load.P99Micros, mega(r.RSS), r.Invalid)
+	if r.Noisy() {
+		fmt.Fprintf(w, "  warning: other processes used %.0f %% of a processor, the host %.0f %%\n", 100*r.Others, 100*r.Stolen)
+	}
+}
+
+// Noisy reports whether others used the machine so much during the run that its figures may be off.
+func (r *Result) Noisy() bool { return r.Others > noisy || r.Stolen > noisy }
 
 func mega(n int64) float64 { return float64(n) / (1 << 20) }
 
 // one measures one system once.
 func one(ctx context.Context, cfg *Config, s System, round int) (r Result, err error) {
-	lc, traits := cfg.Load, s.Traits()
-	lc.Transparent = traits.Transparent
-	lc.Added, lc.Source, lc.Rewritten = traits.Added, traits.Source, traits.Rewritten
-	if traits.Transparent {
+	lc := cfg.Load
+	lc.Traits = s.Traits()
+	if lc.Transparent {
 		lc.Callers = 1
 	}
 	g, err := load.New(lc)
@@ -123,17 +154,19 @@ func measure(ctx context.Context, cfg *Config, g *load.Generator, p *Process, pe
 	if err != nil {
 		return Result{}, err
 	}
+	all, err := readMachineUsage()
+	if err != nil {
+		return Result{}, err
+	}
 	before, err := treeUsage(p.PID)
 	if err != nil {
 		return Result{}, err
 	}
 	report, runErr := g.Run(ctx, cfg.Count)
 	after, err := treeUsage(p.PID)
+	allAfter, statErr := readMachineUsage()
 	stopPerf()
-	if err == nil {
-		err = runErr
-	}
-	if err != nil {
+	if err := errors.Join(err, runErr, statErr); err != nil {
 		return Result{}, err
 	}
 	if report, err = g.Settle(report, settle); err != nil {
@@ -141,6 +174,7 @@ func measure(ctx context.Context, cfg *Config, g *load.Generator, p *Process, pe
 	}
 	r := result(before, after, report)
 	r.RSSBefore = ready.rss
+	r.Others, r.Stolen = othersSince(all, allAfter, after.cpu-before.cpu)
 	return r, nil
 }
 

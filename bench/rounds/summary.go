@@ -36,7 +36,7 @@ type Summary struct {
 // first system.
 func Summarize(results []Result) []Summary {
 	var out []Summary
-	for _, name := range names(results) {
+	for _, name := range systemsOf(results) {
 		s := summarize(name, results)
 		s.Ratio = 1
 		if len(out) > 0 && out[0].PerMessage.Median > 0 {
@@ -47,7 +47,7 @@ func Summarize(results []Result) []Summary {
 	return out
 }
 
-func names(results []Result) []string {
+func systemsOf(results []Result) []string {
 	var out []string
 	for _, r := range results {
 		if !slices.Contains(out, r.System) {

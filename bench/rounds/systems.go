@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/ringwall/ringwall/bench/load"
 )
 
 // Addresses that systems listen on.
@@ -27,7 +29,7 @@ type Forwarder struct {
 func (Forwarder) Name() string { return "forwarder" }
 
 // Traits implements System.
-func (Forwarder) Traits() Traits { return Traits{Transparent: true} }
+func (Forwarder) Traits() load.Traits { return load.Traits{Transparent: true} }
 
 // Start implements System.
 func (f Forwarder) Start(ctx context.Context, upstream netip.AddrPort, cpus []int) (*Process, error) {
@@ -55,7 +57,9 @@ type Ringwall struct {
 func (Ringwall) Name() string { return "ringwall" }
 
 // Traits implements System. Max-Breadth is RFC 5393's, X-Source the default of headers.source.
-func (Ringwall) Traits() Traits { return Traits{Added: []string{"Max-Breadth"}, Source: "X-Source"} }
+func (Ringwall) Traits() load.Traits {
+	return load.Traits{Added: []string{"Max-Breadth"}, Source: "X-Source"}
+}
 
 // config is the file that ringwall is measured with; dir is its state directory.
 func (r Ringwall) config(outside, inside, upstream, admin netip.AddrPort, dir string) string {

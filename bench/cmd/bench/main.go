@@ -1,6 +1,7 @@
-// Command bench measures ringwall against the floor: a UDP forwarder that reads no SIP.
+// Command bench measures ringwall against the floor, a UDP forwarder that reads no SIP, and against Kamailio.
 //
-//	bench [run] [flags]    take turns measuring the forwarder and ringwall; exit 1 if a run was invalid
+//	bench compare [flags]  measure all of them in turns, three kinds of load, and write a report; exit 1 if a run was invalid
+//	bench [run] [flags]    take turns measuring the forwarder and ringwall, or what -systems says; exit 1 if a run was invalid
 //	bench load [flags]     load something that runs already
 //	bench forwarder [flags] be the forwarder
 package main
@@ -43,12 +44,14 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	switch verb {
 	case "run":
 		return run(ctx, args, stdout, stderr)
+	case "compare":
+		return compare(ctx, args, stdout, stderr)
 	case "load":
 		return drive(ctx, args, stdout, stderr)
 	case "forwarder":
 		return forward(ctx, args, stderr)
 	}
-	return fmt.Errorf("unknown verb %q: want run, load or forwarder", verb)
+	return fmt.Errorf("unknown verb %q: want compare, run, load or forwarder", verb)
 }
 
 // loadFlags are the flags of the generator.
@@ -84,7 +87,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.StringVar(&o.json, "json", "", "write all results to `FILE`")
 	f.StringVar(&o.systems, "systems", "forwarder,ringwall", "what to measure, the first is the measure of the others")
 	f.IntVar(&o.workers, "workers", 1, "processors of the system under test; the generator gets the next one")
-	f.DurationVar(&o.linger, "linger", time.Second, "ringwall's timers.linger")
+	f.DurationVar(&o.linger, "linger", time.Second, "how long ringwall and Kamailio keep a finished transaction")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -101,7 +104,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if cfg.Systems, err = chooseSystems(ctx, &o, lc, dir); err != nil {
+	if cfg.Systems, err = chooseSystems(ctx, &o, lc.Mode, dir); err != nil {
 		return err
 	}
 	return report(ctx, cfg, o.json, stdout)
@@ -121,7 +124,7 @@ func placeProcessors(workers int, stderr io.Writer) ([]int, error) {
 	return cpus, rounds.Pin([]int{workers})
 }
 
-func chooseSystems(ctx context.Context, o *options, lc *load.Config, dir string) ([]rounds.System, error) {
+func chooseSystems(ctx context.Context, o *options, mode load.Mode, dir string) ([]rounds.System, error) {
 	var out []rounds.System
 	for name := range strings.SplitSeq(o.systems, ",") {
 		switch name {
@@ -130,7 +133,7 @@ func chooseSystems(ctx context.Context, o *options, lc *load.Config, dir string)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, rounds.Forwarder{Command: []string{self, "forwarder"}, Drop: lc.Mode == load.Flood})
+			out = append(out, rounds.Forwarder{Command: []string{self, "forwarder"}, Drop: mode == load.Flood})
 		case "ringwall":
 			if o.binary == "" {
 				var err error
@@ -138,9 +141,11 @@ func chooseSystems(ctx context.Context, o *options, lc *load.Config, dir string)
 					return nil, err
 				}
 			}
-			out = append(out, rounds.Ringwall{Binary: o.binary, Linger: o.linger, Extra: extraConfig(lc.Mode)})
+			out = append(out, rounds.Ringwall{Binary: o.binary, Linger: o.linger, Extra: extraConfig(mode)})
+		case "kamailio-a", "kamailio-b", "kamailio-c":
+			out = append(out, rounds.Kamailio{Variant: strings.TrimPrefix(name, "kamailio-"), Linger: o.linger})
 		default:
-			return nil, fmt.Errorf("unknown system %q: want forwarder or ringwall", name)
+			return nil, fmt.Errorf("unknown system %q: want forwarder, ringwall, kamailio-a, kamailio-b or kamailio-c", name)
 		}
 	}
 	return out, nil
@@ -173,15 +178,25 @@ func report(ctx context.Context, cfg rounds.Config, file string, stdout io.Write
 	if err := rounds.Print(stdout, d.Summaries); err != nil {
 		return err
 	}
-	if file != "" {
-		b, err := json.MarshalIndent(d, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(file, append(b, '\n'), 0o644); err != nil {
-			return err
-		}
+	if err := writeJSON(file, d); err != nil {
+		return err
 	}
+	return firstInvalid(results)
+}
+
+// writeJSON writes v to file; an empty name means that nobody asked for it.
+func writeJSON(file string, v any) error {
+	if file == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(b, '\n'), 0o644)
+}
+
+func firstInvalid(results []rounds.Result) error {
 	for _, r := range results {
 		if r.Invalid != "" {
 			return fmt.Errorf("round %d of %s is invalid: %s\n%s", r.Round, r.System, r.Invalid, strings.Join(r.Load.Examples, "\n"))
