@@ -2,6 +2,7 @@ package siptest
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,7 @@ import (
 	"time"
 )
 
-// A Conn is one TCP connection of a UA.
+// A Conn is one connection of a UA: TCP, or TLS on it.
 type Conn struct {
 	net.Conn
 	Remote netip.AddrPort
@@ -54,14 +55,35 @@ func (ua *UA) adopt(conn net.Conn) *Conn {
 	return c
 }
 
-// Dial opens a new connection from the UA's address to addr; requests to addr go over it from now on.
+// Dial opens a new connection from the UA's address to addr, over TCP, or over TLS for a UA whose Transport it is; requests to
+// addr go over it from now on.
 func (ua *UA) Dial(addr netip.AddrPort) (*Conn, error) {
 	local := &net.TCPAddr{IP: ua.Addr.Addr().AsSlice()}
 	conn, err := (&net.Dialer{LocalAddr: local, Timeout: Deadline}).Dial("tcp", addr.String())
 	if err != nil {
 		return nil, fmt.Errorf("dial %v from %v: %w", addr, local.IP, err)
 	}
+	if ua.Transport == "tls" {
+		if conn, err = ua.secure(conn, addr); err != nil {
+			return nil, err
+		}
+	}
 	return ua.adopt(conn), nil
+}
+
+// secure does the TLS handshake on a connection to addr, whose certificate must be for that address unless TLS says otherwise.
+func (ua *UA) secure(conn net.Conn, addr netip.AddrPort) (net.Conn, error) {
+	cfg := ua.TLS.Clone()
+	if cfg.ServerName == "" {
+		cfg.ServerName = addr.Addr().String()
+	}
+	over := tls.Client(conn, cfg)
+	_ = conn.SetDeadline(time.Now().Add(Deadline))
+	if err := over.Handshake(); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("TLS to %v: %w", addr, err)
+	}
+	return over, conn.SetDeadline(time.Time{})
 }
 
 // Hangup closes the connections that the UA has, as a phone does that loses its network. Its next request dials anew.

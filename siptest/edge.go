@@ -28,14 +28,16 @@ type Outlets struct {
 	Inside   string   // IP address of the inside listener
 	Upstream []string // URIs of the upstreams
 	Env      []string // further environment, "GOMAXPROCS=4"
+	Secure   bool     // listen on TLS outside, too, with the certificate of Edge.Certificate
 }
 
 // An Edge is a running ringwall.
 type Edge struct {
 	Outside netip.AddrPort // of UDP and TCP
 	Inside  netip.AddrPort
-	Admin   string // "http://address:port"
-	State   string // its --state directory
+	TLS     netip.AddrPort // outside, if Outlets.Secure
+	Admin   string         // "http://address:port"
+	State   string         // its --state directory
 	PID     int
 
 	t    testing.TB
@@ -57,10 +59,18 @@ func StartEdge(t testing.TB, where Outlets, keys Keys) *Edge {
 	e := &Edge{t: t, State: t.TempDir(), env: where.Env}
 	e.written = sync.NewCond(&e.mu)
 	e.Outside, e.Inside = e.address(where.Outside), e.address(where.Inside)
+	outside := fmt.Sprintf("\"udp:%v\", \"tcp:%v\"", e.Outside, e.Outside)
+	certificate := "{}"
+	if where.Secure {
+		e.TLS = e.address(e.Outside.Addr().String())
+		outside += fmt.Sprintf(", \"tls:%v\"", e.TLS)
+		certificate = e.Certificate(e.Outside.Addr().String())
+	}
 	admin := e.address("")
 	e.Admin = "http://" + admin.String()
 	all := Keys{
-		"outside":   fmt.Sprintf("{listen: [\"udp:%v\", \"tcp:%v\"]}", e.Outside, e.Outside),
+		"outside":   "{listen: [" + outside + "]}",
+		"tls":       certificate,
 		"inside":    fmt.Sprintf("{listen: [\"udp:%v\", \"tcp:%v\"]}", e.Inside, e.Inside),
 		"upstreams": "[{uri: \"" + strings.Join(where.Upstream, "\"}, {uri: \"") + "\"}]",
 		"admin":     fmt.Sprintf("{http: \"%v\"}", admin),
@@ -76,6 +86,17 @@ func StartEdge(t testing.TB, where Outlets, keys Keys) *Edge {
 	e.Start()
 	t.Cleanup(e.finish)
 	return e
+}
+
+// Certificate writes a new certificate for names (DNS names and addresses) and its key to cert.pem and key.pem in the state
+// directory, and returns the configuration's section tls for them.
+func (e *Edge) Certificate(names ...string) string {
+	e.t.Helper()
+	cert, key := filepath.Join(e.State, "cert.pem"), filepath.Join(e.State, "key.pem")
+	if err := WriteCertificate(cert, key, names...); err != nil {
+		e.t.Fatal(err)
+	}
+	return fmt.Sprintf("{certificate: %q, key: %q}", cert, key)
 }
 
 // yaml writes keys in a fixed order.

@@ -63,10 +63,10 @@ func (r *Registrar) proxyRequest(m *Received) bool {
 
 // transportParam is what a URI of the platform says for the transport it prefers.
 func (ua *UA) transportParam() string {
-	if ua.Transport == "tcp" {
-		return ";transport=tcp"
+	if ua.Transport == "udp" {
+		return ""
 	}
-	return ""
+	return ";transport=" + ua.Transport
 }
 
 // onward is a branch that is equal for retransmissions of m, its ACK and its CANCEL (RFC 3261 §16.11).

@@ -121,7 +121,7 @@ func (ua *UA) Send(m *Message) *Message {
 	return m
 }
 
-// SendTo sends bytes to addr over "udp" or "tcp"; over TCP on the connection that it has to addr, or a new one.
+// SendTo sends bytes to addr over "udp", "tcp" or "tls"; on streams over the connection that it has to addr, or a new one.
 func (ua *UA) SendTo(addr netip.AddrPort, transport, raw string) {
 	ua.t.Helper()
 	if err := ua.TrySend(addr, transport, raw); err != nil {
@@ -133,7 +133,7 @@ func (ua *UA) SendTo(addr netip.AddrPort, transport, raw string) {
 func (ua *UA) TrySend(addr netip.AddrPort, transport, raw string) (err error) {
 	if transport == "udp" {
 		if ua.udp == nil {
-			return fmt.Errorf("%s speaks TCP only, but is to send over UDP to %v", ua.User, addr)
+			return fmt.Errorf("%s speaks streams only, but is to send over UDP to %v", ua.User, addr)
 		}
 		_, err = ua.udp.WriteToUDPAddrPort([]byte(raw), addr)
 		return err

@@ -2,6 +2,7 @@ package siptest
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -32,8 +33,11 @@ type UA struct {
 	Domain string         // domain of its address of record
 	Addr   netip.AddrPort // its own address, of UDP and TCP
 	Proxy  netip.AddrPort // where it sends requests that have no Route (its outbound proxy)
-	// Transport, "udp" or "tcp", is what it sends requests over that have no Route, and what its Via and Contact say.
+	// Transport, "udp", "tcp", "tls", "ws" or "wss", is what it sends requests over that have no Route, and what its Via and
+	// Contact say.
 	Transport string
+	// TLS is the client's configuration for "tls" and "wss"; it trusts the authority of this test run.
+	TLS *tls.Config
 
 	t        testing.TB
 	udp      *net.UDPConn
@@ -59,7 +63,7 @@ func NewPlatform(t testing.TB, transport, ip string) *UA {
 	return newUA(t, "platform", transport, ip, true, true)
 }
 
-// NewPhone makes a UA like a phone behind a NAT: with transport "udp" one socket, with "tcp" no listener at all, so that it
+// NewPhone makes a UA like a phone behind a NAT: with transport "udp" one socket, with any other no listener at all, so that it
 // can be reached only over the connections it made. ip "" means a loopback address of its own. proxy is where it sends to.
 func NewPhone(t testing.TB, user, transport, ip string, proxy netip.AddrPort) *UA {
 	t.Helper()
@@ -73,7 +77,7 @@ func newUA(t testing.TB, user, transport, ip string, udp, listen bool) *UA {
 	if ip == "" {
 		ip = OwnIP()
 	}
-	ua := &UA{User: user, Domain: "example.com", Transport: transport, t: t,
+	ua := &UA{User: user, Domain: "example.com", Transport: transport, t: t, TLS: &tls.Config{RootCAs: ca().pool},
 		changed: make(chan struct{}), conns: map[netip.AddrPort]*Conn{},
 		open: map[*Conn]bool{}, healthy: listen}
 	if err := ua.listen(ip, udp, listen); err != nil {
