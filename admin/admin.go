@@ -74,6 +74,7 @@ type Server struct {
 	log      *slog.Logger
 	state    atomic.Int32
 	handlers map[string]Handler
+	streams  map[string]StreamHandler
 	registry *prometheus.Registry
 
 	ctx    context.Context // ends at Close, and with it what handlers do
@@ -92,7 +93,7 @@ func Open(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{log: cfg.Log, handlers: map[string]Handler{}, registry: prometheus.NewRegistry(),
+	s := &Server{log: cfg.Log, handlers: map[string]Handler{}, streams: map[string]StreamHandler{}, registry: prometheus.NewRegistry(),
 		slots: make(chan struct{}, maxSocketConns)}
 	if s.log == nil {
 		s.log = slog.Default()

@@ -27,7 +27,8 @@ const (
 	maxSocketPath   = 107 // sun_path of unix(7) without its final NUL
 )
 
-// request and answer are the two lines of one exchange; a connection carries one exchange.
+// request and answer are the two lines of one exchange; a connection carries one exchange. A verb that streams has any number
+// of answers.
 type request struct {
 	Verb string          `json:"verb"`
 	Args json.RawMessage `json:"args,omitempty"`
@@ -126,6 +127,10 @@ func (s *Server) exchange(conn net.Conn) {
 	line, err := readLine(conn, maxRequestBytes)
 	if err == nil {
 		err = json.Unmarshal(line, &req)
+	}
+	if h, ok := s.streams[req.Verb]; ok && err == nil {
+		s.stream(conn, &req, h)
+		return
 	}
 	var a answer
 	if err != nil {

@@ -140,6 +140,7 @@ func (l *lane) viaLines(values []byte) []byte {
 // transmit hands b to the transport. What can't even be queued is counted: its sender repeats a request, and a response goes again with
 // the next retransmission.
 func (l *lane) transmit(b []byte, to edge.Flow) {
+	l.leaving(b, to)
 	if err := l.out.Send(b, to); err != nil {
 		l.count.Refused(reasonDeadFlow)
 	}

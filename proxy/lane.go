@@ -24,6 +24,7 @@ type lane struct {
 	branches brancher
 	x        edge.Exchange
 	own      belongings
+	left     sip.Message     // a message of ours on its way out, for who traces
 	held     *transaction.Tx // the one that is locked
 
 	value, vias, extra, small, uri, second []byte // scratch
@@ -54,6 +55,7 @@ func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) {
 	}
 	l.x = edge.Exchange{Msg: &l.msg, From: from, At: at}
 	x := &l.x
+	l.seen(x)
 	if !l.sided(x) {
 		return
 	}
@@ -137,6 +139,7 @@ func (l *lane) refuse(x *edge.Exchange, v edge.Verdict) { l.refuseSaying(x, v, "
 
 func (l *lane) refuseSaying(x *edge.Exchange, v edge.Verdict, message string) {
 	l.count.Refused(v.Reason)
+	l.judged(x, v)
 	name := event.Refused
 	if v.Action == edge.Note {
 		name = event.Noted
@@ -154,6 +157,7 @@ func (l *lane) malformed(err error, from edge.Flow, at time.Time) {
 	if e, ok := err.(sip.Error); ok {
 		v.Reason, v.Status = edge.Reason(e.ID()), e.Status()
 	}
+	l.seen(x)
 	if !l.sided(x) {
 		return
 	}

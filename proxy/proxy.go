@@ -32,6 +32,7 @@ type Proxy struct {
 	seed     maphash.Seed
 	faces    []face // by edge.Flow.Listener
 	draining atomic.Bool
+	traces   traces
 }
 
 // A face is how one listener is named in what we write.

@@ -62,6 +62,7 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 	}
 	tx.Sent(b, x.At)
 	l.unlock(tx)
+	l.leaving(b, to.flow)
 	if l.out.Send(b, to.flow) != nil {
 		l.Undelivered(b, to.flow, errors.New("the connection is gone"), x.At)
 		return
