@@ -72,14 +72,20 @@ func Changes(a, b *Config) []string {
 	return keys
 }
 
-// Keep returns a copy of c in which keys, named as Changes does, have the values of old. What the copy says as a whole has
-// not been checked.
-func (c *Config) Keep(old *Config, keys []string) *Config {
+// Keep returns a copy of c in which keys, named as Changes does, have the values of old. The error is Errors: what the
+// values of both together can't mean.
+func (c *Config) Keep(old *Config, keys []string) (*Config, error) {
 	mixed := *c
 	for _, k := range comparisons {
 		if slices.Contains(keys, k.key) {
 			k.carry(&mixed, old)
 		}
 	}
-	return &mixed
+	mixed.Outside.Listen = slices.Clone(mixed.Outside.Listen) // check writes to what follows
+	mixed.Inside.Listen = slices.Clone(mixed.Inside.Listen)
+	mixed.Upstreams = slices.Clone(mixed.Upstreams)
+	if all := mixed.check(); len(all) > 0 {
+		return nil, all
+	}
+	return &mixed, nil
 }

@@ -52,14 +52,14 @@ func disturb(v reflect.Value) {
 // TestChangesSeeEveryField changes one field of Config at a time: Changes tells one key, and Keep takes it back.
 func TestChangesSeeEveryField(t *testing.T) {
 	seen := map[string]string{}
-	leaves(reflect.ValueOf(Default()).Elem(), "", func(name string, _ reflect.Value) {
-		next := Default()
+	leaves(reflect.ValueOf(parsed(t, "")).Elem(), "", func(name string, _ reflect.Value) {
+		next := parsed(t, "")
 		leaves(reflect.ValueOf(next).Elem(), "", func(other string, leaf reflect.Value) {
 			if other == name {
 				disturb(leaf)
 			}
 		})
-		keys := Changes(Default(), next)
+		keys := Changes(parsed(t, ""), next)
 		if len(keys) != 1 {
 			t.Errorf("Config.%s changed, Changes says %v: does changes.go know it?", name, keys)
 			return
@@ -68,7 +68,10 @@ func TestChangesSeeEveryField(t *testing.T) {
 			t.Errorf("%s stands for Config.%s and Config.%s", keys[0], before, name)
 		}
 		seen[keys[0]] = name
-		if left := Changes(Default(), next.Keep(Default(), keys)); len(left) > 0 {
+		kept, err := next.Keep(parsed(t, ""), keys)
+		if err != nil {
+			t.Errorf("%s is kept: %v", keys[0], err)
+		} else if left := Changes(parsed(t, ""), kept); len(left) > 0 {
 			t.Errorf("%s is kept, and still %v differ", keys[0], left)
 		}
 	})
@@ -77,14 +80,25 @@ func TestChangesSeeEveryField(t *testing.T) {
 	}
 }
 
-func TestChanges(t *testing.T) {
-	parse := func(text string) *Config {
-		c, err := Parse("test.yaml", []byte(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
+func parsed(t *testing.T, text string) *Config {
+	t.Helper()
+	c, err := Parse("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
 	}
+	return c
+}
+
+// TestKeepChecks: two files that are right each can be wrong together.
+func TestKeepChecks(t *testing.T) {
+	old := parsed(t, "outside: {listen: [udp:192.0.2.1:5060]}\ninside: {listen: [udp:10.0.0.1:5070]}\nupstreams: [{uri: \"sip:10.0.0.2\"}]")
+	next := parsed(t, "outside: {listen: [udp:192.0.2.1:5062]}\ninside: {listen: [udp:10.0.0.1:5070]}\nupstreams: [{uri: \"sip:192.0.2.1\"}]")
+	if _, err := next.Keep(old, []string{"outside.listen"}); err == nil || !strings.Contains(err.Error(), "is ringwall itself") {
+		t.Errorf("an upstream that is a kept listener: %v", err)
+	}
+}
+
+func TestChanges(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
 		want []string
@@ -96,7 +110,7 @@ func TestChanges(t *testing.T) {
 		{"upstreams: [{uri: \"sip:10.0.0.1\"}]", "upstreams: [{uri: \"sip:10.0.0.2\"}]\naccess: {unknown: [OPTIONS]}",
 			[]string{"upstreams", "access.unknown"}},
 	} {
-		if got := Changes(parse(c.a), parse(c.b)); !slices.Equal(got, c.want) {
+		if got := Changes(parsed(t, c.a), parsed(t, c.b)); !slices.Equal(got, c.want) {
 			t.Errorf("%q to %q: %v, want %v", c.a, c.b, got, c.want)
 		}
 	}

@@ -6,14 +6,15 @@ import (
 	"unicode/utf8"
 )
 
-// Problem is one mistake in a configuration.
+// Problem is one mistake in a configuration. Its names in JSON are stable.
 type Problem struct {
-	File      string // "" for flags
-	Line, Col int    // from 1, columns in characters; 0 if the problem has no place in a file
-	Path      string // key, "outside.listen[1]", or flag, "--outside"; "" if it is about the file as a whole
-	Message   string // what is wrong
-	Hint      string // what to do about it, "" if there is nothing to add
-	Source    string // the line of the file
+	File    string `json:"file"`    // "" for flags
+	Line    int    `json:"line"`    // from 1; 0 if the problem has no place in a file
+	Col     int    `json:"col"`     // from 1, in characters; 0 if the problem has no place in a file
+	Path    string `json:"path"`    // key, "outside.listen[1]", or flag, "--outside"; "" if it is about the file as a whole
+	Message string `json:"message"` // what is wrong
+	Hint    string `json:"hint"`    // what to do about it, "" if there is nothing to add
+	Source  string `json:"source"`  // the line of the file
 }
 
 // maxShown is how many characters of a source line are shown.

@@ -9,10 +9,9 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
-	"os"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,33 +36,49 @@ const reasonState edge.Reason = "state.write"
 
 // A service is everything that `ringwall run` runs. start builds it from the bottom up; Close takes it down in reverse.
 type service struct {
-	cfg   *config.Config
-	log   *slog.Logger
+	boot
 	since time.Time
 
 	ring      *event.Ring
 	metrics   *event.Metrics
 	keys      *seal.Keys
 	bindings  *binding.Table
-	upstreams []proxy.Upstream
 	platform  *demo.Platform // nil unless there are no upstreams
 	transport *transport.Server
 	proxy     *proxy.Proxy
 	admin     *admin.Server
 
+	settings   atomic.Pointer[settings] // in force
+	reloading  sync.Mutex               // one reload at a time
+	lastReload atomic.Pointer[reloaded] // nil: none yet
+
+	draining sync.Mutex // guards stopping, and the order of drain and its end
+	stopping bool       // TERM came
+
+	journalError atomic.Pointer[string]    // why registrations are not written; nil: they are
+	dropAt       atomic.Pointer[time.Time] // when events were last seen to be lost; nil: never
+
 	closeTransport func() error
 	closers        []func() error // in the order in which things were opened
 }
 
+// A boot is what a service is started with.
+type boot struct {
+	cfg   *config.Config // as it was at start; what is in force now: service.settings
+	from  origin         // of cfg
+	log   *slog.Logger
+	level *slog.LevelVar // of log
+}
+
 // start brings the service up to where it handles messages. On an error everything opened so far is closed again.
-func start(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.Writer) (_ *service, err error) {
-	s := &service{cfg: cfg, log: log, since: time.Now(), ring: event.NewRing(ringSize), metrics: event.NewMetrics()}
+func start(ctx context.Context, b boot, stdout io.Writer) (_ *service, err error) {
+	s := &service{boot: b, since: time.Now(), ring: event.NewRing(ringSize), metrics: event.NewMetrics()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	s.goUntilClose(event.NewLog(s.ring, log, event.DefaultLogConfig()).Run) // first, so that it is closed last
+	s.goUntilClose(event.NewLog(s.ring, s.log, event.DefaultLogConfig()).Run) // first, so that it is closed last
 	for _, step := range []func(context.Context) error{
 		s.openState, s.findPlatform, s.openTransport, s.openJournal, s.openProxy, s.openAdmin,
 	} {
@@ -121,22 +136,27 @@ func (s *service) openState(context.Context) error {
 }
 
 // findPlatform finds the upstreams' addresses, or starts the demonstration platform where none is configured.
-func (s *service) findPlatform(ctx context.Context) (err error) {
+func (s *service) findPlatform(ctx context.Context) error {
+	all, err := s.findUpstreams(ctx)
+	s.settings.Store(&settings{cfg: s.cfg, upstreams: all})
+	return err
+}
+
+func (s *service) findUpstreams(ctx context.Context) (all []proxy.Upstream, err error) {
 	if len(s.cfg.Upstreams) > 0 {
-		s.upstreams, err = upstreams(ctx, s.cfg)
-		return err
+		return upstreams(ctx, s.cfg)
 	}
 	s.platform, err = demo.Start(context.WithoutCancel(ctx), demo.Config{Log: s.log.With("event", "demo")})
 	if err != nil {
-		return fmt.Errorf("start the demonstration platform: %w", err)
+		return nil, fmt.Errorf("start the demonstration platform: %w", err)
 	}
 	s.onClose(s.platform.Close)
-	s.upstreams = []proxy.Upstream{{Addr: s.platform.Addr(), Transport: edge.UDP}}
-	return nil
+	return []proxy.Upstream{{Addr: s.platform.Addr(), Transport: edge.UDP}}, nil
 }
 
 func (s *service) openTransport(ctx context.Context) error {
-	places, err := listeners(ctx, s.cfg, s.upstreams[0])
+	platform := s.settings.Load().upstreams
+	places, err := listeners(ctx, s.cfg, platform[0])
 	if err != nil {
 		return err
 	}
@@ -146,11 +166,9 @@ func (s *service) openTransport(ctx context.Context) error {
 		ConnectionsPerSource: s.cfg.Limits.ConnectionsPerSource,
 		Exempt:               s.exempt,
 		InsideNets:           s.cfg.Inside.Sources,
+		InsideAddrs:          addrs(platform),
 		TLS:                  s.tls(),
 		Log:                  s.log.With("event", event.Listener),
-	}
-	for _, u := range s.upstreams {
-		cfg.InsideAddrs = append(cfg.InsideAddrs, u.Addr)
 	}
 	if s.transport, err = transport.Open(cfg); err != nil {
 		return err
@@ -162,17 +180,7 @@ func (s *service) openTransport(ctx context.Context) error {
 
 // exempt reports sources that the limit of connections per source does not bind: registered phones and the platform.
 func (s *service) exempt(a netip.Addr) bool {
-	for _, u := range s.upstreams {
-		if u.Addr.Addr() == a {
-			return true
-		}
-	}
-	for _, p := range s.cfg.Inside.Sources {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return s.bindings.KnownAddr(a, time.Now())
+	return s.settings.Load().inside(a) || s.bindings.KnownAddr(a, time.Now())
 }
 
 // openJournal brings the bindings of the last run back and keeps them written from now on.
@@ -198,19 +206,13 @@ func (s *service) journal(ctx context.Context, db *sql.DB) (*binding.Journal, er
 	return binding.OpenJournal(ctx, db, s.bindings, s.since, binding.JournalOptions{
 		Name:  func(i uint16) string { return listenerName(all, i) },
 		Index: func(name string) (uint16, bool) { return findListener(all, name) },
-		State: func(err error) {
-			e := edge.Event{At: time.Now(), Name: event.State, Message: "registrations are written again"}
-			if err != nil {
-				e.Reason, e.Message = reasonState, "registrations cannot be written: "+err.Error()
-			}
-			s.ring.Add(e)
-		},
+		State: s.journalState,
 	})
 }
 
 func (s *service) openProxy(context.Context) (err error) {
 	s.metrics.Reasons(proxy.Reasons()...)
-	s.proxy, err = proxy.New(proxyConfig(s.cfg, s.upstreams), s.transport, s.bindings, s.keys, s.ring, s.metrics, s.since)
+	s.proxy, err = proxy.New(proxyConfig(s.cfg, s.settings.Load().upstreams), s.transport, s.bindings, s.keys, s.ring, s.metrics, s.since)
 	return err
 }
 
@@ -222,6 +224,8 @@ func (s *service) openAdmin(context.Context) (err error) {
 		return err
 	}
 	s.admin.Handle("status", func(context.Context, json.RawMessage) (any, error) { return s.status(), nil })
+	s.admin.Handle("reload", s.handleReload)
+	s.admin.Handle("drain", s.handleDrain)
 	s.onClose(func() error { s.admin.Close(); return nil })
 	return nil
 }
@@ -230,28 +234,7 @@ func (s *service) openAdmin(context.Context) (err error) {
 func (s *service) serve() {
 	s.onClose(s.closeTransport)
 	s.goUntilClose(s.proxy.Run)
+	s.goUntilClose(s.watchDrops)
 	s.transport.Serve(s.proxy.NewLane)
 	s.admin.Serve()
 }
-
-// status is what the control socket tells.
-func (s *service) status() status {
-	p, all := s.proxy.Status(), s.transport.Listeners()
-	st := status{
-		State: s.admin.State().String(), Version: version(), PID: os.Getpid(), Since: s.since,
-		Mode: string(s.cfg.Mode), Config: s.cfg.File,
-		Outside: bound(all, edge.Outside), Inside: bound(all, edge.Inside),
-		UpstreamState: p.Upstream, Demo: s.platform != nil,
-		Bindings: p.Bindings, Transactions: p.Transactions, Pending: p.Pending,
-		Connections: s.transport.Counters().ConnectionsOpen, EventsDropped: s.ring.Dropped(),
-	}
-	if a := s.admin.HTTPAddr(); a.IsValid() {
-		st.Admin = a.String()
-	}
-	for _, u := range s.upstreams {
-		st.Upstreams = append(st.Upstreams, u.Transport.String()+":"+u.Addr.String())
-	}
-	return st
-}
-
-func commas(list []string) string { return strings.Join(list, ",") }

@@ -61,7 +61,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newRun(), newCheck(), newStatus(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newReload(), newDrain(), newStatus(), newVersion())
 	return root
 }
 
@@ -109,11 +109,15 @@ func exitCode(err error) int {
 // verb adapts the work of a verb to cobra: what goes wrong in it is a failure, not bad usage.
 func verb(work func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		err := work(cmd, args)
-		var f *failure
-		if errors.As(err, &f) {
-			return err
-		}
-		return fail(exitFailure, err)
+		return failed(work(cmd, args))
 	}
+}
+
+// failed makes err a failure, unless it is one already or nil.
+func failed(err error) error {
+	var f *failure
+	if errors.As(err, &f) {
+		return err
+	}
+	return fail(exitFailure, err)
 }

@@ -48,6 +48,7 @@ func TestScripts(t *testing.T) {
 			"mode":   mode,
 			"sip":    sipSend,
 			"signal": sendSignal,
+			"hup":    hup,
 			"expand": expandFile,
 		},
 	})
@@ -90,6 +91,34 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: signal TERM|INT, with a command in the background")
 	}
 	ts.Check(running[len(running)-1].Process.Signal(known[args[0]]))
+}
+
+// hup ok|refused sends HUP to the command that was started in the background last, waits until the service of $STATE has
+// reloaded, and wants this result.
+func hup(ts *testscript.TestScript, neg bool, args []string) {
+	running := ts.BackgroundCmds()
+	if neg || len(args) != 1 || len(running) == 0 {
+		ts.Fatalf("usage: hup ok|refused, with a command in the background")
+	}
+	last := func() (r reloaded) {
+		var s status
+		ts.Check(admin.Call(context.Background(), filepath.Join(ts.Getenv("STATE"), "ringwall.sock"), "status", nil, &s))
+		if s.Reload != nil {
+			r = *s.Reload
+		}
+		return r
+	}
+	before := last().At
+	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGHUP))
+	for end := time.Now().Add(scriptDeadline); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if r := last(); r.At.After(before) {
+			if r.OK != (args[0] == "ok") {
+				ts.Fatalf("the reload ended with %+v", r)
+			}
+			return
+		}
+	}
+	ts.Fatalf("HUP made no reload")
 }
 
 // exits CODE COMMAND… runs a command and wants this exit code.

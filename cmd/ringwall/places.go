@@ -26,12 +26,27 @@ func upstreams(ctx context.Context, cfg *config.Config) ([]proxy.Upstream, error
 	for _, u := range cfg.Upstreams {
 		addr, err := upstream(ctx, cfg, u)
 		if err != nil {
-			return nil, fail(exitUnavailable, fmt.Errorf("upstream %s (%s): %w", u.URI, cfg.Where(u.Path), err))
+			return nil, fail(exitUnavailable, &lostUpstream{u, cfg.Where(u.Path), err})
 		}
 		all = append(all, proxy.Upstream{URI: u.URI, Addr: addr, Transport: u.Transport, Weight: u.Weight, Priority: u.Priority})
 	}
 	return all, nil
 }
+
+// lostUpstream: an upstream has no address that can be used.
+type lostUpstream struct {
+	config.Upstream
+	where string // in the configuration
+	err   error
+}
+
+// Error names the upstream, where it stands in the configuration, and what is wrong.
+func (l *lostUpstream) Error() string {
+	return fmt.Sprintf("upstream %s (%s): %v", l.URI, l.where, l.err)
+}
+
+// Unwrap returns what is wrong.
+func (l *lostUpstream) Unwrap() error { return l.err }
 
 func upstream(ctx context.Context, cfg *config.Config, u config.Upstream) (netip.AddrPort, error) {
 	candidates, err := lookup(ctx, u.Host)

@@ -28,6 +28,7 @@ func newRun() *cobra.Command {
 		Long: "run reads the configuration file (" + defaultConfig + " if none is named and it exists, else defaults) and serves\n" +
 			"until it gets TERM or INT. Flags replace what the file says. Without upstreams it starts a demonstration platform\n" +
 			"that phones can register and call at.\n\n" +
+			"HUP: the configuration is read again, as by `ringwall reload`.\n" +
 			"TERM: new work is refused with 503, pending transactions finish for up to timers.drain, then it exits 0. A second\n" +
 			"TERM exits at once.",
 		Example: "  ringwall run --config /etc/ringwall/ringwall.yaml\n" +
@@ -41,55 +42,63 @@ func newRun() *cobra.Command {
 	f.StringSliceVar(&flags.Upstreams, "upstream", nil, "`URI` of the platform, such as sip:10.0.0.10:5060")
 	f.StringVar(&flags.State, "state", "", "`DIR` for state file, key file and control socket")
 	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
-		cfg, err := load(file, flags)
+		from := origin{file, flags}
+		cfg, err := from.load()
 		if err != nil {
 			return err
 		}
-		return run(cmd.Context(), cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		return run(cmd.Context(), boot{cfg: cfg, from: from}, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	})
 	return cmd
 }
 
 // run serves until a signal ends it.
-func run(ctx context.Context, cfg *config.Config, stdout, stderr io.Writer) error {
-	// Reload is not in this version. A HUP, which log rotation and others send in good faith, must not end the calls.
-	signal.Ignore(syscall.SIGHUP)
+func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
+	hups := make(chan os.Signal, 1) // one that comes while another waits asks for the same
+	signal.Notify(hups, syscall.SIGHUP)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
-	log := event.NewLogger(stderr, string(cfg.Log.Format), cfg.Log.Level)
-	slog.SetDefault(log)
-	limitMemory(cfg.Limits.Memory)
-	s, err := start(ctx, cfg, log, stdout)
+	b.level = new(slog.LevelVar)
+	b.level.Set(b.cfg.Log.Level)
+	b.log = event.NewLogger(stderr, string(b.cfg.Log.Format), b.level)
+	slog.SetDefault(b.log)
+	limitMemory(b.cfg.Limits.Memory)
+	s, err := start(ctx, b, stdout)
 	if err != nil {
 		return err
 	}
+	s.goUntilClose(func(ctx context.Context) { s.reloadOn(ctx, hups) })
 	s.admin.SetState(admin.Ready)
 	// Whatever log.level says, this line is how a start script knows.
-	event.NewLogger(stderr, string(cfg.Log.Format), slog.LevelInfo).Info("ready", s.places()...)
+	event.NewLogger(stderr, string(b.cfg.Log.Format), slog.LevelInfo).Info("ready", s.places()...)
 
 	got := <-signals
-	log.Info("draining", "signal", got.String(), "pending", s.proxy.Pending(), "limit", cfg.Timers.Drain.String())
-	s.admin.SetState(admin.Draining)
-	s.proxy.Drain(true)
-	s.wait(cfg.Timers.Drain, signals)
+	limit := s.settings.Load().cfg.Timers.Drain
+	b.log.Info("draining", "signal", got.String(), "pending", s.proxy.Pending(), "limit", limit.String())
+	_ = s.drain(true, true) // it refuses only what would undo it
+	s.wait(limit, signals)
 	go func() { // closing takes moments; who is in a hurry does not wait for it either
 		<-signals
 		os.Exit(exitOK)
 	}()
-	log.Info("stopping", "pending", s.proxy.Pending())
+	b.log.Info("stopping", "pending", s.proxy.Pending())
 	return s.Close()
 }
 
-// limitMemory tells the runtime how much memory to stay within. Zero is a quarter of the machine's memory, at least
-// 512 MiB, unless GOMEMLIMIT says something already.
+// givenLimit is the memory limit that the process was started with: GOMEMLIMIT, or none.
+var givenLimit = debug.SetMemoryLimit(-1)
+
+// limitMemory tells the runtime how much memory to stay within. Zero is what GOMEMLIMIT says, or else a quarter of the
+// machine's memory, at least 512 MiB.
 func limitMemory(limit int64) {
 	const least = 512 << 20
-	if limit == 0 {
-		var info unix.Sysinfo_t
-		if os.Getenv("GOMEMLIMIT") != "" || unix.Sysinfo(&info) != nil {
-			return
-		}
+	var info unix.Sysinfo_t
+	switch {
+	case limit != 0:
+	case os.Getenv("GOMEMLIMIT") != "" || unix.Sysinfo(&info) != nil:
+		limit = givenLimit
+	default:
 		limit = max(least, int64(info.Totalram)*int64(info.Unit)/4)
 	}
 	debug.SetMemoryLimit(limit)

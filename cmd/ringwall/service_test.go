@@ -38,6 +38,11 @@ func configOf(t *testing.T, more string) *config.Config {
 	return cfg
 }
 
+// quiet starts a service that logs nothing.
+func quiet(cfg *config.Config) boot {
+	return boot{cfg: cfg, log: slog.New(slog.DiscardHandler), level: new(slog.LevelVar)}
+}
+
 // descriptors counts the open files of this process.
 func descriptors(t *testing.T) int {
 	t.Helper()
@@ -54,7 +59,7 @@ func TestServiceLeavesNothing(t *testing.T) {
 	cfg := configOf(t, "")
 	var before int
 	for round := range 3 {
-		s, err := start(t.Context(), cfg, slog.New(slog.DiscardHandler), io.Discard)
+		s, err := start(t.Context(), quiet(cfg), io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,12 +83,12 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if _, err := start(t.Context(), cfg, slog.New(slog.DiscardHandler), io.Discard); err == nil {
+	if _, err := start(t.Context(), quiet(cfg), io.Discard); err == nil {
 		t.Fatal("started on a port in use")
 	}
 	goleak.VerifyNone(t)
 	_ = l.Close()
-	s, err := start(t.Context(), cfg, slog.New(slog.DiscardHandler), io.Discard)
+	s, err := start(t.Context(), quiet(cfg), io.Discard)
 	if err != nil {
 		t.Fatalf("second start: %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -11,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringwall/ringwall/admin"
-	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/edge"
 )
 
 // status is the answer to the verb of that name on the control socket, and what `ringwall status -o json` prints. Its
@@ -34,52 +35,74 @@ type status struct {
 	Pending       int       `json:"pending"`
 	Connections   int64     `json:"connections"`
 	EventsDropped uint64    `json:"events_dropped"`
+	Attention     []concern `json:"attention"`
+	Restart       []string  `json:"restart"` // keys whose new value waits for a restart
+	Reload        *reloaded `json:"reload"`  // the last one, null if there was none
 }
 
 func newStatus() *cobra.Command {
-	var file, state, socket, form string
+	var of target
+	var form string
+	var strict bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "show what a running ringwall does",
 		Long: "status asks the running ringwall through its control socket. The socket is the one of the configuration file or of\n" +
-			"the --state folder that the service was started with. It exits 69 if no service answers.",
+			"the --state folder that the service was started with. What needs attention stands first. It exits 69 if no service\n" +
+			"answers, and with --check 1 if anything needs attention.",
 		Args: cobra.NoArgs,
 	}
-	flags := cmd.Flags()
-	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` of the service")
-	flags.StringVar(&state, "state", "", "`DIR` that the service keeps its state in")
-	flags.StringVar(&socket, "socket", "", "`PATH` of the control socket")
-	flags.StringVarP(&form, "output", "o", "table", "form of the output: table or json")
+	of.flags(cmd)
+	cmd.Flags().StringVarP(&form, "output", "o", "table", "form of the output: table or json")
+	cmd.Flags().BoolVar(&strict, "check", false, "exit 1 if anything needs attention")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if form != "table" && form != "json" {
 			return fmt.Errorf("--output %q: want table or json", form)
 		}
 		return verb(func(cmd *cobra.Command, _ []string) error {
-			return showStatus(cmd, file, state, socket, form)
+			return showStatus(cmd, &of, form, strict)
 		})(cmd, args)
 	}
 	return cmd
 }
 
-func showStatus(cmd *cobra.Command, file, state, socket, form string) error {
-	if socket == "" {
-		cfg, err := load(file, config.Overrides{State: state})
-		if err != nil {
-			return err
-		}
-		socket = cfg.Admin.Socket
-	}
+func showStatus(cmd *cobra.Command, of *target, form string, strict bool) error {
 	var s status
-	if err := admin.Call(cmd.Context(), socket, "status", nil, &s); err != nil {
+	if err := of.call(cmd.Context(), "status", nil, &s); err != nil {
 		return err
 	}
-	out := cmd.OutOrStdout()
+	if err := s.print(cmd.OutOrStdout(), form); err != nil {
+		return err
+	}
+	if n := len(s.Attention); strict && n > 0 {
+		return fmt.Errorf("attention is needed for %s", count(n, "thing"))
+	}
+	return nil
+}
+
+// print writes s as form asks.
+func (s *status) print(out io.Writer, form string) error {
 	if form == "json" {
 		enc := json.NewEncoder(out)
 		enc.SetIndent("", "  ")
 		return enc.Encode(s)
 	}
+	if len(s.Attention) > 0 {
+		fmt.Fprintln(out, paint(out, amber, "needs attention"))
+		for _, c := range s.Attention {
+			fmt.Fprintf(out, "  %s: %s\n", c.ID, c.Text)
+		}
+		fmt.Fprintln(out)
+	}
 	return s.table(out)
+}
+
+// configName is how a configuration is called: its file, or "defaults".
+func configName(file string) string {
+	if file == "" {
+		return "defaults"
+	}
+	return file
 }
 
 // table writes s for a reader.
@@ -87,10 +110,6 @@ func (s *status) table(out io.Writer) error {
 	colour := amber
 	if s.State == admin.Ready.String() {
 		colour = green
-	}
-	configured := s.Config
-	if configured == "" {
-		configured = "defaults"
 	}
 	platform := strings.Join(s.Upstreams, " ")
 	if s.Demo {
@@ -101,7 +120,8 @@ func (s *status) table(out io.Writer) error {
 		{"state", paint(out, colour, s.State)},
 		{"version", s.Version},
 		{"process", fmt.Sprintf("%d, since %s", s.PID, s.Since.Local().Format(time.DateTime))},
-		{"config", configured + ", mode " + s.Mode},
+		{"config", configName(s.Config) + ", mode " + s.Mode},
+		{"last reload", s.lastReload()},
 		{"outside", strings.Join(s.Outside, " ")},
 		{"inside", strings.Join(s.Inside, " ")},
 		{"admin", s.Admin},
@@ -116,4 +136,37 @@ func (s *status) table(out io.Writer) error {
 		}
 	}
 	return w.Flush()
+}
+
+// lastReload tells when the last reload was and how it ended, "" if there was none.
+func (s *status) lastReload() string {
+	if s.Reload == nil {
+		return ""
+	}
+	result := "ok"
+	if !s.Reload.OK {
+		result = "refused, " + s.Reload.why()
+	}
+	return s.Reload.At.Local().Format(time.DateTime) + ": " + result
+}
+
+// status is what the control socket tells.
+func (s *service) status() status {
+	p, all, now := s.proxy.Status(), s.transport.Listeners(), s.settings.Load()
+	st := status{
+		Restart: []string{}, State: s.admin.State().String(), Version: version(), PID: os.Getpid(), Since: s.since,
+		Mode: string(now.cfg.Mode), Config: now.cfg.File,
+		Outside: bound(all, edge.Outside), Inside: bound(all, edge.Inside),
+		UpstreamState: p.Upstream, Demo: s.platform != nil,
+		Bindings: p.Bindings, Transactions: p.Transactions, Pending: p.Pending,
+		Connections: s.transport.Counters().ConnectionsOpen, EventsDropped: s.ring.Dropped(),
+	}
+	st.Restart, st.Reload, st.Attention = append(st.Restart, now.restart...), s.lastReload.Load(), s.facts(p, now).concerns()
+	if a := s.admin.HTTPAddr(); a.IsValid() {
+		st.Admin = a.String()
+	}
+	for _, u := range now.upstreams {
+		st.Upstreams = append(st.Upstreams, u.Transport.String()+":"+u.Addr.String())
+	}
+	return st
 }

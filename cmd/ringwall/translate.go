@@ -66,8 +66,9 @@ func (s *service) tls() transport.TLS {
 
 // serverName is the domain of the upstream at addr, "" for any other server.
 func (s *service) serverName(addr netip.AddrPort) string {
-	for i, u := range s.cfg.Upstreams {
-		if i < len(s.upstreams) && s.upstreams[i].Addr == addr && u.Transport == edge.TLS {
+	now := s.settings.Load()
+	for i, u := range now.cfg.Upstreams {
+		if i < len(now.upstreams) && now.upstreams[i].Addr == addr && u.Transport == edge.TLS {
 			return u.Host
 		}
 	}

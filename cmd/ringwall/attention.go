@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ringwall/ringwall/binding"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/proxy"
+	"github.com/ringwall/ringwall/transaction"
+	"github.com/ringwall/ringwall/transport"
+)
+
+const (
+	nearlyFull   = 80               // percent of a table that need attention
+	dropsMatter  = 10 * time.Minute // how long lost events need attention
+	lookForDrops = 10 * time.Second
+	expiresSoon  = 14 * 24 * time.Hour // how long before its end a certificate needs attention
+)
+
+// A concern is something that an operator should look at. Its id is stable.
+type concern struct {
+	ID   string `json:"id"`
+	Text string `json:"text"` // one sentence
+}
+
+// facts are what concerns follow from.
+type facts struct {
+	at       time.Time
+	proxy    proxy.Status
+	tables   transaction.Config // the limits
+	bindings int                // their limit
+	certs    []transport.CertificateInfo
+	restart  []string  // keys
+	reload   *reloaded // nil: none yet
+	journal  string    // why registrations are not written; "": they are
+	dropped  uint64    // events
+	dropAt   time.Time // when events were last seen to be lost
+}
+
+// concerns are what needs attention, what stops calls first.
+func (f *facts) concerns() []concern {
+	all := []concern{}
+	add := func(is bool, id, format string, args ...any) {
+		if is {
+			all = append(all, concern{id, fmt.Sprintf(format, args...)})
+		}
+	}
+	full := func(id, what string, n, most int) {
+		add(n*100 >= most*nearlyFull, id, "%s: %d of %d, %d %%", what, n, most, n*100/max(1, most))
+	}
+	add(strings.Contains(f.proxy.Upstream, "down since"), "upstream.down", "the platform does not answer: %s", f.proxy.Upstream)
+	add(f.proxy.Draining, "draining", "new work is refused with 503 (ringwall drain --off ends that)")
+	full("transactions.full", "the table of transactions fills up", f.proxy.Transactions, f.tables.Max)
+	full("transactions.unknown", "the share of unknown sources in transactions fills up", f.proxy.Untrusted, f.tables.Untrusted)
+	full("bindings.full", "the table of registered phones fills up", f.proxy.Bindings, f.bindings)
+	add(f.journal != "", string(reasonState), "registrations cannot be written, a restart would lose them: %s", f.journal)
+	for _, c := range f.certs {
+		left := c.NotAfter.Sub(f.at)
+		add(left <= 0, "certificate.expired", "the certificate %s (%s) has expired on %s", c.File, commas(c.Names), day(c.NotAfter))
+		add(left > 0 && left < expiresSoon, "certificate.expires", "the certificate %s (%s) expires on %s, %s left",
+			c.File, commas(c.Names), day(c.NotAfter), count(int(left.Hours()/24), "day"))
+		add(c.Problem != "", "certificate.reload", "the certificate %s is not read again: %s", c.File, c.Problem)
+	}
+	if r := f.reload; r != nil && !r.OK {
+		add(true, "reload.refused", "the last reload was refused, the configuration before it is in force: %s", r.why())
+	}
+	add(len(f.restart) > 0, "restart.needed", "restart needed for: %s", strings.Join(f.restart, ", "))
+	add(!f.dropAt.IsZero() && f.at.Sub(f.dropAt) < dropsMatter, "events.dropped",
+		"events come faster than the log takes them, %d are lost so far", f.dropped)
+	return all
+}
+
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// facts gathers what concerns follow from.
+func (s *service) facts(p proxy.Status, now *settings) *facts {
+	f := &facts{at: time.Now(), proxy: p, tables: proxyConfig(now.cfg, now.upstreams).Transactions, bindings: binding.Default().Max,
+		restart: now.restart, reload: s.lastReload.Load(), dropped: s.ring.Dropped(),
+		certs: s.transport.Certificates()}
+	if why := s.journalError.Load(); why != nil {
+		f.journal = *why
+	}
+	if at := s.dropAt.Load(); at != nil {
+		f.dropAt = *at
+	}
+	return f
+}
+
+// journalState notes whether registrations can be written, and tells the log.
+func (s *service) journalState(err error) {
+	e := edge.Event{At: time.Now(), Name: event.State, Message: "registrations are written again"}
+	var why *string
+	if err != nil {
+		text := err.Error()
+		why, e.Reason, e.Message = &text, reasonState, "registrations cannot be written: "+text
+	}
+	s.journalError.Store(why)
+	s.ring.Add(e)
+}
+
+// watchDrops notes when events are lost, until ctx ends.
+func (s *service) watchDrops(ctx context.Context) {
+	look := time.NewTicker(lookForDrops)
+	defer look.Stop()
+	var seen uint64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case at := <-look.C:
+			if n := s.ring.Dropped(); n > seen {
+				seen = n
+				s.dropAt.Store(&at)
+			}
+		}
+	}
+}

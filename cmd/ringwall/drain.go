@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ringwall/ringwall/admin"
+)
+
+// drainLook is how often `ringwall drain --for` asks how many transactions are pending.
+const drainLook = 200 * time.Millisecond
+
+// A drainOrder is what the verb drain of the control socket takes.
+type drainOrder struct {
+	On bool `json:"on"`
+}
+
+// A drained is what it answers.
+type drained struct {
+	Pending int `json:"pending"` // transactions without a final response
+}
+
+func newDrain() *cobra.Command {
+	var of target
+	var off bool
+	var limit time.Duration
+	cmd := &cobra.Command{
+		Use:   "drain",
+		Short: "let a running ringwall take no new work",
+		Long: "drain lets the running service answer new work with 503 and Retry-After, and say 503 at /readyz, while what was begun\n" +
+			"goes on: requests in calls that are up are relayed as before. With --for it waits until no transaction is pending, and\n" +
+			"exits 1 if some still are when the time is over. Calls that are up are not counted in this version. The service keeps\n" +
+			"refusing new work until it ends or `ringwall drain --off`.",
+		Example: "  ringwall drain --for 1m && systemctl stop ringwall",
+		Args:    cobra.NoArgs,
+	}
+	of.flags(cmd)
+	cmd.Flags().DurationVar(&limit, "for", 0, "wait this long at most for pending transactions, such as `1h`")
+	cmd.Flags().BoolVar(&off, "off", false, "take new work again")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if waits := cmd.Flags().Changed("for"); waits && (off || limit <= 0) {
+			return errors.New("--for wants a length of time above 0, and no --off")
+		}
+		return verb(func(cmd *cobra.Command, _ []string) error { return drain(cmd, &of, !off, limit) })(cmd, args)
+	}
+	return cmd
+}
+
+// drain gives the order, tells what came of it and waits.
+func drain(cmd *cobra.Command, of *target, on bool, limit time.Duration) error {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	var d drained
+	if err := of.call(ctx, "drain", drainOrder{on}, &d); err != nil {
+		return err
+	}
+	if !on {
+		_, err := fmt.Fprintln(out, "not draining: new work is taken again")
+		return err
+	}
+	if _, err := fmt.Fprintf(out, "draining: new work gets 503, %s pending\n", count(d.Pending, "transaction")); err != nil || limit == 0 {
+		return err
+	}
+	if err := waitDrained(ctx, of, d.Pending, limit); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(out, "no transaction is pending (calls that are up are not counted in this version)")
+	return err
+}
+
+// waitDrained returns when no transaction is pending, or with an error when limit has passed.
+func waitDrained(ctx context.Context, of *target, pending int, limit time.Duration) error {
+	end := time.NewTimer(limit)
+	defer end.Stop()
+	look := time.NewTicker(min(drainLook, limit))
+	defer look.Stop()
+	for pending > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-end.C:
+			return fmt.Errorf("%s still pending after %v", count(pending, "transaction"), limit)
+		case <-look.C:
+		}
+		var s status
+		if err := of.call(ctx, "status", nil, &s); err != nil {
+			return err
+		}
+		if s.State != admin.Draining.String() {
+			return errors.New("somebody ended the drain")
+		}
+		pending = s.Pending
+	}
+	return nil
+}
+
+// handleDrain answers the verb of that name.
+func (s *service) handleDrain(_ context.Context, args json.RawMessage) (any, error) {
+	var order drainOrder
+	if err := json.Unmarshal(args, &order); err != nil {
+		return nil, fmt.Errorf("arguments of drain: %w", err)
+	}
+	if err := s.drain(order.On, false); err != nil {
+		return nil, err
+	}
+	s.log.Info("drain", "event", "drain", "on", order.On, "pending", s.proxy.Pending())
+	return drained{s.proxy.Pending()}, nil
+}
+
+// drain lets new work be refused, or taken again. stop says that the process is about to end, after which nothing can undo it.
+func (s *service) drain(on, stop bool) error {
+	s.draining.Lock()
+	defer s.draining.Unlock()
+	if s.stopping && !stop {
+		return errors.New("the service is ending: it takes no new work any more")
+	}
+	s.stopping = stop
+	state := admin.Ready
+	if on {
+		state = admin.Draining
+	}
+	s.admin.SetState(state)
+	s.proxy.Drain(on)
+	return nil
+}

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/proxy"
+)
+
+// reloadTimeout bounds a reload; only look-ups of upstreams' names take time in it.
+const reloadTimeout = 15 * time.Second
+
+// eventReload is the event of log lines about the configuration.
+const eventReload = "reload"
+
+// live are the keys that a reload puts in force. All others are read at start only and keep their value until a restart.
+var live = []string{
+	"inside.sources", "upstreams", "domains", "registrations.path", "registrations.keepalive",
+	"access.unknown", "access.known", "access.peer", "headers.source", "limits.memory", "timers.drain", "log.level", "mode",
+}
+
+func newReload() *cobra.Command {
+	var of target
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "let a running ringwall read its configuration again",
+		Long: "reload lets the running service read its configuration again, with the same file and flags, and put it in force\n" +
+			"without losing a message. It prints what changed, and which keys keep their old value until a restart. If anything\n" +
+			"is wrong, nothing changes: every mistake is printed and the exit code is 78. HUP does the same and tells the log.",
+		Args: cobra.NoArgs,
+	}
+	of.flags(cmd)
+	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
+		var r reloaded
+		if err := of.call(cmd.Context(), "reload", nil, &r); err != nil {
+			return err
+		}
+		if err := r.err(); err != nil {
+			return err
+		}
+		return r.print(cmd.OutOrStdout())
+	})
+	return cmd
+}
+
+// print tells a reload that worked.
+func (r *reloaded) print(out io.Writer) error {
+	changed := "nothing changed"
+	if len(r.Changed) > 0 {
+		changed = "changed: " + strings.Join(r.Changed, ", ")
+	}
+	_, err := fmt.Fprintf(out, "%s: %s, %s\n", configName(r.Config), paint(out, green, "reloaded"), changed)
+	if err == nil && len(r.Restart) > 0 {
+		_, err = fmt.Fprintf(out, "%s for: %s (they keep their old values)\n", paint(out, amber, "restart needed"), strings.Join(r.Restart, ", "))
+	}
+	return err
+}
+
+// An origin is where the configuration comes from, so that it can be read again.
+type origin struct {
+	file  string // "": the default file
+	flags config.Overrides
+}
+
+func (o origin) load() (*config.Config, error) { return load(o.file, o.flags) }
+
+// settings are the configuration in force. They are never written after they were made.
+type settings struct {
+	cfg       *config.Config // with the old values of the keys in restart
+	upstreams []proxy.Upstream
+	restart   []string // keys whose new value waits for a restart
+}
+
+// inside reports whether a belongs to the platform.
+func (s *settings) inside(a netip.Addr) bool {
+	return slices.ContainsFunc(s.upstreams, func(u proxy.Upstream) bool { return u.Addr.Addr() == a }) ||
+		slices.ContainsFunc(s.cfg.Inside.Sources, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// A reloaded is how a reload ended: the answer to the verb of that name, and a part of status. Its names are stable.
+type reloaded struct {
+	At       time.Time     `json:"at"`
+	OK       bool          `json:"ok"` // false: everything stays as it was
+	Config   string        `json:"config"`
+	Changed  []string      `json:"changed"`           // keys whose new value is in force now
+	Restart  []string      `json:"restart"`           // keys whose new value waits for a restart
+	Problems config.Errors `json:"problems"`          // what is wrong with the configuration
+	Failure  string        `json:"failure,omitempty"` // why it could not be read at all
+	Code     int           `json:"code"`              // exit code that `ringwall reload` ends with
+}
+
+// err is the error that stopped the reload, nil if none did.
+func (r *reloaded) err() error {
+	switch {
+	case r.OK:
+		return nil
+	case len(r.Problems) > 0:
+		return fail(r.Code, r.Problems)
+	}
+	return fail(r.Code, errors.New(r.Failure))
+}
+
+// why tells in a few words what stopped the reload.
+func (r *reloaded) why() string {
+	if len(r.Problems) > 0 {
+		return count(len(r.Problems), "problem")
+	}
+	return r.Failure
+}
+
+// handleReload answers the verb of that name.
+func (s *service) handleReload(ctx context.Context, _ json.RawMessage) (any, error) {
+	return s.reload(ctx, "ringwall reload"), nil
+}
+
+// reloadOn reloads at each HUP until ctx ends.
+func (s *service) reloadOn(ctx context.Context, hups <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hups:
+			s.reload(ctx, "HUP")
+		}
+	}
+}
+
+// reload reads the configuration again and puts it in force, or changes nothing if anything is wrong with it. One reload
+// runs at a time. by says in the log who asked for it.
+func (s *service) reload(ctx context.Context, by string) *reloaded {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	r := &reloaded{Config: s.from.file, Changed: []string{}, Restart: []string{}, Problems: config.Errors{}}
+	next, err := s.from.load()
+	if err == nil {
+		r.Config = next.File
+		err = s.apply(ctx, next, r)
+	}
+	r.At, r.OK = time.Now(), err == nil
+	if err != nil && !errors.As(err, &r.Problems) {
+		r.Failure = err.Error()
+	}
+	if err != nil {
+		r.Code = exitCode(failed(err))
+	}
+	s.lastReload.Store(r)
+	s.logReload(r, by)
+	return r
+}
+
+// apply puts next in force as far as that needs no restart, and notes in r what changed.
+func (s *service) apply(ctx context.Context, next *config.Config, r *reloaded) error {
+	old := s.settings.Load()
+	changed, restart := sortChanges(old.cfg, next)
+	mixed, err := next.Keep(old.cfg, restart)
+	if err != nil {
+		return err
+	}
+	to := &settings{mixed, old.upstreams, restart}
+	if slices.Contains(changed, "upstreams") {
+		if to.upstreams, err = s.newUpstreams(ctx, mixed); err != nil {
+			return err
+		}
+	}
+	cfg := proxyConfig(mixed, to.upstreams)
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	s.transport.SetInside(mixed.Inside.Sources, addrs(to.upstreams)) // before anything is sent there
+	if err := s.proxy.Apply(cfg); err != nil {
+		return err
+	}
+	s.level.Set(mixed.Log.Level)
+	limitMemory(mixed.Limits.Memory)
+	s.settings.Store(to)
+	r.Changed, r.Restart = append(r.Changed, changed...), append(r.Restart, restart...)
+	return nil
+}
+
+// sortChanges names the keys that differ between old, which is in force, and next: those that can change now, and those
+// that need a restart. The demonstration platform is neither started nor stopped by a reload.
+func sortChanges(old, next *config.Config) (changed, restart []string) {
+	for _, key := range config.Changes(old, next) {
+		demo := key == "upstreams" && (len(old.Upstreams) == 0 || len(next.Upstreams) == 0)
+		if slices.Contains(live, key) && !demo {
+			changed = append(changed, key)
+		} else {
+			restart = append(restart, key)
+		}
+	}
+	return changed, restart
+}
+
+// newUpstreams finds the addresses of cfg's upstreams as they can be reached from the listeners that are open.
+func (s *service) newUpstreams(ctx context.Context, cfg *config.Config) ([]proxy.Upstream, error) {
+	open := *cfg
+	open.Inside.Listen = nil
+	for _, l := range s.transport.Listeners() {
+		if l.Side == edge.Inside && !l.Spread {
+			open.Inside.Listen = append(open.Inside.Listen, config.Listen{Transport: l.Transport, Addr: l.Addr})
+		}
+	}
+	all, err := upstreams(ctx, &open)
+	var lost *lostUpstream
+	if errors.As(err, &lost) {
+		return nil, cfg.Fault(lost.Path, lost.err.Error(), "")
+	}
+	if err != nil || len(cfg.Inside.Listen) > 0 {
+		return all, err
+	}
+	// inside.listen is left out: the listeners are on the address that led to the first upstream of the start.
+	local, err := localAddr(ctx, all[0].Addr)
+	if err != nil || slices.ContainsFunc(open.Inside.Listen, func(l config.Listen) bool { return l.Addr.Addr() == local }) {
+		return all, err
+	}
+	return nil, cfg.Fault(cfg.Upstreams[0].Path, "is reached from "+local.String()+", where no inside listener is",
+		"restart ringwall, or set inside.listen")
+}
+
+func addrs(upstreams []proxy.Upstream) []netip.AddrPort {
+	all := make([]netip.AddrPort, len(upstreams))
+	for i, u := range upstreams {
+		all[i] = u.Addr
+	}
+	return all
+}
+
+// logReload tells the operator how a reload ended, with a line per problem.
+func (s *service) logReload(r *reloaded, by string) {
+	log := s.log.With("event", eventReload)
+	if r.OK {
+		log.Info("reloaded", "by", by, "config", r.Config, "changed", commas(r.Changed), "needs_restart", commas(r.Restart))
+		return
+	}
+	for _, p := range r.Problems {
+		line, _, _ := strings.Cut(p.String(), "\n")
+		log.Error(line, "hint", p.Hint)
+	}
+	log.Error("reload refused, the configuration stays as it was", "by", by, "config", r.Config,
+		"problems", len(r.Problems), "err", r.Failure)
+}
