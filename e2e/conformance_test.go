@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/ringwall/ringwall/siptest"
@@ -57,7 +58,7 @@ var rows = []row{
 	{"P27-monitor", "unknown method relayed where policy allows", both, monitor, p27Monitor},
 	{"P28", "unknown header fields unchanged and in order", both, nil, p28},
 	{"P29", "Record-Route on INVITE, SUBSCRIBE, REFER, NOTIFY", both, open, p29},
-	{"P30", "transports and address families mixed, both directions reachable", append(mixes, across...), nil, p30},
+	{"P30", "transports and address families mixed, both directions reachable", slices.Concat(mixes, across, secures), nil, p30},
 	{"P31", "Route with our token, altered token", both, nil, p31},
 	{"P32", "strict routers", both, nil, p32},
 	{"P33", "in-dialog request with a wrong route", both, nil, p33},
@@ -66,19 +67,22 @@ var rows = []row{
 	{"P36", "challenges and credentials pass unchanged", both, nil, p36},
 	{"P37", "REGISTER with Path", both, siptest.Keys{"registrations": "{path: true}"}, p37},
 	{"P38", "REGISTER 200: own Contact back, expires learned", both, nil, p38},
-	{"P40", "CRLFCRLF on a stream is answered with CRLF", []way{tcp}, nil, p40},
+	{"P39", "GRUU, +sip.instance, reg-id, outbound", both, nil, p39},
+	{"P40", "CRLFCRLF on a stream is answered with CRLF", append(secures[:1:1], tcp), nil, p40},
 	{"P41", "CRLF over UDP: silence", []way{udp}, nil, p41},
-	{"P43", "call over the phone's own connection; dead flow 430", []way{tcp}, nil, p43},
+	{"P42", "STUN on the SIP port: silence", []way{udp}, nil, p42},
+	{"P43", "call over the phone's own connection; dead flow 430", append(secures[:1:1], tcp), nil, p43},
 	{"P44", "Max-Breadth", both, nil, p44},
 	{"P45", "100rel and PRACK", both, nil, p45},
 	{"P46", "UPDATE, INFO, REFER, NOTIFY, SUBSCRIBE, PUBLISH, MESSAGE in a dialog", both, nil, p46},
 	{"P48", "session timers", both, nil, p48},
+	{"P49", "sips never leaves over what is not encrypted", append(both, secures[:2]...), nil, p49},
 	{"P57", "compact forms in, long forms out", both, nil, p57},
 	{"P58", "IPv6 on both sides", sixes, nil, p58},
 	{"P61", "OPTIONS to the edge", both, nil, p61},
 	{"P62", "drain", both, siptest.Keys{"timers": "{drain: 20s}"}, p62},
 	{"P63", "preloaded Route", both, nil, p63},
-	{"P64", "refresh from a new port or connection", both, nil, p64},
+	{"P64", "refresh from a new port or connection", append(both, secures[0]), nil, p64},
 	{"P67", "merged request; two calls with one Call-ID", both, nil, p67},
 	{"P68", "REGISTER 200 with several bindings", both, nil, p68},
 	{"P69", "Via without the magic cookie", both, nil, p69},

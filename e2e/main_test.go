@@ -44,6 +44,8 @@ var (
 	across = []way{{"udp4-udp6", "udp", "udp", "", "::1"}, {"udp6-udp4", "udp", "udp", "::1", ""},
 		{"tcp6-udp4", "tcp", "udp", "::1", ""}, {"udp4-tcp6", "udp", "tcp", "", "::1"}}
 	both = []way{udp, tcp}
+	// TLS outside, and both families.
+	secures = []way{{name: "tls-udp", out: "tls", in: "udp"}, {name: "tls-tcp", out: "tls", in: "tcp"}, {"tls6-udp4", "tls", "udp", "::1", ""}}
 )
 
 // A rig is an edge with a platform behind it.
@@ -62,7 +64,11 @@ func newRig(t *testing.T, w way, keys siptest.Keys) *rig {
 	if w.in == "tcp" {
 		uri += ";transport=tcp"
 	}
-	e := siptest.StartEdge(t, siptest.Outlets{Outside: w.outIP, Inside: w.inIP, Upstream: []string{uri}}, keys)
+	secure := w.out != "udp" && w.out != "tcp"
+	e := siptest.StartEdge(t, siptest.Outlets{Outside: w.outIP, Inside: w.inIP, Upstream: []string{uri}, Secure: secure}, keys)
+	if secure {
+		e.Outside = e.TLS // what rows know as outside is where their phones connect to
+	}
 	return &rig{T: t, edge: e, platform: platform, way: w}
 }
 
@@ -72,8 +78,8 @@ func (r *rig) phone(user string) *siptest.UA {
 	return siptest.NewPhone(r.T, user, r.way.out, r.way.outIP, r.edge.Outside)
 }
 
-// stream reports whether outside speaks TCP.
-func (r *rig) stream() bool { return r.way.out == "tcp" }
+// stream reports whether outside speaks TCP, or something on it.
+func (r *rig) stream() bool { return r.way.out != "udp" }
 
 // invite lets phone call bob and returns the INVITE as it sent it and as the platform got it.
 func (r *rig) invite(phone *siptest.UA, change ...func(*siptest.Message)) (*siptest.Message, *siptest.Received) {

@@ -136,7 +136,7 @@ func p43(r *rig) {
 func p40(r *rig) {
 	phone := r.phone("alice")
 	for range 3 {
-		phone.SendTo(r.edge.Outside, "tcp", "\r\n\r\n")
+		phone.SendTo(r.edge.Outside, r.way.out, "\r\n\r\n")
 		phone.Expect("CRLF")
 	}
 	if phone.Got("CRLF") != 3 {

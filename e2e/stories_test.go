@@ -41,7 +41,7 @@ func TestSourceHeader(t *testing.T) {
 // source is what headers.source says of phone.
 func (r *rig) source(phone *siptest.UA) string {
 	if r.stream() {
-		return phone.Connection(r.edge.Outside).LocalAddr().String() + ";tcp"
+		return phone.Connection(r.edge.Outside).LocalAddr().String() + ";" + r.way.out
 	}
 	return phone.Addr.String() + ";udp"
 }

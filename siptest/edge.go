@@ -33,7 +33,8 @@ type Outlets struct {
 
 // An Edge is a running ringwall.
 type Edge struct {
-	Outside netip.AddrPort // of UDP and TCP
+	Outside netip.AddrPort // of UDP and TCP, unless a test has another default
+	UDP     netip.AddrPort // of UDP outside
 	Inside  netip.AddrPort
 	TLS     netip.AddrPort // outside, if Outlets.Secure
 	Admin   string         // "http://address:port"
@@ -59,6 +60,7 @@ func StartEdge(t testing.TB, where Outlets, keys Keys) *Edge {
 	e := &Edge{t: t, State: t.TempDir(), env: where.Env}
 	e.written = sync.NewCond(&e.mu)
 	e.Outside, e.Inside = e.address(where.Outside), e.address(where.Inside)
+	e.UDP = e.Outside
 	outside := fmt.Sprintf("\"udp:%v\", \"tcp:%v\"", e.Outside, e.Outside)
 	certificate := "{}"
 	if where.Secure {

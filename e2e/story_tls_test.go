@@ -1,0 +1,154 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ringwall/ringwall/siptest"
+)
+
+// TestTLSFlows lets every flow run with a phone on TLS.
+func TestTLSFlows(t *testing.T) {
+	for _, w := range secures {
+		t.Run(w.name, func(t *testing.T) {
+			r := newRig(t, w, nil)
+			phone, contact := r.registered("alice")
+			for range 2 {
+				c := r.call(phone)
+				r.reinvite(c.platform, c.phone)
+				r.reinvite(c.phone, c.platform)
+				r.bye(c.phone, c.platform)
+				c = r.callIn(contact, phone)
+				if via := c.got.All("Via")[0]; !strings.HasPrefix(via, "SIP/2.0/TLS "+r.edge.TLS.String()) {
+					t.Errorf("Via %q", via)
+				}
+				if route := c.got.Get("Record-Route"); !strings.Contains(route, ";transport=tls") {
+					t.Errorf("Record-Route %q", route)
+				}
+				r.bye(c.platform, c.phone)
+			}
+			_, got := r.invite(phone)
+			r.told(got, r.source(phone))
+		})
+	}
+}
+
+// TestTLSToUDP: a phone on TLS and one on UDP call each other through the platform, both ways.
+func TestTLSToUDP(t *testing.T) {
+	r := newRig(t, secures[0], nil)
+	alice := r.phone("alice")
+	e := r.edge
+	callEachOther(t, r, alice, siptest.NewPhone(t, "bob", "udp", e.UDP.Addr().String(), e.UDP))
+}
+
+// callEachOther registers two phones and lets each call the other through a proxy inside, and each hang up.
+func callEachOther(t *testing.T, r *rig, alice, bob *siptest.UA) {
+	t.Helper()
+	reg := siptest.NewRegistrar(r.platform, nil)
+	reg.ServeProxy()
+	r.register(reg, alice)
+	r.register(reg, bob)
+	for range 2 {
+		sent := alice.Send(alice.Request("INVITE", bob.AOR()))
+		got := bob.Expect("INVITE")
+		bob.Reply(got, 180)
+		alice.Expect("180")
+		answer := bob.Reply(got, 200)
+		a, b := alice.NewCallerDialog(sent, alice.Expect("200 INVITE")), bob.NewCalleeDialog(got, answer)
+		a.Send("ACK")
+		bob.Expect("ACK")
+		r.reinvite(b, a)
+		r.bye(b, a)
+		alice, bob = bob, alice
+	}
+}
+
+// TestTLSReconnect: a phone's connection breaks in the middle of a call; once it has registered over a new one, the call is where
+// the phone is.
+func TestTLSReconnect(t *testing.T) { reconnect(t, secures[0]) }
+
+func reconnect(t *testing.T, w way) {
+	r := newRig(t, w, nil)
+	reg := siptest.NewRegistrar(r.platform, nil)
+	phone := r.phone("alice")
+	contact := r.register(reg, phone)
+	c := r.callIn(contact, phone)
+	old := c.got.Conn
+	phone.Hangup()
+	if again := r.register(reg, phone); again != contact {
+		t.Errorf("Contact at the registrar %q, then %q", contact, again)
+	}
+	r.platform.Send(c.platform.Request("BYE"))
+	bye := phone.Expect("BYE")
+	if bye.Conn == old {
+		t.Error("the BYE came over the connection that broke")
+	}
+	phone.Reply(bye, 200)
+	r.platform.Expect("200 BYE")
+}
+
+// TestTLSCertificateReplaced: new connections get the new certificate, without a restart and without an end to old connections.
+func TestTLSCertificateReplaced(t *testing.T) {
+	r := newRig(t, secures[0], nil)
+	phone := r.phone("alice")
+	c := r.call(phone)
+	r.edge.Certificate("new.example.com")
+	shown := func() *x509.Certificate {
+		conn, err := tls.Dial("tcp", r.edge.TLS.String(), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0]
+	}
+	if !siptest.Eventually(func() bool { return shown().VerifyHostname("new.example.com") == nil }) {
+		t.Error("the old certificate is still shown")
+	}
+	r.bye(c.phone, c.platform)
+	r.edge.WaitLog("the certificate has changed")
+}
+
+// TestTLSRefusals asks with openssl for what is refused.
+func TestTLSRefusals(t *testing.T) {
+	openssl := siptest.NeedTool(t, "openssl")
+	r := newRig(t, secures[0], nil)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := siptest.WriteAuthority(ca); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]bool{
+		"-tls1_3": true, "-tls1_2": true, "-alpn sip": true, "-alpn x": true, "-servername a.b": true,
+		"-tls1_1 -cipher DEFAULT@SECLEVEL=0": false, "-tls1 -cipher DEFAULT@SECLEVEL=0": false,
+		"-tls1_2 -cipher NULL:DEFAULT@SECLEVEL=0 -cipher RC4": false,
+	} {
+		all := append([]string{"s_client", "-connect", r.edge.TLS.String(), "-CAfile", ca, "-verify_return_error"}, strings.Fields(args)...)
+		out, err := exec.Command(openssl, all...).CombinedOutput() // its stdin is empty: it ends after the handshake
+		if (err == nil) != want {
+			t.Errorf("openssl s_client %s: %v\n%s", args, err, out)
+		}
+	}
+	r.works(r.phone("alice"))
+}
+
+// TestTLSHalfHandshakes (S34): 200 half handshakes do not keep a phone from calling, and end by themselves.
+func TestTLSHalfHandshakes(t *testing.T) {
+	r := newRig(t, secures[0], nil)
+	for i := range 200 {
+		from := net.TCPAddr{IP: net.ParseIP(fmt.Sprintf("127.0.77.%d", 1+i/50))}
+		c, err := (&net.Dialer{LocalAddr: &from}).Dial("tcp", r.edge.TLS.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if i%2 == 0 {
+			fmt.Fprint(c, "\x16\x03\x01\x02\x00")
+		}
+	}
+	r.works(r.phone("alice"))
+}
