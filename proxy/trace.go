@@ -77,6 +77,14 @@ func (p *Proxy) Trace(f TraceFilter) (*Trace, error) {
 	return t, nil
 }
 
+// Traces is how many traces run.
+func (p *Proxy) Traces() int {
+	if list := p.traces.list.Load(); list != nil {
+		return len(*list)
+	}
+	return 0
+}
+
 // Close ends the trace. It may be called more than once.
 func (t *Trace) Close() {
 	all := &t.p.traces

@@ -105,7 +105,10 @@ func TestTraceShowsRefusals(t *testing.T) {
 // TestTraceIsBounded: who does not read loses messages, which are counted, and the packet path goes on; a fifth trace is
 // refused; after the last one nothing is left.
 func TestTraceIsBounded(t *testing.T) {
-	b := newBench(t, func(c *Config) { c.Upstreams = nil; c.Upstreams = []Upstream{{Addr: netip.MustParseAddrPort("127.0.0.1:9")}} })
+	b := newBench(t, func(c *Config) {
+		c.Upstreams = nil
+		c.Upstreams = []Upstream{{Addr: netip.MustParseAddrPort("127.0.0.1:9")}}
+	})
 	var all []*Trace
 	for range maxTraces {
 		all = append(all, b.trace(TraceFilter{}))

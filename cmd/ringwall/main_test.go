@@ -47,6 +47,7 @@ func TestScripts(t *testing.T) {
 			"http":   httpGet,
 			"mode":   mode,
 			"sip":    sipSend,
+			"traced": awaitTraces,
 			"signal": sendSignal,
 			"hup":    hup,
 			"expand": expandFile,

@@ -177,6 +177,7 @@ func (s *service) observe() {
 	gauge("bindings", "Registered phones.", s.bindings.Len)
 	gauge("transactions", "Transactions on record, finished ones that linger included.", func() int { return s.proxy.Status().Transactions })
 	gauge("transactions_pending", "Relayed requests that wait for a final response.", s.proxy.Pending)
+	gauge("traces", "Running traces (ringwall trace).", s.proxy.Traces)
 	gauge("connections", "Open stream connections.", func() int { return int(s.transport.Counters().ConnectionsOpen) })
 	s.metrics.Counter("ringwall_events_dropped_total", "Events that found the ring full.", func() float64 { return float64(s.ring.Dropped()) })
 	for _, c := range transportCounters() {
