@@ -1,0 +1,169 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ringwall/ringwall/admin"
+	"github.com/ringwall/ringwall/siptest"
+)
+
+// TestReload: reloads while calls are made, one of ten with a broken file. No message is lost: nobody in this story repeats
+// anything, so a call is complete only if each of its messages came through.
+func TestReload(t *testing.T) { reload(t, 10, 5, 30, 100*time.Millisecond) }
+
+// TestSlowReload is the story at full size: 1,000 reloads at 200 calls/s.
+func TestSlowReload(t *testing.T) {
+	slow(t)
+	reload(t, 40, 5, 1000, 25*time.Millisecond)
+}
+
+// The two fields that the files of the story name in turn.
+const even, odd = "X-Even", "X-Odd"
+
+// reload runs the story with this many callers, each making rate calls/s, and reloads with a pause after each.
+func reload(t *testing.T, callers, rate, reloads int, pause time.Duration) {
+	r := newRig(t, udp, siptest.Keys{"headers": "{source: " + even + "}",
+		"timers": "{t1: 10s, t2: 10s, t4: 10s, linger: 10s, drain: 300ms}"}) // the edge repeats nothing either
+	var acks, mixed atomic.Int64
+	r.platform.Handle(func(m *siptest.Received) bool {
+		switch method := m.Method(); {
+		case method == "":
+			return false
+		case m.Count(even)+m.Count(odd) != 1:
+			mixed.Add(1)
+		case method == "ACK":
+			acks.Add(1)
+			return true
+		}
+		r.platform.Reply(m, 200)
+		return true
+	})
+	stop := make(chan struct{})
+	var l load
+	for i := range callers {
+		phone := r.phone(fmt.Sprint("caller", i))
+		l.running.Go(func() {
+			for next := time.NewTicker(time.Second / time.Duration(rate)); ; {
+				if onceThrough(phone) {
+					l.complete.Add(1)
+				} else {
+					l.failed.Add(1)
+				}
+				select {
+				case <-stop:
+					return
+				case <-next.C:
+				}
+			}
+		})
+	}
+	began := time.Now()
+	for i := range reloads {
+		r.reload(i)
+		time.Sleep(pause)
+	}
+	took := time.Since(began)
+	r.hup()
+	close(stop)
+	l.running.Wait()
+	done := l.complete.Load()
+	t.Logf("%d reloads in %v, %d calls complete (%.0f calls/s), %d failed", reloads, took.Round(time.Millisecond), done,
+		float64(done)/took.Seconds(), l.failed.Load())
+	if l.failed.Load() > 0 || !siptest.Eventually(func() bool { return acks.Load() == done }) {
+		t.Errorf("%d calls failed; %d of %d calls have their ACK", l.failed.Load(), acks.Load(), done)
+	}
+	if mixed.Load() > 0 {
+		t.Errorf("%d messages met no settings, or two", mixed.Load())
+	}
+}
+
+// onceThrough makes one whole call with each message sent once.
+func onceThrough(phone *siptest.UA) bool {
+	once := func(m *siptest.Message) *siptest.Received {
+		_, method := m.CSeq()
+		addr := phone.Proxy
+		if route := m.Get("Route"); route != "" {
+			addr, _, _ = siptest.Hop(siptest.URI(route))
+		}
+		phone.TrySend(addr, phone.Transport, m.String())
+		return phone.WaitIn(m.Get("Call-ID"), "200 "+method, 2*siptest.Deadline)
+	}
+	invite := phone.Request("INVITE", "sip:bob@example.com")
+	ok := once(invite)
+	if ok == nil {
+		return false
+	}
+	d := phone.NewCallerDialog(invite, ok)
+	ack := d.Request("ACK")
+	addr, transport, _ := siptest.Hop(siptest.URI(ack.Get("Route")))
+	phone.TrySend(addr, transport, ack.String())
+	return once(d.Request("BYE")) != nil
+}
+
+// reload writes the file with the fields in turn and lets the edge read it; each tenth file is broken, and is refused.
+func (r *rig) reload(i int) {
+	r.Helper()
+	r.writeConfig(i)
+	var answer struct {
+		OK       bool     `json:"ok"`
+		Changed  []string `json:"changed"`
+		Restart  []string `json:"restart"`
+		Problems []any    `json:"problems"`
+	}
+	if err := admin.Call(context.Background(), filepath.Join(r.edge.State, "ringwall.sock"), "reload", nil, &answer); err != nil {
+		r.Fatal(err)
+	}
+	switch {
+	case broken(i) && (answer.OK || len(answer.Problems) != 1):
+		r.Fatalf("reload %d of a broken file: %+v", i, answer)
+	case !broken(i) && (!answer.OK || len(answer.Restart) > 0):
+		r.Fatalf("reload %d: %+v", i, answer)
+	}
+}
+
+func broken(i int) bool { return i%10 == 9 }
+
+// writeConfig puts the file of reload i in place, all at once.
+func (r *rig) writeConfig(i int) {
+	r.Helper()
+	file := filepath.Join(r.edge.State, "ringwall.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		r.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	for at, line := range lines {
+		if strings.HasPrefix(line, "headers:") {
+			field := [2]string{even, odd}[i%2]
+			if broken(i) {
+				field = "not a field"
+			}
+			lines[at] = "headers: {source: " + field + "}\n"
+		}
+	}
+	if err := os.WriteFile(file+".new", []byte(strings.Join(lines, "")), 0o600); err != nil {
+		r.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		r.Fatal(err)
+	}
+}
+
+// hup sends HUP for a last file, and then for a broken one.
+func (r *rig) hup() {
+	r.Helper()
+	r.writeConfig(0)
+	r.edge.Signal(syscall.SIGHUP)
+	r.edge.WaitLog("msg=reloaded event=reload by=HUP")
+	r.writeConfig(9)
+	r.edge.Signal(syscall.SIGHUP)
+	r.edge.WaitLog(`msg="reload refused, the configuration stays as it was" event=reload by=HUP`)
+}
