@@ -112,16 +112,7 @@ func onceThrough(phone *siptest.UA) bool {
 func (r *rig) reload(i int) {
 	r.Helper()
 	r.writeConfig(i)
-	var answer struct {
-		OK       bool     `json:"ok"`
-		Changed  []string `json:"changed"`
-		Restart  []string `json:"restart"`
-		Problems []any    `json:"problems"`
-	}
-	if err := admin.Call(context.Background(), filepath.Join(r.edge.State, "ringwall.sock"), "reload", nil, &answer); err != nil {
-		r.Fatal(err)
-	}
-	switch {
+	switch answer := r.askReload(); {
 	case broken(i) && (answer.OK || len(answer.Problems) != 1):
 		r.Fatalf("reload %d of a broken file: %+v", i, answer)
 	case !broken(i) && (!answer.OK || len(answer.Restart) > 0):
@@ -131,8 +122,57 @@ func (r *rig) reload(i int) {
 
 func broken(i int) bool { return i%10 == 9 }
 
-// writeConfig puts the file of reload i in place, all at once.
+// TestReloadUpstream: another platform by a reload. New calls go there, the call that is up stays where it is.
+func TestReloadUpstream(t *testing.T) {
+	r := newRig(t, udp, nil)
+	phone := r.phone("alice")
+	up := r.call(phone)
+	old := r.platform
+	r.platform = siptest.NewPlatform(t, "udp", "")
+	r.rewrite("upstreams:", "upstreams: [{uri: \"sip:"+r.platform.Addr.String()+"\"}]")
+	if a := r.askReload(); !a.OK || len(a.Changed) != 1 || a.Changed[0] != "upstreams" {
+		t.Fatalf("%+v", a)
+	}
+	c := r.call(r.phone("bob"))
+	r.bye(c.platform, c.phone)
+	up.phone.Send("BYE")
+	if got := old.Expect("BYE"); got != nil {
+		old.Reply(got, 200)
+	}
+	if got := r.platform.Got("INVITE"); got != 1 {
+		t.Errorf("the new platform got %d INVITEs", got)
+	}
+}
+
+// reloadAnswer is what the tests read of the answer to the verb reload.
+type reloadAnswer struct {
+	OK       bool     `json:"ok"`
+	Changed  []string `json:"changed"`
+	Restart  []string `json:"restart"`
+	Problems []any    `json:"problems"`
+}
+
+// askReload lets the edge read its file again.
+func (r *rig) askReload() (a reloadAnswer) {
+	r.Helper()
+	if err := admin.Call(context.Background(), filepath.Join(r.edge.State, "ringwall.sock"), "reload", nil, &a); err != nil {
+		r.Fatal(err)
+	}
+	return a
+}
+
+// writeConfig puts the file of reload i in place.
 func (r *rig) writeConfig(i int) {
+	r.Helper()
+	field := [2]string{even, odd}[i%2]
+	if broken(i) {
+		field = "not a field"
+	}
+	r.rewrite("headers:", "headers: {source: "+field+"}")
+}
+
+// rewrite replaces the line of the config file that begins with start, all at once.
+func (r *rig) rewrite(start, by string) {
 	r.Helper()
 	file := filepath.Join(r.edge.State, "ringwall.yaml")
 	text, err := os.ReadFile(file)
@@ -141,12 +181,8 @@ func (r *rig) writeConfig(i int) {
 	}
 	lines := strings.SplitAfter(string(text), "\n")
 	for at, line := range lines {
-		if strings.HasPrefix(line, "headers:") {
-			field := [2]string{even, odd}[i%2]
-			if broken(i) {
-				field = "not a field"
-			}
-			lines[at] = "headers: {source: " + field + "}\n"
+		if strings.HasPrefix(line, start) {
+			lines[at] = by + "\n"
 		}
 	}
 	if err := os.WriteFile(file+".new", []byte(strings.Join(lines, "")), 0o600); err != nil {

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/proxy"
+	"github.com/ringwall/ringwall/transaction"
+	"github.com/ringwall/ringwall/transport"
+)
+
+// TestConcerns makes one thing worth attention at a time.
+func TestConcerns(t *testing.T) {
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	cert := func(left time.Duration, problem string) []transport.CertificateInfo {
+		return []transport.CertificateInfo{{File: "/c.pem", Names: []string{"a.example"}, NotAfter: now.Add(left), Problem: problem}}
+	}
+	for _, c := range []struct {
+		change func(*facts)
+		id     string // "" for none
+		text   string
+	}{
+		{func(*facts) {}, "", ""},
+		{func(f *facts) { f.proxy.Upstream = "down since 2026-05-01T11:00:00Z: refused" }, "upstream.down", "refused"},
+		{func(f *facts) { f.proxy.Draining = true }, "draining", "drain --off"},
+		{func(f *facts) { f.proxy.Transactions = 799 }, "", ""},
+		{func(f *facts) { f.proxy.Transactions = 800 }, "transactions.full", "800 of 1000, 80 %"},
+		{func(f *facts) { f.proxy.Untrusted = 240 }, "transactions.unknown", "240 of 300, 80 %"},
+		{func(f *facts) { f.proxy.Bindings = 100 }, "bindings.full", "100 of 100, 100 %"},
+		{func(f *facts) { f.journal = "disk is full" }, "state.write", "disk is full"},
+		{func(f *facts) { f.certs = cert(15*24*time.Hour, "") }, "", ""},
+		{func(f *facts) { f.certs = cert(13*24*time.Hour, "") }, "certificate.expires", "expires on 2026-05-14, 13 days left"},
+		{func(f *facts) { f.certs = cert(-time.Hour, "") }, "certificate.expired", "/c.pem (a.example) has expired on 2026-05-01"},
+		{func(f *facts) { f.certs = cert(15*24*time.Hour, "the key is another one's") }, "certificate.reload", "the key is"},
+		{func(f *facts) { f.reload = &reloaded{OK: true} }, "", ""},
+		{func(f *facts) { f.reload = &reloaded{Problems: make(config.Errors, 2)} }, "reload.refused", "2 problems"},
+		{func(f *facts) { f.reload = &reloaded{Failure: "no such file"} }, "reload.refused", "no such file"},
+		{func(f *facts) { f.restart = []string{"state", "timers.t1"} }, "restart.needed", "restart needed for: state, timers.t1"},
+		{func(f *facts) { f.dropped, f.dropAt = 7, now.Add(-time.Minute) }, "events.dropped", "7 are lost"},
+		{func(f *facts) { f.dropped, f.dropAt = 7, now.Add(-time.Hour) }, "", ""},
+	} {
+		f := &facts{at: now, proxy: proxy.Status{Upstream: "up"}, tables: transaction.Config{Max: 1000, Untrusted: 300}, bindings: 100}
+		c.change(f)
+		got := f.concerns()
+		if c.id == "" && len(got) > 0 || c.id != "" && (len(got) != 1 || got[0].ID != c.id || !strings.Contains(got[0].Text, c.text)) {
+			t.Errorf("want %q with %q, got %v", c.id, c.text, got)
+		}
+	}
+}
+
+// TestJournalConcern: a journal that fails needs attention until it works again.
+func TestJournalConcern(t *testing.T) {
+	s := &service{ring: event.NewRing(64)}
+	s.journalState(errors.New("disk is full"))
+	if why := s.journalError.Load(); why == nil || *why != "disk is full" {
+		t.Errorf("noted %v", why)
+	}
+	s.journalState(nil)
+	if why := s.journalError.Load(); why != nil {
+		t.Errorf("still noted: %v", *why)
+	}
+}
+
+func TestSortChanges(t *testing.T) {
+	read := func(text string) *config.Config {
+		c, err := config.Parse("test.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	demo, one, other := read(""), read("upstreams: [{uri: \"sip:10.0.0.1\"}]"), read("upstreams: [{uri: \"sip:10.0.0.2\"}]\nlimits: {calls: 5}")
+	for _, c := range []struct {
+		from, to         *config.Config
+		changed, restart []string
+	}{
+		{one, one, nil, nil},
+		{one, other, []string{"upstreams"}, []string{"limits.calls"}},
+		{demo, one, nil, []string{"upstreams"}},
+		{one, demo, nil, []string{"upstreams"}},
+	} {
+		changed, restart := sortChanges(c.from, c.to)
+		if !slices.Equal(changed, c.changed) || !slices.Equal(restart, c.restart) {
+			t.Errorf("changed %v, restart %v, want %v and %v", changed, restart, c.changed, c.restart)
+		}
+	}
+}
