@@ -2,7 +2,7 @@
 
 GO       ?= go
 FUZZTIME ?= 30s
-BENCH    ?= run
+BENCH    ?= compare -out bench/REPORT.md
 
 # Debian packages that the tests use: a C compiler for the race detector, real phones and a real platform for the stories.
 PACKAGES := gcc libc6-dev iproute2 sip-tester baresip-core kamailio
@@ -10,7 +10,7 @@ PACKAGES := gcc libc6-dev iproute2 sip-tester baresip-core kamailio
 # All packages but the stories, which run the whole binary. Found when a recipe asks for it.
 UNITS = $$($(GO) list ./... | grep -v '/e2e$$')
 
-.PHONY: build run test packages lint unit alloc race fuzz e2e e2e-slow bench
+.PHONY: build run test packages lint unit alloc race fuzz e2e e2e-slow bench parts
 .DEFAULT_GOAL := build
 
 build: ## one static binary, ./ringwall
@@ -51,6 +51,10 @@ fuzz: ## each fuzz target for FUZZTIME
 		done; \
 	done
 
-bench: ## side by side with a forwarder that reads no SIP; BENCH='run -h' tells the flags
-	$(GO) run ./bench/cmd/bench $(BENCH)
+bench: ## side by side with Kamailio and a bare forwarder, into bench/REPORT.md; BENCH='compare -short' is for a look, '-h' tells the rest
+	@.ci/packages kamailio
+	$(GO) build -o build/bench ./bench/cmd/bench
+	build/bench $(BENCH)
+
+parts: ## what the parts of a message's way cost
 	$(GO) test -run '^$$' -bench . -benchmem ./sip ./seal ./transaction ./proxy

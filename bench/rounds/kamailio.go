@@ -101,7 +101,7 @@ func (k Kamailio) Version(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("ask kamailio for its version: %w", err)
 	}
 	line, _, _ := strings.Cut(string(out), "\n")
-	return strings.TrimPrefix(line, "version: "), nil
+	return strings.TrimSpace(strings.TrimPrefix(line, "version: ")), nil
 }
 
 // CommandLine is how it is started, with what differs at every start in capitals.

@@ -88,7 +88,7 @@ func TestTurnsThroughForwarderProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(results) != 2 || strings.Count(log.String(), "\n") != 2 {
+	if len(results) != 2 || strings.Count(log.String(), "round ") != 2 {
 		t.Fatalf("%d results, log %q, want two of each", len(results), log.String())
 	}
 	for _, r := range results {

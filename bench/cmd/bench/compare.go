@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/ringwall/ringwall/bench/load"
@@ -88,7 +87,7 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	f := flag.NewFlagSet("bench compare", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	var o options
-	c := comparison{When: time.Now(), Command: strings.Join(append([]string{"bench compare"}, args...), " "), Machine: rounds.ThisMachine()}
+	c := comparison{When: time.Now(), Machine: rounds.ThisMachine()}
 	f.BoolVar(&c.Short, "short", false, "3 rounds instead of 5, with half of the calls")
 	out := f.String("out", "", "write the report to `FILE` (default: to the terminal)")
 	f.StringVar(&o.binary, "ringwall", "", "the `binary` to measure (default: built from the working directory)")
@@ -97,6 +96,7 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err := f.Parse(args); err != nil {
 		return err
 	}
+	c.Command = fmt.Sprintf("bench compare -short=%t -linger %v", c.Short, o.linger)
 	dir, err := os.MkdirTemp("", "ringwall-bench-")
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ func TestWrongArgumentsAreNamed(t *testing.T) {
 	}{
 		{"dance", `unknown verb "dance"`},
 		{"run -systems forwarder,kamailio", `unknown system "kamailio"`},
+		{"compare -ringwall /nonexistent", "/nonexistent"},
 		{"load -target nowhere", "-target"},
 		{"load -target 127.0.0.1:1 -platform nowhere", "-platform"},
 		{"load -target 127.0.0.1:1 -mode dance -platform 127.0.20.1:0", `mode "dance"`},

@@ -183,6 +183,7 @@ const caveats = `
 - Kamailio has one address for both sides and adds one Record-Route; ringwall has a socket and an address on each side. That favours Kamailio.
 - a neither retransmits nor keeps itself in a dialog's path: the callers use it as their outbound proxy. c looks at a Contact with an IP address and lets it
   pass, because the callers have one. Its limits are never reached.
+- The generator never sleeps while it measures, so no system pays for waking it.
 - All seven messages of a call count as forwarded, also the 100 that ringwall and Kamailio b and c make themselves.
 - At 800 calls a second wake-ups of a sleeping process are most of the cost, and the machine's scheduler makes the latencies.
 - The figures are those of loopback and one processor. Ratios carry over to other machines, absolute times do not.
