@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -88,5 +89,17 @@ func TestSortChanges(t *testing.T) {
 		if !slices.Equal(changed, c.changed) || !slices.Equal(restart, c.restart) {
 			t.Errorf("changed %v, restart %v, want %v and %v", changed, restart, c.changed, c.restart)
 		}
+	}
+}
+
+// TestLiveKeysAreDocumented: docs/config.md lists the keys that a reload puts in force, in the same order.
+func TestLiveKeysAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/config.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := strings.Join(strings.Fields("`"+strings.Join(live, "`, `")+"`."), " ")
+	if !strings.Contains(strings.Join(strings.Fields(string(page)), " "), list) {
+		t.Errorf("docs/config.md does not list %s", list)
 	}
 }
