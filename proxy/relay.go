@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"strconv"
 
 	"github.com/ringwall/ringwall/binding"
@@ -55,6 +54,9 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 	}
 	l.held = tx
 	tx.Client, tx.Target, tx.Method = x.From, to.flow, x.Msg.Method
+	if !l.proven(x) {
+		tx.Meter(len(x.Msg.Raw))
+	}
 	b := l.rewriteInto(buf, x, to, tx)
 	if to.pooled {
 		tx.Tried = 1 << to.server
@@ -63,8 +65,8 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 	tx.Sent(b, x.At)
 	l.unlock(tx)
 	l.leaving(b, to.flow)
-	if l.out.Send(b, to.flow) != nil {
-		l.Undelivered(b, to.flow, errors.New("the connection is gone"), x.At)
+	if err := l.out.Send(b, to.flow); err != nil {
+		l.Undelivered(b, to.flow, err, x.At)
 		return
 	}
 	l.count.SentRequest(to.flow, x.Msg.Method)

@@ -69,6 +69,9 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 		tx.Relayed(b)
 		second = l.ackFor(tx, x)
 		tx.KeepACK(second)
+	case transaction.Ack:
+		second = l.ackFor(tx, x)
+		tx.KeepACK(second)
 	case transaction.AckAgain:
 		second = append(l.second[:0], tx.Request()...)
 	case transaction.Trying:
@@ -92,10 +95,11 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 // refusedBy is returned, but for a 503 without Retry-After: that is the upstream's own trouble and goes to the client as 500, so that
 // it does not take the whole edge for overloaded (RFC 3261 §16.7 step 6).
 func (l *lane) refusedBy(dst []byte, x *edge.Exchange, tx *transaction.Tx) ([]byte, int) {
-	if x.Msg.Status != 503 || x.Msg.Find(sip.FieldRetryAfter) >= 0 || tx.Request() == nil {
+	if x.Msg.Status != 503 || x.Msg.Find(sip.FieldRetryAfter) >= 0 {
 		return l.returned(dst, x, tx), x.Msg.Status
 	}
-	return l.ownReply(dst, tx, 500), 500
+	vias, _, _ := tx.Back()
+	return sip.AppendReply(dst, x.Msg, l.viaLines(vias), 500, "", l.tag(x.Msg)), 500
 }
 
 // returned appends the response as the client shall see it: the Vias of its own request and no other, our Record-Route named
@@ -169,7 +173,10 @@ func (l *lane) retransmission(x *edge.Exchange) {
 		return
 	}
 	b := append(buf, tx.Last()...)
-	if tx.State == transaction.Confirmed || tx.State == transaction.Accepted {
+	if tx.Metered() {
+		tx.Meter(len(x.Msg.Raw))
+	}
+	if tx.State == transaction.Confirmed || tx.State == transaction.Accepted || !tx.Afford(len(b)) {
 		b = nil
 	}
 	l.unlock(tx)

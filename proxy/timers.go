@@ -2,10 +2,14 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
+	"syscall"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/transaction"
+	"github.com/ringwall/ringwall/transport"
 )
 
 // timers does what is due at now. Each transaction is locked for building one message only.
@@ -35,7 +39,9 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 	case transaction.ResendRequest:
 		b = append(buf, tx.Request()...)
 	case transaction.ResendReply:
-		b, to = append(buf, tx.Last()...), tx.Client
+		if tx.Afford(len(tx.Last())) {
+			b, to = append(buf, tx.Last()...), tx.Client
+		}
 	case transaction.ResendCancel, transaction.CancelNow:
 		b = l.cancelFor(tx)
 		l.second = b
@@ -67,7 +73,7 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 }
 
 // Undelivered is told by transport that a message of ours did not arrive. A request that nobody has answered yet ends with 503,
-// as RFC 3261 §16.9 asks, or with 430 if it was for a phone (RFC 5626 §5.3).
+// as RFC 3261 §16.9 asks, with 430 if it was for a phone (RFC 5626 §5.3), or with 513 if no datagram holds it.
 func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 	defer l.abandon()
 	l.cfg = l.p.cfg.Load()
@@ -78,7 +84,8 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 	if !ok {
 		return
 	}
-	if s := l.cfg.serverAt(to); s != nil {
+	tooLarge := errors.Is(err, syscall.EMSGSIZE) || errors.Is(err, transport.ErrTooLarge) // says nothing of the far end
+	if s := l.cfg.serverAt(to); s != nil && !tooLarge {
 		s.failed(l, err.Error(), true, at)
 	}
 	buf := l.out.Buffer()
@@ -91,23 +98,32 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 		l.unlock(tx)
 		return
 	}
+	if tooLarge {
+		l.undeliverable(buf, tx, to, 513, edge.Reason(sip.ErrTooLarge.ID()), err, at)
+		return
+	}
 	if b := l.moveOn(buf, tx, at); b != nil {
 		next := tx.Target
 		l.unlock(tx)
 		l.transmit(b, next)
 		return
 	}
-	status := 503
 	if to.Side == edge.Outside {
-		status = 430
+		l.undeliverable(buf, tx, to, 430, reasonDeadFlow, err, at)
+		return
 	}
+	l.undeliverable(buf, tx, to, 503, reasonUpstream, err, at)
+}
+
+// undeliverable ends tx, whose request did not reach to, with status.
+func (l *lane) undeliverable(buf []byte, tx *transaction.Tx, to edge.Flow, status int, why edge.Reason, err error, at time.Time) {
 	b, client := l.ownReply(buf, tx, status), tx.Client
 	tx.Final(at)
 	tx.Relayed(b)
 	l.unlock(tx)
 	l.transmit(b, client)
 	l.count.SentReply(client, status)
-	l.tell(edge.Event{At: at, Name: "undelivered", Reason: failure(to.Side), Source: to, Status: status, Message: err.Error()})
+	l.tell(edge.Event{At: at, Name: "undelivered", Reason: why, Source: to, Status: status, Message: err.Error()})
 }
 
 // silent notes that a request to the platform ran into its time-out.
@@ -115,13 +131,6 @@ func (l *lane) silent(target edge.Flow, now time.Time) {
 	if s := l.cfg.serverAt(target); s != nil {
 		s.failed(l, "no answer before the transaction's time-out", false, now)
 	}
-}
-
-func failure(s edge.Side) edge.Reason {
-	if s == edge.Outside {
-		return reasonDeadFlow
-	}
-	return reasonUpstream
 }
 
 func (l *lane) tell(e edge.Event) {

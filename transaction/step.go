@@ -75,10 +75,13 @@ func (tx *Tx) inviteResponse(status int, at int64) Step {
 	case tx.State == Accepted:
 		return Absorb
 	case tx.State > Proceeding:
-		if status >= 300 {
-			return AckAgain
+		switch {
+		case status < 300:
+			return Absorb
+		case tx.unacked:
+			return Ack
 		}
-		return Absorb
+		return AckAgain
 	case status >= 300:
 		tx.finish(Completed, at)
 		if !tx.Client.Transport.Stream() { // timer G
@@ -121,7 +124,9 @@ func (tx *Tx) finish(s State, at int64) {
 func (tx *Tx) Final(now time.Time) {
 	at := tx.shard.table.since(now)
 	tx.finish(Completed, at)
-	tx.setRequest(nil)
+	if tx.unacked = tx.Method == sip.INVITE; !tx.unacked {
+		tx.setRequest(nil)
+	}
 	if tx.Method == sip.INVITE && !tx.Client.Transport.Stream() {
 		tx.retry = tx.shard.table.cfg.T1
 		tx.retryAt = at + int64(tx.retry)
@@ -137,7 +142,10 @@ func (tx *Tx) Relayed(reply []byte) {
 }
 
 // KeepACK keeps the ACK that answered the target's final response, for its retransmissions, instead of the request.
-func (tx *Tx) KeepACK(ack []byte) { tx.setRequest(ack) }
+func (tx *Tx) KeepACK(ack []byte) {
+	tx.unacked = false
+	tx.setRequest(ack)
+}
 
 // ACK takes note of the client's ACK for a final response of 300 and more.
 func (tx *Tx) ACK() {

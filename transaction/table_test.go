@@ -76,14 +76,14 @@ func reply(status int) func(*Tx, time.Time) string {
 		if step == Relay || step == RelayAndAck {
 			tx.Relayed([]byte(fmt.Sprint(status)))
 		}
-		if step == RelayAndAck {
+		if step == RelayAndAck || step == Ack {
 			tx.KeepACK([]byte("ack"))
 		}
 		held := ""
 		if tx.CancelHeld(now) {
 			held = "+CANCEL"
 		}
-		return [...]string{"absorb", "relay", "relay+ack", "ack", "trying"}[step] + held
+		return [...]string{"absorb", "relay", "relay+ack", "ack late", "ack", "trying"}[step] + held
 	}
 }
 

@@ -27,7 +27,8 @@ const (
 	Absorb      Step = iota // nothing goes to the client
 	Relay                   // to the client
 	RelayAndAck             // to the client, and acknowledge it to the target: build the ACK and hand it to KeepACK
-	AckAgain                // a final response came again: send ACK() again
+	Ack                     // acknowledge it to the target as with RelayAndAck; the client has got our own final response
+	AckAgain                // a final response came again: send Request() again, which is the ACK
 	Trying                  // the target's 100: send our own 100 to the client
 )
 
@@ -76,6 +77,7 @@ type Tx struct {
 	back    []byte // see Keep
 	split   int    // where in back the second part begins
 	third   int    // and the third
+	credit  int    // see Meter
 	size    int    // of these in bytes, as far as the shard has been charged
 
 	retryAt, tryingAt, moveAt, expireAt, timerC int64 // since the table's start; 0: off
@@ -85,6 +87,8 @@ type Tx struct {
 	next, prev uint32
 	cancel     cancel
 	byClient   bool // the client asked for the cancel
+	metered    bool // credit counts
+	unacked    bool // the edge ended it: request is still the INVITE, to acknowledge a late final response
 	trusted    bool
 	pending    bool
 	live       bool
@@ -100,7 +104,7 @@ func (tx *Tx) reset() {
 // ID names tx in our branch.
 func (tx *Tx) ID() ID { return newID(tx.shard.index, tx.slot, tx.generation) }
 
-// Request is the request as it was sent to Target; once a final response came, the ACK of an INVITE, or nil.
+// Request is the request as it was sent to Target; once a final response of it came, the ACK of an INVITE, or nil.
 func (tx *Tx) Request() []byte { return tx.request }
 
 // Last is the last response that was sent to Client, nil if none.
@@ -120,6 +124,23 @@ func (tx *Tx) Keep(vias, route, extra []byte) {
 	tx.back = append(append(append(tx.shard.bufs.room(size), vias...), route...), extra...)
 	tx.shard.bufs.put(old)
 }
+
+// Meter bounds the copies of a final response of 300 and more that go to a client whose source may be forged: it has sent n more
+// bytes, which pay for three times as many. The first copy is free, and so are those of a 2xx.
+func (tx *Tx) Meter(n int) { tx.metered, tx.credit = true, tx.credit+3*n }
+
+// Afford reports whether a further copy of n bytes may go to the client, and takes them from its credit. A client that is not
+// metered may have any.
+func (tx *Tx) Afford(n int) bool {
+	if tx.metered && n > tx.credit {
+		return false
+	}
+	tx.credit -= n
+	return true
+}
+
+// Metered reports whether Meter has been called.
+func (tx *Tx) Metered() bool { return tx.metered }
 
 // Unlock gives tx back to the table, with its next timer on the wheel.
 func (tx *Tx) Unlock() {
