@@ -108,7 +108,7 @@ func (r Ringwall) Start(ctx context.Context, upstream netip.AddrPort, cpus []int
 // Build builds ringwall from the module in the working directory into dir and returns the binary's path.
 func Build(ctx context.Context, dir string) (string, error) {
 	binary := filepath.Join(dir, "ringwall")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/ringwall")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=auto", "-o", binary, "./cmd/ringwall")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build ringwall: %w\n%s", err, out)
