@@ -105,3 +105,29 @@ func TestLateFinalIsAcknowledged(t *testing.T) {
 		t.Errorf("again: %s", again)
 	}
 }
+
+// TestOneSilenceIsNoOutage: a stranger's request that the platform passes over in silence, while it answers others, tells nothing.
+func TestOneSilenceIsNoOutage(t *testing.T) {
+	b := newBench(t, nil)
+	b.send(b.outside, newRequest("MESSAGE", 1))
+	b.expect(b.platform, "MESSAGE")
+	answer := func(n int) {
+		b.now = b.now.Add(20 * time.Second)
+		b.send(b.outside, newRequest("MESSAGE", n))
+		b.send(b.inside, replyTo(b.expect(b.platform, "MESSAGE"), "200 OK"))
+	}
+	answer(2)
+	b.now = b.now.Add(13 * time.Second)
+	b.l.timers(b.now)
+	if s := b.p.Status().Upstream; s != "up" {
+		t.Errorf("upstream is %q", s)
+	}
+	for b.got(b.platform) != "" {
+	}
+	b.send(b.outside, newRequest("MESSAGE", 3))
+	b.now = b.now.Add(33 * time.Second)
+	b.l.timers(b.now)
+	if s := b.p.Status().Upstream; !strings.HasPrefix(s, "down") {
+		t.Errorf("upstream is %q", s)
+	}
+}

@@ -54,8 +54,9 @@ func keptServer(u Upstream, old *settings) *server {
 // A server is one server of the platform and what is known of its health.
 type server struct {
 	Upstream
-	down  atomic.Bool // what routing reads
-	known atomic.Bool // it has answered something
+	down  atomic.Bool  // what routing reads
+	known atomic.Bool  // it has answered something
+	last  atomic.Int64 // when it did so last, Unix seconds
 
 	mu       sync.Mutex // guards what follows
 	why      string     // it is down
@@ -119,6 +120,9 @@ func weigh(seed maphash.Seed, key []byte, i int, weight float64) float64 {
 
 // heard notes an answer. In a pool a server that is down comes back after several, and not before it was quiet for a while.
 func (s *server) heard(l *lane, at time.Time) {
+	if now := at.Unix(); s.last.Load() != now {
+		s.last.Store(now)
+	}
 	if s.known.Load() && !s.down.Load() && len(l.cfg.servers) == 1 {
 		return // the usual case costs nothing
 	}

@@ -126,9 +126,10 @@ func (l *lane) undeliverable(buf []byte, tx *transaction.Tx, to edge.Flow, statu
 	l.tell(edge.Event{At: at, Name: "undelivered", Reason: why, Source: to, Status: status, Message: err.Error()})
 }
 
-// silent notes that a request to the platform ran into its time-out.
+// silent notes that a request to the platform ran into its time-out. That it answered others meanwhile says that it works: who
+// sends what a platform does not answer must not make it look dead.
 func (l *lane) silent(target edge.Flow, now time.Time) {
-	if s := l.cfg.serverAt(target); s != nil {
+	if s := l.cfg.serverAt(target); s != nil && now.Sub(time.Unix(s.last.Load(), 0)) > 64*l.cfg.Transactions.T1 {
 		s.failed(l, "no answer before the transaction's time-out", false, now)
 	}
 }
