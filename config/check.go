@@ -142,6 +142,11 @@ func (c *Config) checkTLS() Errors {
 	if c.TLS.ClientCertificates != Off && c.TLS.ClientCA == "" {
 		all = append(all, c.Fault("tls", "client certificates cannot be verified without client_ca", "add client_ca: ca.pem, the authorities that you trust to name phones")...)
 	}
+	for _, l := range c.Inside.Listen {
+		if l.Transport.WebSocket() {
+			all = append(all, c.Fault(l.Path, l.String()+": WebSocket is for clients outside", "name it in outside.listen; platforms speak udp, tcp or tls")...)
+		}
+	}
 	for _, l := range slices.Concat(c.Outside.Listen, c.Inside.Listen) {
 		if l.Transport.Secure() && len(c.TLS.Certificates) == 0 {
 			all = append(all, c.Fault(l.Path, l.String()+" needs a certificate", "add tls: {certificate: cert.pem, key: key.pem}")...)

@@ -115,9 +115,9 @@ func TestMistakes(t *testing.T) {
 		// listeners
 		{"outside: {listen: []}", "is empty"},
 		{"outside: {listen: udp:1.2.3.4:5060}", `write ["udp:1.2.3.4:5060"]`},
-		{"outside: {listen: [sctp:1.2.3.4:5060]}", "does not begin with udp:, tcp: or tls:"},
+		{"outside: {listen: [sctp:1.2.3.4:5060]}", "does not begin with udp:, tcp:, tls:, ws: or wss:"},
 		{"outside: {listen: [tls:1.2.3.4:5061]}", "tls:1.2.3.4:5061 needs a certificate"},
-		{"outside: {listen: [wss:1.2.3.4:443]}", "wss listeners are not in this version"},
+		{"outside: {listen: [wss:1.2.3.4:443]}", "wss:1.2.3.4:443 needs a certificate"},
 		{"outside: {listen: [udp:1.2.3.4]}", "add the port: 1.2.3.4:5060"},
 		{`outside: {listen: ["udp:2001:db8::1"]}`, "add the port: [2001:db8::1]:5060"},
 		{`outside: {listen: ["udp:2001:db8::1:5060"]}`, "without brackets"},
@@ -204,6 +204,7 @@ func TestMistakes(t *testing.T) {
 		// rooms of later versions
 		{"peers: [{name: x}]", "peers: not in this version"},
 		{"tls: {certificate: c}", "tls: has no key"},
+		{"inside: {listen: [ws:10.0.0.1:80]}", "WebSocket is for clients outside"},
 		{"tls: {key: k}", "tls: has no certificate"},
 		{"tls: [{certificate: c, key: k}, {key: k}]", "tls[1]: has no certificate"},
 		{"tls: {certificate: c, key: k, client_certificates: require}", "without client_ca"},

@@ -14,12 +14,9 @@ import (
 func parseListen(s string) (Listen, error) {
 	name, rest, _ := strings.Cut(s, ":")
 	var l Listen
-	if name == "ws" || name == "wss" {
-		return l, wrongf("leave the entry out", "%s listeners are not in this version (udp, tcp and tls are)", name)
-	}
 	for l.Transport.String() != name {
 		if l.Transport++; l.Transport == edge.Transports {
-			return Listen{}, wrongf("write udp:203.0.113.5:5060, tcp:203.0.113.5:5060 or tls:203.0.113.5:5061", "%s does not begin with udp:, tcp: or tls:", quoted(s))
+			return Listen{}, wrongf("write udp:203.0.113.5:5060, tcp:203.0.113.5:5060 or tls:203.0.113.5:5061", "%s does not begin with udp:, tcp:, tls:, ws: or wss:", quoted(s))
 		}
 	}
 	if port, star := strings.CutPrefix(rest, "*:"); star {

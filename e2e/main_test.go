@@ -7,6 +7,7 @@
 package e2e
 
 import (
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -46,6 +47,9 @@ var (
 	both = []way{udp, tcp}
 	// TLS outside, and both families.
 	secures = []way{{name: "tls-udp", out: "tls", in: "udp"}, {name: "tls-tcp", out: "tls", in: "tcp"}, {"tls6-udp4", "tls", "udp", "::1", ""}}
+	// WebSocket outside.
+	webs = []way{{name: "ws-udp", out: "ws", in: "udp"}, {name: "wss-udp", out: "wss", in: "udp"}, {name: "wss-tcp", out: "wss", in: "tcp"},
+		{"ws6-udp4", "ws", "udp", "::1", ""}, {"wss6-udp6", "wss", "udp", "::1", "::1"}}
 )
 
 // A rig is an edge with a platform behind it.
@@ -67,7 +71,7 @@ func newRig(t *testing.T, w way, keys siptest.Keys) *rig {
 	secure := w.out != "udp" && w.out != "tcp"
 	e := siptest.StartEdge(t, siptest.Outlets{Outside: w.outIP, Inside: w.inIP, Upstream: []string{uri}, Secure: secure}, keys)
 	if secure {
-		e.Outside = e.TLS // what rows know as outside is where their phones connect to
+		e.Outside = map[string]netip.AddrPort{"tls": e.TLS, "ws": e.WS, "wss": e.WSS}[w.out] // what rows know as outside
 	}
 	return &rig{T: t, edge: e, platform: platform, way: w}
 }

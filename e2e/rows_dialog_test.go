@@ -9,6 +9,9 @@ import (
 // routed wants one Record-Route in m: the edge's own address of that side, loose, opaque.
 func (r *rig) routed(m *siptest.Message, own, transport, other string) {
 	r.Helper()
+	if transport == "wss" {
+		transport = "ws" // what URIs say of both (RFC 7118 §5.2)
+	}
 	routes := m.All("Record-Route")
 	if len(routes) != 1 {
 		r.Fatalf("%s: Record-Routes %q, want one", m.Start, routes)

@@ -42,7 +42,7 @@ func p42(r *rig) {
 func p49(r *rig) {
 	phone := r.phone("alice")
 	status := "416"
-	if r.way.out == "tls" {
+	if r.way.out == "tls" || r.way.out == "wss" {
 		status = "480"
 	}
 	r.refused(phone, phone.Request("INVITE", "sips:bob@example.com"), status)
@@ -52,4 +52,32 @@ func p49(r *rig) {
 	r.platform.SendTo(r.edge.Inside, r.way.in, m.String())
 	r.platform.Expect("416 INVITE")
 	phone.Silence(hush, "INVITE")
+}
+
+// P60: RFC 7118. Via and Contact name hosts that nobody can look up; everything goes over the connection.
+func p60(r *rig) {
+	phone, contact := r.registered("alice")
+	name := strings.ToUpper(r.way.out)
+	for range 2 {
+		c := r.call(phone)
+		if via := c.got.All("Via")[1]; !strings.HasPrefix(via, "SIP/2.0/"+name+" alice-") || !strings.Contains(via, ".invalid;") {
+			r.Errorf("Via of the phone %q", via)
+		}
+		if contact := c.got.Get("Contact"); !strings.Contains(contact, ".invalid;transport=ws") {
+			r.Errorf("Contact of the phone %q", contact)
+		}
+		r.reinvite(c.platform, c.phone)
+		r.bye(c.platform, c.phone)
+		c = r.callIn(contact, phone)
+		if via := c.got.All("Via")[0]; !strings.HasPrefix(via, "SIP/2.0/"+name+" "+r.edge.Outside.String()) {
+			r.Errorf("Via %q", via)
+		}
+		if route := c.got.Get("Record-Route"); !strings.Contains(route, r.edge.Outside.String()+";transport=ws;lr>") {
+			r.Errorf("Record-Route %q", route)
+		}
+		if got := c.got.RequestURI(); got != siptest.URI(phone.Contact()) {
+			r.Errorf("the phone is called as %s", got)
+		}
+		r.bye(c.phone, c.platform)
+	}
 }

@@ -2,21 +2,26 @@ package siptest
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/coder/websocket"
 )
 
-// A Conn is one connection of a UA: TCP, or TLS on it.
+// A Conn is one connection of a UA: TCP, TLS, or WebSocket on one of them.
 type Conn struct {
 	net.Conn
+	ws     *websocket.Conn // nil if it is none
 	Remote netip.AddrPort
 	write  sync.Mutex
 }
@@ -25,6 +30,9 @@ type Conn struct {
 func (c *Conn) send(raw string) error {
 	c.write.Lock()
 	defer c.write.Unlock()
+	if c.ws != nil {
+		return c.ws.Write(context.Background(), websocket.MessageText, []byte(raw))
+	}
 	_, err := io.WriteString(c.Conn, raw)
 	return err
 }
@@ -36,14 +44,14 @@ func (ua *UA) accept() {
 		if err != nil {
 			return
 		}
-		ua.adopt(conn)
+		ua.adopt(conn, nil)
 	}
 }
 
 // adopt starts reading a connection and remembers it by its remote address.
-func (ua *UA) adopt(conn net.Conn) *Conn {
+func (ua *UA) adopt(conn net.Conn, ws *websocket.Conn) *Conn {
 	remote := conn.RemoteAddr().(*net.TCPAddr).AddrPort()
-	c := &Conn{Conn: conn, Remote: netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())}
+	c := &Conn{Conn: conn, ws: ws, Remote: netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())}
 	ua.mu.Lock()
 	defer ua.mu.Unlock()
 	if ua.closed {
@@ -51,24 +59,39 @@ func (ua *UA) adopt(conn net.Conn) *Conn {
 		return c
 	}
 	ua.conns[c.Remote], ua.open[c] = c, true
-	ua.running.Go(func() { ua.readStream(c) })
+	ua.running.Go(func() {
+		if ws != nil {
+			ua.readMessages(c)
+		} else {
+			ua.readStream(c)
+		}
+		ua.forget(c)
+	})
 	return c
 }
 
-// Dial opens a new connection from the UA's address to addr, over TCP, or over TLS for a UA whose Transport it is; requests to
-// addr go over it from now on.
+// Dial opens a new connection from the UA's address to addr, over TCP, or what stands on it for a UA whose Transport it is;
+// requests to addr go over it from now on.
 func (ua *UA) Dial(addr netip.AddrPort) (*Conn, error) {
 	local := &net.TCPAddr{IP: ua.Addr.Addr().AsSlice()}
 	conn, err := (&net.Dialer{LocalAddr: local, Timeout: Deadline}).Dial("tcp", addr.String())
 	if err != nil {
 		return nil, fmt.Errorf("dial %v from %v: %w", addr, local.IP, err)
 	}
-	if ua.Transport == "tls" {
+	if ua.Transport == "tls" || ua.Transport == "wss" {
 		if conn, err = ua.secure(conn, addr); err != nil {
 			return nil, err
 		}
 	}
-	return ua.adopt(conn), nil
+	if ua.Transport == "ws" || ua.Transport == "wss" {
+		ws, err := upgrade(conn, addr)
+		if err != nil {
+			conn.Close()
+			return nil, err
+		}
+		return ua.adopt(conn, ws), nil
+	}
+	return ua.adopt(conn, nil), nil
 }
 
 // secure does the TLS handshake on a connection to addr, whose certificate must be for that address unless TLS says otherwise.
@@ -84,6 +107,30 @@ func (ua *UA) secure(conn net.Conn, addr netip.AddrPort) (net.Conn, error) {
 		return nil, fmt.Errorf("TLS to %v: %w", addr, err)
 	}
 	return over, conn.SetDeadline(time.Time{})
+}
+
+// upgrade makes conn, a connection to addr, a WebSocket one (RFC 7118 §4.2).
+func upgrade(conn net.Conn, addr netip.AddrPort) (*websocket.Conn, error) {
+	over := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}
+	ctx, cancel := context.WithTimeout(context.Background(), Deadline)
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, "ws://"+addr.String()+"/", &websocket.DialOptions{Subprotocols: []string{"sip"}, HTTPClient: &http.Client{Transport: over}})
+	if err != nil {
+		return nil, fmt.Errorf("WebSocket to %v: %w", addr, err)
+	}
+	ws.SetReadLimit(1 << 20)
+	return ws, nil
+}
+
+// readMessages queues the messages of a WebSocket connection until it ends: each is one whole SIP message or keep-alive.
+func (ua *UA) readMessages(c *Conn) {
+	for {
+		_, raw, err := c.ws.Read(context.Background())
+		if err != nil {
+			return
+		}
+		ua.receive(string(raw), c.Remote, c)
+	}
 }
 
 // Hangup closes the connections that the UA has, as a phone does that loses its network. Its next request dials anew.
@@ -119,6 +166,10 @@ func (ua *UA) readStream(c *Conn) {
 		}
 		break
 	}
+}
+
+// forget closes a connection and takes it out of those to use.
+func (ua *UA) forget(c *Conn) {
 	c.Close()
 	ua.mu.Lock()
 	defer ua.mu.Unlock()

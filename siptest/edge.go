@@ -28,7 +28,7 @@ type Outlets struct {
 	Inside   string   // IP address of the inside listener
 	Upstream []string // URIs of the upstreams
 	Env      []string // further environment, "GOMAXPROCS=4"
-	Secure   bool     // listen on TLS outside, too, with the certificate of Edge.Certificate
+	Secure   bool     // listen on TLS, WS and WSS outside, too, with the certificate of Edge.Certificate
 }
 
 // An Edge is a running ringwall.
@@ -36,9 +36,10 @@ type Edge struct {
 	Outside netip.AddrPort // of UDP and TCP, unless a test has another default
 	UDP     netip.AddrPort // of UDP outside
 	Inside  netip.AddrPort
-	TLS     netip.AddrPort // outside, if Outlets.Secure
-	Admin   string         // "http://address:port"
-	State   string         // its --state directory
+	TLS     netip.AddrPort // outside, if Outlets.Secure, as the next two
+	WS, WSS netip.AddrPort
+	Admin   string // "http://address:port"
+	State   string // its --state directory
 	PID     int
 
 	t    testing.TB
@@ -64,9 +65,10 @@ func StartEdge(t testing.TB, where Outlets, keys Keys) *Edge {
 	outside := fmt.Sprintf("\"udp:%v\", \"tcp:%v\"", e.Outside, e.Outside)
 	certificate := "{}"
 	if where.Secure {
-		e.TLS = e.address(e.Outside.Addr().String())
-		outside += fmt.Sprintf(", \"tls:%v\"", e.TLS)
-		certificate = e.Certificate(e.Outside.Addr().String())
+		ip := e.Outside.Addr().String()
+		e.TLS, e.WS, e.WSS = e.address(ip), e.address(ip), e.address(ip)
+		outside += fmt.Sprintf(", \"tls:%v\", \"ws:%v\", \"wss:%v\"", e.TLS, e.WS, e.WSS)
+		certificate = e.Certificate(ip)
 	}
 	admin := e.address("")
 	e.Admin = "http://" + admin.String()

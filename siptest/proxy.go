@@ -63,8 +63,11 @@ func (r *Registrar) proxyRequest(m *Received) bool {
 
 // transportParam is what a URI of the platform says for the transport it prefers.
 func (ua *UA) transportParam() string {
-	if ua.Transport == "udp" {
+	switch ua.Transport {
+	case "udp":
 		return ""
+	case "wss":
+		return ";transport=ws"
 	}
 	return ";transport=" + ua.Transport
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -22,12 +23,23 @@ func (ua *UA) AOR() string { return "sip:" + ua.User + "@" + ua.Domain }
 
 // Contact is the UA's Contact value.
 func (ua *UA) Contact() string {
-	return fmt.Sprintf("<sip:%s@%v%s>", ua.User, ua.Addr, ua.transportParam())
+	return fmt.Sprintf("<sip:%s@%s%s>", ua.User, ua.sentBy(), ua.transportParam())
 }
 
 // via is a fresh topmost Via of the UA for a transport.
 func (ua *UA) via(transport string) string {
-	return fmt.Sprintf("SIP/2.0/%s %v;rport;branch=%s", strings.ToUpper(transport), ua.Addr, NewBranch())
+	if ua.Transport == "wss" && transport == "ws" { // what URIs say of both (RFC 7118 §5.2)
+		transport = "wss"
+	}
+	return fmt.Sprintf("SIP/2.0/%s %s;rport;branch=%s", strings.ToUpper(transport), ua.sentBy(), NewBranch())
+}
+
+// sentBy is what the UA calls its own place: a WebSocket client does not know any and makes up a name (RFC 7118 §5).
+func (ua *UA) sentBy() string {
+	if ua.Transport == "ws" || ua.Transport == "wss" {
+		return ua.User + "-" + strconv.Itoa(int(ua.Addr.Port())) + ".invalid"
+	}
+	return ua.Addr.String()
 }
 
 // template is a request as a phone writes it: start line, Via, From with its tag, To, Call-ID, CSeq, Contact.
@@ -121,7 +133,7 @@ func (ua *UA) Send(m *Message) *Message {
 	return m
 }
 
-// SendTo sends bytes to addr over "udp", "tcp" or "tls"; on streams over the connection that it has to addr, or a new one.
+// SendTo sends bytes to addr over "udp" or a stream transport; on streams over the connection that it has to addr, or a new one.
 func (ua *UA) SendTo(addr netip.AddrPort, transport, raw string) {
 	ua.t.Helper()
 	if err := ua.TrySend(addr, transport, raw); err != nil {

@@ -106,6 +106,9 @@ func (c *conn) enqueue(b []byte) error {
 		}
 		return ErrFull
 	}
+	if c.flow.Transport.WebSocket() {
+		c.pending.bytes = appendMessageHeader(c.pending.bytes, b)
+	}
 	c.pending.bytes = append(c.pending.bytes, b...)
 	c.pending.ends = append(c.pending.ends, len(c.pending.bytes))
 	c.mu.Unlock()
@@ -190,7 +193,9 @@ func (c *conn) report(w writeBuffer, written int, err error) {
 	start := 0
 	for _, end := range w.ends {
 		if end > written {
-			c.server.undelivered(w.bytes[start:end], c.flow, err)
+			if m := c.payload(w.bytes[start:end]); len(m) > 0 {
+				c.server.undelivered(m, c.flow, err)
+			}
 		}
 		start = end
 	}

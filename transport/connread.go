@@ -21,7 +21,7 @@ var pong = []byte("\r\n")
 // Content-Length promises.
 type streamReader struct {
 	c      *conn
-	framer sip.Framer
+	framer framer
 	small  *[firstBuffer]byte
 	buf    []byte
 	r, w   int       // buf[r:w] is not handled yet
@@ -31,29 +31,72 @@ type streamReader struct {
 	spoken bool      // one whole message has come
 }
 
-// read is the goroutine of an open connection. It returns when the connection is closed.
-func (c *conn) read() {
-	rd := &streamReader{c: c, framer: sip.Framer{Max: c.server.cfg.MaxMessage}, proven: c.dialed}
+// A framer cuts the bytes of a connection into messages.
+type framer interface {
+	// next looks at the bytes b that are not consumed yet and returns what stands at their beginning: a message is b[:size], and the
+	// next call gets b[n:]. It may write into b. After an error, b[:size] is what is wrong, all of b if size is 0.
+	next(b []byte) (kind sip.Frame, size, n int, err error)
+	// pack moves the bytes b that are not consumed together and returns how many they are now.
+	pack(b []byte) int
+	// answer appends what the bytes looked at since the last call want as an answer of the framing itself.
+	answer(dst []byte) []byte
+}
+
+// plain is the framing of TCP and TLS: messages by their Content-Length (RFC 3261 §18.3).
+type plain struct{ sip.Framer }
+
+func (p *plain) next(b []byte) (kind sip.Frame, size, n int, err error) {
+	kind, n, err = p.Next(b)
+	return kind, n, n, err
+}
+
+func (p *plain) pack(b []byte) int { return len(b) }
+
+func (p *plain) answer(dst []byte) []byte { return dst }
+
+func (c *conn) newFramer() framer {
+	if c.flow.Transport.WebSocket() {
+		return &webSocket{max: c.server.cfg.MaxMessage}
+	}
+	return &plain{sip.Framer{Max: c.server.cfg.MaxMessage}}
+}
+
+// read reads an open connection, from rest on, and returns when it is closed.
+func (c *conn) read(rest []byte) {
+	rd := &streamReader{c: c, framer: c.newFramer(), proven: c.dialed}
 	rd.small = firstBuffers.Get().(*[firstBuffer]byte)
 	rd.buf = rd.small[:]
-	err := rd.run()
+	err := rd.run(rest)
 	firstBuffers.Put(rd.small)
-	if refused, ok := errors.AsType[sip.Error](err); ok {
+	if refusedFrame(err) {
 		c.server.count.refusedFrames.Add(1)
 		c.drain()
+		c.goodbye(closeCode(err))
 		c.linger()
-		err = refused
-	} else if errors.Is(err, io.EOF) || c.server.ctx.Err() != nil {
+	} else if errors.Is(err, io.EOF) || errors.Is(err, errClosedByPeer) || c.server.ctx.Err() != nil {
 		c.drain()
+		c.goodbye(closeNormal)
 		c.farewell()
 	}
 	c.close(err)
 }
 
-// run reads until an error: io.EOF, a deadline, or a sip.Error when the frames are in doubt.
-func (rd *streamReader) run() error {
+// refusedFrame reports whether err says that the frames are in doubt.
+func refusedFrame(err error) bool {
+	_, message := errors.AsType[sip.Error](err)
+	_, frame := errors.AsType[frameError](err)
+	return message || frame
+}
+
+// run reads until an error: io.EOF, a deadline, or one that refusedFrame knows.
+func (rd *streamReader) run(rest []byte) error {
 	rd.began = time.Now()
 	rd.c.active.Store(rd.began.UnixNano())
+	if n := copy(rd.buf, rest); n > 0 { // what came with the handshake
+		if err := rd.arrived(n, rd.began); err != nil {
+			return err
+		}
+	}
 	for {
 		if err := rd.setDeadline(); err != nil {
 			return err
@@ -120,9 +163,10 @@ func (rd *streamReader) arrived(n int, at time.Time) error {
 	rd.w += n
 	seat := <-rd.c.server.seats
 	err := rd.frames(seat, at)
-	if err != nil {
+	if errors.As(err, new(sip.Error)) {
 		rd.refuse(seat, err, at)
 	}
+	rd.c.control(rd.framer.answer(nil))
 	seat.out.Flush()
 	rd.c.server.seats <- seat
 	if err != nil {
@@ -136,8 +180,11 @@ func (rd *streamReader) frames(seat *seat, at time.Time) error {
 	s := rd.c.server
 	pinged := false
 	for rd.r < rd.w {
-		kind, n, err := rd.framer.Next(rd.buf[rd.r:rd.w])
+		kind, size, n, err := rd.framer.next(rd.buf[rd.r:rd.w])
 		if err != nil {
+			if size > 0 {
+				rd.w = rd.r + size
+			}
 			return err
 		}
 		switch kind {
@@ -147,7 +194,7 @@ func (rd *streamReader) frames(seat *seat, at time.Time) error {
 			s.count.messagesIn.Add(1)
 			rd.proven = true
 			rd.spoken = true
-			s.receive(seat.lane, rd.buf[rd.r:rd.r+n:rd.r+n], rd.c.flow, at)
+			s.receive(seat.lane, rd.buf[rd.r:rd.r+size:rd.r+size], rd.c.flow, at)
 		case sip.FramePing:
 			pinged = true
 			s.count.keepalives.Add(1)
@@ -175,6 +222,7 @@ func (rd *streamReader) refuse(seat *seat, err error, at time.Time) {
 
 // makeRoom moves what is left to the front of the buffer, and makes a full one larger.
 func (rd *streamReader) makeRoom() error {
+	rd.w = rd.r + rd.framer.pack(rd.buf[rd.r:rd.w])
 	if rd.r == rd.w {
 		rd.r, rd.w = 0, 0
 		rd.buf = rd.small[:]

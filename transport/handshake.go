@@ -23,7 +23,7 @@ func (c *conn) begin(tcp *net.TCPConn) {
 	}
 	c.tcp = tcp
 	c.mu.Unlock()
-	nc, err := c.shake()
+	nc, rest, err := c.shake()
 	if err != nil {
 		c.close(err)
 		return
@@ -36,28 +36,35 @@ func (c *conn) begin(tcp *net.TCPConn) {
 	c.nc, c.state = nc, open
 	c.mu.Unlock()
 	c.kick()
-	c.read()
+	c.read(rest)
 }
 
-// shake does what comes before the first message: nothing on TCP. It takes HandshakeTimeout at most, waiting for a turn included.
-func (c *conn) shake() (stream, error) {
+// shake does what comes before the first message: nothing on TCP. It takes HandshakeTimeout at most, waiting for a turn included. rest
+// has been read already.
+func (c *conn) shake() (nc stream, rest []byte, err error) {
 	if c.flow.Transport == edge.TCP {
-		return c.tcp, nil
+		return c.tcp, nil, nil
 	}
 	s := c.server
 	ctx, cancel := context.WithTimeoutCause(s.ctx, s.cfg.HandshakeTimeout, errHandshake)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { c.tcp.Close() })
-	nc, err := c.secure(ctx)
+	nc = c.tcp
+	if c.flow.Transport.Secure() {
+		nc, err = c.secure(ctx)
+	}
+	if err == nil && c.flow.Transport.WebSocket() {
+		rest, err = upgrade(nc)
+	}
 	if !stop() {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
 		s.count.handshakeErrors.Add(1)
-		return nil, err
+		return nil, nil, err
 	}
 	s.count.handshakes.Add(1)
-	return nc, nil
+	return nc, rest, nil
 }
 
 // secure does the TLS handshake.

@@ -71,8 +71,6 @@ func (l Listen) validate() error {
 	switch {
 	case l.Side > edge.Inside || l.Transport >= edge.Transports:
 		return fmt.Errorf("%v: unknown side or transport", l)
-	case l.Transport.WebSocket():
-		return fmt.Errorf("%v: WebSocket is not in this version", l)
 	case !a.IsValid():
 		return fmt.Errorf("%v: not an address", l)
 	case a.IsUnspecified():
