@@ -269,16 +269,29 @@ func (l *lane) unbind(x *edge.Exchange, aor, contacts []byte) {
 // lists reports whether the response lists the Contact with this id.
 func (l *lane) lists(id binding.ID, contact []byte) bool {
 	m := &l.msg
-	want := id[:]
-	if l.cfg.Path {
-		want = contact
-	}
 	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
-		if bytes.Contains(m.Fields[i].Value.Of(m.Raw), want) {
-			return true
+		for rest := m.Fields[i].Value; rest.Present(); {
+			a, after, err := sip.NextAddress(m.Raw, rest)
+			if err != nil {
+				break
+			}
+			rest = after
+			if l.isContact(&a, id, contact) {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+// isContact reports whether a, of a response, is the Contact with this id, which the phone calls contact.
+func (l *lane) isContact(a *sip.Address, id binding.ID, contact []byte) bool {
+	m := &l.msg
+	if l.cfg.Path {
+		return bytes.Equal(contact, a.URI.Of(m.Raw))
+	}
+	uri, err := sip.ParseURI(m.Raw, a.URI)
+	return err == nil && bytes.Equal(id[:], uri.User.Of(m.Raw))
 }
 
 // readNote reads a line that bindContact wrote.
