@@ -56,6 +56,7 @@ type service struct {
 	stopping bool       // TERM came
 
 	journalError atomic.Pointer[string]    // why registrations are not written; nil: they are
+	nameError    atomic.Pointer[string]    // why an upstream's name can't be looked up; nil: it can
 	dropAt       atomic.Pointer[time.Time] // when events were last seen to be lost; nil: never
 
 	closeTransport func() error

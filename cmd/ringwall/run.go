@@ -69,6 +69,7 @@ func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
 		return err
 	}
 	s.goUntilClose(func(ctx context.Context) { s.reloadOn(ctx, hups) })
+	s.goUntilClose(s.followNames)
 	s.admin.SetState(admin.Ready)
 	// Whatever log.level says, this line is how a start script knows.
 	event.NewLogger(stderr, string(b.cfg.Log.Format), slog.LevelInfo).Info("ready", s.places()...)
