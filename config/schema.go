@@ -9,8 +9,11 @@ import (
 
 // schema is the tree of all keys of docs/config.md, bound to where their values go in c. A key of a room that is not
 // built yet stands here with its off value (only), empty or refused (later).
-func schema(c *Config) reader {
-	return section(
+func schema(c *Config) reader { return section(sections(c)...) }
+
+// sections are the keys at the left margin, in the order in which Format puts them.
+func sections(c *Config) []key {
+	return []key{
 		key{"version", version},
 		key{"outside", section(
 			key{"listen", texts(&c.Outside.Listen, parseListen)},
@@ -58,7 +61,7 @@ func schema(c *Config) reader {
 		)},
 		key{"log", section(key{"format", choice(&c.Log.Format, Text, JSON)}, key{"level", level(&c.Log.Level)})},
 		key{"mode", choice(&c.Mode, Enforce, Monitor)},
-	)
+	}
 }
 
 // certificates reads the section tls: one certificate with its key, or a list of them. Client certificates go with the first form and

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	yaml "github.com/goccy/go-yaml"
@@ -162,6 +163,18 @@ func parse(source string) (body ast.Node, err error) {
 		return nil, nil
 	}
 	return file.Docs[0].Body, nil
+}
+
+// comments returns the comments of source, sorted.
+func comments(source string) []string {
+	var all []string
+	for _, t := range lexer.Tokenize(source) {
+		if t.Type == token.CommentType {
+			all = append(all, strings.TrimRight(t.Value, " \t\r"))
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // refused are tokens that no configuration needs, with the reason.
