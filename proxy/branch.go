@@ -68,17 +68,26 @@ func (b *brancher) open(branch []byte) (id transaction.ID, loop uint32, ok bool)
 // spiral, the same request routed elsewhere, holds another (RFC 3261 §16.3 step 4).
 func (l *lane) looped(loop uint32) bool {
 	m := &l.msg
+	if m.Via.Whole.End == m.Fields[m.Via.Field].Value.End && m.Next(sip.FieldVia, m.Via.Field) < 0 {
+		return l.loops(m.Via.Branch, loop) // one Via, as from nearly every phone: Parse has read it already
+	}
 	for i := m.Find(sip.FieldVia); i >= 0; i = m.Next(sip.FieldVia, i) {
 		for rest := m.Fields[i].Value; rest.Present(); {
 			via, after, err := sip.NextVia(m.Raw, rest)
 			if err != nil {
 				break
 			}
-			if _, seen, ok := l.branches.open(via.Branch.Of(m.Raw)); ok && seen == loop {
+			if l.loops(via.Branch, loop) {
 				return true
 			}
 			rest = after
 		}
 	}
 	return false
+}
+
+// loops reports whether branch is one of ours with this loop hash.
+func (l *lane) loops(branch sip.Span, loop uint32) bool {
+	_, seen, ok := l.branches.open(branch.Of(l.msg.Raw))
+	return ok && seen == loop
 }

@@ -32,8 +32,11 @@ func (l *lane) renameRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 			if tx.Client.Side == edge.Outside {
 				token = l.withServer(m, token, before, tx.Target)
 			}
-			own, _ := sip.ParseURI(m.Raw, a.URI)
-			l.value = l.appendRoute(l.value[:0], token, tx.Client, own.Scheme)
+			scheme := sip.SIP
+			if bytes.HasPrefix(a.URI.Of(m.Raw), []byte("sips:")) { // as we wrote it
+				scheme = sip.SIPS
+			}
+			l.value = l.appendRoute(l.value[:0], token, tx.Client, scheme)
 			l.edit.ReplaceSpan(i, a.Whole, l.value)
 			return
 		}
