@@ -15,7 +15,11 @@ import (
 )
 
 func anyFlow(t *rapid.T, side edge.Side) edge.Flow {
-	f := edge.Flow{Side: side, Transport: edge.Transport(rapid.IntRange(0, 1).Draw(t, "transport"))}
+	last := edge.WSS
+	if side == edge.Inside { // where WebSocket is never spoken
+		last = edge.TLS
+	}
+	f := edge.Flow{Side: side, Transport: edge.Transport(rapid.IntRange(0, int(last)).Draw(t, "transport"))}
 	n := 4
 	if rapid.Bool().Draw(t, "six") {
 		n = 16
