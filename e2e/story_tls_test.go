@@ -136,6 +136,25 @@ func TestTLSRefusals(t *testing.T) {
 	r.works(r.phone("alice"))
 }
 
+// TestBaresipTLS: a real phone on TLS and one on UDP call each other at the demonstration platform, past a refresh of both
+// registrations.
+func TestBaresipTLS(t *testing.T) {
+	siptest.NeedTool(t, "baresip")
+	e := siptest.StartEdge(t, siptest.Outlets{Secure: true}, siptest.Keys{"upstreams": "[]"})
+	alice, bob := newBaresip(t, "alice"), newBaresip(t, "bob")
+	account := strings.Replace(promised(t, e, "alice", "tls"), e.Outside.String(), e.TLS.String(), 1)
+	alice.register(account + ";answermode=auto;regint=10")
+	bob.register(promised(t, e, "bob", "udp") + ";answermode=auto;regint=10")
+	callBothWays(alice, bob)
+	bob.connect(alice)
+	refreshed(alice, bob)
+	alice.hangup(bob)
+	unsuspected(t, e)
+	if n := e.Counter("ringwall_transport_handshakes_total"); n < 1 {
+		t.Errorf("%v handshakes", n)
+	}
+}
+
 // TestTLSHalfHandshakes (S34): 200 half handshakes do not keep a phone from calling, and end by themselves.
 func TestTLSHalfHandshakes(t *testing.T) {
 	r := newRig(t, secures[0], nil)
