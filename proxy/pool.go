@@ -214,13 +214,21 @@ func (s *server) ping(now time.Time) pingState {
 	defer s.mu.Unlock()
 	switch {
 	case !s.waiting.IsZero() && now.Sub(s.waiting) >= pingWait:
-		s.waiting = time.Time{}
+		s.waiting, s.pingAt = time.Time{}, now // ask again at once: the second failure tells
 		return pingLate
 	case now.Before(s.pingAt):
 		return pingNot
 	}
 	s.pingAt, s.waiting = now.Add(pingEvery), now
 	return pingDue
+}
+
+// suspect asks the server how it is without waiting for the next turn. That a request went unanswered does not count by itself: a
+// stranger may know one that a healthy server leaves unanswered, and must not be able to take servers away with it.
+func (s *server) suspect(now time.Time) {
+	s.mu.Lock()
+	s.pingAt = now
+	s.mu.Unlock()
 }
 
 func (s *server) pong() {

@@ -80,6 +80,35 @@ func TestFailoverFromSilence(t *testing.T) {
 	answerTwo(t, b, second, first)
 }
 
+// TestStrangersTakeNoServerAway: INVITEs that a server leaves unanswered move on, but what counts is whether it answers OPTIONS.
+func TestStrangersTakeNoServerAway(t *testing.T) {
+	b, second := newPool(t)
+	calls := 0
+	live := func(c *net.UDPConn) { // answers OPTIONS, and nothing else
+		for msg := b.got(c); msg != ""; msg = b.got(c) {
+			if strings.HasPrefix(msg, "OPTIONS") {
+				b.send(b.flowOf(c), replyTo(msg, "200 OK"))
+			} else if c == second {
+				calls++
+			}
+		}
+	}
+	for n := range 5 {
+		b.send(b.outside, newRequest("INVITE", n))
+		b.now = b.now.Add(1100 * time.Millisecond)
+		b.l.timers(b.now)
+		b.l.everySecond(b.now)
+		live(b.platform)
+		live(second)
+		if s := b.p.cfg.Load().servers[0]; s.down.Load() {
+			t.Fatalf("down after %d unanswered INVITEs", n+1)
+		}
+	}
+	if calls < 5 {
+		t.Errorf("%d of 5 calls moved on", calls)
+	}
+}
+
 // TestNoFailover: what a server answered stands, 6xx above all; silence moves no other method (RFC 4320); a cancelled call stays.
 func TestNoFailover(t *testing.T) {
 	b, second := newPool(t)

@@ -47,7 +47,7 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 		l.second = b
 	case transaction.MoveOn:
 		if s := l.cfg.serverAt(tx.Target); s != nil {
-			s.failed(l, "no answer to INVITE", false, now)
+			s.suspect(now)
 		}
 		if b = l.moveOn(buf, tx, now); b != nil {
 			to = tx.Target
