@@ -57,14 +57,23 @@ type followed[T any] struct {
 	problem string // why what is in the files is not in force
 }
 
-// openKeyring loads all files of cfg, or says what is wrong with one.
+// A CertificateError says which file of Config.TLS cannot be used at start, and why.
+type CertificateError struct{ Err error }
+
+// Error returns the sentence.
+func (e *CertificateError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *CertificateError) Unwrap() error { return e.Err }
+
+// openKeyring loads all files of cfg, or says what is wrong with one by a *CertificateError.
 func openKeyring(cfg TLS, log *slog.Logger, now time.Time) (*keyring, error) {
 	k := &keyring{cfg: cfg, log: log}
 	orDuration(&k.cfg.Poll, defaultPoll)
 	for _, p := range cfg.Certificates {
 		f := followed[tls.Certificate]{files: []string{p.Certificate, p.Key}, load: func() (tls.Certificate, error) { return loadPair(p) }}
 		if err := f.first(); err != nil {
-			return nil, err
+			return nil, &CertificateError{err}
 		}
 		if left := f.value.Leaf.NotAfter.Sub(now); left <= 0 {
 			log.Warn("the certificate has expired", slog.String("file", p.Certificate), slog.Time("not_after", f.value.Leaf.NotAfter))
@@ -74,7 +83,7 @@ func openKeyring(cfg TLS, log *slog.Logger, now time.Time) (*keyring, error) {
 	if cfg.ClientCA != "" {
 		k.ca = followed[*x509.CertPool]{files: []string{cfg.ClientCA}, load: func() (*x509.CertPool, error) { return loadPool(cfg.ClientCA) }}
 		if err := k.ca.first(); err != nil {
-			return nil, err
+			return nil, &CertificateError{err}
 		}
 	}
 	k.publish()

@@ -62,7 +62,7 @@ type seat struct {
 // seatsPerWorker bounds how many connections are handled at the same time; the others wait their turn.
 const seatsPerWorker = 2
 
-// Open binds every address of cfg, or none: the error is a *ListenError when a bind failed.
+// Open binds every address of cfg, or none: the error is a *ListenError when a bind failed, a *CertificateError when a file of TLS cannot be used.
 func Open(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err

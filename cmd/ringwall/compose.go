@@ -172,6 +172,9 @@ func (s *service) openTransport(ctx context.Context) error {
 		Log:                  s.log.With("event", event.Listener),
 	}
 	if s.transport, err = transport.Open(cfg); err != nil {
+		if bad, ok := errors.AsType[*transport.CertificateError](err); ok {
+			return s.cfg.Fault("tls", bad.Error(), "name the files of a certificate and its own key, both in PEM form and readable by ringwall")
+		}
 		return err
 	}
 	s.closeTransport = sync.OnceValue(s.transport.Close)
