@@ -85,27 +85,20 @@ func (s *shard) arm(tx *Tx, deadline int64) {
 	}
 	tx.tick = tick
 	head := &s.wheel[tick%wheelSlots]
-	tx.next, tx.prev = *head, none
-	if *head != none {
-		s.slots[*head].prev = tx.slot
-	}
-	*head = tx.slot
+	tx.next, *head = *head, tx.slot
 }
 
-// disarm takes tx off the wheel, if it is there.
+// disarm takes tx off the wheel, if it is there. Lists are short, and only a deadline that moves forward ends up here, so one
+// link does, and arming touches nobody else's memory.
 func (s *shard) disarm(tx *Tx) {
 	if tx.tick == 0 {
 		return
 	}
-	if tx.prev == none {
-		s.wheel[tx.tick%wheelSlots] = tx.next
-	} else {
-		s.slots[tx.prev].next = tx.next
+	at := &s.wheel[tx.tick%wheelSlots]
+	for *at != tx.slot {
+		at = &s.slots[*at].next
 	}
-	if tx.next != none {
-		s.slots[tx.next].prev = tx.prev
-	}
-	tx.tick = 0
+	*at, tx.tick = tx.next, 0
 }
 
 // due takes the next transaction off the wheel whose tick has come by at, or returns nil.

@@ -83,15 +83,15 @@ type Tx struct {
 	retryAt, tryingAt, moveAt, expireAt, timerC int64 // since the table's start; 0: off
 	retry                                       time.Duration
 
-	tick       int64 // of its place on the wheel; 0: none
-	next, prev uint32
-	cancel     cancel
-	byClient   bool // the client asked for the cancel
-	metered    bool // credit counts
-	unacked    bool // the edge ended it: request is still the INVITE, to acknowledge a late final response
-	trusted    bool
-	pending    bool
-	live       bool
+	tick     int64 // of its place on the wheel; 0: none
+	next     uint32
+	cancel   cancel
+	byClient bool // the client asked for the cancel
+	metered  bool // credit counts
+	unacked  bool // the edge ended it: request is still the INVITE, to acknowledge a late final response
+	trusted  bool
+	pending  bool
+	live     bool
 }
 
 func (tx *Tx) reset() {
