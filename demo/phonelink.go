@@ -34,6 +34,8 @@ func dialLink(ctx context.Context, cfg PhoneConfig) (phoneLink, error) {
 		d := tls.Dialer{Config: cfg.TLS}
 		conn, err := d.DialContext(ctx, "tcp", cfg.Server.String())
 		return newLink(conn, cfg.Transport), err
+	case edge.WSS:
+		return dialWebSocket(ctx, cfg)
 	}
 	return nil, errors.New("not a transport of the built-in phone")
 }

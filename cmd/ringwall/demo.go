@@ -31,14 +31,14 @@ const (
 )
 
 // demoTransports are what the edge of the demonstration listens at.
-var demoTransports = []edge.Transport{edge.UDP, edge.TCP, edge.TLS}
+var demoTransports = []edge.Transport{edge.UDP, edge.TCP, edge.TLS, edge.WSS}
 
 func newDemo() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "show calls through the edge, without a softphone",
 		Long: "demo starts the edge on free ports of loopback in front of a small platform, lets built-in phones register and call the\n" +
-			"echo extension and each other through it over UDP, TCP and TLS, and shows each call as a ladder of phone, edge and\n" +
+			"echo extension and each other through it over UDP, TCP, TLS and WSS, and shows each call as a ladder of phone, edge and\n" +
 			"platform (see ringwall trace). Media goes to and fro in each call. It needs no configuration and leaves nothing behind.\n" +
 			"It exits 0 if every call was complete, else 1.",
 		Args: cobra.NoArgs,
@@ -133,9 +133,15 @@ func (d *demonstration) run(ctx context.Context) error {
 	for _, caller := range []*demo.Phone{alice, bob, carol} {
 		d.call(ctx, caller, nil)
 	}
-	for _, pair := range [][2]*demo.Phone{{alice, bob}, {bob, alice}, {alice, carol}, {carol, bob}} {
-		d.call(ctx, pair[0], pair[1])
+	d.call(ctx, alice, bob)
+	d.call(ctx, bob, carol)
+	d.call(ctx, carol, alice)
+	if bob, err = d.move(ctx, bob, edge.WSS); err != nil {
+		return err
 	}
+	d.call(ctx, bob, nil)
+	d.call(ctx, alice, bob)
+	d.call(ctx, bob, carol)
 	return d.result()
 }
 
@@ -171,6 +177,17 @@ func (d *demonstration) phone(ctx context.Context, user string, over edge.Transp
 	title := fmt.Sprintf("%s registers over %v, with a digest of %s", user, over, cfg.Account.Algorithm)
 	err = p.Register(ctx, true)
 	return p, d.show(title, "registered", err)
+}
+
+// move gives the user of old another phone: the old one takes its registration back.
+func (d *demonstration) move(ctx context.Context, old *demo.Phone, over edge.Transport) (*demo.Phone, error) {
+	within, cancel := context.WithTimeout(ctx, demoPatience)
+	defer cancel()
+	err := old.Register(within, false)
+	if err = d.show(old.User()+" takes the registration over "+old.Transport().String()+" back", "gone", err); err != nil {
+		return nil, err
+	}
+	return d.phone(ctx, old.User(), over)
 }
 
 // call lets caller call another phone, or the echo if there is none, and remembers whether all went well.
