@@ -12,7 +12,7 @@ type shard struct {
 	mu    sync.Mutex
 	table *Table
 	index uint32
-	byKey map[uint64]uint32
+	byKey index
 	slots []*Tx
 	free  []uint32
 	bufs  buffers
@@ -25,7 +25,7 @@ type shard struct {
 
 func (s *shard) init(t *Table, index uint32) {
 	s.table, s.index = t, index
-	s.byKey = make(map[uint64]uint32)
+	s.byKey = newIndex()
 	for i := range s.wheel {
 		s.wheel[i] = none
 	}
@@ -54,7 +54,7 @@ func (s *shard) drop(tx *Tx) {
 	tx.done()
 	s.charge(tx, 0)
 	s.table.leave(tx.trusted)
-	delete(s.byKey, tx.key)
+	s.byKey.remove(tx.key)
 	s.bufs.put(tx.request)
 	s.bufs.put(tx.last)
 	s.bufs.put(tx.back)

@@ -138,7 +138,7 @@ func (t *Table) since(now time.Time) int64 { return max(1, int64(now.Sub(t.start
 func (t *Table) Has(key uint64) bool {
 	s := t.shardOf(key)
 	s.mu.Lock()
-	_, ok := s.byKey[key]
+	_, ok := s.byKey.find(key)
 	s.mu.Unlock()
 	return ok
 }
@@ -147,7 +147,7 @@ func (t *Table) Has(key uint64) bool {
 func (t *Table) Find(key uint64) *Tx {
 	s := t.shardOf(key)
 	s.mu.Lock()
-	if slot, ok := s.byKey[key]; ok {
+	if slot, ok := s.byKey.find(key); ok {
 		return s.slots[slot]
 	}
 	s.mu.Unlock()
@@ -172,7 +172,7 @@ func (t *Table) FindID(id ID) *Tx {
 func (t *Table) Begin(key uint64, trusted bool) (tx *Tx, found bool, err error) {
 	s := t.shardOf(key)
 	s.mu.Lock()
-	if _, ok := s.byKey[key]; ok {
+	if _, ok := s.byKey.find(key); ok {
 		s.mu.Unlock()
 		return nil, true, nil
 	}
@@ -187,7 +187,7 @@ func (t *Table) Begin(key uint64, trusted bool) (tx *Tx, found bool, err error) 
 		return nil, false, ErrFull
 	}
 	tx.key, tx.trusted, tx.pending = key, trusted, true
-	s.byKey[key] = tx.slot
+	s.byKey.put(key, tx.slot)
 	t.pending.Add(1)
 	return tx, false, nil
 }
