@@ -48,12 +48,13 @@ func keptServer(u Upstream, old *settings) *server {
 			}
 		}
 	}
-	return &server{Upstream: u}
+	return &server{Upstream: u, text: append(u.Addr.AppendTo([]byte{'@'}), '>')}
 }
 
 // A server is one server of the platform and what is known of its health.
 type server struct {
 	Upstream
+	text  []byte       // "@address:port>": how a Contact that names it ends
 	down  atomic.Bool  // what routing reads
 	known atomic.Bool  // it has answered something
 	last  atomic.Int64 // when it did so last, Unix seconds

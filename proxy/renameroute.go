@@ -13,6 +13,9 @@ import (
 // §12.1), though some servers record routes in it: the way in is not shown to who was refused.
 func (l *lane) renameRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 	refused := m.Status >= 300 && tx.Client.Side == edge.Outside
+	if !refused && l.renameFirst(m, token, tx) {
+		return
+	}
 	var before sip.Span // the URI that stands before ours: the next hop inside
 	for i := m.Find(sip.FieldRecordRoute); i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
 		if refused {
@@ -41,6 +44,32 @@ func (l *lane) renameRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 			return
 		}
 	}
+}
+
+// renameFirst is renameRoute for the usual case: our Record-Route is the first, as we wrote it, and the Contact names the server that the
+// request went to. False: it is not that case.
+func (l *lane) renameFirst(m *sip.Message, token []byte, tx *transaction.Tx) bool {
+	const start = "<sip:"
+	i := m.Find(sip.FieldRecordRoute)
+	if i < 0 {
+		return true
+	}
+	value := m.Fields[i].Value.Of(m.Raw)
+	own, found := bytes.CutPrefix(value, []byte(start))
+	end := bytes.IndexByte(value, '>')
+	if !found || !bytes.HasPrefix(own, token) || end < len(start)+len(token) {
+		return false
+	}
+	if tx.Client.Side == edge.Outside {
+		s := l.cfg.serverAt(tx.Target)
+		if s == nil || s.Transport != edge.UDP || !bytes.Contains(m.Value(sip.FieldContact), s.text) {
+			return false
+		}
+	}
+	l.value = l.appendRoute(l.value[:0], token, tx.Client, sip.SIP)
+	at := m.Fields[i].Value.Start
+	l.edit.ReplaceSpan(i, sip.Span{Start: at, End: at + uint32(end) + 1}, l.value)
+	return true
 }
 
 // withServer returns the token of a dialog from outside with the server that its requests go to next: who recorded itself
