@@ -4,6 +4,7 @@ import (
 	"flag"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,36 @@ func TestRedact(t *testing.T) {
 	} {
 		if got := redact(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestLineOfHostileBytes cuts a message at every place and spoils every byte of it: there is always a line, of printable ASCII that
+// fits its column.
+func TestLineOfHostileBytes(t *testing.T) {
+	whole := ladderStory()[0].Raw
+	check := func(raw []byte) {
+		t.Helper()
+		var out strings.Builder
+		l := &ladder{w: &out}
+		if err := l.add(lineOf(proxy.Traced{Raw: raw}, true)); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n") {
+			if i := strings.IndexFunc(line, func(r rune) bool { return r != '\t' && (r < ' ' || r > '~') }); i >= 0 {
+				t.Fatalf("%q shows %q", raw, line)
+			}
+		}
+		if arrow := strings.Split(out.String(), "\n")[1]; strings.Index(arrow, "||") != 11+arrowWidth {
+			t.Fatalf("%q: %q", raw, arrow)
+		}
+	}
+	for i := range whole {
+		check(whole[:i])
+		for _, c := range []byte{0, '\n', '\r', '"', '<', 0x1b, 0x80, 0xff} {
+			spoiled := slices.Clone(whole)
+			spoiled[i] = c
+			check(spoiled)
 		}
 	}
 }
