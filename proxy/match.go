@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/maphash"
 
@@ -105,17 +106,12 @@ func (l *lane) ownRoute(x *edge.Exchange) {
 	if i < 0 {
 		return
 	}
-	top, rest, err := sip.NextAddress(m.Raw, m.Fields[i].Value)
-	if err != nil {
-		return
-	}
-	uri, err := sip.ParseURI(m.Raw, top.URI)
-	if err != nil || !l.ours(x.From.Side, uri.Host.Of(m.Raw), uri.Port) {
+	user, rest, ok := l.routeUser(x.From.Side, m.Fields[i].Value)
+	if !ok {
 		return
 	}
 	own := &l.own
 	own.ownRoute, own.field, own.rest = true, i, rest
-	user := uri.User.Of(m.Raw)
 	if len(user) == 0 {
 		return
 	}
@@ -124,4 +120,36 @@ func (l *lane) ownRoute(x *edge.Exchange) {
 	}
 	own.route, own.tokened = openToken(l.p.keys, user, x.From.Side, m)
 	own.forged = !own.tokened
+}
+
+// routeUser reads the first Route of value: its user part and what follows it, if it names one of our listeners of side.
+func (l *lane) routeUser(side edge.Side, value sip.Span) (user []byte, rest sip.Span, ok bool) {
+	raw := l.msg.Raw
+	if user, ok = l.asWritten(side, value.Of(raw)); ok {
+		return user, sip.Span{}, true
+	}
+	top, rest, err := sip.NextAddress(raw, value)
+	if err != nil {
+		return nil, sip.Span{}, false
+	}
+	uri, err := sip.ParseURI(raw, top.URI)
+	if err != nil || !l.ours(side, uri.Host.Of(raw), uri.Port) {
+		return nil, sip.Span{}, false
+	}
+	return uri.User.Of(raw), rest, true
+}
+
+// asWritten is routeUser for the usual case: one Route, byte for byte as we wrote the Record-Route.
+func (l *lane) asWritten(side edge.Side, route []byte) (user []byte, ok bool) {
+	uri, ok := bytes.CutPrefix(route, []byte("<sip:"))
+	user, tail, found := bytes.Cut(uri, []byte{'@'})
+	if !ok || !found {
+		return nil, false
+	}
+	for i := range l.p.faces {
+		if f := &l.p.faces[i]; f.Side == side && !f.Spread && f.tail == string(tail) {
+			return user, true
+		}
+	}
+	return nil, false
 }

@@ -42,6 +42,7 @@ type face struct {
 	name   string // the host alone
 	port   uint16
 	params string // of a URI: "" or ";transport=tcp"
+	tail   string // how a Record-Route that names it ends, after the "@"
 }
 
 // New makes a proxy of the rooms it brings together. srv must be open, but not serving yet.
@@ -94,6 +95,7 @@ func faces(listeners []transport.Listener) []face {
 			}
 		}
 		f.name, f.port = splitHost(f.host)
+		f.tail = f.host + f.params + ";lr>"
 		out[i] = f
 	}
 	return out

@@ -95,10 +95,9 @@ type Tx struct {
 }
 
 func (tx *Tx) reset() {
-	*tx = Tx{shard: tx.shard, slot: tx.slot, generation: tx.generation + 1, live: true}
-	if tx.generation == 0 {
-		tx.generation = 1
-	}
+	shard, slot, generation := tx.shard, tx.slot, max(tx.generation+1, 1)
+	*tx = Tx{} // in place: a literal with the rest in it would be made elsewhere and copied
+	tx.shard, tx.slot, tx.generation, tx.live = shard, slot, generation, true
 }
 
 // ID names tx in our branch.
