@@ -46,10 +46,8 @@ var (
 
 // tag is our To tag: equal for every retransmission of a request, without keeping it.
 func (l *lane) tag(m *sip.Message) []byte {
-	var h maphash.Hash
-	h.SetSeed(l.p.seed)
-	write(&h, m, m.CallID, m.FromTag)
-	l.small = strconv.AppendUint(append(l.small[:0], 'r'), h.Sum64(), 36)
+	l.hashed = appendParts(appendNumber(l.hashed[:0], m), m, m.CallID, m.FromTag)
+	l.small = strconv.AppendUint(append(l.small[:0], 'r'), maphash.Bytes(l.p.seed, l.hashed), 36)
 	return l.small
 }
 

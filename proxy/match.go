@@ -50,53 +50,47 @@ func (l *lane) accepted() bool {
 // from another address. ACK and CANCEL get the key of their INVITE.
 func (l *lane) key(x *edge.Exchange) uint64 {
 	m := x.Msg
-	var h maphash.Hash
-	h.SetSeed(l.p.seed)
 	addr := x.From.Remote.Addr().As16()
-	h.Write(addr[:])
-	h.WriteByte(byte(x.From.Side))
+	b := append(append(l.hashed[:0], addr[:]...), byte(x.From.Side))
 	if m.Method == sip.ACK || m.Method == sip.CANCEL {
-		h.WriteString("INVITE")
+		b = append(b, "INVITE"...)
 	} else {
-		h.Write(m.MethodName.Of(m.Raw))
+		b = append(b, m.MethodName.Of(m.Raw)...)
 	}
-	h.WriteByte(' ')
 	if m.Via.Cookie(m.Raw) {
-		h.Write(m.Via.Branch.Of(m.Raw))
-		h.WriteByte(' ')
-		h.Write(m.Via.SentBy.Of(m.Raw))
-		return h.Sum64()
+		b = appendParts(append(b, ' '), m, m.Via.Branch, m.Via.SentBy)
+	} else { // RFC 2543. The To tag is left out: an ACK carries the one that the response brought.
+		b = appendParts(appendNumber(b, m), m, m.RequestURI, m.FromTag, m.CallID, m.Via.Whole)
 	}
-	// RFC 2543. The To tag is left out: an ACK carries the one that the response brought.
-	write(&h, m, m.RequestURI, m.FromTag, m.CallID, m.Via.Whole)
-	return h.Sum64()
+	l.hashed = b
+	return maphash.Bytes(l.p.seed, b)
 }
 
-// write puts the CSeq number and the parts of m into h, apart from each other.
-func write(h *maphash.Hash, m *sip.Message, parts ...sip.Span) {
-	var number [4]byte
-	binary.BigEndian.PutUint32(number[:], m.CSeq.Number)
-	h.Write(number[:])
+// appendParts appends parts of m, apart from each other.
+func appendParts(dst []byte, m *sip.Message, parts ...sip.Span) []byte {
 	for _, s := range parts {
-		h.WriteByte('\n')
-		h.Write(s.Of(m.Raw))
+		dst = append(append(dst, '\n'), s.Of(m.Raw)...)
 	}
+	return dst
+}
+
+// appendNumber appends the CSeq number.
+func appendNumber(dst []byte, m *sip.Message) []byte {
+	return binary.BigEndian.AppendUint32(dst, m.CSeq.Number)
 }
 
 // loopHash covers what routing depends on (RFC 3261 §16.6 step 8).
 func (l *lane) loopHash(x *edge.Exchange) uint32 {
 	m := x.Msg
-	var h maphash.Hash
-	h.SetSeed(l.p.seed)
-	h.WriteByte(byte(x.From.Side))
-	write(&h, m, m.RequestURI, m.FromTag, m.ToTag, m.CallID, m.MethodName)
+	b := appendNumber(append(l.hashed[:0], byte(x.From.Side)), m)
+	b = appendParts(b, m, m.RequestURI, m.FromTag, m.ToTag, m.CallID, m.MethodName)
 	for _, id := range [...]sip.FieldID{sip.FieldRoute, sip.FieldProxyRequire} {
 		for i := m.Find(id); i >= 0; i = m.Next(id, i) {
-			h.WriteByte('\n')
-			h.Write(m.Fields[i].Value.Of(m.Raw))
+			b = appendParts(b, m, m.Fields[i].Value)
 		}
 	}
-	return uint32(h.Sum64())
+	l.hashed = b
+	return uint32(maphash.Bytes(l.p.seed, b))
 }
 
 // ownRoute looks at the topmost Route: does it name us, and does it hold a token of ours (RFC 3261 §16.4)?

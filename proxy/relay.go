@@ -180,7 +180,9 @@ func (l *lane) recordRoute(x *edge.Exchange, to hop) []byte {
 	r := route{Binding: to.binding, Outside: to.flow, Inside: to.inside}
 	if x.From.Side == edge.Outside {
 		r.Outside = x.From
-		r.Binding = l.p.bindings.At(x.From, x.At)
+		if x.Trust == edge.Known {
+			r.Binding = l.p.bindings.At(x.From, x.At)
+		}
 	}
 	l.small = appendToken(l.small[:0], l.p.keys, &r, x.From.Side, m)
 	l.value = l.appendRoute(l.value[:0], l.small, to.flow, m.URI.Scheme)
