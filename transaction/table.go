@@ -54,9 +54,9 @@ func (c Config) Validate() error {
 }
 
 const (
-	shardBits  = 6
+	shardBits  = 4
 	shardCount = 1 << shardBits
-	slotBits   = 18
+	slotBits   = 20
 )
 
 // An ID names a transaction for as long as it is on record: shard, slot and a generation that is never 0. The branch that
