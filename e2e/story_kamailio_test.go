@@ -22,10 +22,7 @@ type kamailio struct {
 func newKamailio(t *testing.T) *kamailio {
 	t.Helper()
 	siptest.NeedTool(t, "kamailio")
-	addr, err := siptest.FreeAddr(siptest.OwnIP())
-	if err != nil {
-		t.Fatal(err)
-	}
+	addr := place(t, siptest.OwnIP())
 	config, err := filepath.Abs(filepath.Join("testdata", "kamailio", "kamailio.cfg"))
 	if err != nil {
 		t.Fatal(err)

@@ -39,8 +39,14 @@ type daemon struct {
 // is shown if the test failed.
 func startDaemon(t *testing.T, name string, args ...string) *daemon {
 	t.Helper()
+	return runDaemon(t, exec.Command(siptest.NeedTool(t, name), args...))
+}
+
+// runDaemon is startDaemon for a command with an input or an environment.
+func runDaemon(t *testing.T, cmd *exec.Cmd) *daemon {
+	t.Helper()
+	name := filepath.Base(cmd.Path)
 	d := &daemon{t: t, name: name, done: make(chan struct{})}
-	cmd := exec.Command(siptest.NeedTool(t, name), args...)
 	cmd.Stdout, cmd.Stderr = d, d
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)
@@ -124,18 +130,21 @@ type happening struct {
 	Param string // why
 }
 
+// place is a free address of ip.
+func place(t *testing.T, ip string) netip.AddrPort {
+	t.Helper()
+	addr, err := siptest.FreeAddr(ip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}
+
 // newBaresip starts a phone on an address of its own. It has no account yet.
 func newBaresip(t *testing.T, user string) *baresip {
 	t.Helper()
 	siptest.NeedTool(t, "baresip")
-	place := func() netip.AddrPort {
-		addr, err := siptest.FreeAddr(siptest.OwnIP())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return addr
-	}
-	dir, sip, control := t.TempDir(), place(), place()
+	dir, sip, control := t.TempDir(), place(t, siptest.OwnIP()), place(t, siptest.OwnIP())
 	silence(t, filepath.Join(dir, "in.wav"))
 	template, err := os.ReadFile(filepath.Join("testdata", "baresip", "config"))
 	if err != nil {

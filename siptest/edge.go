@@ -29,6 +29,8 @@ type Outlets struct {
 	Upstream []string // URIs of the upstreams
 	Env      []string // further environment, "GOMAXPROCS=4"
 	Secure   bool     // listen on TLS, WS and WSS outside, too, with the certificate of Edge.Certificate
+	More     []string // further outside listeners, "udp:[::1]:10000"
+	Name     string   // what the edge calls itself outside and what its certificate is for; "" is its address
 }
 
 // An Edge is a running ringwall.
@@ -63,6 +65,9 @@ func StartEdge(t testing.TB, where Outlets, keys Keys) *Edge {
 	e.Outside, e.Inside = e.address(where.Outside), e.address(where.Inside)
 	e.UDP = e.Outside
 	outside := fmt.Sprintf("\"udp:%v\", \"tcp:%v\"", e.Outside, e.Outside)
+	for _, listener := range where.More {
+		outside += ", \"" + listener + "\""
+	}
 	certificate := "{}"
 	if where.Secure {
 		ip := e.Outside.Addr().String()
@@ -70,10 +75,15 @@ func StartEdge(t testing.TB, where Outlets, keys Keys) *Edge {
 		outside += fmt.Sprintf(", \"tls:%v\", \"ws:%v\", \"wss:%v\"", e.TLS, e.WS, e.WSS)
 		certificate = e.Certificate(ip)
 	}
+	advertise := ""
+	if where.Name != "" {
+		advertise = ", advertise: " + where.Name
+		certificate = e.Certificate(where.Name)
+	}
 	admin := e.address("")
 	e.Admin = "http://" + admin.String()
 	all := Keys{
-		"outside":   "{listen: [" + outside + "]}",
+		"outside":   "{listen: [" + outside + "]" + advertise + "}",
 		"tls":       certificate,
 		"inside":    fmt.Sprintf("{listen: [\"udp:%v\", \"tcp:%v\"]}", e.Inside, e.Inside),
 		"upstreams": "[{uri: \"" + strings.Join(where.Upstream, "\"}, {uri: \"") + "\"}]",
