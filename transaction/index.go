@@ -1,68 +1,86 @@
 package transaction
 
-// An index finds slots by the 64-bit keyed hash of their transactions: open addressing with linear probing, half full at most, so that a
-// look-up touches one cache line. Nobody outside can choose keys that collide.
+// An index finds slots by the 64-bit keyed hash of their transactions: open addressing with linear probing, half full at most, eight bytes
+// an entry, so that a look-up touches one cache line. Nobody outside can choose keys that collide. An entry holds all of a key but its
+// lowest bits, so a find is a candidate: who looks up compares the whole key with the one on record.
 type index struct {
-	entries []entry
+	entries []uint64 // tag of the key | slot; 0: free
 	n       int
 }
 
-type entry struct {
-	key  uint64 // 0: free; a hash of 0 is kept as 1
-	slot uint32
-}
+const (
+	firstIndex = 64
+	slotMask   = 1<<slotBits - 1
+)
 
-const firstIndex = 64
+func newIndex() index { return index{entries: make([]uint64, firstIndex)} }
 
-func newIndex() index { return index{entries: make([]entry, firstIndex)} }
-
-func nonzero(key uint64) uint64 { return max(key, 1) }
-
-// at is the place of key, or the free place where it would go.
-func (x *index) at(key uint64) int {
-	mask := len(x.entries) - 1
-	i := int(key) & mask
-	for x.entries[i].key != key && x.entries[i].key != 0 {
-		i = (i + 1) & mask
+// tag is the part of key that an entry holds, never 0, so that no entry is.
+func tag(key uint64) uint64 {
+	if t := key &^ slotMask; t != 0 {
+		return t
 	}
-	return i
+	return slotMask + 1
 }
 
-func (x *index) find(key uint64) (slot uint32, ok bool) {
-	e := &x.entries[x.at(nonzero(key))]
-	return e.slot, e.key != 0
+func (x *index) home(entry uint64) int { return int(entry>>slotBits) & (len(x.entries) - 1) }
+
+// find returns the first candidate for key, and where to go on from for the next one.
+func (x *index) find(key uint64) (slot uint32, next int, ok bool) {
+	t := tag(key)
+	return x.findFrom(t, x.home(t))
 }
 
-// put adds key, which is not there yet.
+// findFrom goes on with a search for the tag t at place i.
+func (x *index) findFrom(t uint64, i int) (slot uint32, next int, ok bool) {
+	mask := len(x.entries) - 1
+	for ; x.entries[i] != 0; i = (i + 1) & mask {
+		if e := x.entries[i]; e&^slotMask == t {
+			return uint32(e & slotMask), (i + 1) & mask, true
+		}
+	}
+	return 0, 0, false
+}
+
+// put adds key for slot.
 func (x *index) put(key uint64, slot uint32) {
 	if 2*(x.n+1) > len(x.entries) {
 		old := x.entries
-		x.entries = make([]entry, 2*len(old))
+		x.entries = make([]uint64, 2*len(old))
 		for _, e := range old {
-			if e.key != 0 {
-				x.entries[x.at(e.key)] = e
+			if e != 0 {
+				x.insert(e)
 			}
 		}
 	}
-	key = nonzero(key)
-	x.entries[x.at(key)] = entry{key, slot}
+	x.insert(tag(key) | uint64(slot))
 	x.n++
 }
 
-// remove takes key out and moves what had to make way for it back, so that no search meets a gap.
-func (x *index) remove(key uint64) {
-	mask := len(x.entries) - 1
-	gap := x.at(nonzero(key))
-	if x.entries[gap].key == 0 {
-		return
+func (x *index) insert(e uint64) {
+	i := x.home(e)
+	for x.entries[i] != 0 {
+		i = (i + 1) & (len(x.entries) - 1)
+	}
+	x.entries[i] = e
+}
+
+// remove takes key's entry for slot out and moves what had to make way for it back, so that no search meets a gap.
+func (x *index) remove(key uint64, slot uint32) {
+	mask, e := len(x.entries)-1, tag(key)|uint64(slot)
+	gap := x.home(e)
+	for x.entries[gap] != e {
+		if x.entries[gap] == 0 {
+			return
+		}
+		gap = (gap + 1) & mask
 	}
 	x.n--
-	for i := (gap + 1) & mask; x.entries[i].key != 0; i = (i + 1) & mask {
-		home := int(x.entries[i].key) & mask
-		if (i-home)&mask >= (i-gap)&mask { // its search begins at the gap or before
+	for i := (gap + 1) & mask; x.entries[i] != 0; i = (i + 1) & mask {
+		if (i-x.home(x.entries[i]))&mask >= (i-gap)&mask { // its search begins at the gap or before
 			x.entries[gap] = x.entries[i]
 			gap = i
 		}
 	}
-	x.entries[gap] = entry{}
+	x.entries[gap] = 0
 }

@@ -2,26 +2,39 @@ package transaction
 
 import "sync"
 
-const wheelSlots = 4096 // at 10 ms a tick longer than the usual 32 s of lingering
+const wheelSlots = 4096 // at 10 ms a tick longer than the usual 32 s until a time-out
 
-// none ends the lists that are linked by slot number.
+// none ends the lists of the wheel.
 const none = ^uint32(0)
 
-// A shard is one part of the table: its transactions, their timers and the buffers they use again.
+// A shard is one part of the table: its transactions, their timers and the memory they use again. A transaction has a slot, by which its
+// ID names it, for as long as it is on record. While it works it has a Tx too; then it goes on the shelf.
 type shard struct {
-	mu    sync.Mutex
-	table *Table
-	index uint32
-	byKey index
-	slots []*Tx
-	free  []uint32
-	bufs  buffers
-	bytes [2]int // that live transactions hold: those of unknown sources, those of others
+	mu      sync.Mutex
+	table   *Table
+	index   uint32
+	byKey   index
+	slots   []place
+	free    []uint32 // slots
+	working []*Tx
+	idle    []*Tx // of working, those without a transaction
+	shelf   shelf
+	taken   Tx // what is handed out for a transaction on the shelf; its lock makes it one at a time
+	bufs    buffers
+	bytes   [2]int // that transactions hold: those of unknown sources, those of others
 
-	// The wheel: slot n holds the transactions that are to be looked at in a tick equal to n modulo wheelSlots, linked.
+	// The wheel: slot n holds the working transactions that are to be looked at in a tick equal to n modulo wheelSlots, linked.
 	wheel  [wheelSlots]uint32
 	ticked int64 // ticks up to this one are done
 }
+
+// A place is where the transaction of a slot is.
+type place struct {
+	generation uint32 // of that transaction, or of the next one
+	at         uint32 // index into working, or shelved and the number of a record
+}
+
+const shelved = 1 << 31
 
 func (s *shard) init(t *Table, index uint32) {
 	s.table, s.index = t, index
@@ -31,45 +44,145 @@ func (s *shard) init(t *Table, index uint32) {
 	}
 }
 
-// take returns an unused Tx, made if there is none; nil if the shard's slots are used up.
-func (s *shard) take() *Tx {
-	if n := len(s.free); n > 0 {
-		tx := s.slots[s.free[n-1]]
-		s.free = s.free[:n-1]
-		tx.reset()
-		return tx
+// find returns the slot of the transaction with key.
+func (s *shard) find(key uint64) (slot uint32, ok bool) {
+	slot, next, ok := s.byKey.find(key)
+	for ok && s.keyOf(slot) != key {
+		slot, next, ok = s.byKey.findFrom(tag(key), next)
 	}
-	if len(s.slots) >= 1<<slotBits {
+	return slot, ok
+}
+
+func (s *shard) keyOf(slot uint32) uint64 {
+	at := s.slots[slot].at
+	if at&shelved != 0 {
+		return s.shelf.get(at &^ shelved).key
+	}
+	return s.working[at].key
+}
+
+// tx returns the transaction of slot: its Tx, or taken as it stands on the shelf.
+func (s *shard) tx(slot uint32) *Tx {
+	at := s.slots[slot].at
+	if at&shelved == 0 {
+		return s.working[at]
+	}
+	r := s.shelf.get(at &^ shelved)
+	tx := &s.taken
+	*tx = Tx{}
+	tx.shard, tx.key, tx.slot, tx.generation, tx.shelved = s, r.key, slot, s.slots[slot].generation, true
+	tx.Client, tx.Target, tx.Method, tx.State = r.client.flow(), r.target.flow(), r.method, r.state
+	tx.back, tx.request, tx.last = s.shelf.bytes(r)
+	tx.split, tx.third = int(r.split), int(r.third)
+	tx.expireAt, tx.credit, tx.metered, tx.trusted = r.expireAt, int(r.credit), r.metered, r.trusted
+	return tx
+}
+
+// take returns a Tx with a slot, nil if the shard's slots are used up.
+func (s *shard) take() *Tx {
+	slot, ok := s.newSlot()
+	if !ok {
 		return nil
 	}
-	tx := &Tx{shard: s, slot: uint32(len(s.slots))}
-	s.slots = append(s.slots, tx)
-	tx.reset()
+	if len(s.idle) == 0 {
+		tx := &Tx{shard: s, home: uint32(len(s.working))}
+		s.working, s.idle = append(s.working, tx), append(s.idle, tx)
+	}
+	tx := s.idle[len(s.idle)-1]
+	s.idle = s.idle[:len(s.idle)-1]
+	home := tx.home
+	*tx = Tx{} // in place: a literal with the rest in it would be made elsewhere and copied
+	tx.shard, tx.home, tx.slot, tx.generation = s, home, slot, s.slots[slot].generation
+	s.slots[slot].at = home
 	return tx
+}
+
+// newSlot returns an unused slot.
+func (s *shard) newSlot() (slot uint32, ok bool) {
+	if n := len(s.free); n > 0 {
+		slot = s.free[n-1]
+		s.free = s.free[:n-1]
+		return slot, true
+	}
+	if len(s.slots) >= 1<<slotBits {
+		return 0, false
+	}
+	s.slots = append(s.slots, place{generation: 1})
+	return uint32(len(s.slots) - 1), true
+}
+
+// renew gives slot its next generation, which is never 0.
+func (s *shard) renew(slot uint32) uint32 {
+	p := &s.slots[slot]
+	p.generation = max(p.generation+1, 1)
+	return p.generation
 }
 
 // drop takes tx off the record and keeps its memory for the next.
 func (s *shard) drop(tx *Tx) {
+	s.byKey.remove(tx.key, tx.slot)
+	if tx.shelved { // only after a panic: its record goes when its time comes
+		return
+	}
+	s.leave(tx.slot, tx.trusted)
+	s.vacate(tx)
+}
+
+// leave takes a slot whose transaction is over.
+func (s *shard) leave(slot uint32, trusted bool) {
+	s.table.leave(trusted)
+	s.renew(slot)
+	s.free = append(s.free, slot)
+}
+
+// vacate frees the Tx of a transaction that is over or on the shelf.
+func (s *shard) vacate(tx *Tx) {
 	s.disarm(tx)
 	tx.done()
 	s.charge(tx, 0)
-	s.table.leave(tx.trusted)
-	s.byKey.remove(tx.key)
 	s.bufs.put(tx.request)
 	s.bufs.put(tx.last)
 	s.bufs.put(tx.back)
 	tx.request, tx.last, tx.back = nil, nil, nil
-	tx.live = false
-	s.free = append(s.free, tx.slot)
+	s.idle = append(s.idle, tx)
+}
+
+// shelve puts tx, which is over, on the shelf.
+func (s *shard) shelve(tx *Tx) {
+	number, r := s.shelf.add(len(tx.back) + len(tx.request) + len(tx.last))
+	r.key, r.slot, r.expireAt = tx.key, tx.slot, tx.expireAt
+	r.client, r.target, r.method, r.state = packFlow(&tx.Client), packFlow(&tx.Target), tx.Method, tx.State
+	r.credit, r.metered, r.trusted = int32(min(tx.credit, 1<<30)), tx.metered, tx.trusted
+	r.back, r.split, r.third = uint32(len(tx.back)), uint32(tx.split), uint32(tx.third)
+	r.request, r.last = uint32(len(tx.request)), uint32(len(tx.last))
+	b := &s.shelf.blocks[len(s.shelf.blocks)-1]
+	*b = append(append(append(*b, tx.back...), tx.request...), tx.last...)
+	s.bytes[whose(tx.trusted)] += recordSize + r.size()
+	s.slots[tx.slot].at = shelved | number
+	s.vacate(tx)
+}
+
+// expire takes transactions off the shelf whose time is over at at.
+func (s *shard) expire(at int64) {
+	for r := s.shelf.oldest(); r != nil && r.expireAt <= at; r = s.shelf.oldest() {
+		s.byKey.remove(r.key, r.slot)
+		s.bytes[whose(r.trusted)] -= recordSize + r.size()
+		s.leave(r.slot, r.trusted)
+		s.shelf.drop()
+	}
+}
+
+// whose is the index of bytes.
+func whose(trusted bool) int {
+	if trusted {
+		return 1
+	}
+	return 0
 }
 
 // charge notes that tx holds size bytes of messages now.
 func (s *shard) charge(tx *Tx, size int) {
-	whose := 0
-	if tx.trusted {
-		whose = 1
-	}
-	s.bytes[whose] += size - tx.size
+	s.bytes[whose(tx.trusted)] += size - tx.size
 	tx.size = size
 }
 
@@ -85,18 +198,18 @@ func (s *shard) arm(tx *Tx, deadline int64) {
 	}
 	tx.tick = tick
 	head := &s.wheel[tick%wheelSlots]
-	tx.next, *head = *head, tx.slot
+	tx.next, *head = *head, tx.home
 }
 
-// disarm takes tx off the wheel, if it is there. Lists are short, and only a deadline that moves forward ends up here, so one
-// link does, and arming touches nobody else's memory.
+// disarm takes tx off the wheel, if it is there. Lists are short, and only the end of tx, or a deadline that moves forward, ends up
+// here, so one link does, and arming touches nobody else's memory.
 func (s *shard) disarm(tx *Tx) {
 	if tx.tick == 0 {
 		return
 	}
 	at := &s.wheel[tx.tick%wheelSlots]
-	for *at != tx.slot {
-		at = &s.slots[*at].next
+	for *at != tx.home {
+		at = &s.working[*at].next
 	}
 	*at, tx.tick = tx.next, 0
 }
@@ -107,7 +220,7 @@ func (s *shard) due(at int64) *Tx {
 	s.ticked = max(s.ticked, now-wheelSlots)
 	for ; s.ticked < now; s.ticked++ {
 		for i := s.wheel[(s.ticked+1)%wheelSlots]; i != none; {
-			tx := s.slots[i]
+			tx := s.working[i]
 			if tx.tick <= now {
 				s.disarm(tx)
 				return tx
@@ -116,44 +229,4 @@ func (s *shard) due(at int64) *Tx {
 		}
 	}
 	return nil
-}
-
-// buffers keeps byte slices of a few sizes for use again, so that steady work allocates nothing.
-type buffers struct{ classes [8][][]byte }
-
-const (
-	smallest  = 256       // bytes of class 0
-	keep      = 128 << 10 // bytes kept per class, or keepLeast slices
-	keepLeast = 4
-)
-
-func class(n int) int {
-	c := 0
-	for size := smallest; size < n; size <<= 1 {
-		c++
-	}
-	return c
-}
-
-// room returns an empty slice with room for n bytes, out of the free lists if it can.
-func (p *buffers) room(n int) []byte {
-	c := class(n)
-	if c >= len(p.classes) {
-		return make([]byte, 0, n)
-	}
-	if list := p.classes[c]; len(list) > 0 {
-		p.classes[c] = list[:len(list)-1]
-		return list[len(list)-1]
-	}
-	return make([]byte, 0, smallest<<c)
-}
-
-func (p *buffers) copy(b []byte) []byte { return append(p.room(len(b)), b...) }
-
-func (p *buffers) put(b []byte) {
-	c := class(cap(b))
-	if cap(b) == 0 || c >= len(p.classes) || cap(b) != smallest<<c || len(p.classes[c]) >= max(keep/cap(b), keepLeast) {
-		return
-	}
-	p.classes[c] = append(p.classes[c], b[:0])
 }

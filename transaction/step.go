@@ -29,10 +29,7 @@ func (tx *Tx) Sent(request []byte, now time.Time) {
 // finds no transaction, for ID changes. It may be called until a provisional response has come, or for a final one that
 // is not relayed. The caller then sets Target, builds the request and calls Sent again; the client sees nothing of it.
 func (tx *Tx) Retarget() {
-	tx.generation++
-	if tx.generation == 0 {
-		tx.generation = 1
-	}
+	tx.generation = tx.shard.renew(tx.slot)
 	tx.State = Calling
 }
 

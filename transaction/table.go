@@ -138,7 +138,7 @@ func (t *Table) since(now time.Time) int64 { return max(1, int64(now.Sub(t.start
 func (t *Table) Has(key uint64) bool {
 	s := t.shardOf(key)
 	s.mu.Lock()
-	_, ok := s.byKey.find(key)
+	_, ok := s.find(key)
 	s.mu.Unlock()
 	return ok
 }
@@ -147,8 +147,8 @@ func (t *Table) Has(key uint64) bool {
 func (t *Table) Find(key uint64) *Tx {
 	s := t.shardOf(key)
 	s.mu.Lock()
-	if slot, ok := s.byKey.find(key); ok {
-		return s.slots[slot]
+	if slot, ok := s.find(key); ok {
+		return s.tx(slot)
 	}
 	s.mu.Unlock()
 	return nil
@@ -158,10 +158,8 @@ func (t *Table) Find(key uint64) *Tx {
 func (t *Table) FindID(id ID) *Tx {
 	s := &t.shards[id.shard()]
 	s.mu.Lock()
-	if slot := id.slot(); int(slot) < len(s.slots) {
-		if tx := s.slots[slot]; tx.live && tx.generation == id.generation() {
-			return tx
-		}
+	if slot := id.slot(); int(slot) < len(s.slots) && s.slots[slot].generation == id.generation() {
+		return s.tx(slot)
 	}
 	s.mu.Unlock()
 	return nil
@@ -172,7 +170,7 @@ func (t *Table) FindID(id ID) *Tx {
 func (t *Table) Begin(key uint64, trusted bool) (tx *Tx, found bool, err error) {
 	s := t.shardOf(key)
 	s.mu.Lock()
-	if _, ok := s.byKey.find(key); ok {
+	if _, ok := s.find(key); ok {
 		s.mu.Unlock()
 		return nil, true, nil
 	}
@@ -229,6 +227,7 @@ func (t *Table) Due(i int, now time.Time) (*Tx, Task) {
 		}
 		tx.settle()
 	}
+	s.expire(at)
 	s.mu.Unlock()
 	return nil, Nothing
 }

@@ -69,6 +69,7 @@ type Tx struct {
 
 	shard      *shard
 	key        uint64
+	home       uint32 // its place in shard.working
 	slot       uint32
 	generation uint32
 
@@ -91,13 +92,7 @@ type Tx struct {
 	unacked  bool // the edge ended it: request is still the INVITE, to acknowledge a late final response
 	trusted  bool
 	pending  bool
-	live     bool
-}
-
-func (tx *Tx) reset() {
-	shard, slot, generation := tx.shard, tx.slot, max(tx.generation+1, 1)
-	*tx = Tx{} // in place: a literal with the rest in it would be made elsewhere and copied
-	tx.shard, tx.slot, tx.generation, tx.live = shard, slot, generation, true
+	shelved  bool // it is on the shelf, and this only shows it: nothing but credit changes
 }
 
 // ID names tx in our branch.
@@ -148,6 +143,16 @@ func (tx *Tx) Unlock() {
 	s.mu.Unlock()
 }
 
+// over reports whether tx only waits for retransmissions: all that it still does is on the shelf as well. An INVITE that was refused is
+// not over until the client's ACK came.
+func (tx *Tx) over() bool {
+	switch {
+	case tx.State < Completed, tx.expireAt == 0, tx.unacked:
+		return false
+	}
+	return tx.State > Completed || tx.Method != sip.INVITE
+}
+
 // Abandon takes tx off the record and unlocks: nothing was or will be sent for it.
 func (tx *Tx) Abandon() {
 	s := tx.shard
@@ -155,10 +160,19 @@ func (tx *Tx) Abandon() {
 	s.mu.Unlock()
 }
 
-// settle charges the shard for what tx holds, and arms the timer for the earliest deadline, or takes tx off the record if
-// there is none.
+// settle charges the shard for what tx holds, and arms the timer for the earliest deadline, puts tx on the shelf if it is over, or takes it
+// off the record if there is nothing to wait for.
 func (tx *Tx) settle() {
-	tx.shard.charge(tx, cap(tx.request)+cap(tx.last)+cap(tx.back))
+	s := tx.shard
+	switch {
+	case tx.shelved:
+		s.shelf.get(s.slots[tx.slot].at &^ shelved).credit = int32(min(tx.credit, 1<<30))
+		return
+	case tx.over():
+		s.shelve(tx)
+		return
+	}
+	s.charge(tx, cap(tx.request)+cap(tx.last)+cap(tx.back))
 	deadline := tx.expireAt
 	for _, at := range [...]int64{tx.retryAt, tx.tryingAt, tx.moveAt, tx.timerC} {
 		if at != 0 && (at < deadline || deadline == 0) {
@@ -166,10 +180,10 @@ func (tx *Tx) settle() {
 		}
 	}
 	if deadline == 0 {
-		tx.shard.drop(tx)
+		s.drop(tx)
 		return
 	}
-	tx.shard.arm(tx, deadline)
+	s.arm(tx, deadline)
 }
 
 func (tx *Tx) done() {

@@ -1,0 +1,125 @@
+package transaction
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// TestShelfIsAQueue holds the shelf of a shard against a plain list: what is put there comes back unchanged until its time is over, in
+// whatever order sizes come, and nothing is kept of it afterwards.
+func TestShelfIsAQueue(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		type entry struct {
+			number uint32
+			bytes  []byte
+		}
+		var shelf shelf
+		shelf.first = rapid.SampledFrom([]uint32{0, numbers - 3}).Draw(t, "first") // numbers wrap
+		var want []entry
+		for i := range rapid.IntRange(1, 300).Draw(t, "steps") {
+			if len(want) > 0 && rapid.IntRange(0, 9).Draw(t, "drop") < 3 {
+				shelf.drop()
+				want = want[1:]
+			} else {
+				n := rapid.OneOf(rapid.IntRange(0, 700), rapid.IntRange(0, 3*blockSize)).Draw(t, "size")
+				b := bytes.Repeat([]byte{byte(i)}, n)
+				number, r := shelf.add(n)
+				r.last = uint32(n)
+				last := &shelf.blocks[len(shelf.blocks)-1]
+				*last = append(*last, b...)
+				want = append(want, entry{number, b})
+			}
+			for _, e := range want {
+				if _, _, last := shelf.bytes(shelf.get(e.number)); !bytes.Equal(last, e.bytes) {
+					t.Fatalf("record %d holds %d bytes, want %d", e.number, len(last), len(e.bytes))
+				}
+			}
+			if int(shelf.n) != len(want) {
+				t.Fatalf("%d records, want %d", shelf.n, len(want))
+			}
+		}
+		for range want {
+			shelf.drop()
+		}
+		if len(shelf.blocks) > 1 || len(shelf.spare) > spareBlocks {
+			t.Fatalf("%d blocks and %d spare ones are left", len(shelf.blocks), len(shelf.spare))
+		}
+	})
+}
+
+// TestShelvedTransactionIsTheSame: what a transaction knows survives the shelf.
+func TestShelvedTransactionIsTheSame(t *testing.T) {
+	for _, remote := range []string{"192.0.2.1:5060", "[2001:db8::7]:5061", "[::ffff:192.0.2.1]:9"} {
+		table := newTable(t, nil)
+		client := edge.Flow{Remote: netip.MustParseAddrPort(remote), Conn: 1 << 40, Listener: 3, Transport: edge.WSS}
+		target := edge.Flow{Remote: netip.MustParseAddrPort(remote), Listener: 700, Transport: edge.TCP, Side: edge.Inside}
+		tx, _, _ := table.Begin(7<<60|5, false)
+		tx.Method, tx.Client, tx.Target = sip.BYE, client, target
+		tx.Keep([]byte("vias\n"), []byte("token"), []byte("extra"))
+		tx.Meter(100)
+		tx.Sent([]byte("request"), epoch)
+		id := tx.ID()
+		tx.Response(200, epoch)
+		tx.Relayed([]byte("reply"))
+		tx.Unlock()
+		for range 2 {
+			if tx = table.Find(7<<60 | 5); tx == nil || !tx.shelved || tx.ID() != id {
+				t.Fatal("it is not on the shelf")
+			}
+			vias, route, extra := tx.Back()
+			if tx.Client != client || tx.Target != target || tx.Method != sip.BYE || tx.State != Completed || string(vias) != "vias\n" ||
+				string(route) != "token" || string(extra) != "extra" || string(tx.Last()) != "reply" || len(tx.Request()) != 0 {
+				t.Errorf("%+v", tx)
+			}
+			tx.Unlock()
+		}
+		if table.Has(7<<60 | 6) { // the same tag
+			t.Error("a key that differs in its lowest bits is taken for it")
+		}
+		tx = table.FindID(id)
+		if !tx.Afford(200) {
+			t.Error("the credit is gone")
+		}
+		tx.Unlock()
+		if tx = table.FindID(id); tx.Afford(200) {
+			t.Error("credit is not spent")
+		}
+		tx.Unlock()
+		due(table, epoch.Add(table.cfg.Linger+time.Second))
+		if table.Len() != 0 || table.Untrusted() != 0 || table.FindID(id) != nil || table.Has(7<<60|5) {
+			t.Error("it is still on record")
+		}
+	}
+}
+
+// TestShelvedTransactionIsSmall: what lingers costs little more than the bytes that may have to be sent again.
+func TestShelvedTransactionIsSmall(t *testing.T) {
+	table := newTable(t, nil)
+	const n = 10_000
+	for i := range uint64(n) {
+		tx, _, _ := table.Begin(i*0x9e3779b97f4a7c15, true)
+		tx.Method = sip.INVITE
+		tx.Keep(make([]byte, 90), make([]byte, 80), nil)
+		tx.Sent(make([]byte, 1000), epoch)
+		tx.Response(200, epoch)
+		tx.Relayed(make([]byte, 700))
+		tx.Unlock()
+	}
+	held := 0
+	for i := range table.shards {
+		held += table.shards[i].bytes[1]
+		if len(table.shards[i].working) > 1 {
+			t.Errorf("%d Tx work", len(table.shards[i].working))
+		}
+	}
+	if held > n*(recordSize+170) {
+		t.Errorf("%d bytes per transaction", held/n)
+	}
+}
