@@ -176,8 +176,18 @@ func (s *service) apply(ctx context.Context, next *config.Config, r *reloaded) e
 			return err
 		}
 	}
+	if err := checkCredentials(next, time.Now(), false); err != nil {
+		return err
+	}
+	who, err := identities(mixed, to.upstreams)
+	if err != nil {
+		return err
+	}
 	cfg := proxyConfig(mixed, to.upstreams)
 	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if err := s.transport.SetIdentities(who); err != nil {
 		return err
 	}
 	s.transport.SetInside(mixed.Inside.Sources, addrs(to.upstreams)) // before anything is sent there
