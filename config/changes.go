@@ -30,12 +30,13 @@ var comparisons = []comparison{
 	compare("inside.listen", func(c *Config) *[]Listen { return &c.Inside.Listen }),
 	compare("inside.sources", func(c *Config) *[]netip.Prefix { return &c.Inside.Sources }),
 	compare("upstreams", func(c *Config) *[]Upstream { return &c.Upstreams }),
+	compare("peers", func(c *Config) *[]Peer { return &c.Peers }),
 	compare("domains", func(c *Config) *[]string { return &c.Domains }),
 	compare("registrations.path", func(c *Config) *bool { return &c.Registrations.Path }),
 	compare("registrations.keepalive", func(c *Config) *time.Duration { return &c.Registrations.Keepalive }),
 	compare("tls", func(c *Config) *[]KeyPair { return &c.TLS.Certificates }),
 	compare("tls.client_certificates", func(c *Config) *ClientCertificates { return &c.TLS.ClientCertificates }),
-	compare("tls.client_ca", func(c *Config) *Reference { return &c.TLS.ClientCA }),
+	compare("tls.client_ca", func(c *Config) *string { return &c.TLS.ClientCA }),
 	compare("topology.key_file", func(c *Config) *string { return &c.Topology.KeyFile }),
 	compare("access.unknown", func(c *Config) *Methods { return &c.Access.Unknown }),
 	compare("access.known", func(c *Config) *Methods { return &c.Access.Known }),
@@ -84,6 +85,7 @@ func (c *Config) Keep(old *Config, keys []string) (*Config, error) {
 	mixed.Outside.Listen = slices.Clone(mixed.Outside.Listen) // check writes to what follows
 	mixed.Inside.Listen = slices.Clone(mixed.Inside.Listen)
 	mixed.Upstreams = slices.Clone(mixed.Upstreams)
+	mixed.Peers = slices.Clone(mixed.Peers)
 	if all := mixed.check(); len(all) > 0 {
 		return nil, all
 	}

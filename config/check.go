@@ -17,9 +17,13 @@ func (c *Config) check() Errors {
 	for i := range c.Upstreams {
 		c.Upstreams[i].Path = fmt.Sprintf("upstreams[%d].uri", i)
 	}
+	for i := range c.Peers {
+		c.Peers[i].Path = fmt.Sprintf("peers[%d]", i)
+	}
 	var all Errors
 	all = append(all, c.checkListeners()...)
 	all = append(all, c.checkUpstreams()...)
+	all = append(all, c.checkPeers()...)
 	all = append(all, c.checkTLS()...)
 	all = append(all, c.checkTimers()...)
 	all = append(all, c.checkPaths()...)
@@ -113,7 +117,6 @@ func (c *Config) checkUpstreams() Errors {
 			}
 		}
 		all = append(all, c.checkReach(u)...)
-		all = append(all, c.checkIdentity(u)...)
 	}
 	return all
 }
@@ -126,51 +129,22 @@ func (u Upstream) port() uint16 {
 	return u.Port
 }
 
-// CertificatePath is the key that entry i of TLS.Certificates comes from, for Fault: "tls", or "tls[1]" of a list.
-func (c *Config) CertificatePath(i int) string {
-	path := fmt.Sprintf("tls[%d]", i)
-	if _, list := c.sources.places[path]; !list {
-		return "tls"
-	}
-	return path
-}
-
-// checkIdentity finds what the certificates of u lack.
-func (c *Config) checkIdentity(u Upstream) Errors {
-	var all Errors
-	for _, k := range [...]struct {
-		name      string
-		has, want bool
-		hint      string
-	}{
-		{"ca", u.CA != (Reference{}), true, ""},
-		{"certificate", u.Own.Certificate != (Reference{}), u.Own.Key != (Reference{}), "add key: key.pem, the private key of the certificate"},
-		{"key", u.Own.Key != (Reference{}), u.Own.Certificate != (Reference{}), "add certificate: cert.pem, the certificate that the key belongs to"},
-	} {
-		path := strings.TrimSuffix(u.Path, "uri") + k.name
-		switch {
-		case k.has && u.Transport != edge.TLS:
-			all = append(all, c.Fault(path, "is for an upstream over TLS, "+u.URI+" is not", "write ;transport=tls behind the uri, or leave "+k.name+" out")...)
-		case k.has && !k.want:
-			all = append(all, c.Fault(path, "stands alone", k.hint)...)
-		}
-	}
-	return all
-}
-
 // checkTLS finds what the section tls lacks.
 func (c *Config) checkTLS() Errors {
 	var all Errors
 	for i, p := range c.TLS.Certificates {
-		path := c.CertificatePath(i)
-		if p.Certificate == (Reference{}) {
+		path := fmt.Sprintf("tls[%d]", i)
+		if _, list := c.sources.places[path]; !list {
+			path = "tls"
+		}
+		if p.Certificate == "" {
 			all = append(all, c.Fault(path, "has no certificate", "write {certificate: cert.pem, key: key.pem}")...)
 		}
-		if p.Key == (Reference{}) {
+		if p.Key == "" {
 			all = append(all, c.Fault(path, "has no key", "write {certificate: cert.pem, key: key.pem}; one file may hold both")...)
 		}
 	}
-	if c.TLS.ClientCertificates != Off && c.TLS.ClientCA == (Reference{}) {
+	if c.TLS.ClientCertificates != Off && c.TLS.ClientCA == "" {
 		all = append(all, c.Fault("tls", "client certificates cannot be verified without client_ca", "add client_ca: ca.pem, the authorities that you trust to name phones")...)
 	}
 	for _, l := range c.Inside.Listen {
@@ -188,6 +162,10 @@ func (c *Config) checkTLS() Errors {
 
 // checkReach finds out whether u, if it is an address, could be a server that inside listeners send to.
 func (c *Config) checkReach(u Upstream) Errors {
+	inTCP := func(l Listen) bool { return l.Transport == edge.TCP }
+	if u.Large && (u.Transport != edge.UDP || len(c.Inside.Listen) > 0 && !slices.ContainsFunc(c.Inside.Listen, inTCP)) {
+		return c.Fault(strings.TrimSuffix(u.Path, "uri")+"large", "needs an upstream over UDP and a tcp listener inside", "leave it out, or add tcp:ADDRESS:5070 to inside.listen")
+	}
 	overTLS := func(l Listen) bool { return l.Transport == edge.TLS || !l.Addr.IsValid() }
 	if u.Transport == edge.TLS && !slices.ContainsFunc(c.Inside.Listen, overTLS) {
 		return c.Fault(u.Path, "no inside listener has the transport of "+u.URI, "add tls:ADDRESS:5061 to inside.listen: it is where the platform's own requests come in")

@@ -25,6 +25,7 @@ var plain = cmp.Options{
 	cmpopts.IgnoreFields(Config{}, "File"),
 	cmpopts.IgnoreFields(Listen{}, "Path"),
 	cmpopts.IgnoreFields(Upstream{}, "Path"),
+	cmpopts.IgnoreFields(Peer{}, "Path"),
 	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmpopts.EquateEmpty(),
@@ -86,6 +87,9 @@ inside:
 upstreams:
   - {uri: "sip:10.0.0.10:5080;transport=tcp", weight: 1, priority: 1}
   - uri: sip:PBX.example.com
+peers:
+  - {name: carrier-1, uri: "sip:Trunk.example.net", match: [192.0.2.0/28, 198.51.100.7, Trunk.example.net], calls: 100, rate: 10/s, large: tcp}
+  - {name: site, uri: "sip:203.0.113.9:5080", transport: tcp, weight: 3, priority: 2, rate: 600/m}
 domains: [Example.com, 192.0.2.1]
 registrations: {path: true, keepalive: 30s}
 topology: {key_file: keys/topology.key}
@@ -97,7 +101,7 @@ state: /srv/state.db
 admin: {http: "[::1]:0", socket: /srv/s.sock}
 log: {format: json, level: warn}
 mode: monitor
-tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", client_certificates: require, client_ca: ca.pem}]
+tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: b.key, client_certificates: require, client_ca: ca.pem}]
 `)
 	want := &Config{
 		Outside: Outside{Advertise: "sbc.example.com", Listen: []Listen{
@@ -117,10 +121,18 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 			{URI: "sip:10.0.0.10:5080;transport=tcp", Host: "10.0.0.10", Port: 5080, Transport: edge.TCP, Weight: 1, Priority: 1},
 			{URI: "sip:PBX.example.com", Host: "pbx.example.com", Weight: 1, Priority: 1},
 		},
+		Peers: []Peer{
+			{Name: "carrier-1", URI: Upstream{URI: "sip:Trunk.example.net", Host: "trunk.example.net", Weight: 1, Priority: 1},
+				Match: []Match{{Prefix: netip.MustParsePrefix("192.0.2.0/28")}, {Prefix: netip.MustParsePrefix("198.51.100.7/32")},
+					{Host: "trunk.example.net"}},
+				Calls: 100, Rate: Rate{10, time.Second}, Large: true},
+			{Name: "site", URI: Upstream{URI: "sip:203.0.113.9:5080", Host: "203.0.113.9", Port: 5080, Transport: edge.TCP, Weight: 3,
+				Priority: 2}, Rate: Rate{600, time.Minute}},
+		},
 		Domains:       []string{"example.com", "192.0.2.1"},
 		Registrations: Registrations{Path: true, Keepalive: 30 * time.Second},
-		TLS: TLS{Certificates: []KeyPair{{Reference{File: "a.pem"}, Reference{File: "a.key"}}, {Reference{File: "b.pem"}, Reference{Env: "B_KEY"}}},
-			ClientCertificates: Require, ClientCA: Reference{File: "ca.pem"}},
+		TLS: TLS{Certificates: []KeyPair{{"a.pem", "a.key"}, {"b.pem", "b.key"}}, ClientCertificates: Require,
+			ClientCA: "ca.pem"},
 		Topology: Topology{KeyFile: "keys/topology.key"},
 		Access:   Access{Unknown: Methods{Any: true}, Known: Methods{List: []sip.Method{sip.INVITE, sip.MESSAGE}}},
 		Headers:  Headers{Source: "X-Real-Source"},
@@ -141,7 +153,6 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 func TestOffValues(t *testing.T) {
 	got := mustParse(t, `
 topology: {hide: false, mask_call_id: false, guard: off}
-peers: []
 tls: {}
 identity: {server: none}
 media: {relay: off, ports: 30000-39999, latch: strict}

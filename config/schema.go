@@ -24,7 +24,7 @@ func sections(c *Config) []key {
 			key{"sources", texts(&c.Inside.Sources, parseSource)},
 		)},
 		key{"upstreams", each(&c.Upstreams, upstream)},
-		key{"peers", empty},
+		key{"peers", each(&c.Peers, peer)},
 		key{"domains", texts(&c.Domains, parseDomain)},
 		key{"registrations", section(
 			key{"path", boolValue(&c.Registrations.Path)},
@@ -71,10 +71,10 @@ func certificates(t *TLS) reader {
 		one := func(p *KeyPair) reader {
 			return func(d *decoder, n *node, path string) {
 				section(
-					key{"certificate", value(&p.Certificate, parseReference)},
-					key{"key", value(&p.Key, parseReference)},
+					key{"certificate", value(&p.Certificate, parsePath)},
+					key{"key", value(&p.Key, parsePath)},
 					key{"client_certificates", choice(&t.ClientCertificates, Off, Ask, Require)},
-					key{"client_ca", value(&t.ClientCA, parseReference)},
+					key{"client_ca", value(&t.ClientCA, parsePath)},
 				)(d, n, path)
 			}
 		}
@@ -184,9 +184,7 @@ func upstream(u *Upstream) reader {
 			key{"uri", upstreamURI(u)},
 			key{"weight", integer(&u.Weight, 1, maxWeight)},
 			key{"priority", integer(&u.Priority, 1, maxPriority)},
-			key{"ca", value(&u.CA, parseReference)},
-			key{"certificate", value(&u.Own.Certificate, parseReference)},
-			key{"key", value(&u.Own.Key, parseReference)},
+			key{"large", large(&u.Large)},
 		)(d, n, path)
 		if _, set := d.places[path+".uri"]; !set && n.kind == mapping {
 			d.report(n.at, path, "has no uri", `write {uri: "sip:10.0.0.10:5060"}`)
@@ -202,7 +200,8 @@ func upstreamURI(u *Upstream) reader {
 	return func(d *decoder, n *node, path string) {
 		read := *u
 		value(&read, parseUpstream)(d, n, path)
-		u.URI, u.Host, u.Port, u.Transport = read.URI, read.Host, read.Port, read.Transport
+		read.Weight, read.Priority, read.Large = u.Weight, u.Priority, u.Large
+		*u = read
 	}
 }
 

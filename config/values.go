@@ -187,7 +187,7 @@ func parseUpstream(s string) (Upstream, error) {
 	switch strings.ToLower(scheme) {
 	case "sip":
 	case "sips":
-		return Upstream{}, wrongf("write sip:pbx.example.com;transport=tls, which reaches it over TLS", "an upstream is named by a sip: URI")
+		return Upstream{}, wrongf("write sip:pbx.example.com;transport=tls, which reaches it over TLS", "a server is named by a sip: URI")
 	default:
 		return Upstream{}, wrongf("write sip:10.0.0.10:5060", "%s is not a SIP URI", quoted(s))
 	}

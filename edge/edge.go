@@ -66,7 +66,7 @@ type Trust uint8
 const (
 	Unknown Trust = iota
 	Known         // the source of a live binding
-	Peer          // the platform itself: upstreams and inside.sources
+	Peer          // the platform itself: upstreams and inside.sources; outside the configured peers, each by its own transport
 )
 
 // Match says what a message belongs to; it is found by read-only look-ups before anything is judged. Anything but

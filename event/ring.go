@@ -27,13 +27,16 @@ const (
 	Noted   = "noted"   // a message would have been turned away, but for mode: monitor
 
 	Upstream = "upstream" // the platform, seen from here
+	Peer     = "peer"     // a carrier or another site, as configured
 	Listener = "listener" // a socket of ours
 	State    = "state"    // the state file
 )
 
 // remote reports whether anybody on the internet can cause events of that name in any number. Such events may fill only half
 // of a ring and have a log budget of their own. What is not known to be about this machine and its platform is remote.
-func remote(name string) bool { return name != Upstream && name != Listener && name != State }
+func remote(name string) bool {
+	return name != Upstream && name != Peer && name != Listener && name != State
+}
 
 // minRing is the smallest ring: with less, half of it would be too small to keep one batch of refusals.
 const minRing = 64

@@ -79,7 +79,10 @@ func (l *lane) policy(x *edge.Exchange) edge.Verdict {
 	if !l.served(x) {
 		return edge.Verdict{Action: edge.Reply, Reason: reasonDomain, Status: 404}
 	}
-	if x.Trust == edge.Known {
+	switch x.Trust {
+	case edge.Peer:
+		return l.access(x, l.cfg.Peer)
+	case edge.Known:
 		return l.access(x, l.cfg.Known)
 	}
 	return l.access(x, l.cfg.Unknown)

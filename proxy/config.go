@@ -17,8 +17,9 @@ type Upstream struct {
 	URI       string // as the operator knows it, "" for its address
 	Addr      netip.AddrPort
 	Transport edge.Transport
-	Weight    int // share of the calls among those of its priority; 0 is 1
-	Priority  int // smaller ones are asked first
+	Weight    int  // share of the calls among those of its priority; 0 is 1
+	Priority  int  // smaller ones are asked first
+	Large     bool // requests over 1,300 bytes go over TCP instead of UDP (RFC 3261 §18.1.1)
 }
 
 // Methods is what a trust class may start something with.
@@ -43,6 +44,7 @@ func (m Methods) Allows(method sip.Method) bool {
 // Config is what the proxy is told by the operator.
 type Config struct {
 	Upstreams []Upstream     // the platform: who gets what starts outside, at most 32
+	Peers     []Peer         // carriers and other sites outside
 	Sources   []netip.Prefix // who may use inside listeners, besides the upstreams
 	Domains   []string       // lower case; requests from outside for others are refused; empty: any
 	Advertise string         // a further name or address by which outside calls us, "" if none
@@ -68,6 +70,11 @@ func (c Config) Validate() error {
 	for _, u := range c.Upstreams {
 		if !u.Addr.IsValid() || u.Addr.Port() == 0 || u.Addr.Addr().IsUnspecified() {
 			return fmt.Errorf("proxy: upstream address %q can't be sent to", u.Addr)
+		}
+	}
+	for i := range c.Peers {
+		if err := c.Peers[i].validate(); err != nil {
+			return err
 		}
 	}
 	if strings.ContainsAny(c.SourceHeader, " :\t\r\n") {

@@ -19,13 +19,16 @@ func (l *lane) moveOn(dst []byte, tx *transaction.Tx, at time.Time) []byte {
 
 // sendNext does it; l.sent is the request as it was sent before.
 func (l *lane) sendNext(dst []byte, tx *transaction.Tx, at time.Time) []byte {
-	m := &l.sent
-	i := l.cfg.choose(l.p.seed, m.CallID.Of(m.Raw), tx.Tried)
-	if i < 0 || l.cfg.servers[i].down.Load() {
+	m, p := &l.sent, l.cfg.poolAt(tx.Target)
+	if p == nil {
 		return nil
 	}
-	next := l.cfg.servers[i]
-	flow, ok := l.out.Route(edge.Inside, next.Transport, next.Addr)
+	i := p.choose(l.p.seed, m.CallID.Of(m.Raw), tx.Tried)
+	if i < 0 || p.servers[i].down.Load() {
+		return nil
+	}
+	next := p.servers[i]
+	flow, ok := l.out.Route(next.side, next.Transport, next.Addr)
 	if !ok || !mayCarry(&m.URI, flow.Transport) {
 		return nil
 	}
@@ -38,7 +41,7 @@ func (l *lane) sendNext(dst []byte, tx *transaction.Tx, at time.Time) []byte {
 }
 
 // readdress rewrites l.sent for the new target of tx: our Via with the new branch, and the route token with the server that
-// the dialog will be with.
+// the dialog will be with: inside, or outside if it is a peer's.
 func (l *lane) readdress(dst []byte, tx *transaction.Tx) []byte {
 	m, e := &l.sent, &l.edit
 	e.Reset(m)
@@ -48,9 +51,13 @@ func (l *lane) readdress(dst []byte, tx *transaction.Tx) []byte {
 	e.Replace(m.Via.Field, l.value)
 	vias, token, extra := tx.Back()
 	if i := m.Find(sip.FieldRecordRoute); i >= 0 && len(token) > 0 {
-		if r, ok := openToken(l.p.keys, token, edge.Outside, m); ok {
-			r.Inside = tx.Target
-			l.small = appendToken(l.small[:0], l.p.keys, &r, edge.Outside, m)
+		if r, ok := openToken(l.p.keys, token, tx.Client.Side, m); ok {
+			if tx.Target.Side == edge.Inside {
+				r.Inside = tx.Target
+			} else {
+				r.Outside = tx.Target
+			}
+			l.small = appendToken(l.small[:0], l.p.keys, &r, tx.Client.Side, m)
 			l.value = l.appendRoute(l.value[:0], l.small, tx.Target, m.URI.Scheme)
 			e.Replace(i, l.value)
 			token = l.small

@@ -121,9 +121,12 @@ func idle(b []byte) bool {
 	return true
 }
 
-// sided fills in the trust that follows from the side alone, and turns away who has no business inside.
+// sided fills in the trust that follows from the configuration alone, and turns away who has no business inside.
 func (l *lane) sided(x *edge.Exchange) bool {
 	if x.From.Side == edge.Outside {
+		if l.cfg.peerFrom(x.From) != nil {
+			x.Trust = edge.Peer
+		}
 		return true
 	}
 	if !l.cfg.inside(x.From.Remote.Addr()) {

@@ -10,14 +10,14 @@ import (
 // pingMark stands in our branch where requests have their loop hash: a response with it answers an OPTIONS of our own.
 const pingMark = 0x70696e67
 
-// ping sends an OPTIONS of our own to server i of the pool (RFC 3261 §11).
-func (l *lane) ping(i int, s *server) {
-	flow, ok := l.out.Route(edge.Inside, s.Transport, s.Addr)
+// ping sends an OPTIONS of our own to s (RFC 3261 §11). number is maxTried times that of its pool and its index there.
+func (l *lane) ping(number int, s *server) {
+	flow, ok := l.out.Route(s.side, s.Transport, s.Addr)
 	if !ok {
 		return
 	}
 	f := &l.p.faces[flow.Listener]
-	branch := l.branches.append(nil, transaction.NoID(uint64(i)<<32), pingMark)
+	branch := l.branches.append(nil, transaction.NoID(uint64(number)<<32), pingMark)
 	b := fmt.Appendf(l.out.Buffer(), "OPTIONS sip:%v%s SIP/2.0\r\nVia: %s;branch=%s;rport\r\nMax-Forwards: 70\r\nFrom: <sip:%s>;tag=%s\r\nTo: <sip:%v>\r\n"+
 		"Call-ID: %s\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n",
 		s.Addr, f.params, f.Via, branch, f.host, branch[len(cookie):len(cookie)+8], s.Addr, branch[len(cookie):])
@@ -26,12 +26,8 @@ func (l *lane) ping(i int, s *server) {
 
 // pinged takes the response to an OPTIONS of our own; false if x is none. Any answer but 503 says that the server works.
 func (l *lane) pinged(x *edge.Exchange, id transaction.ID, mark uint32) bool {
-	i := int(uint64(id) >> 32)
-	if mark != pingMark || x.From.Side != edge.Inside || i >= len(l.cfg.servers) {
-		return false
-	}
-	s := l.cfg.servers[i]
-	if x.From.Remote.Addr() != s.Addr.Addr() {
+	s := l.cfg.numbered(uint64(id) >> 32)
+	if mark != pingMark || s == nil || x.From.Side != s.side || x.From.Remote.Addr() != s.Addr.Addr() {
 		return false
 	}
 	s.pong()
@@ -41,4 +37,18 @@ func (l *lane) pinged(x *edge.Exchange, id transaction.ID, mark uint32) bool {
 		s.heard(l, x.At)
 	}
 	return true
+}
+
+// numbered returns the server that ping was given this number for, nil if there is none now.
+func (s *settings) numbered(number uint64) *server {
+	p, i := &s.pool, number%maxTried
+	if n := number / maxTried; n > uint64(len(s.peers)) {
+		return nil
+	} else if n > 0 {
+		p = &s.peers[n-1].pool
+	}
+	if i >= uint64(len(p.servers)) {
+		return nil
+	}
+	return p.servers[i]
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -28,32 +29,77 @@ const (
 // settings are what one message meets: the operator's configuration and the servers it names.
 type settings struct {
 	Config
-	servers []*server // as Config.Upstreams
+	pool // the platform's servers, as Config.Upstreams
+	directory
 }
 
 // newSettings keeps what is known of the servers that stay.
 func newSettings(cfg Config, old *settings) *settings {
-	s := &settings{Config: cfg}
-	for _, u := range cfg.Upstreams {
-		s.servers = append(s.servers, keptServer(u, old))
-	}
-	return s
+	return &settings{Config: cfg, pool: makePool(cfg.Upstreams, edge.Inside, "", old), directory: newDirectory(cfg.Peers, old)}
 }
 
-func keptServer(u Upstream, old *settings) *server {
-	if old != nil {
-		for _, have := range old.servers {
-			if have.Upstream == u {
-				return have
-			}
+// A pool is servers of which any would do as well: the platform's, or those of one peer.
+type pool struct {
+	servers []*server
+}
+
+// makePool makes the pool of the platform, or of the peer with that name.
+func makePool(all []Upstream, side edge.Side, peer string, old *settings) pool {
+	var p pool
+	var kept pool
+	if old != nil && peer == "" {
+		kept = old.pool
+	} else if old != nil {
+		if have := old.peerCalled(peer); have != nil {
+			kept = have.pool
 		}
 	}
-	return &server{Upstream: u, text: append(u.Addr.AppendTo([]byte{'@'}), '>')}
+	for _, u := range all {
+		s := kept.of(u)
+		if s == nil {
+			s = &server{Upstream: u, side: side, peer: peer, text: append(u.Addr.AppendTo([]byte{'@'}), '>')}
+		}
+		s.alone.Store(len(all) == 1)
+		p.servers = append(p.servers, s)
+	}
+	return p
 }
 
-// A server is one server of the platform and what is known of its health.
+// of returns the server for u, nil if there is none.
+func (p *pool) of(u Upstream) *server {
+	for _, have := range p.servers {
+		if have.Upstream == u {
+			return have
+		}
+	}
+	return nil
+}
+
+// up reports whether any server of p is up, as far as known.
+func (p *pool) up() bool {
+	return slices.ContainsFunc(p.servers, func(s *server) bool { return !s.down.Load() })
+}
+
+// nearest is the index of the server at a, else of one that is up, else of any; -1 if there is none.
+func (p *pool) nearest(a netip.Addr) int {
+	best := -1
+	for i, s := range p.servers {
+		if s.Addr.Addr() == a {
+			return i
+		}
+		if best < 0 || s.before(p.servers[best]) {
+			best = i
+		}
+	}
+	return best
+}
+
+// A server is one server of the platform or of a peer, and what is known of its health.
 type server struct {
 	Upstream
+	side  edge.Side
+	peer  string       // name of the peer, "": it is the platform's
+	alone atomic.Bool  // the pool has no other
 	text  []byte       // "@address:port>": how a Contact that names it ends
 	down  atomic.Bool  // what routing reads
 	known atomic.Bool  // it has answered something
@@ -68,10 +114,28 @@ type server struct {
 	waiting  time.Time  // since when one is unanswered; zero: none is
 }
 
+// poolAt returns the pool that flow leads into, or nil.
+func (s *settings) poolAt(flow edge.Flow) *pool {
+	if flow.Side == edge.Inside {
+		return &s.pool
+	}
+	if len(s.peers) == 0 {
+		return nil
+	}
+	if p := s.places[place{flow.Remote, flow.Transport}]; p != nil {
+		return &p.pool
+	}
+	return nil
+}
+
 // serverAt returns the server that flow leads to, or nil.
 func (s *settings) serverAt(flow edge.Flow) *server {
-	for _, one := range s.servers {
-		if one.Addr == flow.Remote && one.Transport == flow.Transport {
+	p := s.poolAt(flow)
+	if p == nil {
+		return nil
+	}
+	for _, one := range p.servers {
+		if one.Addr == flow.Remote && (one.Transport == flow.Transport || one.Large && flow.Transport == edge.TCP) {
 			return one
 		}
 	}
@@ -81,17 +145,17 @@ func (s *settings) serverAt(flow edge.Flow) *server {
 // choose returns the index of the server for what key names (a Call-ID: so a call that is challenged comes back to the server
 // that challenged it), without those of the bit set tried: the best priority among those that are up, spread by weight
 // (highest random weight of a keyed hash). If none is up, the others are tried all the same. -1: none is left.
-func (s *settings) choose(seed maphash.Seed, key []byte, tried uint32) int {
-	if len(s.servers) == 1 && tried == 0 {
+func (p *pool) choose(seed maphash.Seed, key []byte, tried uint32) int {
+	if len(p.servers) == 1 && tried == 0 {
 		return 0
 	}
 	best, bestScore := -1, 0.0
-	for i, one := range s.servers {
+	for i, one := range p.servers {
 		if tried>>i&1 == 1 {
 			continue
 		}
 		score := weigh(seed, key, i, one.weight())
-		if best < 0 || one.before(s.servers[best]) || !s.servers[best].before(one) && score > bestScore {
+		if best < 0 || one.before(p.servers[best]) || !p.servers[best].before(one) && score > bestScore {
 			best, bestScore = i, score
 		}
 	}
@@ -124,18 +188,18 @@ func (s *server) heard(l *lane, at time.Time) {
 	if now := at.Unix(); s.last.Load() != now {
 		s.last.Store(now)
 	}
-	if s.known.Load() && !s.down.Load() && len(l.cfg.servers) == 1 {
+	if s.known.Load() && !s.down.Load() && s.alone.Load() {
 		return // the usual case costs nothing
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.known.Store(true)
 	s.failures, s.answers = 0, s.answers+1
-	if !s.down.Load() || len(l.cfg.servers) > 1 && (s.answers < upAfter || at.Sub(s.changed) < steady) {
+	if !s.down.Load() || !s.alone.Load() && (s.answers < upAfter || at.Sub(s.changed) < steady) {
 		return
 	}
 	s.down.Store(false)
-	l.p.ring.Add(edge.Event{At: at, Name: event.Upstream, Message: "upstream " + s.String() + " answers again"})
+	l.p.ring.Add(edge.Event{At: at, Name: s.kind(), Message: s.called() + " answers again"})
 }
 
 // failed notes that a message did not reach the server or was not answered. certain: the network says so (ICMP, a refused connection),
@@ -144,13 +208,37 @@ func (s *server) failed(l *lane, why string, certain bool, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answers, s.failures = 0, s.failures+1
-	if s.down.Load() || !certain && s.failures < downAfter && len(l.cfg.servers) > 1 {
+	if s.down.Load() || !certain && s.failures < downAfter && !s.alone.Load() {
 		return
 	}
 	s.down.Store(true)
 	s.why, s.changed = why, at
-	l.p.ring.Add(edge.Event{At: at, Name: event.Upstream, Reason: reasonUpstream,
-		Source: edge.Flow{Remote: s.Addr, Transport: s.Transport, Side: edge.Inside}, Message: "upstream " + s.String() + " is down: " + why})
+	l.p.ring.Add(edge.Event{At: at, Name: s.kind(), Reason: unreachable(s.side),
+		Source: edge.Flow{Remote: s.Addr, Transport: s.Transport, Side: s.side}, Message: s.called() + " is down: " + why})
+}
+
+// kind is the name of events about s.
+func (s *server) kind() string {
+	if s.peer != "" {
+		return event.Peer
+	}
+	return event.Upstream
+}
+
+// called names s in a sentence.
+func (s *server) called() string {
+	if s.peer != "" {
+		return "peer " + s.peer + " (" + s.Addr.String() + ")"
+	}
+	return "upstream " + s.String()
+}
+
+// unreachable is the reason that a server on that side can't be reached for.
+func unreachable(side edge.Side) edge.Reason {
+	if side == edge.Outside {
+		return reasonPeer
+	}
+	return reasonUpstream
 }
 
 // String names the server as the configuration does.
@@ -175,12 +263,12 @@ func (s *server) state() string {
 }
 
 // summary is the state of all servers, in one line.
-func (s *settings) summary() string {
-	if len(s.servers) == 1 {
-		return s.servers[0].state()
+func (p *pool) summary() string {
+	if len(p.servers) == 1 {
+		return p.servers[0].state()
 	}
 	var parts []string
-	for _, one := range s.servers {
+	for _, one := range p.servers {
 		parts = append(parts, one.String()+" "+one.state())
 	}
 	return strings.Join(slices.Compact(parts), "; ")
@@ -188,15 +276,23 @@ func (s *settings) summary() string {
 
 // pings sends the OPTIONS that are due and gives up those that were not answered.
 func (l *lane) pings(now time.Time) {
-	if len(l.cfg.servers) < 2 {
+	l.pingPool(0, &l.cfg.pool, now)
+	for i, p := range l.cfg.peers {
+		l.pingPool(i+1, &p.pool, now)
+	}
+}
+
+// pingPool does it for one pool: number 0 is the platform's, then come those of peers.
+func (l *lane) pingPool(number int, p *pool, now time.Time) {
+	if len(p.servers) < 2 {
 		return
 	}
-	for i, s := range l.cfg.servers {
+	for i, s := range p.servers {
 		switch s.ping(now) {
 		case pingLate:
 			s.failed(l, "no answer to OPTIONS", false, now)
 		case pingDue:
-			l.ping(i, s)
+			l.ping(number*maxTried+i, s)
 		}
 	}
 }

@@ -33,6 +33,7 @@ type Proxy struct {
 	faces    []face // by edge.Flow.Listener
 	draining atomic.Bool
 	traces   traces
+	calls    calls
 }
 
 // A face is how one listener is named in what we write.
@@ -135,18 +136,19 @@ func (p *Proxy) Pending() int { return p.table.Pending() }
 
 // Status is what `ringwall status` shows of the proxy.
 type Status struct {
-	Transactions int    // on record, finished ones that linger included
-	Untrusted    int    // of these, begun by unknown sources
-	Pending      int    // without a final response
-	Bindings     int    // registered phones
-	Draining     bool   // new work gets 503
+	Transactions int  // on record, finished ones that linger included
+	Untrusted    int  // of these, begun by unknown sources
+	Pending      int  // without a final response
+	Bindings     int  // registered phones
+	Draining     bool // new work gets 503
+	Peers        []PeerStatus
 	Upstream     string // "up", "down since …: why", or "not heard of yet"; of several, each with its name
 }
 
 // Status tells the state of the proxy now.
 func (p *Proxy) Status() Status {
 	return Status{Transactions: p.table.Len(), Untrusted: p.table.Untrusted(), Pending: p.table.Pending(), Bindings: p.bindings.Len(),
-		Draining: p.draining.Load(), Upstream: p.cfg.Load().summary()}
+		Draining: p.draining.Load(), Upstream: p.cfg.Load().summary(), Peers: p.cfg.Load().peerStatus()}
 }
 
 // ours reports whether host and port of a URI name a listener of side.

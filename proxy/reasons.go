@@ -24,6 +24,9 @@ const (
 	reasonGuard      edge.Reason = "route.guard"        // egress guard
 	reasonDeadFlow   edge.Reason = "flow.dead"          // the connection or address of a phone is gone
 	reasonUpstream   edge.Reason = "upstream.down"      // the platform can't be reached
+	reasonPeer       edge.Reason = "peer.down"          // a peer can't be reached
+	reasonPeerCalls  edge.Reason = "peer.calls"         // the peer has as many calls as it may have
+	reasonPeerRate   edge.Reason = "peer.rate"          // the peer's calls come faster than they may
 	reasonDrain      edge.Reason = "drain"              // shutting down
 	reasonFull       edge.Reason = "limit.transactions" // table or share full
 	reasonOutgrown   edge.Reason = "reply.outgrown"     // the answer would be larger than 1.3 times a request that may be forged
@@ -36,5 +39,5 @@ const (
 func Reasons() []edge.Reason {
 	return []edge.Reason{reasonScheme, reasonSIPS, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
 		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonNoCancel, reasonStrayReply, reasonNoTarget,
-		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonDrain, reasonFull, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP}
+		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP}
 }

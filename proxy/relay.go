@@ -15,8 +15,10 @@ type hop struct {
 	uri     []byte     // new Request-URI, nil: unchanged
 	binding binding.ID // the registered phone it goes to, if it is one
 	inside  edge.Flow  // for the route token: the server of the platform that this dialog is with
-	server  int        // index in the pool, if pooled
-	pooled  bool       // another server of the pool would do as well
+	server  int        // index in pool, if that is not nil
+	pool    *pool      // another server of it would do as well
+	peer    *peer      // outside, if it goes to one
+	call    uint64     // of a peer that it begins or ends, 0: none
 }
 
 // relay sends an admitted request on (RFC 3261 §16.4 to §16.6).
@@ -28,6 +30,9 @@ func (l *lane) relay(x *edge.Exchange) {
 	to, v := l.route(x)
 	if v.Action == edge.Pass && !mayCarry(&x.Msg.URI, to.flow.Transport) {
 		v = refusal(x, edge.Reply, reasonSIPS, 480, "")
+	}
+	if v.Action == edge.Pass && len(l.cfg.peers) > 0 {
+		to.call, v = l.metered(x, &to)
 	}
 	if v.Action != edge.Pass {
 		l.refuse(x, v)
@@ -49,18 +54,19 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 	buf := l.out.Buffer() // may flush: not under a shard's lock
 	tx, found, err := l.p.table.Begin(l.own.key, x.Trust != edge.Unknown)
 	if err != nil || found {
+		l.p.calls.failed(to.call)
 		l.full(x, found)
 		return
 	}
 	l.held = tx
-	tx.Client, tx.Target, tx.Method = x.From, to.flow, x.Msg.Method
+	tx.Client, tx.Target, tx.Method, tx.Call = x.From, to.flow, x.Msg.Method, to.call
 	if !l.proven(x) {
 		tx.Meter(len(x.Msg.Raw))
 	}
 	b := l.rewriteInto(buf, x, to, tx)
-	if to.pooled {
+	if to.pool != nil {
 		tx.Tried = 1 << to.server
-		tx.Movable = len(l.cfg.servers) > 1
+		tx.Movable = len(to.pool.servers) > 1
 	}
 	tx.Sent(b, x.At)
 	l.unlock(tx)

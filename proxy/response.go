@@ -78,6 +78,9 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 		b = l.hundred(buf, x, tx)
 		tx.Relayed(b)
 	}
+	if tx.Call != 0 {
+		l.settle(tx, x.Msg.Status)
+	}
 	if tx.CancelHeld(x.At) {
 		second = l.cancelFor(tx)
 	}

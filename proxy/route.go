@@ -52,7 +52,11 @@ func (l *lane) routeIn(x *edge.Exchange) (hop, edge.Verdict) {
 	if !ok {
 		return hop{}, refusal(x, edge.Reply, reasonUpstream, 503, "")
 	}
-	return hop{flow: flow, inside: flow, server: chosen, pooled: chosen >= 0}, edge.Verdict{}
+	to := hop{flow: flow, inside: flow, server: chosen}
+	if chosen >= 0 {
+		to.pool = &l.cfg.pool
+	}
+	return to, edge.Verdict{}
 }
 
 // nextInside is the server of the pool that the next Route, else the Request-URI, names: the platform may move a dialog from one
@@ -67,7 +71,7 @@ func (l *lane) nextInside(x *edge.Exchange) (Upstream, bool) {
 	if !isAddr || !ok {
 		return Upstream{}, false
 	}
-	server := l.cfg.serverAt(edge.Flow{Remote: addr, Transport: transport})
+	server := l.cfg.serverAt(edge.Flow{Remote: addr, Transport: transport, Side: edge.Inside})
 	if server == nil {
 		return Upstream{}, false
 	}
@@ -108,7 +112,7 @@ func (p *Proxy) own(a netip.AddrPort) bool {
 	return false
 }
 
-// routeOut finds the way to a phone: by a binding id in the Request-URI, by a route token, or where the next Route or the Request-URI
+// routeOut finds the way to a phone: by a binding id in the Request-URI, by a route token, to a peer, or where the next Route or the Request-URI
 // is an address that the egress guard lets pass.
 func (l *lane) routeOut(x *edge.Exchange) (hop, edge.Verdict) {
 	from := l.insideSource(x)
@@ -125,6 +129,9 @@ func (l *lane) routeOut(x *edge.Exchange) (hop, edge.Verdict) {
 		l.uri = to.uri
 		return to, v
 	}
+	if to, v, ok := l.toPeer(x, from); ok {
+		return to, v
+	}
 	return l.literal(x, from)
 }
 
@@ -135,6 +142,8 @@ func (l *lane) toPhone(x *edge.Exchange, id binding.ID, flow, from edge.Flow) (h
 		if b, ok := l.p.bindings.Get(id, x.At); ok {
 			flow = b.Flow
 		}
+	} else if p := l.cfg.peerAt(flow); p != nil {
+		return l.againToPeer(x, p, flow, from)
 	}
 	if !l.p.serves(flow) { // the token is of an earlier configuration, which numbered other listeners
 		again, ok := l.out.Route(edge.Outside, flow.Transport, flow.Remote)
@@ -189,10 +198,11 @@ func (l *lane) literal(x *edge.Exchange, from edge.Flow) (hop, edge.Verdict) {
 	if !ok {
 		return hop{}, refusal(x, edge.Reply, reasonNoTarget, 404, "")
 	}
-	if err := l.p.srv.Guard(addr, flow.Listener); err != nil {
+	p := l.cfg.peerFrom(flow)
+	if err := l.p.srv.Guard(addr, flow.Listener); err != nil && p == nil {
 		return hop{}, refusal(x, edge.Reply, reasonGuard, 403, "")
 	}
-	return hop{flow: flow, inside: from}, edge.Verdict{}
+	return hop{flow: flow, inside: from, peer: p}, edge.Verdict{}
 }
 
 // insideSource is where in-dialog requests for the sender of x go: what its topmost Record-Route, else its Contact, names. Where that

@@ -56,6 +56,7 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 		b, to, status = l.ownReply(buf, tx, 100), tx.Client, 100
 		tx.Relayed(b)
 	case transaction.Timeout:
+		l.settle(tx, 408)
 		if status = tx.Status(); status != 0 {
 			b, to = l.ownReply(buf, tx, status), tx.Client
 			tx.Final(now)
@@ -108,16 +109,17 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 		l.transmit(b, next)
 		return
 	}
-	if to.Side == edge.Outside {
+	if to.Side == edge.Outside && l.cfg.peerAt(to) == nil {
 		l.undeliverable(buf, tx, to, 430, reasonDeadFlow, err, at)
 		return
 	}
-	l.undeliverable(buf, tx, to, 503, reasonUpstream, err, at)
+	l.undeliverable(buf, tx, to, 503, unreachable(to.Side), err, at)
 }
 
 // undeliverable ends tx, whose request did not reach to, with status.
 func (l *lane) undeliverable(buf []byte, tx *transaction.Tx, to edge.Flow, status int, why edge.Reason, err error, at time.Time) {
 	b, client := l.ownReply(buf, tx, status), tx.Client
+	l.settle(tx, status)
 	tx.Final(at)
 	tx.Relayed(b)
 	l.unlock(tx)
@@ -153,6 +155,7 @@ func (l *lane) firstBranch(b []byte) (transaction.ID, bool) {
 func (l *lane) everySecond(now time.Time) {
 	l.cfg = l.p.cfg.Load()
 	l.p.bindings.Sweep(now)
+	l.p.calls.sweep(now)
 	l.pings(now)
 	if l.cfg.Keepalive > 0 {
 		l.p.bindings.Keepalives(now, l.cfg.Keepalive, l.keepalive)

@@ -66,6 +66,7 @@ type Tx struct {
 
 	Tried   uint32 // the caller's note of the targets that were tried
 	Movable bool   // there are other targets: an INVITE that a target leaves unanswered asks for MoveOn
+	Call    uint64 // the caller's note of the call that it begins or ends
 
 	shard      *shard
 	key        uint64

@@ -68,9 +68,6 @@ func (c *conn) read(rest []byte) {
 	rd.buf = rd.small[:]
 	err := rd.run(rest)
 	firstBuffers.Put(rd.small)
-	if alerted(err) && !rd.spoken {
-		c.distrust(err)
-	}
 	if refusedFrame(err) {
 		c.server.count.refusedFrames.Add(1)
 		c.drain()
@@ -196,10 +193,7 @@ func (rd *streamReader) frames(seat *seat, at time.Time) error {
 		case sip.FrameMessage:
 			s.count.messagesIn.Add(1)
 			rd.proven = true
-			if !rd.spoken {
-				rd.spoken = true
-				rd.c.trusted()
-			}
+			rd.spoken = true
 			s.receive(seat.lane, rd.buf[rd.r:rd.r+size:rd.r+size], rd.c.flow, at)
 		case sip.FramePing:
 			pinged = true

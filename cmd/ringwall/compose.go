@@ -161,13 +161,6 @@ func (s *service) openTransport(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkCredentials(s.cfg, time.Now(), false); err != nil {
-		return err
-	}
-	tls, err := s.tls()
-	if err != nil {
-		return err
-	}
 	cfg := transport.Config{
 		Listen:               places,
 		MaxMessage:           s.cfg.Limits.Message,
@@ -175,7 +168,7 @@ func (s *service) openTransport(ctx context.Context) error {
 		Exempt:               s.exempt,
 		InsideNets:           s.cfg.Inside.Sources,
 		InsideAddrs:          addrs(platform),
-		TLS:                  tls,
+		TLS:                  s.tls(),
 		Log:                  s.log.With("event", event.Listener),
 	}
 	if s.transport, err = transport.Open(cfg); err != nil {
@@ -189,9 +182,10 @@ func (s *service) openTransport(ctx context.Context) error {
 	return nil
 }
 
-// exempt reports sources that the limit of connections per source does not bind: registered phones and the platform.
+// exempt reports sources that the limit of connections per source does not bind: registered phones, peers and the platform.
 func (s *service) exempt(a netip.Addr) bool {
-	return s.settings.Load().inside(a) || s.bindings.KnownAddr(a, time.Now())
+	now := s.settings.Load()
+	return now.inside(a) || now.trusted(a) || s.bindings.KnownAddr(a, time.Now())
 }
 
 // openJournal brings the bindings of the last run back and keeps them written from now on.
@@ -221,16 +215,22 @@ func (s *service) journal(ctx context.Context, db *sql.DB) (*binding.Journal, er
 	})
 }
 
-func (s *service) openProxy(context.Context) (err error) {
+func (s *service) openProxy(ctx context.Context) (err error) {
 	s.metrics.Reasons(proxy.Reasons()...)
-	s.proxy, err = proxy.New(proxyConfig(s.cfg, s.settings.Load().upstreams), s.transport, s.bindings, s.keys, s.ring, s.metrics, s.since)
+	if err := s.checkOwn(s.cfg); err != nil {
+		return err
+	}
+	now := *s.settings.Load()
+	now.trunks = s.trunks(ctx, s.cfg, nil, lookup)
+	s.settings.Store(&now)
+	s.proxy, err = proxy.New(proxyConfig(s.cfg, now.upstreams, now.trunks), s.transport, s.bindings, s.keys, s.ring, s.metrics, s.since)
 	return err
 }
 
 func (s *service) openAdmin(context.Context) (err error) {
 	s.observe()
 	s.admin, err = admin.Open(admin.Config{HTTP: s.cfg.Admin.HTTP, Socket: s.cfg.Admin.Socket,
-		Collectors: []prometheus.Collector{s.metrics}, Log: s.log.With("event", "admin")})
+		Collectors: []prometheus.Collector{s.metrics, peerMetrics{func() []proxy.PeerStatus { return s.proxy.Status().Peers }}}, Log: s.log.With("event", "admin")})
 	if err != nil {
 		return err
 	}

@@ -128,7 +128,7 @@ func TestDefaultListeners(t *testing.T) {
 
 // TestDefaultsAreAccepted translates the default configuration: the rooms take it.
 func TestDefaultsAreAccepted(t *testing.T) {
-	cfg := proxyConfig(config.Default(), []proxy.Upstream{{Addr: netip.MustParseAddrPort("127.0.0.1:5080")}})
+	cfg := proxyConfig(config.Default(), []proxy.Upstream{{Addr: netip.MustParseAddrPort("127.0.0.1:5080")}}, nil)
 	if err := cfg.Validate(); err != nil {
 		t.Error(err)
 	}
@@ -138,7 +138,7 @@ func TestDefaultsAreAccepted(t *testing.T) {
 	for _, calls := range []int{1, 1_000_000} {
 		c := config.Default()
 		c.Limits.Calls = calls
-		if err := proxyConfig(c, cfg.Upstreams).Validate(); err != nil {
+		if err := proxyConfig(c, cfg.Upstreams, nil).Validate(); err != nil {
 			t.Errorf("limits.calls %d: %v", calls, err)
 		}
 	}

@@ -26,6 +26,7 @@ func (s *service) followNames(ctx context.Context) {
 			return
 		case <-tick.C:
 			s.lookAgain(ctx, lookup)
+			s.lookPeers(ctx, lookup)
 		}
 	}
 }
@@ -78,18 +79,11 @@ func (s *service) moveUpstreams(ctx context.Context, now *settings) error {
 	if err != nil {
 		return err
 	}
-	who, err := identities(now.cfg, all)
-	if err == nil {
-		err = s.transport.SetIdentities(who)
-	}
-	if err != nil {
-		return err
-	}
 	s.transport.SetInside(now.cfg.Inside.Sources, addrs(all)) // before anything is sent there
-	if err := s.proxy.Apply(proxyConfig(now.cfg, all)); err != nil {
+	if err := s.proxy.Apply(proxyConfig(now.cfg, all, now.trunks)); err != nil {
 		return err
 	}
-	s.settings.Store(&settings{now.cfg, all, now.restart})
+	s.settings.Store(&settings{now.cfg, all, now.trunks, now.restart})
 	s.log.Info("upstreams have other addresses", "event", "upstream", "upstream", upstreamNames(now.cfg, all))
 	return nil
 }

@@ -28,7 +28,7 @@ func upstreams(ctx context.Context, cfg *config.Config) ([]proxy.Upstream, error
 		if err != nil {
 			return nil, fail(exitUnavailable, &lostUpstream{u, cfg.Where(u.Path), err})
 		}
-		all = append(all, proxy.Upstream{URI: u.URI, Addr: addr, Transport: u.Transport, Weight: u.Weight, Priority: u.Priority})
+		all = append(all, proxy.Upstream{URI: u.URI, Addr: addr, Transport: u.Transport, Weight: u.Weight, Priority: u.Priority, Large: u.Large})
 	}
 	return all, nil
 }

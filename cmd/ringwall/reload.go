@@ -27,7 +27,7 @@ const eventReload = "reload"
 
 // live are the keys that a reload puts in force. All others are read at start only and keep their value until a restart.
 var live = []string{
-	"inside.sources", "upstreams", "domains", "registrations.path", "registrations.keepalive",
+	"inside.sources", "upstreams", "peers", "domains", "registrations.path", "registrations.keepalive",
 	"access.unknown", "access.known", "access.peer", "headers.source", "limits.memory", "timers.drain", "log.level", "mode",
 }
 
@@ -80,6 +80,7 @@ func (o origin) load() (*config.Config, error) { return load(o.file, o.flags) }
 type settings struct {
 	cfg       *config.Config // with the old values of the keys in restart
 	upstreams []proxy.Upstream
+	trunks    []trunk  // as cfg.Peers
 	restart   []string // keys whose new value waits for a restart
 }
 
@@ -170,24 +171,20 @@ func (s *service) apply(ctx context.Context, next *config.Config, r *reloaded) e
 	if err != nil {
 		return err
 	}
-	to := &settings{mixed, old.upstreams, restart}
+	to := &settings{mixed, old.upstreams, old.trunks, restart}
 	if slices.Contains(changed, "upstreams") {
 		if to.upstreams, err = s.newUpstreams(ctx, mixed); err != nil {
 			return err
 		}
 	}
-	if err := checkCredentials(next, time.Now(), false); err != nil {
-		return err
+	if slices.Contains(changed, "peers") {
+		if err := s.checkOwn(mixed); err != nil {
+			return err
+		}
+		to.trunks = s.trunks(ctx, mixed, old.trunks, lookup)
 	}
-	who, err := identities(mixed, to.upstreams)
-	if err != nil {
-		return err
-	}
-	cfg := proxyConfig(mixed, to.upstreams)
+	cfg := proxyConfig(mixed, to.upstreams, to.trunks)
 	if err := cfg.Validate(); err != nil {
-		return err
-	}
-	if err := s.transport.SetIdentities(who); err != nil {
 		return err
 	}
 	s.transport.SetInside(mixed.Inside.Sources, addrs(to.upstreams)) // before anything is sent there

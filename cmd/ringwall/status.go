@@ -18,26 +18,27 @@ import (
 // status is the answer to the verb of that name on the control socket, and what `ringwall status -o json` prints. Its
 // names are stable.
 type status struct {
-	State         string    `json:"state"` // "starting", "ready", "draining"
-	Version       string    `json:"version"`
-	PID           int       `json:"pid"`
-	Since         time.Time `json:"since"`
-	Mode          string    `json:"mode"`
-	Config        string    `json:"config"` // file, "" for the defaults
-	Outside       []string  `json:"outside"`
-	Inside        []string  `json:"inside"`
-	Admin         string    `json:"admin"` // "" if there is no admin port
-	Upstreams     []string  `json:"upstreams"`
-	UpstreamState string    `json:"upstream_state"`
-	Demo          bool      `json:"demo"` // the upstream is the demonstration platform
-	Bindings      int       `json:"bindings"`
-	Transactions  int       `json:"transactions"`
-	Pending       int       `json:"pending"`
-	Connections   int64     `json:"connections"`
-	EventsDropped uint64    `json:"events_dropped"`
-	Attention     []concern `json:"attention"`
-	Restart       []string  `json:"restart"` // keys whose new value waits for a restart
-	Reload        *reloaded `json:"reload"`  // the last one, null if there was none
+	State         string      `json:"state"` // "starting", "ready", "draining"
+	Version       string      `json:"version"`
+	PID           int         `json:"pid"`
+	Since         time.Time   `json:"since"`
+	Mode          string      `json:"mode"`
+	Config        string      `json:"config"` // file, "" for the defaults
+	Outside       []string    `json:"outside"`
+	Inside        []string    `json:"inside"`
+	Admin         string      `json:"admin"` // "" if there is no admin port
+	Upstreams     []string    `json:"upstreams"`
+	UpstreamState string      `json:"upstream_state"`
+	Peers         []peerState `json:"peers"`
+	Demo          bool        `json:"demo"` // the upstream is the demonstration platform
+	Bindings      int         `json:"bindings"`
+	Transactions  int         `json:"transactions"`
+	Pending       int         `json:"pending"`
+	Connections   int64       `json:"connections"`
+	EventsDropped uint64      `json:"events_dropped"`
+	Attention     []concern   `json:"attention"`
+	Restart       []string    `json:"restart"` // keys whose new value waits for a restart
+	Reload        *reloaded   `json:"reload"`  // the last one, null if there was none
 }
 
 func newStatus() *cobra.Command {
@@ -116,7 +117,7 @@ func (s *status) table(out io.Writer) error {
 		platform += " (demonstration platform)"
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, row := range [][2]string{
+	rows := [][2]string{
 		{"state", paint(out, colour, s.State)},
 		{"version", s.Version},
 		{"process", fmt.Sprintf("%d, since %s", s.PID, s.Since.Local().Format(time.DateTime))},
@@ -126,11 +127,16 @@ func (s *status) table(out io.Writer) error {
 		{"inside", strings.Join(s.Inside, " ")},
 		{"admin", s.Admin},
 		{"upstream", platform + ": " + s.UpstreamState},
+	}
+	for _, p := range s.Peers {
+		rows = append(rows, [2]string{"peer", p.String()})
+	}
+	for _, row := range append(rows, [][2]string{
 		{"bindings", fmt.Sprint(s.Bindings)},
 		{"transactions", fmt.Sprintf("%d, %d pending", s.Transactions, s.Pending)},
 		{"connections", fmt.Sprint(s.Connections)},
 		{"events dropped", fmt.Sprint(s.EventsDropped)},
-	} {
+	}...) {
 		if row[1] != "" {
 			fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
 		}
@@ -157,7 +163,7 @@ func (s *service) status() status {
 		Restart: []string{}, State: s.admin.State().String(), Version: version(), PID: os.Getpid(), Since: s.since,
 		Mode: string(now.cfg.Mode), Config: now.cfg.File,
 		Outside: bound(all, edge.Outside), Inside: bound(all, edge.Inside),
-		UpstreamState: p.Upstream, Demo: s.platform != nil,
+		UpstreamState: p.Upstream, Peers: peerStates(p.Peers), Demo: s.platform != nil,
 		Bindings: p.Bindings, Transactions: p.Transactions, Pending: p.Pending,
 		Connections: s.transport.Counters().ConnectionsOpen, EventsDropped: s.ring.Dropped(),
 	}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/proxy"
+	"github.com/ringwall/ringwall/transport"
+)
+
+// A lookupFunc returns the addresses of a host name, or the address that it is.
+type lookupFunc func(ctx context.Context, host string) ([]netip.Addr, error)
+
+// A trunk is a peer with what its names have become.
+type trunk struct {
+	proxy.Peer
+	problem string // why a name of it has no address; "": each has one
+}
+
+// trunks finds the addresses of all peers. A name that can't be looked up stops nobody: its peer keeps the addresses it has in old,
+// and status says so.
+func (s *service) trunks(ctx context.Context, cfg *config.Config, old []trunk, find lookupFunc) []trunk {
+	all := make([]trunk, len(cfg.Peers))
+	var looking sync.WaitGroup
+	for i := range cfg.Peers {
+		looking.Go(func() { all[i] = s.trunk(ctx, &cfg.Peers[i], find) })
+	}
+	looking.Wait()
+	for i := range all {
+		for _, have := range old {
+			if have.Name == all[i].Name && all[i].problem != "" && have.Host == all[i].Host && have.Transport == all[i].Transport {
+				all[i].Targets, all[i].Match = have.Targets, have.Match
+			}
+		}
+		s.tellName(&all[i], old)
+	}
+	return all
+}
+
+// tellName tells the log that a name of t has no address, unless it has told so.
+func (s *service) tellName(t *trunk, old []trunk) {
+	told := slices.ContainsFunc(old, func(have trunk) bool { return have.Name == t.Name && have.problem == t.problem })
+	if t.problem != "" && !told {
+		s.ring.Add(edge.Event{At: time.Now(), Name: event.Peer, Reason: reasonPeerName, Message: "peer " + t.Name + ": " + t.problem})
+	}
+}
+
+// lookPeers looks the names of peers up again and puts other addresses in force.
+func (s *service) lookPeers(ctx context.Context, find lookupFunc) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	now := *s.settings.Load()
+	all := s.trunks(ctx, now.cfg, now.trunks, find)
+	if reflect.DeepEqual(all, now.trunks) || s.proxy.Apply(proxyConfig(now.cfg, now.upstreams, all)) != nil {
+		return
+	}
+	now.trunks = all
+	s.settings.Store(&now)
+}
+
+// trunk finds the addresses of one peer.
+func (s *service) trunk(ctx context.Context, p *config.Peer, find lookupFunc) trunk {
+	t := trunk{Peer: proxy.Peer{Name: p.Name, Host: p.URI.Host, Port: p.URI.Port, Weight: p.URI.Weight, Priority: p.URI.Priority,
+		Transport: p.URI.Transport, Calls: p.Calls}}
+	if t.Port == 0 {
+		t.Port = config.DefaultPort(t.Transport)
+	}
+	if p.Rate.Count > 0 {
+		t.Every = p.Rate.Per / time.Duration(p.Rate.Count)
+	}
+	for _, a := range t.addresses(ctx, p.URI.Host, find, s.theirs) {
+		t.Targets = append(t.Targets, proxy.Upstream{Addr: netip.AddrPortFrom(a, t.Port), Transport: t.Transport, Large: p.Large})
+		if len(p.Match) == 0 {
+			t.Match = append(t.Match, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	for _, m := range p.Match {
+		if m.Host == "" {
+			t.Match = append(t.Match, m.Prefix)
+			continue
+		}
+		for _, a := range t.addresses(ctx, m.Host, find, s.theirs) {
+			t.Match = append(t.Match, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	return t
+}
+
+// mostAddresses are taken of one name of a peer.
+const mostAddresses = 32
+
+// addresses looks host up. Addresses that can't be a peer's are left out: whoever is in charge of a carrier's DNS must not
+// make the platform call itself.
+func (t *trunk) addresses(ctx context.Context, host string, find lookupFunc, theirs func(netip.Addr) bool) []netip.Addr {
+	all, err := find(ctx, host)
+	if err != nil {
+		t.problem = err.Error()
+		return nil
+	}
+	all = slices.DeleteFunc(all, func(a netip.Addr) bool {
+		return !theirs(a) || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || a == broadcast
+	})
+	slices.SortFunc(all, netip.Addr.Compare) // a name server may turn its list with each answer
+	if len(all) == 0 {
+		t.problem = "the name " + host + " has no address that a peer could have"
+	}
+	return all[:min(len(all), mostAddresses)]
+}
+
+// theirs reports whether a can be a peer's address: it is neither ours nor the platform's.
+func (s *service) theirs(a netip.Addr) bool {
+	if s.settings.Load().inside(a) {
+		return false
+	}
+	return s.transport == nil || !slices.ContainsFunc(s.transport.Listeners(), func(l transport.Listener) bool { return l.Addr.Addr() == a })
+}
+
+// checkOwn refuses a match that holds an address of ours, now that wildcards are known as addresses.
+func (s *service) checkOwn(cfg *config.Config) error {
+	for _, p := range cfg.Peers {
+		for i, m := range p.Match {
+			for _, l := range s.transport.Listeners() {
+				if m.Host == "" && m.Prefix.Contains(l.Addr.Addr()) {
+					return cfg.Fault(fmt.Sprintf("%s.match[%d]", p.Path, i), fmt.Sprintf("%v holds ringwall's own address %v", m, l.Addr.Addr()),
+						"a peer is outside: name its own addresses only")
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// proxyPeers are all as the proxy knows them.
+func proxyPeers(all []trunk) []proxy.Peer {
+	peers := make([]proxy.Peer, len(all))
+	for i, t := range all {
+		peers[i] = t.Peer
+	}
+	return peers
+}
+
+// trusted reports whether a is an address of a peer, on whatever transport.
+func (s *settings) trusted(a netip.Addr) bool {
+	return slices.ContainsFunc(s.trunks, func(t trunk) bool {
+		return slices.ContainsFunc(t.Match, func(p netip.Prefix) bool { return p.Contains(a) })
+	})
+}
+
+// reasonPeerName: a name of a peer can't be looked up.
+const reasonPeerName edge.Reason = "peer.name"
+
+// peerState is one peer in status. Its names are stable.
+type peerState struct {
+	Name    string `json:"name"`
+	State   string `json:"state"`
+	Calls   int    `json:"calls"` // now, counted if they are limited
+	Limit   int    `json:"limit"` // of calls, 0: none
+	Refused uint64 `json:"refused"`
+}
+
+// String tells p in one line.
+func (p peerState) String() string {
+	text := p.Name + ": " + p.State
+	if p.Limit > 0 {
+		text += fmt.Sprintf(", %d of %s", p.Calls, count(p.Limit, "call"))
+	}
+	if p.Refused > 0 {
+		text += fmt.Sprintf(", %d refused", p.Refused)
+	}
+	return text
+}
+
+func peerStates(all []proxy.PeerStatus) []peerState {
+	states := []peerState{}
+	for _, p := range all {
+		states = append(states, peerState{p.Name, p.State, p.Calls, p.Limit, p.Refused})
+	}
+	return states
+}
+
+// peerConcerns are what needs attention about peers.
+func peerConcerns(status []proxy.PeerStatus, all []trunk) (concerns []concern) {
+	for _, t := range all {
+		if t.problem != "" {
+			concerns = append(concerns, concern{string(reasonPeerName), "peer " + t.Name + ": " + t.problem})
+		}
+	}
+	for _, p := range status {
+		if strings.Contains(p.State, "down since") {
+			concerns = append(concerns, concern{"peer.down", "peer " + p.Name + " does not answer: " + p.State})
+		}
+		if p.Limit > 0 && p.Calls >= p.Limit {
+			concerns = append(concerns, concern{"peer.calls", fmt.Sprintf("peer %s has all of its %s", p.Name, count(p.Limit, "call"))})
+		}
+	}
+	return concerns
+}
+
+// peerMetrics are the metrics of peers, labelled with their names: as many series as the configuration has peers.
+type peerMetrics struct{ of func() []proxy.PeerStatus }
+
+var (
+	peerUp      = prometheus.NewDesc("ringwall_peer_up", "1 unless the peer is known to be down.", []string{"peer"}, nil)
+	peerCalls   = prometheus.NewDesc("ringwall_peer_calls", "Calls of a peer whose calls are limited.", []string{"peer"}, nil)
+	peerRefused = prometheus.NewDesc("ringwall_peer_refused_total", "New calls over a limit of the peer.", []string{"peer"}, nil)
+)
+
+// Describe tells nothing: peers come and go with the configuration.
+func (peerMetrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect tells of the peers of now.
+func (m peerMetrics) Collect(to chan<- prometheus.Metric) {
+	for _, p := range m.of() {
+		up := 0.0
+		if p.Up {
+			up = 1
+		}
+		to <- prometheus.MustNewConstMetric(peerUp, prometheus.GaugeValue, up, p.Name)
+		to <- prometheus.MustNewConstMetric(peerCalls, prometheus.GaugeValue, float64(p.Calls), p.Name)
+		to <- prometheus.MustNewConstMetric(peerRefused, prometheus.CounterValue, float64(p.Refused), p.Name)
+	}
+}

@@ -1,0 +1,181 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ringwall/ringwall/admin"
+	"github.com/ringwall/ringwall/siptest"
+)
+
+// A trunk is a rig with a carrier outside, which is a peer.
+type trunk struct {
+	*rig
+	carrier *siptest.UA
+}
+
+// newTrunk starts a carrier, a platform, and an edge between them. more stands in the carrier's entry of peers.
+func newTrunk(t *testing.T, w way, more string, keys siptest.Keys) *trunk {
+	t.Helper()
+	carrier := siptest.NewPlatform(t, w.out, w.outIP)
+	carrier.User = "carrier"
+	all := siptest.Keys{
+		"peers": fmt.Sprintf("[{name: carrier, uri: \"sip:%v\", transport: %s, match: [\"%v\"]%s}]",
+			carrier.Addr, w.out, carrier.Addr.Addr(), more),
+		"access": "{unknown: [REGISTER]}",
+	}
+	maps.Copy(all, keys)
+	r := newRig(t, w, all)
+	carrier.Proxy, r.platform.Proxy = r.edge.Outside, r.edge.Inside
+	return &trunk{r, carrier}
+}
+
+// number is a number at the carrier.
+func (r *trunk) number() string { return "sip:5551234@" + r.carrier.Addr.String() }
+
+// callOut lets the platform call a number, and the carrier answer.
+func (r *trunk) callOut() *call {
+	r.Helper()
+	sent := r.platform.Send(r.platform.Request("INVITE", r.number()))
+	got := r.carrier.Expect("INVITE")
+	if got.RequestURI() != r.number() {
+		r.Errorf("Request-URI became %s", got.RequestURI())
+	}
+	answer := r.carrier.Reply(got, 200)
+	c := &call{r.carrier.NewCalleeDialog(got, answer), r.platform.NewCallerDialog(sent, r.platform.Expect("200 INVITE")), sent, got}
+	c.platform.Send("ACK")
+	r.carrier.Expect("ACK")
+	return c
+}
+
+// TestPeer: calls both ways between the platform and a carrier that is called by nobody's leave but the configuration's.
+func TestPeer(t *testing.T) {
+	for _, w := range both {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			r := newTrunk(t, w, "", nil)
+			out := r.callOut()
+			in := r.call(r.carrier)
+			if got := in.got.Get("X-Source"); !strings.HasPrefix(got, r.carrier.Addr.Addr().String()+":") {
+				t.Errorf("X-Source %q", got)
+			}
+			for _, c := range []*call{out, in} {
+				r.ask(c.platform, c.phone, c.platform.Request("INFO"))
+				r.ask(c.phone, c.platform, c.phone.Request("INFO"))
+			}
+			r.bye(out.phone, out.platform)
+			r.bye(in.platform, in.phone)
+			r.platform.Send(r.platform.Request("INVITE", "sip:5551234@elsewhere.example.net"))
+			r.platform.Expect("404")
+		})
+	}
+}
+
+// TestPeerByHost: the platform names a carrier by the host of its uri, in a Route or in the Request-URI.
+func TestPeerByHost(t *testing.T) {
+	r := newTrunk(t, udp, "", nil)
+	local := siptest.NewPlatform(t, "udp", "127.0.0.1")
+	r.rewrite("peers:", fmt.Sprintf("peers: [{name: carrier, uri: \"sip:localhost:%d\", match: [localhost]}]", local.Addr.Port()))
+	if a := r.askReload(); !a.OK || len(a.Changed) != 1 || a.Changed[0] != "peers" {
+		t.Fatalf("%+v", a)
+	}
+	sent := r.platform.Send(r.platform.Request("INVITE", "sip:5551234@LocalHost"))
+	r.equal("Call-ID", sent, local.Expect("INVITE"))
+	sent = r.platform.Request("INVITE", "sip:5551234@number.example.net")
+	r.platform.SendTo(r.edge.Inside, "udp", sent.Set("Route", fmt.Sprintf("<sip:localhost:%d;lr>", local.Addr.Port())).String())
+	if got := local.WaitIn(sent.Get("Call-ID"), "INVITE", siptest.Deadline); got == nil || got.Get("Route") == "" {
+		t.Error("Route to a peer was not followed, or taken off")
+	}
+	local.Proxy = r.edge.Outside
+	local.Send(local.Request("MESSAGE", "sip:bob@example.com"))
+	r.platform.Expect("MESSAGE")
+}
+
+// TestPeerOnOtherTransport is F11: a peer on UDP is a stranger on TCP and TLS, and one on TLS is a stranger on UDP.
+func TestPeerOnOtherTransport(t *testing.T) {
+	r := newTrunk(t, udp, "", nil)
+	r.carrier.Send(r.carrier.Request("MESSAGE", "sip:bob@example.com"))
+	r.platform.Reply(r.platform.Expect("MESSAGE"), 200)
+	r.carrier.Expect("200")
+	r.carrier.Transport = "tcp"
+	r.carrier.Send(r.carrier.Request("MESSAGE", "sip:bob@example.com"))
+	r.carrier.Expect("405")
+
+	over := newTrunk(t, way{name: "tls", out: "tls", in: "udp"}, "", nil)
+	over.carrier.Send(over.carrier.Request("MESSAGE", "sip:bob@example.com"))
+	over.platform.Expect("MESSAGE")
+	over.carrier.SendTo(over.edge.UDP, "udp", over.carrier.Request("MESSAGE", "sip:bob@example.com").String())
+	over.carrier.Wait("405", hush)
+	over.platform.Silence(hush, "MESSAGE")
+}
+
+// TestPlatformsAddressOutside is F10: who sends from the platform's address, but to the outside listener, is unknown.
+func TestPlatformsAddressOutside(t *testing.T) {
+	r := newTrunk(t, udp, "", nil)
+	liar := siptest.NewPhone(t, "liar", "udp", r.platform.Addr.Addr().String(), r.edge.Outside)
+	liar.Send(liar.Request("MESSAGE", "sip:bob@example.com"))
+	liar.Send(liar.Request("INVITE", r.number()))
+	r.platform.Silence(hush)
+	r.carrier.Silence(hush)
+	r.carrier.SendTo(r.edge.Inside, "udp", r.carrier.Request("MESSAGE", "sip:bob@example.com").String()) // nor is a peer inside
+	r.platform.Silence(hush)
+}
+
+// TestPeerLimits: the calls of a peer, as the caller, status and metrics see them.
+func TestPeerLimits(t *testing.T) {
+	r := newTrunk(t, udp, ", calls: 2", nil)
+	first, second := r.callOut(), r.call(r.carrier)
+	r.overLimit(r.platform, r.number())
+	r.overLimit(r.carrier, "sip:bob@example.com")
+	if n := r.edge.Counter("ringwall_refused_total", `"peer.calls"`); n != 2 {
+		t.Errorf("%v calls over the limit counted", n)
+	}
+	if n := r.edge.Counter("ringwall_peer_calls", `peer="carrier"`); n != 2 {
+		t.Errorf("%v calls counted", n)
+	}
+	var status struct {
+		Peers []struct {
+			Name, State  string
+			Calls, Limit int
+		}
+		Attention []struct{ ID string }
+	}
+	if err := admin.Call(context.Background(), filepath.Join(r.edge.State, "ringwall.sock"), "status", nil, &status); err != nil {
+		t.Fatal(err)
+	}
+	if len(status.Peers) != 1 || status.Peers[0].State != "up" || status.Peers[0].Calls != 2 || status.Peers[0].Limit != 2 {
+		t.Errorf("%+v", status.Peers)
+	}
+	if len(status.Attention) != 1 || status.Attention[0].ID != "peer.calls" {
+		t.Errorf("%+v", status.Attention)
+	}
+	r.bye(first.phone, first.platform)
+	r.bye(second.phone, second.platform)
+	if n := r.edge.Counter("ringwall_peer_calls", `peer="carrier"`); n != 0 {
+		t.Errorf("%v calls counted after their ends", n)
+	}
+}
+
+// overLimit sends an INVITE that is refused because of a limit.
+func (r *trunk) overLimit(ua *siptest.UA, uri string) {
+	r.Helper()
+	ua.Send(ua.Request("INVITE", uri))
+	if final := ua.Expect("503 INVITE"); final.Get("Retry-After") == "" {
+		r.Errorf("503 without Retry-After:\n%s", final.Raw)
+	}
+}
+
+// TestPeerRate: both directions share a peer's rate, of which at least one call may come at once.
+func TestPeerRate(t *testing.T) {
+	r := newTrunk(t, udp, ", rate: 1/h", nil)
+	r.callOut()
+	r.overLimit(r.platform, r.number())
+	r.overLimit(r.carrier, "sip:bob@example.com")
+	if n := r.edge.Counter("ringwall_refused_total", `"peer.rate"`); n != 2 {
+		t.Errorf("%v calls over the rate counted", n)
+	}
+}

@@ -1,0 +1,199 @@
+package proxy
+
+import (
+	"hash/maphash"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/transaction"
+)
+
+// callLife is how long a call counts that nobody is heard of any more.
+const callLife = 4 * time.Hour
+
+// A quota counts the calls of one peer against its limits.
+type quota struct {
+	calls   atomic.Int64 // on record now
+	next    atomic.Int64 // when the next call is due if calls come evenly: Unix nanoseconds (GCRA)
+	refused atomic.Uint64
+}
+
+// pace takes one new call at now, every apart, with one second's worth (at least one) at once; false: too soon.
+func (q *quota) pace(every time.Duration, now time.Time) bool {
+	ahead := max(0, int64(time.Second-every))
+	for {
+		due, at := q.next.Load(), now.UnixNano()
+		if due-at > ahead {
+			return false
+		}
+		if q.next.CompareAndSwap(due, max(due, at)+int64(every)) {
+			return true
+		}
+	}
+}
+
+const callShards = 16
+
+// calls are the calls of peers that have a limit of calls: by the keyed hash of peer, direction, Call-ID and the caller's tag.
+// There are never more of them than the limits add up to.
+type calls struct {
+	shards [callShards]struct {
+		mu    sync.Mutex
+		calls map[uint64]call
+	}
+}
+
+// A call is one entry of calls.
+type call struct {
+	quota   *quota
+	heard   int64 // of it last, Unix seconds
+	invites int   // that began it and have not failed: a forked or merged one counts once
+}
+
+// begin counts a call; false: the peer has most of them already.
+func (c *calls) begin(key uint64, q *quota, most int, now time.Time) bool {
+	s := &c.shards[key%callShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one, known := s.calls[key]
+	if !known {
+		if q.calls.Add(1) > int64(most) {
+			q.calls.Add(-1)
+			return false
+		}
+		one.quota = q
+	}
+	one.heard, one.invites = now.Unix(), min(one.invites+1, math.MaxInt32)
+	if s.calls == nil {
+		s.calls = map[uint64]call{}
+	}
+	s.calls[key] = one
+	return true
+}
+
+// touch notes that the call with key is still there.
+func (c *calls) touch(key uint64, now time.Time) bool {
+	s := &c.shards[key%callShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one, known := s.calls[key]
+	if known && one.heard != now.Unix() {
+		one.heard = now.Unix()
+		s.calls[key] = one
+	}
+	return known
+}
+
+// failed notes that an INVITE of the call failed; with the last one the call ends.
+func (c *calls) failed(key uint64) {
+	s := &c.shards[key%callShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one, known := s.calls[key]
+	if one.invites--; known && one.invites > 0 {
+		s.calls[key] = one
+	} else if known {
+		delete(s.calls, key)
+		one.quota.calls.Add(-1)
+	}
+}
+
+// end takes the call with key off the record.
+func (c *calls) end(key uint64) {
+	s := &c.shards[key%callShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one, known := s.calls[key]; known {
+		delete(s.calls, key)
+		one.quota.calls.Add(-1)
+	}
+}
+
+// sweep takes calls off the record that nobody was heard of for callLife, of one shard each second.
+func (c *calls) sweep(now time.Time) {
+	s := &c.shards[uint64(now.Unix())%callShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, one := range s.calls {
+		if now.Unix()-one.heard >= int64(callLife/time.Second) {
+			delete(s.calls, key)
+			one.quota.calls.Add(-1)
+		}
+	}
+}
+
+// metered counts a new call of a peer against its limits, and notes what happens in one. The key is that of the call that
+// the request begins or, if it is a BYE, ends; 0: it does neither.
+func (l *lane) metered(x *edge.Exchange, to *hop) (key uint64, v edge.Verdict) {
+	m := x.Msg
+	if l.own.tokened {
+		p := l.cfg.peerAt(l.own.route.Outside)
+		if p == nil || p.Calls == 0 {
+			return 0, v
+		}
+		key = l.callKey(p, x.From.Side, m.CallID, m.FromTag)
+		if !l.p.calls.touch(key, x.At) {
+			key = l.callKey(p, edge.Inside-x.From.Side, m.CallID, m.ToTag)
+			l.p.calls.touch(key, x.At)
+		}
+		if m.Method != sip.BYE {
+			key = 0
+		}
+		return key, v
+	}
+	if m.Method != sip.INVITE || m.ToTag.Present() {
+		return 0, v
+	}
+	p := to.peer
+	if x.From.Side == edge.Outside {
+		p = l.cfg.peerFrom(x.From)
+	}
+	if p == nil {
+		return 0, v
+	}
+	return l.afford(x, p)
+}
+
+// afford counts a new call against the limits of p.
+func (l *lane) afford(x *edge.Exchange, p *peer) (key uint64, v edge.Verdict) {
+	m := x.Msg
+	if p.Calls > 0 {
+		key = l.callKey(p, x.From.Side, m.CallID, m.FromTag)
+		if !l.p.calls.begin(key, p.quota, p.Calls, x.At) {
+			p.quota.refused.Add(1)
+			return 0, edge.Verdict{Action: edge.Reply, Reason: reasonPeerCalls, Status: 503}
+		}
+	}
+	// Towards a peer the second INVITE that answers its challenge is no other call.
+	again := x.From.Side == edge.Inside && (m.Find(sip.FieldProxyAuthorization) >= 0 || m.Find(sip.FieldAuthorization) >= 0)
+	if p.Every > 0 && !again && !p.quota.pace(p.Every, x.At) {
+		l.p.calls.failed(key)
+		p.quota.refused.Add(1)
+		return 0, edge.Verdict{Action: edge.Reply, Reason: reasonPeerRate, Status: 503}
+	}
+	return key, v
+}
+
+// callKey names a call of p that side began, by its Call-ID and the caller's tag. It is never 0.
+func (l *lane) callKey(p *peer, side edge.Side, callID, tag sip.Span) uint64 {
+	b := append(append(l.hashed[:0], p.Name...), byte(side))
+	l.hashed = appendParts(b, &l.msg, callID, tag)
+	return maphash.Bytes(l.p.seed, l.hashed) | 1
+}
+
+// settle takes note of how the request of tx ended. tx is locked.
+func (l *lane) settle(tx *transaction.Tx, status int) {
+	switch {
+	case tx.Call == 0 || status < 200:
+		return
+	case tx.Method == sip.INVITE && status >= 300:
+		l.p.calls.failed(tx.Call)
+	case tx.Method == sip.BYE && status != 401 && status != 407: // RFC 3261 §15.1.1: whatever else it is, the call is over
+		l.p.calls.end(tx.Call)
+	}
+	tx.Call = 0
+}
