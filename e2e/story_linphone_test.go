@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +34,7 @@ type subscription struct {
 	transport      string
 	server         netip.AddrPort
 	sip, rtp       string // its own addresses, for signalling and for sound; "" for a loopback address of its own
+	expires        int    // seconds between its registrations, leastExpires if 0
 	host           string // name of the server, which its certificate must have; "": any certificate of the authority will do
 }
 
@@ -89,7 +92,7 @@ func (s *subscription) write(t *testing.T, dir string) {
 	}
 	config := os.Expand(string(template), func(name string) string {
 		return map[string]string{"SIP": s.sip, "RTP": s.rtp, "CA": ca, "USER": s.user, "PASSWORD": s.password,
-			"SERVER": server + ";transport=" + s.transport, "CN": cn}[name]
+			"SERVER": server + ";transport=" + s.transport, "CN": cn, "EXPIRES": strconv.Itoa(cmp.Or(s.expires, leastExpires))}[name]
 	})
 	if err := os.WriteFile(filepath.Join(dir, "rc"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -252,17 +255,22 @@ func TestLinphoneKamailio(t *testing.T) {
 // A floor is an edge that phones of both makes are at, on every transport and over both versions of IP.
 type floor struct {
 	*siptest.Edge
-	t      *testing.T
-	six    map[string]netip.AddrPort // by transport
-	phones []*linphone
+	t       *testing.T
+	six     map[string]netip.AddrPort // by transport
+	expires int                       // how long its phones register for, in seconds
+	phones  []*linphone
 }
+
+// leastExpires is the shortest registration that the demonstration platform grants, in seconds.
+const leastExpires = 10
 
 func newFloor(t *testing.T, where siptest.Outlets, keys siptest.Keys) *floor {
 	t.Helper()
 	plain, secure := place(t, "::1"), place(t, "::1")
 	where.Secure = true
 	where.More = []string{"udp:" + plain.String(), "tcp:" + plain.String(), "tls:" + secure.String()}
-	return &floor{Edge: siptest.StartEdge(t, where, keys), t: t, six: map[string]netip.AddrPort{"udp": plain, "tcp": plain, "tls": secure}}
+	return &floor{Edge: siptest.StartEdge(t, where, keys), t: t, expires: leastExpires,
+		six: map[string]netip.AddrPort{"udp": plain, "tcp": plain, "tls": secure}}
 }
 
 // server is where a line goes.
@@ -279,13 +287,19 @@ func (f *floor) server(l line) netip.AddrPort {
 // phone is a phone that is registered as user of example.com.
 func (f *floor) phone(l line, user, password string) talker {
 	f.t.Helper()
+	return f.phoneAt(f.server(l), l, user, password)
+}
+
+// phoneAt is a phone whose outbound proxy is server.
+func (f *floor) phoneAt(server netip.AddrPort, l line, user, password string) talker {
+	f.t.Helper()
 	if l.make == "baresip" {
 		p := newBaresip(f.t, user)
-		p.register(fmt.Sprintf(`<sip:%s@example.com;transport=%s>;auth_pass="%s";outbound="sip:%v;transport=%[2]s";answermode=manual;regint=10`,
-			user, l.transport, password, f.server(l)))
+		p.register(fmt.Sprintf(`<sip:%s@example.com;transport=%s>;auth_pass="%s";outbound="sip:%v;transport=%[2]s";answermode=manual;regint=%[5]d`,
+			user, l.transport, password, server, f.expires))
 		return p
 	}
-	s := subscription{user: user, password: password, transport: l.transport, server: f.server(l)}
+	s := subscription{user: user, password: password, transport: l.transport, server: server, expires: f.expires}
 	if l.six {
 		s.sip = "::1"
 	}
