@@ -266,11 +266,14 @@ const leastExpires = 10
 
 func newFloor(t *testing.T, where siptest.Outlets, keys siptest.Keys) *floor {
 	t.Helper()
-	plain, secure := place(t, "::1"), place(t, "::1")
+	f := &floor{t: t, expires: leastExpires, six: map[string]netip.AddrPort{}}
+	for _, transport := range []string{"udp", "tcp", "tls", "wss"} {
+		f.six[transport] = place(t, "::1")
+		where.More = append(where.More, transport+":"+f.six[transport].String())
+	}
 	where.Secure = true
-	where.More = []string{"udp:" + plain.String(), "tcp:" + plain.String(), "tls:" + secure.String()}
-	return &floor{Edge: siptest.StartEdge(t, where, keys), t: t, expires: leastExpires,
-		six: map[string]netip.AddrPort{"udp": plain, "tcp": plain, "tls": secure}}
+	f.Edge = siptest.StartEdge(t, where, keys)
+	return f
 }
 
 // server is where a line goes.

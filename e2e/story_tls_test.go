@@ -47,25 +47,47 @@ func TestTLSToUDP(t *testing.T) {
 	callEachOther(t, r, alice, siptest.NewPhone(t, "bob", "udp", e.UDP.Addr().String(), e.UDP))
 }
 
-// callEachOther registers two phones and lets each call the other through a proxy inside, and each hang up.
+// callEachOther registers two phones and lets them make four calls through a proxy inside: each of them calls, each of them hangs
+// up, and in between each holds the other.
 func callEachOther(t *testing.T, r *rig, alice, bob *siptest.UA) {
 	t.Helper()
 	reg := siptest.NewRegistrar(r.platform, nil)
 	reg.ServeProxy()
 	r.register(reg, alice)
 	r.register(reg, bob)
-	for range 2 {
-		sent := alice.Send(alice.Request("INVITE", bob.AOR()))
-		got := bob.Expect("INVITE")
-		bob.Reply(got, 180)
-		alice.Expect("180")
-		answer := bob.Reply(got, 200)
-		a, b := alice.NewCallerDialog(sent, alice.Expect("200 INVITE")), bob.NewCalleeDialog(got, answer)
-		a.Send("ACK")
-		bob.Expect("ACK")
-		r.reinvite(b, a)
-		r.bye(b, a)
-		alice, bob = bob, alice
+	for _, pair := range [][2]*siptest.UA{{alice, bob}, {bob, alice}} {
+		for calleeEnds := range 2 {
+			sent := pair[0].Send(pair[0].Request("INVITE", pair[1].AOR()))
+			got := pair[1].Expect("INVITE")
+			pair[1].Reply(got, 180)
+			pair[0].Expect("180")
+			answer := pair[1].Reply(got, 200)
+			a, b := pair[0].NewCallerDialog(sent, pair[0].Expect("200 INVITE")), pair[1].NewCalleeDialog(got, answer)
+			a.Send("ACK")
+			pair[1].Expect("ACK")
+			r.holds(b, a)
+			r.holds(a, b)
+			if calleeEnds == 1 {
+				a, b = b, a
+			}
+			r.bye(a, b)
+		}
+	}
+}
+
+// holds puts the far end of from on hold and takes it up again; what is offered and answered arrives as it was sent.
+func (r *rig) holds(from, to *siptest.Dialog) {
+	r.Helper()
+	for _, offer := range [][2]string{{"sendonly", "recvonly"}, {"sendrecv", "sendrecv"}} {
+		sent := from.UA.Send(from.Request("INVITE").WithBody("application/sdp", siptest.SDP+"a="+offer[0]+"\r\n"))
+		got := to.UA.Expect("INVITE")
+		answer := to.UA.Reply(got, 200, func(m *siptest.Message) { m.WithBody("application/sdp", siptest.SDP+"a="+offer[1]+"\r\n") })
+		ok := from.UA.Expect("200 INVITE")
+		from.Send("ACK")
+		to.UA.Expect("ACK")
+		if got.Body != sent.Body || ok.Body != answer.Body {
+			r.Errorf("offer %q became %q, answer %q became %q", sent.Body, got.Body, answer.Body, ok.Body)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -17,6 +18,24 @@ func TestWebSocketCalls(t *testing.T) {
 			callEachOther(t, r, r.phone("carol"), siptest.NewPhone(t, "dave", "udp", e.UDP.Addr().String(), e.UDP))
 		})
 	}
+}
+
+// TestWebSocketToAll: a browser's phone on WSS and phones on every other transport, over both versions of IP, call each other.
+func TestWebSocketToAll(t *testing.T) {
+	platform := siptest.NewPlatform(t, "udp", "")
+	f := newFloor(t, siptest.Outlets{Upstream: []string{"sip:" + platform.Addr.String()}}, nil)
+	r := &rig{T: t, edge: f.Edge, platform: platform, way: webs[1]}
+	for _, browser := range []netip.AddrPort{f.WSS, f.six["wss"]} {
+		for _, transport := range []string{"udp", "tcp", "tls"} {
+			for _, six := range []bool{false, true} {
+				server := f.server(line{transport: transport, six: six})
+				t.Logf("WSS at %v and %s at %v", browser, transport, server)
+				callEachOther(t, r, siptest.NewPhone(t, "browser", "wss", browser.Addr().String(), browser),
+					siptest.NewPhone(t, "desk", transport, server.Addr().String(), server))
+			}
+		}
+	}
+	unsuspected(t, f.Edge)
 }
 
 // TestWebSocketReconnect: as TestTLSReconnect.

@@ -62,35 +62,10 @@ func StartEdge(t testing.TB, where Outlets, keys Keys) *Edge {
 	t.Helper()
 	e := &Edge{t: t, State: t.TempDir(), env: where.Env}
 	e.written = sync.NewCond(&e.mu)
-	e.Outside, e.Inside = e.address(where.Outside), e.address(where.Inside)
-	e.UDP = e.Outside
-	outside := fmt.Sprintf("\"udp:%v\", \"tcp:%v\"", e.Outside, e.Outside)
-	for _, listener := range where.More {
-		outside += ", \"" + listener + "\""
-	}
-	certificate := "{}"
-	if where.Secure {
-		ip := e.Outside.Addr().String()
-		e.TLS, e.WS, e.WSS = e.address(ip), e.address(ip), e.address(ip)
-		outside += fmt.Sprintf(", \"tls:%v\", \"ws:%v\", \"wss:%v\"", e.TLS, e.WS, e.WSS)
-		certificate = e.Certificate(ip)
-	}
-	advertise := ""
-	if where.Name != "" {
-		advertise = ", advertise: " + where.Name
-		certificate = e.Certificate(where.Name)
-	}
-	admin := e.address("")
-	e.Admin = "http://" + admin.String()
-	all := Keys{
-		"outside":   "{listen: [" + outside + "]" + advertise + "}",
-		"tls":       certificate,
-		"inside":    fmt.Sprintf("{listen: [\"udp:%v\", \"tcp:%v\"]}", e.Inside, e.Inside),
-		"upstreams": "[{uri: \"" + strings.Join(where.Upstream, "\"}, {uri: \"") + "\"}]",
-		"admin":     fmt.Sprintf("{http: \"%v\"}", admin),
-		"timers":    "{drain: 300ms}",
-		"version":   "1",
-	}
+	all := e.listen(where)
+	all["upstreams"] = "[{uri: \"" + strings.Join(where.Upstream, "\"}, {uri: \"") + "\"}]"
+	all["timers"] = "{drain: 300ms}"
+	all["version"] = "1"
 	maps.Copy(all, keys)
 	file := filepath.Join(e.State, "ringwall.yaml")
 	if err := os.WriteFile(file, []byte(all.yaml()), 0o600); err != nil {
@@ -100,6 +75,37 @@ func StartEdge(t testing.TB, where Outlets, keys Keys) *Edge {
 	e.Start()
 	t.Cleanup(e.finish)
 	return e
+}
+
+// listen chooses the addresses that where leaves open, makes a certificate if one is asked for, and says so in the configuration.
+func (e *Edge) listen(where Outlets) Keys {
+	e.Outside, e.Inside = e.address(where.Outside), e.address(where.Inside)
+	e.UDP = e.Outside
+	ip := e.Outside.Addr().String()
+	outside := fmt.Sprintf("\"udp:%v\", \"tcp:%v\"", e.Outside, e.Outside)
+	names := []string{ip}
+	for _, listener := range where.More {
+		outside += ", \"" + listener + "\""
+		_, addr, _ := strings.Cut(listener, ":")
+		names = append(names, netip.MustParseAddrPort(addr).Addr().String())
+	}
+	advertise, certificate := "", "{}"
+	if where.Name != "" {
+		advertise, names = ", advertise: "+where.Name, []string{where.Name}
+	}
+	if where.Secure {
+		e.TLS, e.WS, e.WSS = e.address(ip), e.address(ip), e.address(ip)
+		outside += fmt.Sprintf(", \"tls:%v\", \"ws:%v\", \"wss:%v\"", e.TLS, e.WS, e.WSS)
+		certificate = e.Certificate(names...)
+	}
+	admin := e.address("")
+	e.Admin = "http://" + admin.String()
+	return Keys{
+		"outside": "{listen: [" + outside + "]" + advertise + "}",
+		"tls":     certificate,
+		"inside":  fmt.Sprintf("{listen: [\"udp:%v\", \"tcp:%v\"]}", e.Inside, e.Inside),
+		"admin":   fmt.Sprintf("{http: \"%v\"}", admin),
+	}
 }
 
 // Certificate writes a new certificate for names (DNS names and addresses) and its key to cert.pem and key.pem in the state
