@@ -1,6 +1,13 @@
 package e2e
 
-import "testing"
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/ringwall/ringwall/siptest"
+)
 
 // A talker is a real phone, of whatever make, that does what its user does and waits for what its user waits for.
 type talker interface {
@@ -59,4 +66,102 @@ func begin(a, b talker) {
 	b.answer()
 	a.talking()
 	b.talking()
+}
+
+// A line is one phone of a story: its make, and how it reaches the edge.
+type line struct {
+	make      string // linphone or baresip
+	transport string
+	six       bool // over IPv6; what it hears stays on IPv4
+}
+
+func (l line) String() string {
+	if l.six {
+		return l.make + " " + l.transport + "6"
+	}
+	return l.make + " " + l.transport
+}
+
+// A floor is an edge that phones of both makes are at, on every transport and over both versions of IP.
+type floor struct {
+	*siptest.Edge
+	t       *testing.T
+	six     map[string]netip.AddrPort // by transport
+	expires int                       // how long its phones register for, in seconds
+	phones  []*linphone
+}
+
+// leastExpires is the shortest registration that the demonstration platform grants, in seconds.
+const leastExpires = 10
+
+func newFloor(t *testing.T, where siptest.Outlets, keys siptest.Keys) *floor {
+	t.Helper()
+	f := &floor{t: t, expires: leastExpires, six: map[string]netip.AddrPort{}}
+	for _, transport := range []string{"udp", "tcp", "tls", "wss"} {
+		f.six[transport] = place(t, "::1")
+		where.More = append(where.More, transport+":"+f.six[transport].String())
+	}
+	where.Secure = true
+	f.Edge = siptest.StartEdge(t, where, keys)
+	return f
+}
+
+// server is where a line goes.
+func (f *floor) server(l line) netip.AddrPort {
+	switch {
+	case l.six:
+		return f.six[l.transport]
+	case l.transport == "tls":
+		return f.TLS
+	}
+	return f.Outside
+}
+
+// phone is a phone that is registered as user of example.com.
+func (f *floor) phone(l line, user, password string) talker {
+	f.t.Helper()
+	return f.phoneAt(f.server(l), l, user, password)
+}
+
+// phoneAt is a phone whose outbound proxy is server.
+func (f *floor) phoneAt(server netip.AddrPort, l line, user, password string) talker {
+	f.t.Helper()
+	if l.make == "baresip" {
+		p := newBaresip(f.t, user)
+		p.register(fmt.Sprintf(`<sip:%s@example.com;transport=%s>;auth_pass="%s";outbound="sip:%v;transport=%[2]s";answermode=manual;regint=%[5]d`,
+			user, l.transport, password, server, f.expires))
+		return p
+	}
+	s := subscription{user: user, password: password, transport: l.transport, server: server, expires: f.expires}
+	if l.six {
+		s.sip = "::1"
+	}
+	return f.linphone(s)
+}
+
+// linphone is a linphone that is registered.
+func (f *floor) linphone(s subscription) *linphone {
+	f.t.Helper()
+	p := newLinphone(f.t, s)
+	if !p.registered() {
+		f.t.Fatalf("%s does not register", p.user)
+	}
+	f.phones = append(f.phones, p)
+	return p
+}
+
+// password is user's at the demonstration platform.
+func (f *floor) password(user string) string {
+	f.t.Helper()
+	_, password, _ := strings.Cut(promised(f.t, f.Edge, user, "udp"), "auth_pass=")
+	return password
+}
+
+// content wants nothing to have been refused, and nobody to have been asked for a password.
+func (f *floor) content() {
+	f.t.Helper()
+	unsuspected(f.t, f.Edge)
+	for _, p := range f.phones {
+		p.content()
+	}
 }
