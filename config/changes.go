@@ -36,7 +36,7 @@ var comparisons = []comparison{
 	compare("registrations.keepalive", func(c *Config) *time.Duration { return &c.Registrations.Keepalive }),
 	compare("tls", func(c *Config) *[]KeyPair { return &c.TLS.Certificates }),
 	compare("tls.client_certificates", func(c *Config) *ClientCertificates { return &c.TLS.ClientCertificates }),
-	compare("tls.client_ca", func(c *Config) *string { return &c.TLS.ClientCA }),
+	compare("tls.client_ca", func(c *Config) *Reference { return &c.TLS.ClientCA }),
 	compare("topology.key_file", func(c *Config) *string { return &c.Topology.KeyFile }),
 	compare("access.unknown", func(c *Config) *Methods { return &c.Access.Unknown }),
 	compare("access.known", func(c *Config) *Methods { return &c.Access.Known }),

@@ -117,6 +117,7 @@ func (c *Config) checkUpstreams() Errors {
 			}
 		}
 		all = append(all, c.checkReach(u)...)
+		all = append(all, c.checkIdentity(u)...)
 	}
 	return all
 }
@@ -129,22 +130,51 @@ func (u Upstream) port() uint16 {
 	return u.Port
 }
 
+// CertificatePath is the key that entry i of TLS.Certificates comes from, for Fault: "tls", or "tls[1]" of a list.
+func (c *Config) CertificatePath(i int) string {
+	path := fmt.Sprintf("tls[%d]", i)
+	if _, list := c.sources.places[path]; !list {
+		return "tls"
+	}
+	return path
+}
+
+// checkIdentity finds what the certificates of u lack.
+func (c *Config) checkIdentity(u Upstream) Errors {
+	var all Errors
+	for _, k := range [...]struct {
+		name      string
+		has, want bool
+		hint      string
+	}{
+		{"ca", u.CA != (Reference{}), true, ""},
+		{"certificate", u.Own.Certificate != (Reference{}), u.Own.Key != (Reference{}), "add key: key.pem, the private key of the certificate"},
+		{"key", u.Own.Key != (Reference{}), u.Own.Certificate != (Reference{}), "add certificate: cert.pem, the certificate that the key belongs to"},
+	} {
+		path := strings.TrimSuffix(u.Path, "uri") + k.name
+		switch {
+		case k.has && u.Transport != edge.TLS:
+			all = append(all, c.Fault(path, "is for an upstream over TLS, "+u.URI+" is not", "write ;transport=tls behind the uri, or leave "+k.name+" out")...)
+		case k.has && !k.want:
+			all = append(all, c.Fault(path, "stands alone", k.hint)...)
+		}
+	}
+	return all
+}
+
 // checkTLS finds what the section tls lacks.
 func (c *Config) checkTLS() Errors {
 	var all Errors
 	for i, p := range c.TLS.Certificates {
-		path := fmt.Sprintf("tls[%d]", i)
-		if _, list := c.sources.places[path]; !list {
-			path = "tls"
-		}
-		if p.Certificate == "" {
+		path := c.CertificatePath(i)
+		if p.Certificate == (Reference{}) {
 			all = append(all, c.Fault(path, "has no certificate", "write {certificate: cert.pem, key: key.pem}")...)
 		}
-		if p.Key == "" {
+		if p.Key == (Reference{}) {
 			all = append(all, c.Fault(path, "has no key", "write {certificate: cert.pem, key: key.pem}; one file may hold both")...)
 		}
 	}
-	if c.TLS.ClientCertificates != Off && c.TLS.ClientCA == "" {
+	if c.TLS.ClientCertificates != Off && c.TLS.ClientCA == (Reference{}) {
 		all = append(all, c.Fault("tls", "client certificates cannot be verified without client_ca", "add client_ca: ca.pem, the authorities that you trust to name phones")...)
 	}
 	for _, l := range c.Inside.Listen {

@@ -82,21 +82,23 @@ type Upstream struct {
 	Host      string // name in lower case, or address (IPv6 without brackets)
 	Port      uint16 // 0: not written, DefaultPort of the transport
 	Transport edge.Transport
-	Weight    int    // share of the calls among the upstreams of its priority, 1 to 100
-	Priority  int    // upstreams of the smallest priority that are up get the calls, 1 to 100
-	Large     bool   // requests over 1,300 bytes go over TCP instead of UDP (RFC 3261 §18.1.1)
-	Path      string // key it comes from, for Config.Where and Config.Fault
+	Weight    int       // share of the calls among the upstreams of its priority, 1 to 100
+	Priority  int       // upstreams of the smallest priority that are up get the calls, 1 to 100
+	Large     bool      // requests over 1,300 bytes go over TCP instead of UDP (RFC 3261 §18.1.1)
+	CA        Reference // authorities of its certificate (TLS); none: the system's
+	Own       KeyPair   // what we show it (TLS); none: the first of Config.TLS
+	Path      string    // key it comes from, for Config.Where and Config.Fault
 }
 
 // TLS holds the certificates of tls and wss listeners.
 type TLS struct {
 	Certificates       []KeyPair          // the first is for clients that name no server or an unknown one
 	ClientCertificates ClientCertificates // what listeners ask of far ends
-	ClientCA           string             // file with the authorities (PEM) of far ends' certificates; "": none
+	ClientCA           Reference          // authorities (PEM) of far ends' certificates
 }
 
-// KeyPair is a certificate (PEM, with its chain) and its private key, in files.
-type KeyPair struct{ Certificate, Key string }
+// KeyPair is a certificate (PEM, with its chain) and its private key.
+type KeyPair struct{ Certificate, Key Reference }
 
 // ClientCertificates is what a TLS listener wants of far ends.
 type ClientCertificates string

@@ -101,7 +101,7 @@ state: /srv/state.db
 admin: {http: "[::1]:0", socket: /srv/s.sock}
 log: {format: json, level: warn}
 mode: monitor
-tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: b.key, client_certificates: require, client_ca: ca.pem}]
+tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", client_certificates: require, client_ca: ca.pem}]
 `)
 	want := &Config{
 		Outside: Outside{Advertise: "sbc.example.com", Listen: []Listen{
@@ -131,8 +131,8 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: b.key, client_
 		},
 		Domains:       []string{"example.com", "192.0.2.1"},
 		Registrations: Registrations{Path: true, Keepalive: 30 * time.Second},
-		TLS: TLS{Certificates: []KeyPair{{"a.pem", "a.key"}, {"b.pem", "b.key"}}, ClientCertificates: Require,
-			ClientCA: "ca.pem"},
+		TLS: TLS{Certificates: []KeyPair{{Reference{File: "a.pem"}, Reference{File: "a.key"}}, {Reference{File: "b.pem"}, Reference{Env: "B_KEY"}}},
+			ClientCertificates: Require, ClientCA: Reference{File: "ca.pem"}},
 		Topology: Topology{KeyFile: "keys/topology.key"},
 		Access:   Access{Unknown: Methods{Any: true}, Known: Methods{List: []sip.Method{sip.INVITE, sip.MESSAGE}}},
 		Headers:  Headers{Source: "X-Real-Source"},

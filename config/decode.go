@@ -16,6 +16,7 @@ const maxProblems = 100
 type decoder struct {
 	file     string
 	lines    []string
+	hidden   map[int]bool // lines that are not shown
 	problems Errors
 	places   map[string]place // path → where it is set
 }
@@ -23,16 +24,24 @@ type decoder struct {
 // report adds a problem.
 func (d *decoder) report(at place, path, message, hint string) {
 	p := Problem{File: d.file, Line: at.line, Col: at.col, Path: path, Message: message, Hint: hint}
-	if at.line > 0 && at.line <= len(d.lines) {
-		p.Source = d.lines[at.line-1]
+	if d.hidden[at.line] {
+		var first bool
+		if p, first = d.hush(p); !first {
+			return
+		}
 	}
 	d.problems = append(d.problems, p)
 }
 
-// err returns the problems in the order of the file, nil if there are none.
+// err returns the problems in the order of the file, nil if there are none. Lines are added now that it is known which are not shown.
 func (d *decoder) err() error {
 	if len(d.problems) == 0 {
 		return nil
+	}
+	for i, p := range d.problems {
+		if p.Line > 0 && p.Line <= len(d.lines) {
+			d.problems[i].Source = d.lines[p.Line-1]
+		}
 	}
 	slices.SortStableFunc(d.problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
@@ -121,9 +130,9 @@ func kindHint(n *node, want []kind) string {
 	scalar := n.kind == text || n.kind == number || n.kind == boolean
 	switch {
 	case scalar && slices.Contains(want, list):
-		return fmt.Sprintf("write [%q]", n.text)
+		return "write [" + quoted(n.text) + "]"
 	case scalar && slices.Contains(want, text):
-		return fmt.Sprintf("write %q", n.text)
+		return "write " + quoted(n.text)
 	case n.kind == text && slices.Contains(want, number):
 		return "write digits without quotes"
 	case n.kind == text && slices.Contains(want, boolean):
@@ -137,6 +146,9 @@ func (d *decoder) fail(n *node, path string, err error) {
 	var w wrong
 	if !errors.As(err, &w) {
 		w.message = err.Error()
+	}
+	if w.hidden {
+		d.lines[n.at.line-1] = notShown
 	}
 	d.report(n.at, path, w.message, w.hint)
 }

@@ -74,19 +74,25 @@ func (e Errors) Error() string {
 }
 
 // wrong is what a value's parser says: what is wrong, and what to do about it.
-type wrong struct{ message, hint string }
+type wrong struct {
+	message, hint string
+	hidden        bool // the line is not to be shown: it may hold a secret
+}
 
 // Error returns what is wrong, without the hint.
 func (w wrong) Error() string { return w.message }
 
 // wrongf makes a wrong with a formatted message.
 func wrongf(hint, format string, args ...any) error {
-	return wrong{fmt.Sprintf(format, args...), hint}
+	return wrong{message: fmt.Sprintf(format, args...), hint: hint}
 }
 
 // quoted shows text that somebody wrote: quoted, and cut if it is long.
 func quoted(text string) string {
 	const most = 40
+	if strings.Contains(text, pemBegin) {
+		return notShown
+	}
 	if utf8.RuneCountInString(text) > most {
 		text = string([]rune(text)[:most]) + "…"
 	}

@@ -37,6 +37,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	if !d.readable(source) {
 		return nil, d.err()
 	}
+	d.hidden = hide(d.lines)
 	c := defaults()
 	c.File = name
 	schema(c)(d, d.tree(source), "")

@@ -71,10 +71,10 @@ func certificates(t *TLS) reader {
 		one := func(p *KeyPair) reader {
 			return func(d *decoder, n *node, path string) {
 				section(
-					key{"certificate", value(&p.Certificate, parsePath)},
-					key{"key", value(&p.Key, parsePath)},
+					key{"certificate", value(&p.Certificate, parseReference)},
+					key{"key", value(&p.Key, parseReference)},
 					key{"client_certificates", choice(&t.ClientCertificates, Off, Ask, Require)},
-					key{"client_ca", value(&t.ClientCA, parsePath)},
+					key{"client_ca", value(&t.ClientCA, parseReference)},
 				)(d, n, path)
 			}
 		}
@@ -184,6 +184,9 @@ func upstream(u *Upstream) reader {
 			key{"uri", upstreamURI(u)},
 			key{"weight", integer(&u.Weight, 1, maxWeight)},
 			key{"priority", integer(&u.Priority, 1, maxPriority)},
+			key{"ca", value(&u.CA, parseReference)},
+			key{"certificate", value(&u.Own.Certificate, parseReference)},
+			key{"key", value(&u.Own.Key, parseReference)},
 			key{"large", large(&u.Large)},
 		)(d, n, path)
 		if _, set := d.places[path+".uri"]; !set && n.kind == mapping {
@@ -200,8 +203,7 @@ func upstreamURI(u *Upstream) reader {
 	return func(d *decoder, n *node, path string) {
 		read := *u
 		value(&read, parseUpstream)(d, n, path)
-		read.Weight, read.Priority, read.Large = u.Weight, u.Priority, u.Large
-		*u = read
+		u.URI, u.Host, u.Port, u.Transport = read.URI, read.Host, read.Port, read.Transport
 	}
 }
 

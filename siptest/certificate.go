@@ -10,55 +10,53 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
 
-// An authority makes the certificates of a test run.
-type authority struct {
+// An Authority makes certificates.
+type Authority struct {
+	Pool *x509.CertPool // its own certificate
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	pool *x509.CertPool
-	err  error
 }
 
-// ca is the authority of this test run, made when it is first needed.
-var ca = sync.OnceValue(func() *authority {
-	a := &authority{pool: x509.NewCertPool()}
-	if a.key, a.err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); a.err != nil {
-		return a
+// NewAuthority makes one that is good for a day.
+func NewAuthority() (*Authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
 	}
 	form := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ringwall test authority"}, IsCA: true,
 		BasicConstraintsValid: true, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
-	var der []byte
-	if der, a.err = x509.CreateCertificate(rand.Reader, form, form, a.key.Public(), a.key); a.err != nil {
-		return a
+	der, err := x509.CreateCertificate(rand.Reader, form, form, key.Public(), key)
+	if err != nil {
+		return nil, err
 	}
-	if a.cert, a.err = x509.ParseCertificate(der); a.err == nil {
-		a.pool.AddCert(a.cert)
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
 	}
-	return a
-})
-
-// WriteAuthority writes the certificate of the authority that all certificates of this test run are made by.
-func WriteAuthority(file string) error {
-	if a := ca(); a.err != nil {
-		return a.err
-	}
-	return writePEM(file, "CERTIFICATE", ca().cert.Raw)
+	a := &Authority{Pool: x509.NewCertPool(), cert: cert, key: key}
+	a.Pool.AddCert(cert)
+	return a, nil
 }
 
-// WriteCertificate writes a new certificate for names (DNS names and addresses) and its key.
-func WriteCertificate(cert, key string, names ...string) error {
-	a := ca()
-	if a.err != nil {
-		return fmt.Errorf("make the authority of test certificates: %w", a.err)
-	}
+// Write writes its own certificate.
+func (a *Authority) Write(file string) error { return writePEM(file, "CERTIFICATE", a.cert.Raw) }
+
+// Issue writes a new certificate for names (addresses, "sip:" URIs, else DNS names) and its key, good for a day as server and as client.
+func (a *Authority) Issue(cert, key string, names ...string) error {
 	form := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: names[0]},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	for _, n := range names {
-		if ip := net.ParseIP(n); ip != nil {
+		if domain, isURI := strings.CutPrefix(n, "sip:"); isURI {
+			form.URIs = append(form.URIs, &url.URL{Scheme: "sip", Opaque: domain})
+		} else if ip := net.ParseIP(n); ip != nil {
 			form.IPAddresses = append(form.IPAddresses, ip)
 		} else {
 			form.DNSNames = append(form.DNSNames, n)
@@ -80,6 +78,27 @@ func WriteCertificate(cert, key string, names ...string) error {
 		return err
 	}
 	return writePEM(cert, "CERTIFICATE", der)
+}
+
+// ca is the authority of this test run, made when it is first needed.
+var ca = sync.OnceValues(NewAuthority)
+
+// WriteAuthority writes the certificate of the authority that all certificates of this test run are made by.
+func WriteAuthority(file string) error {
+	a, err := ca()
+	if err != nil {
+		return err
+	}
+	return a.Write(file)
+}
+
+// WriteCertificate writes a new certificate of that authority for names and its key.
+func WriteCertificate(cert, key string, names ...string) error {
+	a, err := ca()
+	if err != nil {
+		return fmt.Errorf("make the authority of test certificates: %w", err)
+	}
+	return a.Issue(cert, key, names...)
 }
 
 func writePEM(file, kind string, der []byte) error {

@@ -60,28 +60,41 @@ type UA struct {
 // (one Via, no other hop) it answers by itself, unseen.
 func NewPlatform(t testing.TB, transport, ip string) *UA {
 	t.Helper()
-	return newUA(t, "platform", transport, ip, true, true)
+	return newUA(t, "platform", transport, ip, true, true, nil)
+}
+
+// NewTLSPlatform makes a platform that listens on TLS only, as cfg says, at a loopback address of its own.
+func NewTLSPlatform(t testing.TB, cfg *tls.Config) *UA {
+	t.Helper()
+	return newUA(t, "platform", "tls", "", false, true, cfg)
 }
 
 // NewPhone makes a UA like a phone behind a NAT: with transport "udp" one socket, with any other no listener at all, so that it
 // can be reached only over the connections it made. ip "" means a loopback address of its own. proxy is where it sends to.
 func NewPhone(t testing.TB, user, transport, ip string, proxy netip.AddrPort) *UA {
 	t.Helper()
-	ua := newUA(t, user, transport, ip, transport == "udp", false)
+	ua := newUA(t, user, transport, ip, transport == "udp", false, nil)
 	ua.Proxy = proxy
 	return ua
 }
 
-func newUA(t testing.TB, user, transport, ip string, udp, listen bool) *UA {
+func newUA(t testing.TB, user, transport, ip string, udp, listen bool, secure *tls.Config) *UA {
 	t.Helper()
 	if ip == "" {
 		ip = OwnIP()
 	}
-	ua := &UA{User: user, Domain: "example.com", Transport: transport, t: t, TLS: &tls.Config{RootCAs: ca().pool},
+	trusted, err := ca()
+	if err != nil {
+		t.Fatalf("siptest: %v", err)
+	}
+	ua := &UA{User: user, Domain: "example.com", Transport: transport, t: t, TLS: &tls.Config{RootCAs: trusted.Pool},
 		changed: make(chan struct{}), conns: map[netip.AddrPort]*Conn{},
 		open: map[*Conn]bool{}, healthy: listen}
 	if err := ua.listen(ip, udp, listen); err != nil {
 		t.Fatalf("siptest: %v", err)
+	}
+	if secure != nil {
+		ua.listener = tls.NewListener(ua.listener, secure)
 	}
 	if ua.udp != nil {
 		ua.running.Go(ua.readUDP)

@@ -49,6 +49,8 @@ type conn struct {
 	dialed bool
 	limit  int          // of queued bytes
 	active atomic.Int64 // when something last came or went, ns
+	// identity is that of the server whom we dialled over TLS, once its handshake has begun.
+	identity atomic.Pointer[dialled]
 
 	mu      sync.Mutex // never held across I/O
 	state   connState

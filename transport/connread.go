@@ -68,6 +68,9 @@ func (c *conn) read(rest []byte) {
 	rd.buf = rd.small[:]
 	err := rd.run(rest)
 	firstBuffers.Put(rd.small)
+	if alerted(err) && !rd.spoken {
+		c.distrust(err)
+	}
 	if refusedFrame(err) {
 		c.server.count.refusedFrames.Add(1)
 		c.drain()
@@ -193,7 +196,10 @@ func (rd *streamReader) frames(seat *seat, at time.Time) error {
 		case sip.FrameMessage:
 			s.count.messagesIn.Add(1)
 			rd.proven = true
-			rd.spoken = true
+			if !rd.spoken {
+				rd.spoken = true
+				rd.c.trusted()
+			}
 			s.receive(seat.lane, rd.buf[rd.r:rd.r+size:rd.r+size], rd.c.flow, at)
 		case sip.FramePing:
 			pinged = true

@@ -177,6 +177,18 @@ func (t *connTable) forget(c *conn) {
 	}
 }
 
+// to returns our secure connections to any of the destinations.
+func (t *connTable) to(some map[Destination]bool) (all []*conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, c := range t.dialed {
+		if key.transport.Secure() && some[c.destination()] {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
 func (t *connTable) open() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -60,6 +60,7 @@ func (c *conn) shake() (nc stream, rest []byte, err error) {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
+		c.distrust(err)
 		s.count.handshakeErrors.Add(1)
 		return nil, nil, err
 	}
@@ -74,7 +75,9 @@ func (c *conn) secure(ctx context.Context) (stream, error) {
 	defer turn.end()
 	var nc *tls.Conn
 	if c.dialed {
-		nc = tls.Client(turn, s.keyring.client(c.flow.Remote))
+		to := s.keyring.dial(c.destination())
+		c.identity.Store(to)
+		nc = tls.Client(turn, to.clientConfig())
 	} else {
 		nc = tls.Server(turn, s.keyring.server(c.flow.Transport))
 	}

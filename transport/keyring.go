@@ -1,14 +1,16 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -27,24 +29,28 @@ type keyring struct {
 	log     *slog.Logger
 	current atomic.Pointer[keys]
 
-	mu    sync.Mutex // one look at the files at a time
-	pairs []followed[tls.Certificate]
-	ca    followed[*x509.CertPool]
+	mu         sync.Mutex // guards what follows
+	pairs      map[KeyPair]*followed[tls.Certificate]
+	pools      map[Source]*followed[Authorities]
+	identities map[Destination]Identity
+	states     map[Destination]*dialState
 }
 
 // keys is what is in force.
 type keys struct {
 	server  [edge.Transports]*tls.Config
 	infos   []CertificateInfo
-	ownCert *tls.Certificate // the first certificate: what we show when dialling
+	dialled map[Destination]*dialled
+	unknown dialled // what is true of destinations that have no identity
 }
 
-// A CertificateInfo tells an operator about a certificate in force.
+// A CertificateInfo tells an operator about a certificate in force, or about authorities.
 type CertificateInfo struct {
-	File     string    // of the certificate
-	Names    []string  // names it is for: DNS names, addresses and URIs
-	NotAfter time.Time // when it expires
-	Problem  string    // why a newer content of the files is not in force, "" if there is none
+	File      string    // or the name of its Source
+	Authority bool      // these are authorities
+	Names     []string  // names it is for: DNS names, addresses and URIs; none for authorities
+	NotAfter  time.Time // when it expires, of authorities the last
+	Problem   string    // why a newer content of the files is not in force, "" if there is none
 }
 
 // followed is a value that is made of files.
@@ -57,62 +63,56 @@ type followed[T any] struct {
 	problem string // why what is in the files is not in force
 }
 
-// A CertificateError says which file of Config.TLS cannot be used at start, and why.
-type CertificateError struct{ Err error }
-
-// Error returns the sentence.
-func (e *CertificateError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *CertificateError) Unwrap() error { return e.Err }
-
 // openKeyring loads all files of cfg, or says what is wrong with one by a *CertificateError.
 func openKeyring(cfg TLS, log *slog.Logger, now time.Time) (*keyring, error) {
-	k := &keyring{cfg: cfg, log: log}
+	k := &keyring{cfg: cfg, log: log, pairs: map[KeyPair]*followed[tls.Certificate]{}, pools: map[Source]*followed[Authorities]{},
+		states: map[Destination]*dialState{}}
 	orDuration(&k.cfg.Poll, defaultPoll)
 	for _, p := range cfg.Certificates {
-		f := followed[tls.Certificate]{files: []string{p.Certificate, p.Key}, load: func() (tls.Certificate, error) { return loadPair(p) }}
+		if err := k.need(Source{}, p); err != nil {
+			return nil, err
+		}
+		if end := k.pairs[p].value.Leaf.NotAfter; !now.Before(end) {
+			log.Warn("the certificate has expired", slog.String("file", p.Certificate.String()), slog.Time("not_after", end))
+		}
+	}
+	if err := k.need(cfg.ClientCA, KeyPair{}); err != nil {
+		return nil, err
+	}
+	_, err := k.setIdentities(cfg.Identities)
+	return k, err
+}
+
+// need loads what is not loaded yet of authorities and a pair; none of them needs nothing.
+func (k *keyring) need(ca Source, p KeyPair) error {
+	if ca != (Source{}) && k.pools[ca] == nil {
+		f := &followed[Authorities]{files: files(ca), load: func() (Authorities, error) { return LoadAuthorities(ca) }}
 		if err := f.first(); err != nil {
-			return nil, &CertificateError{err}
+			return err
 		}
-		if left := f.value.Leaf.NotAfter.Sub(now); left <= 0 {
-			log.Warn("the certificate has expired", slog.String("file", p.Certificate), slog.Time("not_after", f.value.Leaf.NotAfter))
-		}
-		k.pairs = append(k.pairs, f)
+		k.pools[ca] = f
 	}
-	if cfg.ClientCA != "" {
-		k.ca = followed[*x509.CertPool]{files: []string{cfg.ClientCA}, load: func() (*x509.CertPool, error) { return loadPool(cfg.ClientCA) }}
-		if err := k.ca.first(); err != nil {
-			return nil, &CertificateError{err}
+	if p != (KeyPair{}) && k.pairs[p] == nil {
+		f := &followed[tls.Certificate]{files: files(p.Certificate, p.Key), load: p.Load}
+		if err := f.first(); err != nil {
+			return err
 		}
+		k.pairs[p] = f
 	}
-	k.publish()
-	return k, nil
+	return nil
 }
 
-// loadPair reads a certificate and its key.
-func loadPair(p KeyPair) (tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(p.Certificate, p.Key)
-	if err == nil && pair.Leaf == nil {
-		pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0])
+// drop forgets what nobody needs any more.
+func (k *keyring) drop() {
+	needed := map[any]bool{k.cfg.ClientCA: true}
+	for _, p := range k.cfg.Certificates {
+		needed[p] = true
 	}
-	if err != nil {
-		return pair, fmt.Errorf("cannot use the certificate %s with the key %s: %w", p.Certificate, p.Key, err)
+	for _, id := range k.identities {
+		needed[id.CA], needed[id.Own] = true, true
 	}
-	return pair, nil
-}
-
-// loadPool reads a file of authorities.
-func loadPool(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the authorities of client certificates: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("cannot use the authorities of client certificates in %s: no certificate in PEM form there", file)
-	}
-	return pool, nil
+	maps.DeleteFunc(k.pairs, func(p KeyPair, _ *followed[tls.Certificate]) bool { return !needed[p] })
+	maps.DeleteFunc(k.pools, func(ca Source, _ *followed[Authorities]) bool { return !needed[ca] })
 }
 
 // first loads f at start.
@@ -164,21 +164,64 @@ func stampOf(files []string) string {
 
 // publish puts what is loaded in force.
 func (k *keyring) publish() {
-	next := &keys{}
+	next := &keys{dialled: map[Destination]*dialled{}, unknown: dialled{roots: k.cfg.Roots}}
 	var all []tls.Certificate
-	for i := range k.pairs {
-		pair := &k.pairs[i]
-		all = append(all, pair.value)
-		next.infos = append(next.infos, CertificateInfo{File: k.cfg.Certificates[i].Certificate, Names: namesOf(pair.value.Leaf),
-			NotAfter: pair.value.Leaf.NotAfter, Problem: pair.problem})
+	for _, p := range k.cfg.Certificates {
+		all = append(all, k.pairs[p].value)
 	}
 	if len(all) > 0 {
-		next.ownCert = &all[0]
+		next.unknown.own = &all[0]
+		var clients *x509.CertPool
+		if ca := k.pools[k.cfg.ClientCA]; ca != nil {
+			clients = ca.value.Pool
+		}
 		for _, t := range []edge.Transport{edge.TLS, edge.WSS} {
-			next.server[t] = serverConfig(all, k.ca.value, k.cfg.ClientCertificates, t)
+			next.server[t] = serverConfig(all, clients, k.cfg.ClientCertificates, t)
 		}
 	}
+	for to, id := range k.identities {
+		next.dialled[to] = k.dialled(to, id, next.unknown)
+	}
+	next.infos = k.infos()
 	k.current.Store(next)
+}
+
+// dialled is the identity of one destination with what is loaded for it, on top of what is true of all.
+func (k *keyring) dialled(to Destination, id Identity, d dialled) *dialled {
+	d.Identity = id
+	if d.ServerName == "" {
+		d.ServerName = to.Addr.Addr().String()
+	}
+	if f := k.pools[id.CA]; f != nil {
+		d.roots = f.value.Pool
+	}
+	if f := k.pairs[id.Own]; f != nil {
+		own := f.value
+		d.own = &own
+	}
+	if k.states[to] == nil {
+		k.states[to] = new(dialState)
+	}
+	d.state = k.states[to]
+	return &d
+}
+
+// infos tell of the certificates, those of listeners first, and of authorities.
+func (k *keyring) infos() (all []CertificateInfo) {
+	rest := slices.SortedFunc(maps.Keys(k.pairs), func(a, b KeyPair) int { return cmp.Compare(a.Certificate.name, b.Certificate.name) })
+	seen := map[KeyPair]bool{}
+	for _, p := range slices.Concat(k.cfg.Certificates, rest) {
+		if f := k.pairs[p]; !seen[p] {
+			seen[p] = true
+			leaf := f.value.Leaf
+			all = append(all, CertificateInfo{File: p.Certificate.name, Names: namesOf(leaf), NotAfter: leaf.NotAfter, Problem: f.problem})
+		}
+	}
+	for _, ca := range slices.SortedFunc(maps.Keys(k.pools), func(a, b Source) int { return cmp.Compare(a.name, b.name) }) {
+		f := k.pools[ca]
+		all = append(all, CertificateInfo{File: ca.name, Authority: true, NotAfter: f.value.NotAfter, Problem: f.problem})
+	}
+	return all
 }
 
 func namesOf(leaf *x509.Certificate) (names []string) {
@@ -192,8 +235,8 @@ func namesOf(leaf *x509.Certificate) (names []string) {
 	return names
 }
 
-// watched reports whether there are files to follow.
-func (k *keyring) watched() bool { return len(k.pairs) > 0 || len(k.ca.files) > 0 }
+// watched reports whether there can be files to follow: nothing is dialled over TLS without a listener of TLS.
+func (k *keyring) watched() bool { return len(k.cfg.Certificates) > 0 || k.cfg.ClientCA != (Source{}) }
 
 // watch follows the files until ctx ends.
 func (k *keyring) watch(ctx context.Context) {
@@ -215,21 +258,23 @@ func (k *keyring) look() {
 	defer k.mu.Unlock()
 	var changed bool
 	var errs []error
-	for i := range k.pairs {
-		pair := &k.pairs[i]
+	for _, pair := range k.pairs {
 		new, err := pair.follow()
 		if new {
-			k.log.Info("the certificate has changed", slog.String("file", pair.files[0]), slog.Time("not_after", pair.value.Leaf.NotAfter))
+			k.log.Info("the certificate has changed", slog.Any("files", pair.files), slog.Time("not_after", pair.value.Leaf.NotAfter))
 		}
 		changed, errs = changed || new, append(errs, err)
 	}
-	if len(k.ca.files) > 0 {
-		new, err := k.ca.follow()
+	for _, ca := range k.pools {
+		new, err := ca.follow()
+		if new {
+			k.log.Info("the authorities have changed", slog.Any("files", ca.files), slog.Time("not_after", ca.value.NotAfter))
+		}
 		changed, errs = changed || new, append(errs, err)
 	}
 	err := errors.Join(errs...)
 	if err != nil {
-		k.log.Error("the certificate in force stays: its new content cannot be used", slog.Any("error", err))
+		k.log.Error("what is in force stays: the new content of its files cannot be used", slog.Any("error", err))
 	}
 	if changed || err != nil {
 		k.publish()
@@ -239,22 +284,17 @@ func (k *keyring) look() {
 // server is the configuration of a new connection to a listener of t.
 func (k *keyring) server(t edge.Transport) *tls.Config { return k.current.Load().server[t] }
 
-// client is the configuration for dialling remote. Our certificate is shown if the server asks for one.
-func (k *keyring) client(remote netip.AddrPort) *tls.Config {
-	domain := ""
-	if k.cfg.ServerName != nil {
-		domain = k.cfg.ServerName(remote)
+// dial is the identity of a server that is about to be dialled.
+func (k *keyring) dial(to Destination) *dialled {
+	now := k.current.Load()
+	if d := now.dialled[to]; d != nil {
+		return d
 	}
-	if domain == "" {
-		domain = remote.Addr().String()
-	}
-	return clientConfig(k.cfg.Roots, domain, func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		if own := k.current.Load().ownCert; own != nil {
-			return own, nil
-		}
-		return &tls.Certificate{}, nil
-	})
+	d := now.unknown
+	d.ServerName = to.Addr.Addr().String()
+	return &d
 }
 
-// Certificates tells of our certificates in force, in the order of Config.TLS.Certificates.
+// Certificates tells of the certificates in force: those of listeners in the order of Config.TLS, then those that we show when
+// dialling, then authorities.
 func (s *Server) Certificates() []CertificateInfo { return s.keyring.current.Load().infos }

@@ -19,18 +19,18 @@ type TLS struct {
 	Certificates []KeyPair
 	// ClientCertificates says whether far ends must show a certificate of ClientCA.
 	ClientCertificates ClientCertificates
-	// ClientCA is a file with the authorities (PEM) of far ends' certificates. Needed unless ClientCertificates is Off.
-	ClientCA string
+	// ClientCA is where the authorities of far ends' certificates are. Needed unless ClientCertificates is Off.
+	ClientCA Source
 	// Poll is how often the files are looked at for changes. Default: 1 s.
 	Poll time.Duration
-	// Roots are the authorities of servers that we dial. Nil: the system's.
+	// Roots are the authorities of servers that we dial whose Identity names none. Nil: the system's.
 	Roots *x509.CertPool
-	// ServerName is the SIP domain of a server that we dial, which its certificate must name; "" or a nil function: its address.
-	ServerName func(netip.AddrPort) string
+	// Identities say who the servers are that we dial. One that is not among them must have a certificate for its address.
+	Identities map[Destination]Identity
 }
 
-// A KeyPair is a certificate (PEM, with the chain up to its authority) and its private key, in files. They are read again when they change.
-type KeyPair struct{ Certificate, Key string }
+// A KeyPair is a certificate (with the chain up to its authority) and its private key. Files are read again when they change.
+type KeyPair struct{ Certificate, Key Source }
 
 // ClientCertificates is what a TLS listener wants of far ends.
 type ClientCertificates uint8
@@ -52,7 +52,7 @@ func (t TLS) validate(listen []Listen) error {
 	if t.ClientCertificates > Require {
 		return errors.New("unknown choice for client certificates")
 	}
-	if t.ClientCertificates != Off && t.ClientCA == "" {
+	if t.ClientCertificates != Off && t.ClientCA == (Source{}) {
 		return errors.New("client certificates cannot be verified without a file of authorities")
 	}
 	return nil
@@ -76,40 +76,6 @@ func serverConfig(certificates []tls.Certificate, clients *x509.CertPool, choice
 		}
 		return plain, nil
 	}}
-}
-
-// clientConfig is for dialling the server of domain. Its certificate is verified by RFC 5922 §7.2, which is stricter than what
-// browsers do: no wildcards, no common names.
-func clientConfig(roots *x509.CertPool, domain string, certificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)) *tls.Config {
-	cfg := &tls.Config{
-		MinVersion: tls.VersionTLS12, NextProtos: []string{protocols[edge.TLS]},
-		InsecureSkipVerify:   true, // VerifyConnection does it: the library would accept wildcards
-		VerifyConnection:     func(state tls.ConnectionState) error { return verifyPeer(state, roots, domain) },
-		GetClientCertificate: certificate,
-	}
-	if _, err := netip.ParseAddr(domain); err != nil {
-		cfg.ServerName = domain
-	}
-	return cfg
-}
-
-// verifyPeer verifies the chain of a server's certificate and that it is domain's.
-func verifyPeer(state tls.ConnectionState, roots *x509.CertPool, domain string) error {
-	if len(state.PeerCertificates) == 0 {
-		return errors.New("the server shows no certificate")
-	}
-	leaf := state.PeerCertificates[0]
-	opts := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
-	for _, c := range state.PeerCertificates[1:] {
-		opts.Intermediates.AddCert(c)
-	}
-	if _, err := leaf.Verify(opts); err != nil {
-		return fmt.Errorf("the certificate of %s: %w", domain, err)
-	}
-	if !identifies(leaf, domain) {
-		return fmt.Errorf("the certificate is not for %s: want it in a subject alternative name, as URI sip:%s or, if it has no such URI, as DNS name without wildcard (RFC 5922 §7.1)", domain, domain)
-	}
-	return nil
 }
 
 // identifies reports whether leaf is the certificate of the SIP domain (RFC 5922 §7.1, §7.2): by a URI "sip:domain"; where it has no

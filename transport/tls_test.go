@@ -59,11 +59,11 @@ func newAuthority(t testing.TB) *authority {
 }
 
 // file is the certificate of the authority in a file.
-func (a *authority) file(t testing.TB) string {
+func (a *authority) file(t testing.TB) Source {
 	t.Helper()
 	name := filepath.Join(a.dir, "ca.pem")
 	writePEM(t, name, "CERTIFICATE", a.cert.Raw)
-	return name
+	return File(name)
 }
 
 func writePEM(t testing.TB, name, kind string, der []byte) {
@@ -107,10 +107,10 @@ func (a *authority) issue(t testing.TB, name string, names ...string) KeyPair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair := KeyPair{filepath.Join(a.dir, name+".pem"), filepath.Join(a.dir, name+".key")}
-	writePEM(t, pair.Key, "PRIVATE KEY", private)
-	writePEM(t, pair.Certificate, "CERTIFICATE", der)
-	return pair
+	files := [2]string{filepath.Join(a.dir, name+".pem"), filepath.Join(a.dir, name+".key")}
+	writePEM(t, files[1], "PRIVATE KEY", private)
+	writePEM(t, files[0], "CERTIFICATE", der)
+	return KeyPair{File(files[0]), File(files[1])}
 }
 
 func over(tr edge.Transport, side edge.Side, a string) Listen {
@@ -204,7 +204,7 @@ func TestTLSRefusals(t *testing.T) {
 	s := serve(t, cfg, &stage{on: echo})
 	show := func(by *authority) *tls.Config {
 		pair := by.issue(t, "client", "sip:alice@example.com")
-		c, err := tls.LoadX509KeyPair(pair.Certificate, pair.Key)
+		c, err := pair.Load()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,9 +231,7 @@ func TestTLSRefusals(t *testing.T) {
 			t.Errorf("client certificate %s: works is %v", what, !c.want)
 		}
 	}
-	if n := s.Counters().HandshakeErrors; n != 3 {
-		t.Errorf("%d handshake errors, want 3", n)
-	}
+	eventually(t, "three handshake errors are counted", func() bool { return s.Counters().HandshakeErrors == 3 })
 }
 
 // The name that a client asks for chooses the certificate; a name that is nobody's gets the first.
@@ -252,7 +250,7 @@ func TestTLSNames(t *testing.T) {
 		}
 	}
 	infos := s.Certificates()
-	if len(infos) != 2 || infos[1].File != cfg.TLS.Certificates[1].Certificate || len(infos[1].Names) != 2 || time.Until(infos[0].NotAfter) <= 0 {
+	if len(infos) != 2 || infos[1].File != cfg.TLS.Certificates[1].Certificate.String() || len(infos[1].Names) != 2 || time.Until(infos[0].NotAfter) <= 0 {
 		t.Errorf("Certificates: %+v", infos)
 	}
 }
@@ -295,7 +293,7 @@ func TestCertificateReplaced(t *testing.T) {
 	}
 	first := shown()
 	pair := cfg.TLS.Certificates[0]
-	if err := os.WriteFile(pair.Certificate, []byte("nonsense"), 0o600); err != nil {
+	if err := os.WriteFile(pair.Certificate.String(), []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the problem is told", func() bool { return s.Certificates()[0].Problem != "" })
@@ -326,10 +324,10 @@ func TestUnusableCertificates(t *testing.T) {
 		want string
 	}{
 		{TLS{}, "needs a certificate"},
-		{TLS{Certificates: []KeyPair{{"/nonexistent", good.Key}}}, "no such file"},
+		{TLS{Certificates: []KeyPair{{File("/nonexistent"), good.Key}}}, "there is no file /nonexistent"},
 		{TLS{Certificates: []KeyPair{{good.Certificate, other.Key}}}, "cannot use the certificate"},
 		{TLS{Certificates: []KeyPair{good}, ClientCertificates: Require}, "without a file of authorities"},
-		{TLS{Certificates: []KeyPair{good}, ClientCertificates: Ask, ClientCA: good.Key}, "no certificate in PEM form"},
+		{TLS{Certificates: []KeyPair{good}, ClientCertificates: Ask, ClientCA: good.Key}, "something else than certificates"},
 	} {
 		_, err := Open(Config{Listen: []Listen{over(edge.TLS, edge.Outside, "127.0.0.1:0")}, TLS: c.tls})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -367,11 +365,12 @@ func TestServerIdentity(t *testing.T) {
 			there := serve(t, Config{Listen: []Listen{over(edge.TLS, edge.Outside, "127.0.0.1:0")}, Workers: 1,
 				TLS: TLS{Certificates: []KeyPair{c.by.issue(t, "server", c.names...)}}}, &stage{on: echo})
 			cfg := oneTLS(t, a, "127.0.0.1:0")
-			cfg.TLS.Roots, cfg.TLS.ServerName = a.pool, func(netip.AddrPort) string { return c.domain }
+			to := there.Listeners()[0].Addr
+			cfg.TLS.Roots, cfg.TLS.Identities = a.pool, map[Destination]Identity{{edge.Outside, to}: {ServerName: c.domain}}
 			st := &stage{}
 			here := serve(t, cfg, st)
 			o := here.NewOut()
-			if err := o.Send([]byte(message("x", 0)), edge.Flow{Remote: there.Listeners()[0].Addr, Transport: edge.TLS}); err != nil {
+			if err := o.Send([]byte(message("x", 0)), edge.Flow{Remote: to, Transport: edge.TLS}); err != nil {
 				t.Fatal(err)
 			}
 			o.Flush()

@@ -29,18 +29,19 @@ type concern struct {
 
 // facts are what concerns follow from.
 type facts struct {
-	at       time.Time
-	proxy    proxy.Status
-	tables   transaction.Config // the limits
-	bindings int                // their limit
-	certs    []transport.CertificateInfo
-	trunks   []trunk   // what the names of peers have become
-	restart  []string  // keys
-	reload   *reloaded // nil: none yet
-	names    string    // why an upstream's name can't be looked up; "": it can
-	journal  string    // why registrations are not written; "": they are
-	dropped  uint64    // events
-	dropAt   time.Time // when events were last seen to be lost
+	at         time.Time
+	proxy      proxy.Status
+	tables     transaction.Config // the limits
+	bindings   int                // their limit
+	certs      []transport.CertificateInfo
+	distrusted []string  // servers with which TLS failed, and why
+	trunks     []trunk   // what the names of peers have become
+	restart    []string  // keys
+	reload     *reloaded // nil: none yet
+	names      string    // why an upstream's name can't be looked up; "": it can
+	journal    string    // why registrations are not written; "": they are
+	dropped    uint64    // events
+	dropAt     time.Time // when events were last seen to be lost
 }
 
 // concerns are what needs attention, what stops calls first.
@@ -63,11 +64,17 @@ func (f *facts) concerns() []concern {
 	full("bindings.full", "the table of registered phones fills up", f.proxy.Bindings, f.bindings)
 	add(f.journal != "", string(reasonState), "registrations cannot be written, a restart would lose them: %s", f.journal)
 	for _, c := range f.certs {
+		what := fmt.Sprintf("the certificate %s (%s)", c.File, commas(c.Names))
+		if c.Authority {
+			what = "the authority " + c.File
+		}
 		left := c.NotAfter.Sub(f.at)
-		add(left <= 0, "certificate.expired", "the certificate %s (%s) has expired on %s", c.File, commas(c.Names), day(c.NotAfter))
-		add(left > 0 && left < expiresSoon, "certificate.expires", "the certificate %s (%s) expires on %s, %s left",
-			c.File, commas(c.Names), day(c.NotAfter), count(int(left.Hours()/24), "day"))
-		add(c.Problem != "", "certificate.reload", "the certificate %s is not read again: %s", c.File, c.Problem)
+		add(left <= 0, "certificate.expired", "%s has expired on %s", what, day(c.NotAfter))
+		add(left > 0 && left < expiresSoon, "certificate.expires", "%s expires on %s, %s left", what, day(c.NotAfter), count(int(left.Hours()/24), "day"))
+		add(c.Problem != "", "certificate.reload", "%s is not read again: %s", what, c.Problem)
+	}
+	for _, why := range f.distrusted {
+		add(true, "tls.failed", "TLS fails with the server %s", why)
 	}
 	if r := f.reload; r != nil && !r.OK {
 		add(true, "reload.refused", "the last reload was refused, the configuration before it is in force: %s", r.why())
@@ -84,7 +91,7 @@ func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 func (s *service) facts(p proxy.Status, now *settings) *facts {
 	f := &facts{at: time.Now(), proxy: p, tables: proxyConfig(now.cfg, now.upstreams, now.trunks).Transactions, bindings: binding.Default().Max,
 		trunks: now.trunks, restart: now.restart, reload: s.lastReload.Load(), dropped: s.ring.Dropped(),
-		certs: s.transport.Certificates()}
+		certs: s.transport.Certificates(), distrusted: s.transport.Distrusted()}
 	if why := s.nameError.Load(); why != nil {
 		f.names = *why
 	}

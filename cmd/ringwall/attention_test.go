@@ -38,6 +38,8 @@ func TestConcerns(t *testing.T) {
 		{func(f *facts) { f.certs = cert(13*24*time.Hour, "") }, "certificate.expires", "expires on 2026-05-14, 13 days left"},
 		{func(f *facts) { f.certs = cert(-time.Hour, "") }, "certificate.expired", "/c.pem (a.example) has expired on 2026-05-01"},
 		{func(f *facts) { f.certs = cert(15*24*time.Hour, "the key is another one's") }, "certificate.reload", "the key is"},
+		{func(f *facts) { f.certs = cert(-time.Hour, ""); f.certs[0].Authority = true }, "certificate.expired", "the authority /c.pem has expired"},
+		{func(f *facts) { f.distrusted = []string{"pbx (127.0.0.1:1): no authority has made it"} }, "tls.failed", "TLS fails with the server pbx"},
 		{func(f *facts) { f.reload = &reloaded{OK: true} }, "", ""},
 		{func(f *facts) { f.reload = &reloaded{Problems: make(config.Errors, 2)} }, "reload.refused", "2 problems"},
 		{func(f *facts) { f.reload = &reloaded{Failure: "no such file"} }, "reload.refused", "no such file"},

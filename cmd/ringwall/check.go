@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -13,7 +14,8 @@ func newCheck() *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "check a configuration file and print every mistake in it",
 		Long: "check reads a configuration file (" + defaultConfig + " if none is named) and prints every mistake in it, with line\n" +
-			"and caret. It exits 0 if there is none, and 78 if there are some. It opens no socket and changes nothing.",
+			"and caret. It opens the certificates, keys and authorities that the file names, too: so call it as the user that ringwall\n" +
+			"runs as. It exits 0 if there is no mistake, and 78 if there are some. It opens no socket and changes nothing.",
 		Args: cobra.MaximumNArgs(1),
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE`")
@@ -33,10 +35,14 @@ func check(cmd *cobra.Command, file string) error {
 	if file == "" {
 		file = defaultConfig
 	}
-	if _, err := loadFile(file); err != nil {
+	cfg, err := loadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := checkCredentials(cfg, time.Now(), true); err != nil {
 		return err
 	}
 	out := cmd.OutOrStdout()
-	_, err := fmt.Fprintf(out, "%s: %s\n", file, paint(out, green, "ok"))
+	_, err = fmt.Fprintf(out, "%s: %s\n", file, paint(out, green, "ok"))
 	return err
 }

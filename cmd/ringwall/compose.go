@@ -161,6 +161,13 @@ func (s *service) openTransport(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := checkCredentials(s.cfg, time.Now(), false); err != nil {
+		return err
+	}
+	tls, err := s.tls()
+	if err != nil {
+		return err
+	}
 	cfg := transport.Config{
 		Listen:               places,
 		MaxMessage:           s.cfg.Limits.Message,
@@ -168,7 +175,7 @@ func (s *service) openTransport(ctx context.Context) error {
 		Exempt:               s.exempt,
 		InsideNets:           s.cfg.Inside.Sources,
 		InsideAddrs:          addrs(platform),
-		TLS:                  s.tls(),
+		TLS:                  tls,
 		Log:                  s.log.With("event", event.Listener),
 	}
 	if s.transport, err = transport.Open(cfg); err != nil {

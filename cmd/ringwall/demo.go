@@ -85,7 +85,7 @@ func demoConfig(dir string) (*config.Config, *tls.Config, error) {
 	if err := cfg.Override(config.Overrides{State: dir}); err != nil {
 		return nil, nil, err
 	}
-	pair := config.KeyPair{Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	pair := config.KeyPair{Certificate: config.Reference{File: filepath.Join(dir, "cert.pem")}, Key: config.Reference{File: filepath.Join(dir, "key.pem")}}
 	roots, err := selfSigned(demoDomain, pair)
 	if err != nil {
 		return nil, nil, err

@@ -36,7 +36,7 @@ func selfSigned(domain string, files config.KeyPair) (*x509.CertPool, error) {
 	for _, f := range []struct {
 		name, kind string
 		data       []byte
-	}{{files.Certificate, "CERTIFICATE", der}, {files.Key, "PRIVATE KEY", private}} {
+	}{{files.Certificate.File, "CERTIFICATE", der}, {files.Key.File, "PRIVATE KEY", private}} {
 		if err := os.WriteFile(f.name, pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.data}), 0o600); err != nil {
 			return nil, err
 		}

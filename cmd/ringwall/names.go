@@ -79,6 +79,13 @@ func (s *service) moveUpstreams(ctx context.Context, now *settings) error {
 	if err != nil {
 		return err
 	}
+	who, err := identities(now.cfg, all)
+	if err == nil {
+		err = s.transport.SetIdentities(who)
+	}
+	if err != nil {
+		return err
+	}
 	s.transport.SetInside(now.cfg.Inside.Sources, addrs(all)) // before anything is sent there
 	if err := s.proxy.Apply(proxyConfig(now.cfg, all, now.trunks)); err != nil {
 		return err

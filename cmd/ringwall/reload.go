@@ -177,6 +177,13 @@ func (s *service) apply(ctx context.Context, next *config.Config, r *reloaded) e
 			return err
 		}
 	}
+	if err := checkCredentials(next, time.Now(), false); err != nil {
+		return err
+	}
+	who, err := identities(mixed, to.upstreams)
+	if err != nil {
+		return err
+	}
 	if slices.Contains(changed, "peers") {
 		if err := s.checkOwn(mixed); err != nil {
 			return err
@@ -185,6 +192,9 @@ func (s *service) apply(ctx context.Context, next *config.Config, r *reloaded) e
 	}
 	cfg := proxyConfig(mixed, to.upstreams, to.trunks)
 	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if err := s.transport.SetIdentities(who); err != nil {
 		return err
 	}
 	s.transport.SetInside(mixed.Inside.Sources, addrs(to.upstreams)) // before anything is sent there

@@ -53,29 +53,6 @@ func methods(m config.Methods) proxy.Methods {
 	return set
 }
 
-// tls says in transport's terms what the configuration says of certificates. An upstream must show the certificate of the host that
-// its URI names.
-func (s *service) tls() transport.TLS {
-	choices := map[config.ClientCertificates]transport.ClientCertificates{config.Off: transport.Off, config.Ask: transport.Ask,
-		config.Require: transport.Require}
-	t := transport.TLS{ClientCertificates: choices[s.cfg.TLS.ClientCertificates], ClientCA: s.cfg.TLS.ClientCA, ServerName: s.serverName}
-	for _, p := range s.cfg.TLS.Certificates {
-		t.Certificates = append(t.Certificates, transport.KeyPair(p))
-	}
-	return t
-}
-
-// serverName is the domain of the upstream at addr, "" for any other server.
-func (s *service) serverName(addr netip.AddrPort) string {
-	now := s.settings.Load()
-	for i, u := range now.cfg.Upstreams {
-		if i < len(now.upstreams) && now.upstreams[i].Addr == addr && u.Transport == edge.TLS {
-			return u.Host
-		}
-	}
-	return ""
-}
-
 // listenerName is the journal's text for a listener. A worker's own socket is named like the listener whose address it
 // shares: its port is another one after a restart.
 func listenerName(all []transport.Listener, i uint16) string {

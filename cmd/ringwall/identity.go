@@ -1,0 +1,182 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/proxy"
+	"github.com/ringwall/ringwall/transport"
+)
+
+// source is where ref, the value at path, says that PEM text stands. What the environment holds is read now and not followed.
+func source(cfg *config.Config, path string, ref config.Reference) (transport.Source, error) {
+	if ref.Env == "" {
+		if ref.File == "" {
+			return transport.Source{}, nil
+		}
+		return transport.File(ref.File), nil
+	}
+	text, err := cfg.Secret(path, ref)
+	if err != nil {
+		return transport.Source{}, err
+	}
+	return transport.Text(ref.String(), text), nil
+}
+
+// keyPair is a certificate and its key that stand below path.
+func keyPair(cfg *config.Config, path string, p config.KeyPair) (pair transport.KeyPair, err error) {
+	if pair.Certificate, err = source(cfg, path+".certificate", p.Certificate); err != nil {
+		return pair, err
+	}
+	pair.Key, err = source(cfg, path+".key", p.Key)
+	return pair, err
+}
+
+// tls says in transport's terms what the configuration says of certificates.
+func (s *service) tls() (t transport.TLS, err error) {
+	choices := map[config.ClientCertificates]transport.ClientCertificates{config.Off: transport.Off, config.Ask: transport.Ask,
+		config.Require: transport.Require}
+	t.ClientCertificates = choices[s.cfg.TLS.ClientCertificates]
+	if t.ClientCA, err = source(s.cfg, "tls.client_ca", s.cfg.TLS.ClientCA); err != nil {
+		return t, err
+	}
+	for i, p := range s.cfg.TLS.Certificates {
+		pair, err := keyPair(s.cfg, s.cfg.CertificatePath(i), p)
+		if err != nil {
+			return t, err
+		}
+		t.Certificates = append(t.Certificates, pair)
+	}
+	now := s.settings.Load()
+	t.Identities, err = identities(now.cfg, now.upstreams)
+	return t, err
+}
+
+// identities say who each server must be that we dial over TLS, and who we are to it. An upstream must show the certificate of the host
+// that its URI names. Two servers at one address must be the same, because one connection leads to both.
+func identities(cfg *config.Config, upstreams []proxy.Upstream) (map[transport.Destination]transport.Identity, error) {
+	all := map[transport.Destination]transport.Identity{}
+	for i, u := range cfg.Upstreams {
+		if u.Transport != edge.TLS || i >= len(upstreams) {
+			continue
+		}
+		base := basePath(u)
+		id := transport.Identity{ServerName: u.Host}
+		var err error
+		if id.CA, err = source(cfg, base+".ca", u.CA); err != nil {
+			return nil, err
+		}
+		if id.Own, err = keyPair(cfg, base, u.Own); err != nil {
+			return nil, err
+		}
+		to := transport.Destination{Side: edge.Inside, Addr: upstreams[i].Addr}
+		if other, taken := all[to]; taken && other != id {
+			return nil, shared(cfg, u.Path, to.Addr)
+		}
+		all[to] = id
+	}
+	return all, nil
+}
+
+// shared is the fault of a server at an address where another one with another identity is.
+func shared(cfg *config.Config, path string, at netip.AddrPort) error {
+	return cfg.Fault(path, fmt.Sprintf("is at %v, where another server with another name, authority or certificate is", at),
+		"give the two addresses or ports of their own, or name them alike: one TLS connection cannot be verified as two servers")
+}
+
+// basePath is the key of the entry of u: "upstreams[0]".
+func basePath(u config.Upstream) string { return strings.TrimSuffix(u.Path, ".uri") }
+
+// A credential is what the configuration names at one place of certificates, keys and authorities.
+type credential struct {
+	path string // that of the section
+	pair config.KeyPair
+	ca   config.Reference
+	caAt string // key of ca
+}
+
+// credentials are all that cfg names.
+func credentials(cfg *config.Config) []credential {
+	all := []credential{{path: "tls", ca: cfg.TLS.ClientCA, caAt: "tls.client_ca"}}
+	for i, p := range cfg.TLS.Certificates {
+		all = append(all, credential{path: cfg.CertificatePath(i), pair: p})
+	}
+	for _, u := range cfg.Upstreams {
+		all = append(all, credential{path: basePath(u), pair: u.Own, ca: u.CA, caAt: basePath(u) + ".ca"})
+	}
+	return all
+}
+
+// checkCredentials opens every certificate, key and file of authorities that cfg names. The error is config.Errors. With strict also
+// one whose time has not come or is over is wrong; a service starts with those, and its status tells.
+func checkCredentials(cfg *config.Config, at time.Time, strict bool) error {
+	var all config.Errors
+	for _, c := range credentials(cfg) {
+		for _, err := range []error{c.checkPair(cfg, at, strict), c.checkCA(cfg, at, strict)} {
+			var some config.Errors
+			if errors.As(err, &some) {
+				all = append(all, some...)
+			}
+		}
+	}
+	if len(all) > 0 {
+		return all
+	}
+	return nil
+}
+
+func (c credential) checkPair(cfg *config.Config, at time.Time, strict bool) error {
+	if c.pair == (config.KeyPair{}) {
+		return nil
+	}
+	pair, err := keyPair(cfg, c.path, c.pair)
+	if err != nil {
+		return err
+	}
+	loaded, err := pair.Load()
+	if bad, ok := errors.AsType[*transport.CertificateError](err); ok {
+		path := c.path + ".certificate"
+		if bad.Key {
+			path = c.path + ".key"
+		}
+		return cfg.Fault(path, bad.Error(), "name a certificate and its own key, both in PEM form and readable by the user that ringwall runs as")
+	}
+	if !strict {
+		return nil
+	}
+	return checkTime(cfg, c.path+".certificate", "the certificate "+c.pair.Certificate.String(), at, loaded.Leaf.NotBefore, loaded.Leaf.NotAfter)
+}
+
+func (c credential) checkCA(cfg *config.Config, at time.Time, strict bool) error {
+	if c.ca == (config.Reference{}) {
+		return nil
+	}
+	from, err := source(cfg, c.caAt, c.ca)
+	if err != nil {
+		return err
+	}
+	loaded, err := transport.LoadAuthorities(from)
+	if err != nil {
+		return cfg.Fault(c.caAt, err.Error(), "name the certificates of authorities in PEM form, readable by the user that ringwall runs as")
+	}
+	if !strict {
+		return nil
+	}
+	return checkTime(cfg, c.caAt, "the authority "+c.ca.String(), at, loaded.NotBefore, loaded.NotAfter)
+}
+
+// checkTime finds out whether at is between from and to, the time of what.
+func checkTime(cfg *config.Config, path, what string, at, from, to time.Time) error {
+	switch {
+	case at.Before(from):
+		return cfg.Fault(path, what+" is not good before "+day(from), "look at the clock of this machine, or at the certificate")
+	case !at.Before(to):
+		return cfg.Fault(path, what+" has expired on "+day(to), "renew it; a running ringwall follows the files")
+	}
+	return nil
+}
