@@ -181,7 +181,8 @@ func (e *Edit) appendNew(dst []byte, kind changeKind) []byte {
 // isLength reports whether c would add a Content-Length, which is not a caller's business, or a field without a name.
 func (e *Edit) isLength(c *change) bool {
 	if c.kind == changeAdd {
-		return FieldOf(c.name.Of(e.arena)) == FieldContentLength
+		n := c.name.Len()
+		return (n == 1 || n == len("Content-Length")) && FieldOf(c.name.Of(e.arena)) == FieldContentLength
 	}
 	return c.id == FieldContentLength || c.id == FieldOther
 }
