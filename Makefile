@@ -1,7 +1,7 @@
 # ringwall: build, run and test. `make run` and `make test` need Go; what else the tests need, `make test` says or installs.
 
 GO       ?= go
-FUZZTIME ?= 30s
+FUZZTIME ?= 60s
 BENCH    ?= compare -out bench/REPORT.md
 
 # Debian packages that the tests use: a C compiler for the race detector, real phones and a real platform for the stories.
