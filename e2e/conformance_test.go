@@ -77,6 +77,7 @@ var rows = []row{
 	{"P46", "UPDATE, INFO, REFER, NOTIFY, SUBSCRIBE, PUBLISH, MESSAGE in a dialog", both, nil, p46},
 	{"P48", "session timers", both, nil, p48},
 	{"P49", "sips never leaves over what is not encrypted", append(both, secures[0], secures[1], webs[0], webs[1]), nil, p49},
+	{"P50", "a large request goes over TCP where configured, and falls back; replies are sent whole", []way{udp}, nil, p50},
 	{"P57", "compact forms in, long forms out", both, nil, p57},
 	{"P58", "IPv6 on both sides", slices.Concat(sixes, webs[3:]), nil, p58},
 	{"P60", "WebSocket", webs, nil, p60},

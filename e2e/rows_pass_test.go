@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 
 	"github.com/ringwall/ringwall/siptest"
@@ -101,6 +102,59 @@ func p48(r *rig) {
 	if ok.Get("Session-Expires") != "1800;refresher=uas" || ok.Get("Require") != "timer" {
 		r.Errorf("200 lost its session timer:\n%s", ok.Raw)
 	}
+}
+
+func p50(r *rig) {
+	large := func(m *siptest.Message) { m.WithBody("text/plain", strings.Repeat("0123456789\r\n", 120)) }
+	upstream := func(ua *siptest.UA) {
+		r.rewrite("upstreams:", fmt.Sprintf("upstreams: [{uri: \"sip:%v\", large: tcp}]", ua.Addr))
+		if a := r.askReload(); !a.OK {
+			r.Fatalf("%+v", a)
+		}
+	}
+	phone := r.phone("alice")
+	if _, got := r.invite(phone, large); got.Conn != nil {
+		r.Error("large, and not configured, and yet over TCP")
+	}
+	upstream(r.platform)
+	if c := r.call(phone); c.got.Conn != nil {
+		r.Error("a small request went over TCP")
+	}
+	sent, got := r.invite(phone, large)
+	if via := got.All("Via")[0]; got.Conn == nil || !strings.HasPrefix(via, "SIP/2.0/TCP ") {
+		r.Errorf("%d bytes came with Via %q, over a connection: %v", len(got.Raw), via, got.Conn != nil)
+	}
+	if got.Body != sent.Body || strings.Contains(got.Get("Record-Route"), "transport") {
+		r.Errorf("the body changed, or the dialog is to stay on TCP: %s", got.Get("Record-Route"))
+	}
+	answer := r.platform.Reply(got, 200, large)
+	ok := phone.Expect("200 INVITE")
+	if ok.Body != answer.Body {
+		r.Errorf("%d bytes of the reply's body are left of %d", len(ok.Body), len(answer.Body))
+	}
+	c := &call{phone.NewCallerDialog(sent, ok), r.platform.NewCalleeDialog(got, answer), sent, got}
+	c.phone.Send("ACK")
+	if ack := r.platform.Expect("ACK"); ack.Conn != nil {
+		r.Error("a small ACK went over TCP")
+	}
+	info := c.phone.Request("INFO")
+	large(info)
+	if r.ask(c.phone, c.platform, info).Conn == nil {
+		r.Error("a large request in the dialog went over UDP")
+	}
+	r.bye(c.platform, c.phone)
+
+	deaf := siptest.NewPhone(r.T, "platform", "udp", "", r.edge.Inside) // hears UDP only
+	upstream(deaf)
+	m := phone.Request("INVITE", "sip:bob@example.com")
+	large(m)
+	phone.Send(m)
+	got = deaf.Expect("INVITE")
+	if via := got.All("Via")[0]; !strings.HasPrefix(via, "SIP/2.0/UDP ") {
+		r.Errorf("after a refused connection: Via %q", via)
+	}
+	deaf.Reply(got, 486)
+	phone.Expect("486")
 }
 
 func p58(r *rig) {

@@ -36,6 +36,9 @@ func (l *lane) sendNext(dst []byte, tx *transaction.Tx, at time.Time) []byte {
 	tx.Target = flow
 	tx.Tried |= 1 << i
 	b := l.readdress(dst, tx)
+	if tooLong(len(b), flow) {
+		b = l.overTCP(b, tx)
+	}
 	tx.Sent(b, at)
 	return b
 }
@@ -45,10 +48,7 @@ func (l *lane) sendNext(dst []byte, tx *transaction.Tx, at time.Time) []byte {
 func (l *lane) readdress(dst []byte, tx *transaction.Tx) []byte {
 	m, e := &l.sent, &l.edit
 	e.Reset(m)
-	_, loop, _ := l.branches.open(m.Via.Branch.Of(m.Raw))
-	l.value = append(append(l.value[:0], l.p.faces[tx.Target.Listener].Via...), ";branch="...)
-	l.value = append(l.branches.append(l.value, tx.ID(), loop), ";rport"...)
-	e.Replace(m.Via.Field, l.value)
+	l.setVia(tx)
 	vias, token, extra := tx.Back()
 	if i := m.Find(sip.FieldRecordRoute); i >= 0 && len(token) > 0 {
 		if r, ok := openToken(l.p.keys, token, tx.Client.Side, m); ok {

@@ -27,7 +27,7 @@ type lane struct {
 	left     sip.Message     // a message of ours on its way out, for who traces
 	held     *transaction.Tx // the one that is locked
 
-	value, vias, extra, small, uri, second, hashed []byte // scratch
+	value, vias, extra, small, uri, second, hashed, large []byte // scratch
 }
 
 // belongings is what match found out about a request besides Exchange.Match.

@@ -68,6 +68,10 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 		tx.Tried = 1 << to.server
 		tx.Movable = len(to.pool.servers) > 1
 	}
+	if tooLong(len(b), to.flow) {
+		b = l.overTCP(b, tx)
+		to.flow = tx.Target
+	}
 	tx.Sent(b, x.At)
 	l.unlock(tx)
 	l.leaving(b, to.flow)

@@ -86,7 +86,7 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 		return
 	}
 	tooLarge := errors.Is(err, syscall.EMSGSIZE) || errors.Is(err, transport.ErrTooLarge) // says nothing of the far end
-	if s := l.cfg.serverAt(to); s != nil && !tooLarge {
+	if s := l.cfg.serverAt(to); s != nil && !tooLarge && !s.switched(to) {
 		s.failed(l, err.Error(), true, at)
 	}
 	buf := l.out.Buffer()
@@ -103,7 +103,7 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 		l.undeliverable(buf, tx, to, 513, edge.Reason(sip.ErrTooLarge.ID()), err, at)
 		return
 	}
-	if b := l.moveOn(buf, tx, at); b != nil {
+	if b := l.otherwise(buf, tx, to, at); b != nil {
 		next := tx.Target
 		l.unlock(tx)
 		l.transmit(b, next)
