@@ -3,6 +3,7 @@ package e2e
 import (
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,14 +15,15 @@ import (
 // A site is an authority with its files, and a platform on TLS that it has certified and that wants a client certificate of the
 // same authority.
 type site struct {
-	dir      string
-	platform *siptest.UA
+	dir       string
+	authority *siptest.Authority
+	platform  *siptest.UA
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
 	a, err := siptest.NewAuthority()
-	s := &site{dir: t.TempDir()}
+	s := &site{dir: t.TempDir(), authority: a}
 	if err == nil {
 		err = a.Write(s.file("ca.pem"))
 	}
@@ -50,15 +52,28 @@ func (s *site) upstream(ca, own *site, more string) string {
 		own.file("client.pem"), own.file("client.key"), more)
 }
 
+// issue makes a certificate and returns its files.
+func (s *site) issue(t *testing.T, name string, names ...string) (cert, key string) {
+	t.Helper()
+	cert, key = s.file(name+".pem"), s.file(name+".key")
+	if err := s.authority.Issue(cert, key, names...); err != nil {
+		t.Fatal(err)
+	}
+	return cert, key
+}
+
 // startSecure is an edge whose upstreams are those entries.
-func startSecure(t *testing.T, upstreams ...string) *siptest.Edge {
+func startSecure(t *testing.T, more siptest.Keys, upstreams ...string) *siptest.Edge {
 	t.Helper()
 	inside, err := siptest.FreeAddr(siptest.OwnIP())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return siptest.StartEdge(t, siptest.Outlets{Secure: true}, siptest.Keys{"upstreams": "[" + strings.Join(upstreams, ", ") + "]",
-		"inside": fmt.Sprintf("{listen: [\"tls:%v\"]}", inside)})
+	keys := siptest.Keys{"upstreams": "[" + strings.Join(upstreams, ", ") + "]", "inside": fmt.Sprintf("{listen: [\"tls:%v\"]}", inside)}
+	maps.Copy(keys, more)
+	e := siptest.StartEdge(t, siptest.Outlets{Secure: true}, keys)
+	e.Inside = inside
+	return e
 }
 
 // status is what ringwall status says.
@@ -74,7 +89,7 @@ func status(t *testing.T, e *siptest.Edge) string {
 // TestUpstreamIdentity (F36): an upstream is reached with its own authority and the client certificate that it wants.
 func TestUpstreamIdentity(t *testing.T) {
 	s := newSite(t)
-	e := startSecure(t, s.upstream(s, s, ""))
+	e := startSecure(t, nil, s.upstream(s, s, ""))
 	r := &rig{T: t, edge: e, platform: s.platform, way: udp}
 	c := r.call(r.phone("alice"))
 	r.bye(c.phone, c.platform)
@@ -87,7 +102,7 @@ func TestUpstreamIdentity(t *testing.T) {
 // trusted for the other. The log and status say why; after a reload with the right ones calls pass.
 func TestUpstreamsSwapped(t *testing.T) {
 	red, blue := newSite(t), newSite(t)
-	e := startSecure(t, red.upstream(blue, red, ""), blue.upstream(red, blue, ""))
+	e := startSecure(t, nil, red.upstream(blue, red, ""), blue.upstream(red, blue, ""))
 	r := &rig{T: t, edge: e, platform: red.platform, way: udp}
 	phone := r.phone("alice")
 	phone.Send(phone.Request("INVITE", "sip:bob@example.com"))
@@ -107,5 +122,42 @@ func TestUpstreamsSwapped(t *testing.T) {
 	r.call(r.phone("carol"))
 	if said := status(t, e); strings.Contains(said, "tls.failed") {
 		t.Errorf("status after the reload:\n%s", said)
+	}
+}
+
+// TestConnectionReuse (RFC 5923): a platform connects to the edge with its certificate and asks by ;alias to be called over that
+// connection. So it is, and asked for the same. A platform without a certificate that asks is called over a connection of the edge's.
+func TestConnectionReuse(t *testing.T) {
+	for _, certified := range []bool{true, false} {
+		t.Run(fmt.Sprint("certified ", certified), func(t *testing.T) {
+			s := newSite(t)
+			cert, key := s.issue(t, "edge", "127.0.0.1")
+			e := startSecure(t, siptest.Keys{"tls": fmt.Sprintf("{certificate: %q, key: %q, client_certificates: ask, client_ca: %q}", cert, key, s.file("ca.pem"))},
+				s.upstream(s, s, ""))
+			r := &rig{T: t, edge: e, platform: s.platform, way: udp}
+			s.platform.TLS = &tls.Config{InsecureSkipVerify: true}
+			if certified {
+				pair, err := tls.LoadX509KeyPair(s.issue(t, "platform", s.platform.Addr.Addr().String()))
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.platform.TLS.Certificates = []tls.Certificate{pair}
+			}
+			conn, err := s.platform.Dial(e.Inside)
+			if err != nil {
+				t.Fatal(err)
+			}
+			hello := s.platform.Request("OPTIONS", "sip:"+e.Inside.String())
+			hello.Set("Via", fmt.Sprintf("SIP/2.0/TLS %v;branch=%s;alias", s.platform.Addr, siptest.NewBranch()))
+			s.platform.SendTo(e.Inside, "tls", hello.String())
+			s.platform.Expect("200 OPTIONS")
+			_, got := r.invite(r.phone("alice"))
+			if (got.Conn == conn) != certified {
+				t.Errorf("the INVITE came over the platform's connection: %v", !certified)
+			}
+			if via := got.All("Via")[0]; !strings.HasSuffix(via, ";alias") {
+				t.Errorf("Via %q", via)
+			}
+		})
 	}
 }

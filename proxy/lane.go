@@ -78,6 +78,9 @@ func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) {
 		if v.Action == edge.Note {
 			l.refuse(x, v)
 		}
+		if via := &x.Msg.Via; via.Alias && x.From.Transport == edge.TLS {
+			l.p.srv.Alias(x.From, via.Host.Of(x.Msg.Raw), via.Port)
+		}
 		l.pass(x)
 	}
 }

@@ -68,8 +68,8 @@ func (l *lane) setVia(tx *transaction.Tx) {
 	m := &l.sent
 	_, loop, _ := l.branches.open(m.Via.Branch.Of(m.Raw))
 	l.value = append(append(l.value[:0], l.p.faces[tx.Target.Listener].Via...), ";branch="...)
-	l.value = append(l.branches.append(l.value, tx.ID(), loop), ";rport"...)
-	l.edit.Replace(m.Via.Field, l.value)
+	l.value = l.branches.append(l.value, tx.ID(), loop)
+	l.edit.Replace(m.Via.Field, l.finishVia(tx.Target))
 }
 
 // switched reports whether to is TCP in place of the UDP by which s is reached otherwise.

@@ -111,7 +111,7 @@ func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to hop, tx *transaction
 		id = tx.ID()
 	}
 	l.value = l.branches.append(append(append(l.value[:0], l.p.faces[to.flow.Listener].Via...), ";branch="...), id, l.own.loop)
-	e.Top(sip.FieldVia, append(l.value, ";rport"...))
+	e.Top(sip.FieldVia, l.finishVia(to.flow))
 	e.Replace(m.Via.Field, trimLF(l.topVia(x)))
 	l.countDown(x)
 	if to.uri != nil {
@@ -129,6 +129,16 @@ func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to hop, tx *transaction
 	}
 	l.extra = extra[:0]
 	return e.AppendTo(dst)
+}
+
+// finishVia ends l.value, the Via of a request to flow: over TLS with a client certificate of ours it asks that requests to us come back
+// over the same connection (RFC 5923).
+func (l *lane) finishVia(to edge.Flow) []byte {
+	l.value = append(l.value, ";rport"...)
+	if to.Transport == edge.TLS && l.out.Certified(to) {
+		l.value = append(l.value, ";alias"...)
+	}
+	return l.value
 }
 
 func trimLF(b []byte) []byte {

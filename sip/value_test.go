@@ -69,6 +69,7 @@ func TestNextVia(t *testing.T) {
 		{"SIP/2.0/TCP [::1]:5070;branch=z9hG4bKx;rport;received=192.0.2.1", "[TCP [::1] 5070 branch=z9hG4bKx received=192.0.2.1 rport@rport]"},
 		{"sip / 2.0 / x  a : 1 ; BRANCH = b ; RPORT=99 , SIP/2.0/UDP c;maddr=d", "[x a 1 branch=b rport=99@RPORT=99][UDP c 0 maddr=d]"},
 		{"SIP/2.0/UDP a;rport=;x=\"y,;z\"", "[UDP a 0 rport@rport=]"},
+		{"SIP/2.0/TLS a;Alias;branch=b", "[TLS a 0 branch=b alias]"}, {"SIP/2.0/TLS a;alias=1", "[TLS a 0]"}, {"SIP/2.0/TLS a;x=\";alias\"", "[TLS a 0]"},
 		{"SIP/2.0/UDP a;received=2001:db8::1;branch=b", "[UDP a 0 branch=b received=2001:db8::1]"},
 		{"", "!"}, {"SIP/2.0/UDP", "!"}, {"SIP/2.0/UDP ", "!"}, {"SIP/3.0/UDP a", "!"}, {"HTTP/2.0/UDP a", "!"}, {"SIP/2.0/ a", "!"}, {"SIP/2.0 a", "!"},
 		{"SIP/2.0/UDP a;branch=", "!"}, {"SIP/2.0/UDP a;branch", "!"}, {"SIP/2.0/UDP a;branch=z9hG4bK", "!"}, {"SIP/2.0/UDP a;branch=\"x\"", "!"},
@@ -102,6 +103,9 @@ func vias(raw []byte) (got string) {
 				got += " rport"
 			}
 			got += "@" + string(v.RPortAt.Of(raw))
+		}
+		if v.Alias {
+			got += " alias"
 		}
 		got += "]"
 		rest = after

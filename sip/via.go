@@ -16,6 +16,7 @@ type Via struct {
 	Port      uint16
 	HasPort   bool
 	HasRPort  bool // rport is there, with or without a value (RFC 3581)
+	Alias     bool // alias is there, a flag (RFC 5923 §6)
 	RPortAt   Span // the bytes "rport" or "rport=…" to be replaced when it is filled in
 }
 
@@ -195,6 +196,9 @@ func (v *Via) keep(raw []byte, name, value Span) bool {
 		if named(n, "maddr") {
 			v.MAddr = value
 			return parseHost(b, 0, len(b)) == len(b)
+		}
+		if named(n, "alias") {
+			v.Alias = !value.Present()
 		}
 	case len("received"):
 		if named(n, "received") {

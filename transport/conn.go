@@ -51,6 +51,9 @@ type conn struct {
 	active atomic.Int64 // when something last came or went, ns
 	// identity is that of the server whom we dialled over TLS, once its handshake has begun.
 	identity atomic.Pointer[dialled]
+	alias    atomic.Pointer[dialKey] // whom requests over this accepted connection reach, too (RFC 5923)
+	strange  atomic.Bool             // its certificate is not the one that an alias needs
+	removed  bool                    // the table has forgotten it; guarded by the table
 
 	mu      sync.Mutex // never held across I/O
 	state   connState
@@ -89,7 +92,13 @@ func (s *Server) newConn(listener uint16, remote netip.AddrPort, dialed bool) *c
 	return &conn{server: s, flow: f, dialed: dialed, limit: max(queueBytes, 2*(s.cfg.MaxMessage+headroom)), drained: make(chan struct{})}
 }
 
-func (c *conn) dialKey() dialKey { return dialKey{c.flow.Side, c.flow.Transport, c.flow.Remote} }
+// dialKey is where others may find c to share it.
+func (c *conn) dialKey() dialKey {
+	if key := c.alias.Load(); key != nil {
+		return *key
+	}
+	return dialKey{c.flow.Side, c.flow.Transport, c.flow.Remote}
+}
 
 // enqueue copies b to the end of the queue. The writer starts with kick. A queue that is full closes an open connection: its
 // far end does not read.
@@ -196,10 +205,19 @@ func (c *conn) report(w writeBuffer, written int, err error) {
 	for _, end := range w.ends {
 		if end > written {
 			if m := c.payload(w.bytes[start:end]); len(m) > 0 {
-				c.server.undelivered(m, c.flow, err)
+				c.undelivered(m, err)
 			}
 		}
 		start = end
+	}
+}
+
+// undelivered tells of m under the flow by which it was sent: that of the connection, or that of its alias, which is not known any more.
+// Whoever is told knows by the message which one is meant.
+func (c *conn) undelivered(m []byte, err error) {
+	c.server.undelivered(m, c.flow, err)
+	if key := c.alias.Load(); key != nil {
+		c.server.undelivered(m, edge.Flow{Remote: key.remote, Listener: c.flow.Listener, Transport: key.transport, Side: key.side}, err)
 	}
 }
 

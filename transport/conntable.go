@@ -21,7 +21,7 @@ type connTable struct {
 	mu      sync.Mutex // guards what follows; never held together with another lock
 	count   int
 	sources map[netip.Prefix]int // accepted and open
-	dialed  map[dialKey]*conn
+	dialed  map[dialKey]*conn    // ours, and those that have an alias
 }
 
 type connShard struct {
@@ -152,13 +152,13 @@ func (t *connTable) remove(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.count--
-	if c.dialed {
-		if key := c.dialKey(); t.dialed[key] == c {
-			delete(t.dialed, key)
-		}
-		return
+	c.removed = true
+	if key := c.dialKey(); t.dialed[key] == c {
+		delete(t.dialed, key)
 	}
-	t.release(c.flow.Remote.Addr())
+	if !c.dialed {
+		t.release(c.flow.Remote.Addr())
+	}
 }
 
 func (t *connTable) release(a netip.Addr) {
@@ -172,12 +172,12 @@ func (t *connTable) release(a netip.Addr) {
 func (t *connTable) forget(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c.dialed && t.dialed[c.dialKey()] == c {
-		delete(t.dialed, c.dialKey())
+	if key := c.dialKey(); t.dialed[key] == c {
+		delete(t.dialed, key)
 	}
 }
 
-// to returns our secure connections to any of the destinations.
+// to returns the secure connections that messages to any of the destinations share.
 func (t *connTable) to(some map[Destination]bool) (all []*conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

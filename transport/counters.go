@@ -25,6 +25,7 @@ type Counters struct {
 	DialErrors       uint64
 	Handshakes       uint64 // TLS and WebSocket handshakes completed, accepted and dialled
 	HandshakeErrors  uint64 // those that failed or took too long
+	Aliases          uint64 // accepted connections that requests to their far end reuse (RFC 5923)
 	RefusedTotal     uint64 // connections over Config.Connections
 	RefusedSource    uint64 // connections over Config.ConnectionsPerSource
 	RefusedFrames    uint64 // connections closed because their bytes could not be framed
@@ -40,7 +41,7 @@ type counts struct {
 	droppedWeakHost, droppedTooLarge, droppedSource, droppedPanic, droppedSend, droppedUndeliver                        atomic.Uint64
 	sendErrors, icmpErrors                                                                                              atomic.Uint64
 	accepted, dialed, acceptErrors, dialErrors, handshakes, handshakeErrors, refusedTotal, refusedSource, refusedFrames atomic.Uint64
-	queueOverflows, readTimeouts, idleTimeouts, writeErrors                                                             atomic.Uint64
+	queueOverflows, readTimeouts, idleTimeouts, writeErrors, aliases                                                    atomic.Uint64
 }
 
 // Counters returns what has been counted since Open.
@@ -60,6 +61,7 @@ func (s *Server) Counters() Counters {
 		AcceptErrors: c.acceptErrors.Load(), DialErrors: c.dialErrors.Load(),
 		Handshakes: c.handshakes.Load(), HandshakeErrors: c.handshakeErrors.Load(),
 		RefusedTotal: c.refusedTotal.Load(), RefusedSource: c.refusedSource.Load(), RefusedFrames: c.refusedFrames.Load(),
+		Aliases:        c.aliases.Load(),
 		QueueOverflows: c.queueOverflows.Load(), ReadTimeouts: c.readTimeouts.Load(),
 		IdleTimeouts: c.idleTimeouts.Load(), WriteErrors: c.writeErrors.Load(),
 	}

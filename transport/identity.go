@@ -50,7 +50,7 @@ func (d *dialled) clientConfig() *tls.Config {
 	cfg := &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{protocols[edge.TLS]},
 		InsecureSkipVerify: true, // VerifyConnection does it: the library would accept wildcards
-		VerifyConnection:   func(state tls.ConnectionState) error { return verifyPeer(state, d) },
+		VerifyConnection:   func(state tls.ConnectionState) error { return verifyPeer(state, d, x509.ExtKeyUsageServerAuth) },
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			if d.own == nil {
 				return &tls.Certificate{}, nil
@@ -64,13 +64,13 @@ func (d *dialled) clientConfig() *tls.Config {
 	return cfg
 }
 
-// verifyPeer verifies the chain of a server's certificate and that it is that of d.
-func verifyPeer(state tls.ConnectionState, d *dialled) error {
+// verifyPeer verifies the chain of a far end's certificate, for the use it is made of, and that it is that of d.
+func verifyPeer(state tls.ConnectionState, d *dialled, use x509.ExtKeyUsage) error {
 	if len(state.PeerCertificates) == 0 {
 		return errors.New("it shows no certificate")
 	}
 	leaf := state.PeerCertificates[0]
-	opts := x509.VerifyOptions{Roots: d.roots, Intermediates: x509.NewCertPool()}
+	opts := x509.VerifyOptions{Roots: d.roots, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{use}}
 	for _, c := range state.PeerCertificates[1:] {
 		opts.Intermediates.AddCert(c)
 	}
@@ -102,8 +102,11 @@ func (d *dialled) authorities() string {
 	return "in " + d.CA.String()
 }
 
-// destination is that of a connection of ours.
-func (c *conn) destination() Destination { return Destination{c.flow.Side, c.flow.Remote} }
+// destination is what requests that share the connection go to.
+func (c *conn) destination() Destination {
+	key := c.dialKey()
+	return Destination{key.side, key.remote}
+}
 
 // distrust notes why TLS with a configured destination failed, and tells the log when it is something else than before.
 func (c *conn) distrust(err error) {
@@ -142,6 +145,9 @@ func (s *Server) SetIdentities(all map[Destination]Identity) error {
 	}
 	for _, c := range s.conns.to(changed) {
 		s.conns.forget(c)
+		if !c.dialed {
+			continue // it is the far end's
+		}
 		s.start(func() {
 			c.drain()
 			c.close(errClosed)

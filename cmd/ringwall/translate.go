@@ -189,6 +189,7 @@ func transportCounters() []transportCounter {
 		{"connections_dialed", "Connections made.", func(t c) uint64 { return t.Dialed }},
 		{"handshakes", "TLS and WebSocket handshakes completed.", func(t c) uint64 { return t.Handshakes }},
 		{"handshake_errors", "TLS and WebSocket handshakes that failed or took too long.", func(t c) uint64 { return t.HandshakeErrors }},
+		{"connections_reused", "Accepted connections that requests to their far end reuse (RFC 5923).", func(t c) uint64 { return t.Aliases }},
 		{"dial_errors", "Connections that could not be made.", func(t c) uint64 { return t.DialErrors }},
 		{"connections_refused", "Connections refused because the table was full.", func(t c) uint64 { return t.RefusedTotal }},
 		{"connections_refused_source", "Connections over limits.connections_per_source.", func(t c) uint64 { return t.RefusedSource }},
