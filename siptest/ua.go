@@ -40,6 +40,7 @@ type UA struct {
 	TLS *tls.Config
 
 	t        testing.TB
+	server   *tls.Config // of its listener, nil for TCP
 	udp      *net.UDPConn
 	listener net.Listener
 	running  sync.WaitGroup
@@ -53,6 +54,7 @@ type UA struct {
 	handler func(*Received) bool
 	closed  bool
 	healthy bool // answers OPTIONS that an edge asks for itself
+	muted   bool // takes nothing in
 }
 
 // NewPlatform makes a UA that listens on UDP and TCP at one free port of ip ("" for a loopback address of its own): what
@@ -87,23 +89,25 @@ func newUA(t testing.TB, user, transport, ip string, udp, listen bool, secure *t
 	if err != nil {
 		t.Fatalf("siptest: %v", err)
 	}
-	ua := &UA{User: user, Domain: "example.com", Transport: transport, t: t, TLS: &tls.Config{RootCAs: trusted.Pool},
+	ua := &UA{User: user, Domain: "example.com", Transport: transport, t: t, TLS: &tls.Config{RootCAs: trusted.Pool}, server: secure,
 		changed: make(chan struct{}), conns: map[netip.AddrPort]*Conn{},
 		open: map[*Conn]bool{}, healthy: listen}
 	if err := ua.listen(ip, udp, listen); err != nil {
 		t.Fatalf("siptest: %v", err)
 	}
-	if secure != nil {
-		ua.listener = tls.NewListener(ua.listener, secure)
-	}
+	ua.read()
+	t.Cleanup(ua.Close)
+	return ua
+}
+
+// read starts the readers of the sockets.
+func (ua *UA) read() {
 	if ua.udp != nil {
 		ua.running.Go(ua.readUDP)
 	}
 	if ua.listener != nil {
 		ua.running.Go(ua.accept)
 	}
-	t.Cleanup(ua.Close)
-	return ua
 }
 
 // listen opens the sockets, both on one port if both are wanted.
@@ -112,20 +116,33 @@ func (ua *UA) listen(ip string, udp, stream bool) (err error) {
 		if ua.Addr, err = FreeAddr(ip); err != nil {
 			return err
 		}
-		if udp {
-			ua.udp, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(ua.Addr))
-		}
-		if err == nil && stream {
-			ua.listener, err = net.Listen("tcp", ua.Addr.String())
-		}
-		if err == nil {
+		if err = ua.bind(udp, stream); err == nil {
 			return nil
-		}
-		if ua.udp != nil {
-			ua.udp.Close()
 		}
 	}
 	return err
+}
+
+// bind opens the sockets at the UA's address, both or none.
+func (ua *UA) bind(udp, stream bool) (err error) {
+	if udp {
+		if ua.udp, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(ua.Addr)); err != nil {
+			return err
+		}
+	}
+	if !stream {
+		return nil
+	}
+	if ua.listener, err = net.Listen("tcp", ua.Addr.String()); err != nil {
+		if udp {
+			ua.udp.Close()
+		}
+		return err
+	}
+	if ua.server != nil {
+		ua.listener = tls.NewListener(ua.listener, ua.server)
+	}
+	return nil
 }
 
 // Close closes all sockets and waits for the readers. NewPhone and NewPlatform leave it to the test's end.
@@ -141,6 +158,25 @@ func (ua *UA) Close() {
 	}
 	ua.Hangup()
 	ua.running.Wait()
+}
+
+// Reopen undoes Close: the sockets are opened again at the same address.
+func (ua *UA) Reopen() {
+	ua.mu.Lock()
+	ua.closed = false
+	ua.mu.Unlock()
+	if err := ua.bind(ua.udp != nil, ua.listener != nil); err != nil {
+		ua.t.Errorf("%s: open again: %v", ua.User, err)
+		return
+	}
+	ua.read()
+}
+
+// Mute lets a platform hear nothing, not even the edge's own OPTIONS, as if it hung, or hear again.
+func (ua *UA) Mute(mute bool) {
+	ua.mu.Lock()
+	defer ua.mu.Unlock()
+	ua.muted = mute
 }
 
 // Handle installs f, which sees each message before it is queued, on the reading goroutine; what it returns true for is not
@@ -167,6 +203,12 @@ func (ua *UA) readUDP() {
 	}
 }
 
+func (ua *UA) isMuted() bool {
+	ua.mu.Lock()
+	defer ua.mu.Unlock()
+	return ua.muted
+}
+
 func (ua *UA) isClosed() bool {
 	ua.mu.Lock()
 	defer ua.mu.Unlock()
@@ -175,6 +217,9 @@ func (ua *UA) isClosed() bool {
 
 // receive takes one message or keep-alive in. A message that doesn't pass Parse fails the test: the edge never sends one.
 func (ua *UA) receive(raw string, from netip.AddrPort, conn *Conn) {
+	if ua.isMuted() {
+		return
+	}
 	r := &Received{Raw: raw, From: from, Conn: conn, At: time.Now()}
 	if strings.Trim(raw, "\r\n") != "" {
 		m, err := Parse(raw)
