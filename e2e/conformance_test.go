@@ -22,6 +22,9 @@ var fast = siptest.Keys{"timers": "{t1: 20ms, t2: 160ms, t4: 200ms, c: 1s, drain
 // open lets unknown sources begin with any method.
 var open = siptest.Keys{"access": "{unknown: any}"}
 
+// placeholder is for rows that put their own peer in place.
+var placeholder = siptest.Keys{"peers": "[]", "access": "{unknown: [REGISTER]}"}
+
 // monitor relays every well-formed request.
 var monitor = siptest.Keys{"mode": "monitor", "access": "{unknown: any}"}
 
@@ -85,6 +88,7 @@ var rows = []row{
 	{"P62", "drain", both, siptest.Keys{"timers": "{drain: 20s}"}, p62},
 	{"P63", "preloaded Route", both, nil, p63},
 	{"P64", "refresh from a new port or connection", append(both, secures[0], webs[1]), nil, p64},
+	{"P65", "the platform registers at a provider; calls both ways", both, placeholder, p65},
 	{"P67", "merged request; two calls with one Call-ID", both, nil, p67},
 	{"P68", "REGISTER 200 with several bindings", both, nil, p68},
 	{"P69", "Via without the magic cookie", both, nil, p69},

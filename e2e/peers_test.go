@@ -21,16 +21,22 @@ type trunk struct {
 // newTrunk starts a carrier, a platform, and an edge between them. more stands in the carrier's entry of peers.
 func newTrunk(t *testing.T, w way, more string, keys siptest.Keys) *trunk {
 	t.Helper()
-	carrier := siptest.NewPlatform(t, w.out, w.outIP)
-	carrier.User = "carrier"
-	all := siptest.Keys{
-		"peers": fmt.Sprintf("[{name: carrier, uri: \"sip:%v\", transport: %s, match: [\"%v\"]%s}]",
-			carrier.Addr, w.out, carrier.Addr.Addr(), more),
-		"access": "{unknown: [REGISTER]}",
-	}
+	all := maps.Clone(placeholder)
 	maps.Copy(all, keys)
-	r := newRig(t, w, all)
+	return newRig(t, w, all).trunk(more)
+}
+
+// trunk gives a rig that was started with placeholder a carrier.
+func (r *rig) trunk(more string) *trunk {
+	r.Helper()
+	carrier := siptest.NewPlatform(r.T, r.way.out, r.way.outIP)
+	carrier.User = "carrier"
 	carrier.Proxy, r.platform.Proxy = r.edge.Outside, r.edge.Inside
+	r.rewrite("peers:", fmt.Sprintf("peers: [{name: carrier, uri: \"sip:%v\", transport: %s, match: [\"%v\"]%s}]",
+		carrier.Addr, r.way.out, carrier.Addr.Addr(), more))
+	if a := r.askReload(); !a.OK {
+		r.Fatalf("%+v", a)
+	}
 	return &trunk{r, carrier}
 }
 
@@ -178,4 +184,70 @@ func TestPeerRate(t *testing.T) {
 	if n := r.edge.Counter("ringwall_refused_total", `"peer.rate"`); n != 2 {
 		t.Errorf("%v calls over the rate counted", n)
 	}
+}
+
+// p65: the platform registers at a provider with digest, is called at what it registered, and calls.
+func p65(rig *rig) {
+	r := rig.trunk("")
+	const aor, password = "sip:trunk@example.com", "secret"
+	reg := siptest.NewRegistrar(r.carrier, map[string]string{"trunk": password})
+	own := siptest.URI(r.platform.Contact())
+	register := func(expires string) *siptest.Received {
+		r.Helper()
+		m := r.platform.Request("REGISTER", "sip:"+r.carrier.Addr.String()).Set("To", "<"+aor+">").Set("Expires", expires)
+		r.platform.Send(m)
+		r.platform.Send(siptest.Authorize(m, r.platform.Expect("401"), "trunk", password))
+		return r.platform.Expect("200 REGISTER")
+	}
+	reg.OnReply(func(_ *siptest.Received, reply *siptest.Message) {
+		reply.Add("Contact", "<sip:someone@192.0.2.1>;expires=60")
+	})
+	ok := register("3600")
+	if siptest.URI(ok.Get("Contact")) != own || len(ok.All("Contact")) != 1 {
+		r.Errorf("the platform sees Contacts %q, not its own %s", ok.All("Contact"), own)
+	}
+	contact := reg.Contacts(aor)[0]
+	at, by, _ := siptest.Hop(contact)
+	if at != r.edge.Outside || by != r.way.out || strings.Contains(contact, r.platform.Addr.Addr().String()) {
+		r.Errorf("the provider got Contact %s", contact)
+	}
+	register("3600")
+	if all := reg.Contacts(aor); len(all) != 1 || all[0] != contact {
+		r.Errorf("after a refresh the provider has %q", all)
+	}
+	r.edge.Stop()
+	r.edge.Start()
+
+	c := r.callToken(contact)
+	if c.got.RequestURI() != own {
+		r.Errorf("the platform is called as %s, not %s", c.got.RequestURI(), own)
+	}
+	r.ask(c.platform, c.phone, c.platform.Request("INFO"))
+	r.bye(c.phone, c.platform)
+	c = r.callToken(contact)
+	r.bye(c.platform, c.phone)
+	c = r.callOut()
+	r.bye(c.phone, c.platform)
+
+	r.refusedToken(contact)
+	if ok := register("0"); len(reg.Contacts(aor)) != 0 || ok.Count("Contact") != 0 {
+		r.Errorf("after its end the provider has %q, the platform sees %q", reg.Contacts(aor), ok.All("Contact"))
+	}
+}
+
+// callToken lets the carrier call what the platform registered.
+func (r *trunk) callToken(contact string) *call {
+	r.Helper()
+	sent := r.carrier.Request("INVITE", contact)
+	r.carrier.Send(sent)
+	return r.answer(r.carrier, sent, r.platform.Expect("INVITE"))
+}
+
+// refusedToken lets a stranger call it: a token gives no right that access does not give.
+func (r *trunk) refusedToken(contact string) {
+	r.Helper()
+	stranger := r.phone("stranger")
+	stranger.Send(stranger.Request("INVITE", contact))
+	stranger.Expect("405")
+	r.platform.Silence(hush/2, "INVITE")
 }

@@ -122,6 +122,8 @@ func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to hop, tx *transaction
 	extra := l.extra[:0]
 	if m.Method == sip.REGISTER && x.From.Side == edge.Outside {
 		extra = l.registration(x, to, extra)
+	} else if m.Method == sip.REGISTER && to.peer != nil && l.outbound(x, to) {
+		extra = append(extra, contactToken)
 	}
 	l.sourceHeader(x)
 	if tx != nil {

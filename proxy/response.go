@@ -124,6 +124,8 @@ func (l *lane) returned(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte
 	}
 	if tx.Method == sip.REGISTER && tx.Client.Side == edge.Outside {
 		l.registered(x, tx, extra)
+	} else if tx.Method == sip.REGISTER && len(extra) > 0 {
+		l.ownContacts(m)
 	}
 	return e.AppendTo(dst)
 }

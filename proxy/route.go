@@ -40,6 +40,9 @@ func (l *lane) routeIn(x *edge.Exchange) (hop, edge.Verdict) {
 	chosen := -1
 	var target Upstream
 	if !l.own.tokened {
+		if to, ok := l.toContact(x); ok {
+			return to, edge.Verdict{}
+		}
 		chosen = l.cfg.choose(l.p.seed, x.Msg.CallID.Of(x.Msg.Raw), 0)
 		target = l.cfg.servers[chosen].Upstream
 	} else {

@@ -1,0 +1,151 @@
+package proxy
+
+import (
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/seal"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// A Contact with which the platform registers at a peer leaves as a token at our outside address, so that the peer calls us and
+// learns nothing of the inside. The token holds the Contact and the server to send to, sealed: nothing is kept for it, and as
+// sealing is deterministic it is equal at each refresh and the peer's registrar never sees a second binding.
+
+// contactToken is the kind of such a token, and the first character of its user part. It is bound to nothing but its kind.
+const contactToken = 'c'
+
+var contactAD = []byte("contact")
+
+// maxContact is the longest Contact URI that is sealed, in bytes.
+const maxContact = 255
+
+// minContactToken is the length of the shortest user part that could be one: kind, flags, an address with port, "sip:a".
+var minContactToken = 1 + seal.TokenLen(1+1+4+2+5)
+
+// What the flags of a contact token say of the server: its family, and above that its transport.
+const (
+	flagContact6 = 1
+	contactBy    = 1 // place of the transport
+)
+
+// appendContactToken appends the user part for uri, a Contact of the server at to.
+func appendContactToken(dst []byte, keys *seal.Keys, to edge.Flow, uri []byte) []byte {
+	var room [2 + 18 + maxContact]byte
+	plain := append(room[:0], contactToken, byte(to.Transport)<<contactBy)
+	flags := plain[1]
+	plain = appendAddr(plain, to.Remote, &flags, flagContact6)
+	plain[1] = flags
+	return keys.Seal(append(dst, contactToken), append(plain, uri...), contactAD, nil)
+}
+
+// openContactToken reads a user part: the Contact URI, appended to dst, and the server. Most user parts are no tokens, which is no offence.
+func openContactToken(dst []byte, keys *seal.Keys, user []byte) (uri []byte, to edge.Flow, ok bool) {
+	if len(user) < minContactToken || user[0] != contactToken {
+		return dst, to, false
+	}
+	var room [2 + 18 + maxContact + 16]byte
+	b, err := keys.Open(room[:0], user[1:], contactAD, nil)
+	if err != nil || len(b) < 2 || b[0] != contactToken {
+		return dst, to, false
+	}
+	flags := b[1]
+	to.Side, to.Transport = edge.Inside, edge.Transport(flags>>contactBy)
+	to.Remote, b, ok = cutAddr(b[2:], flags&flagContact6 != 0)
+	return append(dst, b...), to, ok && to.Transport <= edge.TLS
+}
+
+// outbound rewrites a REGISTER of the platform on its way to a peer: each Contact becomes a token at our address on that side. It
+// reports whether any did.
+func (l *lane) outbound(x *edge.Exchange, to hop) (done bool) {
+	m := x.Msg
+	f := &l.p.faces[to.flow.Listener]
+	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
+		l.value = l.value[:0]
+		for rest := m.Fields[i].Value; rest.Present(); {
+			a, after, err := sip.NextAddress(m.Raw, rest)
+			if err != nil {
+				break
+			}
+			rest = after
+			l.value = separated(l.value)
+			uri, err := sip.ParseURI(m.Raw, a.URI)
+			if a.Star || err != nil || a.URI.Len() > maxContact || uri.Scheme != sip.SIP && uri.Scheme != sip.SIPS {
+				l.value = appendUnfolded(l.value, a.Whole.Of(m.Raw))
+				continue
+			}
+			done = true
+			if l.value = append(l.value, "<sip"...); uri.Scheme == sip.SIPS {
+				l.value = append(l.value, 's')
+			}
+			l.value = appendContactToken(append(l.value, ':'), l.p.keys, l.home(x, a.URI), a.URI.Of(m.Raw))
+			l.value = append(append(append(append(l.value, '@'), f.host...), f.params...), '>')
+			l.value = appendParams(l.value, m.Raw, a.Params, "reg-id")
+		}
+		l.edit.Replace(i, l.value)
+	}
+	l.endOutbound(m)
+	return done
+}
+
+// home is where requests for a Contact of the platform go: to the server that it names, else to the one that sent x.
+func (l *lane) home(x *edge.Exchange, contact sip.Span) edge.Flow {
+	if named, ok := l.serverNamed(x.Msg, contact); ok {
+		return named
+	}
+	return l.insideSource(x)
+}
+
+// separated appends what stands between two Contacts of one field.
+func separated(dst []byte) []byte {
+	if len(dst) == 0 {
+		return dst
+	}
+	return append(dst, ", "...)
+}
+
+// ownContacts shows the platform in a 2xx to its REGISTER its own Contacts, and nobody else's.
+func (l *lane) ownContacts(m *sip.Message) {
+	if m.Status < 200 || m.Status > 299 {
+		return
+	}
+	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
+		l.value = l.value[:0]
+		for rest := m.Fields[i].Value; rest.Present(); {
+			a, after, err := sip.NextAddress(m.Raw, rest)
+			if err != nil {
+				break
+			}
+			rest = after
+			uri, err := sip.ParseURI(m.Raw, a.URI)
+			if err != nil {
+				continue
+			}
+			if contact, _, ok := openContactToken(l.uri[:0], l.p.keys, uri.User.Of(m.Raw)); ok {
+				l.uri = contact
+				l.value = append(append(append(separated(l.value), '<'), contact...), '>')
+				l.value = appendParams(l.value, m.Raw, a.Params, "")
+			}
+		}
+		if len(l.value) == 0 {
+			l.edit.Remove(i)
+		} else {
+			l.edit.Replace(i, l.value)
+		}
+	}
+}
+
+// toContact finds the way of a request from outside whose Request-URI is a contact token at our address: to the server in it, with
+// the platform's own Contact as Request-URI. It gives no right to be there: that was access's matter.
+func (l *lane) toContact(x *edge.Exchange) (hop, bool) {
+	m := x.Msg
+	user := m.URI.User.Of(m.Raw)
+	if len(user) < minContactToken || user[0] != contactToken || !l.named(x) {
+		return hop{}, false
+	}
+	uri, home, ok := openContactToken(l.uri[:0], l.p.keys, user)
+	if !ok || !l.cfg.inside(home.Remote.Addr()) {
+		return hop{}, false
+	}
+	l.uri = uri
+	flow, ok := l.out.Route(edge.Inside, home.Transport, home.Remote)
+	return hop{flow: flow, inside: flow, uri: uri}, ok
+}
