@@ -82,6 +82,7 @@ type Upstream struct {
 	Host      string // name in lower case, or address (IPv6 without brackets)
 	Port      uint16 // 0: not written, DefaultPort of the transport
 	Transport edge.Transport
+	Named     bool      // the transport is written; else a name's NAPTR and SRV records may say another one
 	Weight    int       // share of the calls among the upstreams of its priority, 1 to 100
 	Priority  int       // upstreams of the smallest priority that are up get the calls, 1 to 100
 	Large     bool      // requests over 1,300 bytes go over TCP instead of UDP (RFC 3261 §18.1.1)

@@ -118,7 +118,7 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 			Sources: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("10.1.0.7/32"), netip.MustParsePrefix("2001:db8:1::/48")},
 		},
 		Upstreams: []Upstream{
-			{URI: "sip:10.0.0.10:5080;transport=tcp", Host: "10.0.0.10", Port: 5080, Transport: edge.TCP, Weight: 1, Priority: 1},
+			{URI: "sip:10.0.0.10:5080;transport=tcp", Host: "10.0.0.10", Port: 5080, Transport: edge.TCP, Named: true, Weight: 1, Priority: 1},
 			{URI: "sip:PBX.example.com", Host: "pbx.example.com", Weight: 1, Priority: 1},
 		},
 		Peers: []Peer{

@@ -203,7 +203,7 @@ func upstreamURI(u *Upstream) reader {
 	return func(d *decoder, n *node, path string) {
 		read := *u
 		value(&read, parseUpstream)(d, n, path)
-		u.URI, u.Host, u.Port, u.Transport = read.URI, read.Host, read.Port, read.Transport
+		u.URI, u.Host, u.Port, u.Transport, u.Named = read.URI, read.Host, read.Port, read.Transport, read.Named
 	}
 }
 

@@ -197,11 +197,13 @@ func parseUpstream(s string) (Upstream, error) {
 	}
 	for _, p := range params[1:] {
 		switch strings.ToLower(p) {
-		case "transport=udp", "lr":
+		case "lr":
+		case "transport=udp":
+			u.Transport, u.Named = edge.UDP, true
 		case "transport=tcp":
-			u.Transport = edge.TCP
+			u.Transport, u.Named = edge.TCP, true
 		case "transport=tls":
-			u.Transport = edge.TLS
+			u.Transport, u.Named = edge.TLS, true
 		case "transport=ws", "transport=wss":
 			return Upstream{}, wrongf("use transport=udp, tcp or tls", "%s: WebSocket connections are made by clients, nobody can be called over a new one", p)
 		default:

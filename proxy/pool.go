@@ -56,8 +56,12 @@ func makePool(all []Upstream, side edge.Side, peer string, old *settings) pool {
 	}
 	for _, u := range all {
 		s := kept.of(u)
-		if s == nil {
-			s = &server{Upstream: u, side: side, peer: peer, text: append(u.Addr.AppendTo([]byte{'@'}), '>')}
+		if s == nil || s.Upstream != u {
+			next := &server{Upstream: u, side: side, peer: peer, text: append(u.Addr.AppendTo([]byte{'@'}), '>'), health: &health{}}
+			if s != nil {
+				next.health = s.health // another share or priority does not make it well or ill
+			}
+			s = next
 		}
 		s.alone.Store(len(all) == 1)
 		p.servers = append(p.servers, s)
@@ -65,10 +69,10 @@ func makePool(all []Upstream, side edge.Side, peer string, old *settings) pool {
 	return p
 }
 
-// of returns the server for u, nil if there is none.
+// of returns the server that u is, nil if it is new here.
 func (p *pool) of(u Upstream) *server {
 	for _, have := range p.servers {
-		if have.Upstream == u {
+		if have.URI == u.URI && have.Addr == u.Addr && have.Transport == u.Transport {
 			return have
 		}
 	}
@@ -98,9 +102,14 @@ func (p *pool) nearest(a netip.Addr) int {
 type server struct {
 	Upstream
 	side  edge.Side
-	peer  string       // name of the peer, "": it is the platform's
-	alone atomic.Bool  // the pool has no other
-	text  []byte       // "@address:port>": how a Contact that names it ends
+	peer  string      // name of the peer, "": it is the platform's
+	alone atomic.Bool // the pool has no other
+	text  []byte      // "@address:port>": how a Contact that names it ends
+	*health
+}
+
+// health is what is known of a server; it outlasts changes of the configuration.
+type health struct {
 	down  atomic.Bool  // what routing reads
 	known atomic.Bool  // it has answered something
 	last  atomic.Int64 // when it did so last, Unix seconds
@@ -241,12 +250,16 @@ func unreachable(side edge.Side) edge.Reason {
 	return reasonUpstream
 }
 
-// String names the server as the configuration does.
+// String names the server as the configuration does, and where that is by a name, its address, too.
 func (s *server) String() string {
-	if s.URI != "" {
+	addr := s.Addr.String()
+	switch {
+	case s.URI == "":
+		return addr
+	case strings.Contains(s.URI, s.Addr.Addr().String()):
 		return s.URI
 	}
-	return s.Addr.String()
+	return s.URI + " (" + addr + ")"
 }
 
 // state says in words how the server is.

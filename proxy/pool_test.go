@@ -205,3 +205,21 @@ func TestChooseByWeight(t *testing.T) {
 		t.Error("a server that is down is asked before one that is up")
 	}
 }
+
+// TestHealthStays: another weight or priority keeps what is known of a server; another address is another server.
+func TestHealthStays(t *testing.T) {
+	one := Upstream{URI: "sip:pbx.example", Addr: netip.MustParseAddrPort("127.0.0.1:1"), Weight: 1}
+	old := &settings{pool: makePool([]Upstream{one}, edge.Inside, "", nil)}
+	old.servers[0].down.Store(true)
+	other := one
+	other.Weight, other.Priority = 5, 7
+	moved := one
+	moved.Addr = netip.MustParseAddrPort("127.0.0.2:1")
+	next := makePool([]Upstream{moved, other}, edge.Inside, "", old)
+	if s := next.servers[1]; !s.down.Load() || s.Weight != 5 || s.String() != "sip:pbx.example (127.0.0.1:1)" {
+		t.Errorf("the same server: down %v, weight %d, %s", s.down.Load(), s.Weight, s)
+	}
+	if next.servers[0].down.Load() {
+		t.Error("another server is down, too")
+	}
+}

@@ -282,6 +282,7 @@ func TestResolvConf(t *testing.T) {
 		{"nameserver 192.0.2.1\nnameserver fe80::1%eth0\nsearch corp.example example\n", "192.0.2.1:53 [fe80::1%eth0]:53", "pbx.corp.example. pbx.example. pbx."},
 		{"nameserver not.an.address\nnameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver 192.0.2.4\noptions attempts:99",
 			"192.0.2.1:53 192.0.2.2:53 192.0.2.3:53", "pbx."},
+		{"nameserver 127.0.0.1:5353\nnameserver [::1]:5353\n", "127.0.0.1:5353 [::1]:5353", "pbx."},
 		{"search a b c d e f g h\nnameserver 192.0.2.1 # longest\n", "192.0.2.1:53", "pbx.a. pbx.b. pbx.c. pbx.d. pbx.e. pbx.f. pbx."},
 	} {
 		write(t, path, c.text+strings.Repeat("\n", i))

@@ -21,6 +21,9 @@ func (r *Resolver) query(ctx context.Context, q question) (records []dns.RR, ttl
 	if _, ok := dns.IsDomainName(q.name); !ok || len(q.name) > 254 {
 		return nil, 0, missing(q.name, "%q is not a domain name", bare(q.name))
 	}
+	if q.name == "invalid." || strings.HasSuffix(q.name, ".invalid.") {
+		return nil, maxNegative, nil // no such names exist (RFC 6761 §6.4)
+	}
 	name, seconds := q.name, uint32(MaxTTL/time.Second)
 	for hops := 0; hops <= maxAliases; {
 		m, err := r.exchange(ctx, question{name, q.kind})

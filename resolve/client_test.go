@@ -164,19 +164,31 @@ func TestRandom(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer packets.Close()
-	r, _ := newResolver(t, &zone{addr: packets.LocalAddr().String()}, func(c *Config) { c.Timeout = time.Millisecond })
-	ids, ports := map[uint16]bool{}, map[int]bool{}
 	const n = 50
-	for range n {
-		_, _ = r.send(t.Context(), "udp", packets.LocalAddr().String(), question{"a.example.", dns.TypeA})
-		b := make([]byte, 512)
-		size, from, err := packets.ReadFrom(b)
-		var m dns.Msg
-		if err != nil || m.Unpack(b[:size]) != nil {
-			t.Fatal("no query came")
+	ids, ports := map[uint16]bool{}, map[int]bool{}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range n {
+			b := make([]byte, 512)
+			size, from, err := packets.ReadFrom(b)
+			var m dns.Msg
+			if err != nil || m.Unpack(b[:size]) != nil {
+				return
+			}
+			ids[m.Id], ports[from.(*net.UDPAddr).Port] = true, true
+			if answer, err := new(dns.Msg).SetReply(&m).Pack(); err == nil {
+				_, _ = packets.WriteTo(answer, from)
+			}
 		}
-		ids[m.Id], ports[from.(*net.UDPAddr).Port] = true, true
+	}()
+	r, _ := newResolver(t, &zone{addr: packets.LocalAddr().String()})
+	for range n {
+		if _, err := r.send(t.Context(), "udp", packets.LocalAddr().String(), question{"a.example.", dns.TypeA}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	<-ended
 	if len(ids) < n-3 || len(ports) < n/2 {
 		t.Errorf("%d queries with %d ids and %d ports", n, len(ids), len(ports))
 	}

@@ -104,13 +104,19 @@ func (w *walk) services(q Query, t edge.Transport) ([]service, error) {
 	if err != nil {
 		return nil, err
 	}
-	if list := pointed(all, q.Secure); len(list) > 0 {
+	if list := pointed(all, q); len(list) > 0 {
 		return list, nil
 	}
 	if q.Secure {
 		return []service{{edge.TLS, srvName(edge.TLS, q.Host)}}, nil
 	}
-	return []service{{edge.UDP, srvName(edge.UDP, q.Host)}, {edge.TCP, srvName(edge.TCP, q.Host)}}, nil
+	var list []service
+	for _, t := range []edge.Transport{edge.UDP, edge.TCP} {
+		if q.Speaks.has(t) {
+			list = append(list, service{t, srvName(t, q.Host)})
+		}
+	}
+	return list, nil
 }
 
 // srvName is RFC 3263 §4.1: the service is sips where TLS is asked for.
@@ -118,8 +124,8 @@ func srvName(t edge.Transport, host string) string {
 	return map[edge.Transport]string{edge.UDP: "_sip._udp.", edge.TCP: "_sip._tcp.", edge.TLS: "_sips._tcp."}[t] + host
 }
 
-// pointed returns where NAPTR records lead: those of the smallest order that has a transport we speak, by preference.
-func pointed(all []dns.RR, secure bool) (list []service) {
+// pointed returns where NAPTR records lead: those of the smallest order that has a transport the caller speaks, by preference.
+func pointed(all []dns.RR, q Query) (list []service) {
 	transports := map[string]edge.Transport{"SIP+D2U": edge.UDP, "SIP+D2T": edge.TCP, "SIPS+D2T": edge.TLS}
 	var usable []*dns.NAPTR
 	for _, rr := range all {
@@ -128,7 +134,8 @@ func pointed(all []dns.RR, secure bool) (list []service) {
 			continue
 		}
 		t, known := transports[strings.ToUpper(n.Service)]
-		if known && strings.EqualFold(n.Flags, "s") && n.Regexp == "" && n.Replacement != "." && (t == edge.TLS || !secure) {
+		fits := known && q.Speaks.has(t) && (t == edge.TLS || !q.Secure)
+		if fits && strings.EqualFold(n.Flags, "s") && n.Regexp == "" && n.Replacement != "." {
 			usable = append(usable, n)
 		}
 	}

@@ -58,6 +58,10 @@ func TestLocate(t *testing.T) {
 		{"transport=tls is _sips._tcp", Query{Host: "platform.example", Named: true, Transport: edge.TLS}, "0/0 tls:192.0.2.1:5061", 30 * time.Second},
 		{"a port skips SRV", Query{Host: "b.platform.example", Port: 5099}, "0/0 udp:[2001:db8::2]:5099, 0/0 udp:192.0.2.2:5099", 70 * time.Second},
 		{"a port, sips", Query{Host: "a.platform.example", Port: 5099, Secure: true}, "0/0 tls:192.0.2.1:5099", 30 * time.Second},
+		{"who has no TLS takes the next preference", Query{Host: "platform.example", Speaks: Only(edge.UDP, edge.TCP, edge.WSS)},
+			"0/10 tcp:192.0.2.1:5070, 1/10 tcp:[2001:db8::2]:5060, 1/10 tcp:192.0.2.2:5060", 30 * time.Second},
+		{"who has only udp takes the next order", Query{Host: "platform.example", Speaks: Only(edge.UDP)},
+			"0/1 udp:[2001:db8::2]:5060, 0/1 udp:192.0.2.2:5060", 70 * time.Second},
 		{"no NAPTR: SRV of every transport", Query{Host: "srv.example"}, "0/1 tcp:192.0.2.1:5068", 30 * time.Second},
 		{"no NAPTR, sips", Query{Host: "srv.example", Secure: true}, "0/1 tls:192.0.2.1:5069", 30 * time.Second},
 		{"no SRV: the addresses", Query{Host: "plain.example"}, "0/0 udp:192.0.2.7:5060", 30 * time.Second},
@@ -83,13 +87,15 @@ func TestLocate(t *testing.T) {
 
 // TestLocateFails: each failure is one sentence that names the name; a part that fails does not take the rest with it.
 func TestLocateFails(t *testing.T) {
-	r, _ := newResolver(t, newZone(t, platform...))
+	z := newZone(t, platform...)
+	r, _ := newResolver(t, z)
 	for _, c := range []struct {
 		name string
 		q    Query
 		want string
 	}{
 		{"no such name", Query{Host: "nowhere.example"}, "the name nowhere.example has no address"},
+		{"RFC 6761", Query{Host: "nowhere.invalid"}, "the name nowhere.invalid has no address"},
 		{"the service is not offered (RFC 2782)", Query{Host: "closed.example"}, "the SRV records of closed.example name no server that has an address"},
 		{"WebSocket", Query{Host: "plain.example", Named: true, Transport: edge.WS}, "made by clients only"},
 		{"sips over udp", Query{Host: "plain.example", Named: true, Transport: edge.UDP, Secure: true}, "sips means TLS"},
@@ -102,6 +108,9 @@ func TestLocateFails(t *testing.T) {
 				t.Errorf("got %s, %v", short(got), err)
 			}
 		})
+	}
+	if n := z.count("nowhere.invalid", dns.TypeA); n > 0 {
+		t.Errorf("nowhere.invalid was asked for %d times", n)
 	}
 	got, _, err := r.Lookup(t.Context(), Query{Host: "part.example"})
 	if short(got) != "1/1 udp:192.0.2.1:5060" || err == nil || err.Error() != "the name gone.example has no address" {

@@ -44,10 +44,27 @@ type Query struct {
 	Transport edge.Transport // what the URI says, or else (Named false) unused
 	Named     bool           // the URI names a transport
 	Secure    bool           // sips: only TLS will do
+	Speaks    Transports     // the caller's transports; records of others are passed over. 0: udp, tcp and tls
 
 	// AddressOnly asks for A and AAAA of Host alone, whatever the rest says; the targets have Port, which may be 0.
 	AddressOnly bool
 }
+
+// Transports is a set of transports.
+type Transports uint8
+
+// Only is the set of those of list that can be looked up: WebSocket cannot.
+func Only(list ...edge.Transport) (set Transports) {
+	for _, t := range list {
+		if !t.WebSocket() {
+			set |= 1 << t
+		}
+	}
+	return set
+}
+
+// has reports whether t is in the set; 0 is all.
+func (set Transports) has(t edge.Transport) bool { return set == 0 || set>>t&1 == 1 }
 
 // Config is what a Resolver is told. The zero Config is that of the system.
 type Config struct {
@@ -55,7 +72,7 @@ type Config struct {
 	ResolvConf string           // "": /etc/resolv.conf. It is read again when it changes
 	Hosts      string           // "": /etc/hosts, likewise
 	Timeout    time.Duration    // for one try at one server; 0: 2 s
-	MaxEntries int              // answers kept; 0: 1,024
+	MaxEntries int              // answers kept; 0: 4,096
 	Now        func() time.Time // nil: time.Now. TTLs are measured with it
 }
 
@@ -116,7 +133,7 @@ func New(cfg Config) (*Resolver, error) {
 		cfg.Timeout = 2 * time.Second
 	}
 	if cfg.MaxEntries == 0 {
-		cfg.MaxEntries = 1024
+		cfg.MaxEntries = 4096
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -38,7 +38,7 @@ type facts struct {
 	trunks     []trunk   // what the names of peers have become
 	restart    []string  // keys
 	reload     *reloaded // nil: none yet
-	names      string    // why an upstream's name can't be looked up; "": it can
+	names      []nameProblem
 	journal    string    // why registrations are not written; "": they are
 	dropped    uint64    // events
 	dropAt     time.Time // when events were last seen to be lost
@@ -56,7 +56,9 @@ func (f *facts) concerns() []concern {
 		add(n*100 >= most*nearlyFull, id, "%s: %d of %d, %d %%", what, n, most, n*100/max(1, most))
 	}
 	add(strings.Contains(f.proxy.Upstream, "down since"), "upstream.down", "the platform does not answer: %s", f.proxy.Upstream)
-	add(f.names != "", string(reasonName), "an upstream's name cannot be looked up, its last address stays in force: %s", f.names)
+	for _, p := range f.names {
+		add(true, string(reasonName), "%s", p)
+	}
 	all = append(all, peerConcerns(f.proxy.Peers, f.trunks)...)
 	add(f.proxy.Draining, "draining", "new work is refused with 503 (ringwall drain --off ends that)")
 	full("transactions.full", "the table of transactions fills up", f.proxy.Transactions, f.tables.Max)
@@ -92,8 +94,8 @@ func (s *service) facts(p proxy.Status, now *settings) *facts {
 	f := &facts{at: time.Now(), proxy: p, tables: proxyConfig(now.cfg, now.upstreams, now.trunks).Transactions, bindings: binding.Default().Max,
 		trunks: now.trunks, restart: now.restart, reload: s.lastReload.Load(), dropped: s.ring.Dropped(),
 		certs: s.transport.Certificates(), distrusted: s.transport.Distrusted()}
-	if why := s.nameError.Load(); why != nil {
-		f.names = *why
+	if list := s.nameProblems.Load(); list != nil {
+		f.names = *list
 	}
 	if why := s.journalError.Load(); why != nil {
 		f.journal = *why

@@ -24,6 +24,7 @@ import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
 	"github.com/ringwall/ringwall/proxy"
+	"github.com/ringwall/ringwall/resolve"
 	"github.com/ringwall/ringwall/seal"
 	"github.com/ringwall/ringwall/transport"
 )
@@ -47,6 +48,7 @@ type service struct {
 	transport *transport.Server
 	proxy     *proxy.Proxy
 	admin     *admin.Server
+	names     *resolve.Follower // of everything that is named by a name
 
 	settings   atomic.Pointer[settings] // in force
 	reloading  sync.Mutex               // one reload at a time
@@ -55,9 +57,9 @@ type service struct {
 	draining sync.Mutex // guards stopping, and the order of drain and its end
 	stopping bool       // TERM came
 
-	journalError atomic.Pointer[string]    // why registrations are not written; nil: they are
-	nameError    atomic.Pointer[string]    // why an upstream's name can't be looked up; nil: it can
-	dropAt       atomic.Pointer[time.Time] // when events were last seen to be lost; nil: never
+	journalError atomic.Pointer[string]        // why registrations are not written; nil: they are
+	nameProblems atomic.Pointer[[]nameProblem] // of upstreams; nil: none yet
+	dropAt       atomic.Pointer[time.Time]     // when events were last seen to be lost; nil: never
 
 	closeTransport func() error
 	closers        []func() error // in the order in which things were opened
@@ -69,6 +71,8 @@ type boot struct {
 	from  origin         // of cfg
 	log   *slog.Logger
 	level *slog.LevelVar // of log
+
+	lookup lookupFunc // finds where names lead; nil: by the DNS of the system
 }
 
 // start brings the service up to where it handles messages. On an error everything opened so far is closed again.
@@ -81,7 +85,7 @@ func start(ctx context.Context, b boot, stdout io.Writer) (_ *service, err error
 	}()
 	s.goUntilClose(event.NewLog(s.ring, s.log, event.DefaultLogConfig()).Run) // first, so that it is closed last
 	for _, step := range []func(context.Context) error{
-		s.openState, s.findPlatform, s.openTransport, s.openJournal, s.openProxy, s.openAdmin,
+		s.openState, s.openNames, s.findPlatform, s.openTransport, s.openJournal, s.openProxy, s.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -136,6 +140,19 @@ func (s *service) openState(context.Context) error {
 	return err
 }
 
+// openNames makes ready to look names up.
+func (s *service) openNames(context.Context) error {
+	if s.lookup == nil {
+		r, err := resolve.New(resolve.Config{})
+		if err != nil {
+			return err
+		}
+		s.lookup = r.Lookup
+	}
+	s.names = resolve.NewFollower(s.lookup)
+	return nil
+}
+
 // findPlatform finds the upstreams' addresses, or starts the demonstration platform where none is configured.
 func (s *service) findPlatform(ctx context.Context) error {
 	all, err := s.findUpstreams(ctx)
@@ -145,7 +162,7 @@ func (s *service) findPlatform(ctx context.Context) error {
 
 func (s *service) findUpstreams(ctx context.Context) (all []proxy.Upstream, err error) {
 	if len(s.cfg.Upstreams) > 0 {
-		return upstreams(ctx, s.cfg)
+		return upstreams(ctx, s.cfg, s.lookup)
 	}
 	s.platform, err = demo.Start(context.WithoutCancel(ctx), demo.Config{Log: s.log.With("event", "demo")})
 	if err != nil {
@@ -228,9 +245,9 @@ func (s *service) openProxy(ctx context.Context) (err error) {
 		return err
 	}
 	now := *s.settings.Load()
-	now.trunks = s.trunks(ctx, s.cfg, nil, lookup)
+	now.trunks = s.trunks(ctx, s.cfg, nil, s.lookup)
 	s.settings.Store(&now)
-	s.proxy, err = proxy.New(proxyConfig(s.cfg, now.upstreams, now.trunks), s.transport, s.bindings, s.keys, s.ring, s.metrics, s.since)
+	s.proxy, err = proxy.New(now.proxyConfig(), s.transport, s.bindings, s.keys, s.ring, s.metrics, s.since)
 	return err
 }
 

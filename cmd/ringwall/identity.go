@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,18 +54,21 @@ func (s *service) tls() (t transport.TLS, err error) {
 		t.Certificates = append(t.Certificates, pair)
 	}
 	now := s.settings.Load()
-	t.Identities, err = identities(now.cfg, now.upstreams)
+	t.Identities, err = identities(now.cfg, now.platform())
 	return t, err
 }
 
 // identities say who each server must be that we dial over TLS, and who we are to it. An upstream must show the certificate of the host
-// that its URI names. Two servers at one address must be the same, because one connection leads to both.
+// that its URI names, whatever host the DNS made of it (RFC 5922 §7.1). Two servers at one address must be the same, because one connection
+// leads to both.
 func identities(cfg *config.Config, upstreams []proxy.Upstream) (map[transport.Destination]transport.Identity, error) {
 	all := map[transport.Destination]transport.Identity{}
-	for i, u := range cfg.Upstreams {
-		if u.Transport != edge.TLS || i >= len(upstreams) {
+	for _, up := range upstreams {
+		i := slices.IndexFunc(cfg.Upstreams, func(u config.Upstream) bool { return u.URI == up.URI })
+		if up.Transport != edge.TLS || i < 0 {
 			continue
 		}
+		u := cfg.Upstreams[i]
 		base := basePath(u)
 		id := transport.Identity{ServerName: u.Host}
 		var err error
@@ -74,7 +78,7 @@ func identities(cfg *config.Config, upstreams []proxy.Upstream) (map[transport.D
 		if id.Own, err = keyPair(cfg, base, u.Own); err != nil {
 			return nil, err
 		}
-		to := transport.Destination{Side: edge.Inside, Addr: upstreams[i].Addr}
+		to := transport.Destination{Side: edge.Inside, Addr: up.Addr}
 		if other, taken := all[to]; taken && other != id {
 			return nil, shared(cfg, u.Path, to.Addr)
 		}

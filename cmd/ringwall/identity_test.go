@@ -119,8 +119,15 @@ tls: {certificate: cert.pem, key: key.pem}
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := func(a string) proxy.Upstream { return proxy.Upstream{Addr: netip.MustParseAddrPort(a)} }
-	got, err := identities(cfg, []proxy.Upstream{at("127.0.0.1:5061"), at("127.0.0.1:5080"), at("127.0.0.2:5061")})
+	at := func(a, b string) []proxy.Upstream {
+		var all []proxy.Upstream
+		for i, addr := range []string{a, "127.0.0.1:5080", b} {
+			u := cfg.Upstreams[i]
+			all = append(all, proxy.Upstream{URI: u.URI, Transport: u.Transport, Addr: netip.MustParseAddrPort(addr)})
+		}
+		return all
+	}
+	got, err := identities(cfg, at("127.0.0.1:5061", "127.0.0.2:5061"))
 	if err != nil || len(got) != 2 {
 		t.Fatalf("%v, %v", got, err)
 	}
@@ -128,7 +135,7 @@ tls: {certificate: cert.pem, key: key.pem}
 	if id := got[transport.Destination{Side: edge.Inside, Addr: netip.MustParseAddrPort("127.0.0.2:5061")}]; id != want {
 		t.Errorf("%+v", id)
 	}
-	_, err = identities(cfg, []proxy.Upstream{at("127.0.0.1:5061"), at("127.0.0.1:5080"), at("127.0.0.1:5061")})
+	_, err = identities(cfg, at("127.0.0.1:5061", "127.0.0.1:5061"))
 	if err == nil || !strings.Contains(err.Error(), "f:4:6: upstreams[2].uri: is at 127.0.0.1:5061, where another server") {
 		t.Errorf("two servers at one address: %v", err)
 	}

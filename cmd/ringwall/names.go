@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 
@@ -10,96 +11,225 @@ import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
 	"github.com/ringwall/ringwall/proxy"
+	"github.com/ringwall/ringwall/resolve"
 )
 
-// nameEvery is how often the names of upstreams are looked up again. The packet path never waits for it: it uses the addresses of
-// the last look-up that worked.
-const nameEvery = 30 * time.Second
-
-// followNames follows upstreams whose names get other addresses, until ctx ends.
-func (s *service) followNames(ctx context.Context) {
-	tick := time.NewTicker(nameEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			s.lookAgain(ctx, lookup)
-			s.lookPeers(ctx, lookup)
-		}
-	}
-}
-
-// lookAgain looks the names of upstreams up with resolve and puts other addresses in force. When a look-up fails, everything stays
-// as it is, and status says so.
-func (s *service) lookAgain(ctx context.Context, resolve func(context.Context, string) ([]netip.Addr, error)) {
-	s.reloading.Lock()
-	defer s.reloading.Unlock()
-	now := s.settings.Load()
-	moved, err := moved(ctx, now, resolve)
-	if err == nil && moved {
-		err = s.moveUpstreams(ctx, now)
-	}
-	was := s.nameError.Load()
-	if err == nil {
-		s.nameError.Store(nil)
-		return
-	}
-	why := err.Error()
-	s.nameError.Store(&why)
-	if was == nil || *was != why {
-		s.ring.Add(edge.Event{At: time.Now(), Name: event.Upstream, Reason: reasonName, Message: "the last addresses stay in force: " + why})
-	}
-}
+// How long a server that its name does not lead to any more keeps what the calls that it has need, and how many such servers do.
+const (
+	retiredFor  = 4 * time.Hour
+	mostRetired = 64
+	lookRetired = time.Minute
+)
 
 // reasonName: the name of an upstream can't be looked up.
 const reasonName edge.Reason = "upstream.name"
 
-// moved reports whether an upstream's address is none of its name's any more. Another order of the same addresses moves nothing.
-func moved(ctx context.Context, now *settings, resolve func(context.Context, string) ([]netip.Addr, error)) (bool, error) {
-	for i, u := range now.cfg.Upstreams {
-		if _, err := netip.ParseAddr(u.Host); err == nil || i >= len(now.upstreams) {
-			continue
-		}
-		all, err := resolve(ctx, u.Host)
-		if err != nil {
-			return false, err
-		}
-		if !slices.Contains(all, now.upstreams[i].Addr.Addr()) {
-			return true, nil
-		}
-	}
-	return false, nil
+// A retiree is a server that the name of an upstream led to. It gets no new calls, but belongs to the platform until those it
+// has can be thought to have ended.
+type retiree struct {
+	proxy.Upstream
+	until time.Time
 }
 
-// moveUpstreams finds all addresses anew and puts them in force.
-func (s *service) moveUpstreams(ctx context.Context, now *settings) error {
-	all, err := s.newUpstreams(ctx, now.cfg)
-	if err != nil {
+// followNames follows names whose answers change, until ctx ends. The packet path never waits for it: it uses what is in force.
+func (s *service) followNames(ctx context.Context) {
+	s.reloading.Lock()
+	s.names.Set(s.queries(s.settings.Load().cfg)...)
+	s.reloading.Unlock()
+	s.names.Run(ctx, s.namesChanged)
+}
+
+// queries are the names of cfg that are looked up again and again.
+func (s *service) queries(cfg *config.Config) (all []resolve.Query) {
+	for _, u := range cfg.Upstreams {
+		if _, err := netip.ParseAddr(u.Host); err != nil {
+			all = append(all, query(s.open(cfg), u))
+		}
+	}
+	for i := range cfg.Peers {
+		for _, q := range peerQueries(&cfg.Peers[i]) {
+			if _, err := netip.ParseAddr(q.Host); err != nil {
+				all = append(all, q)
+			}
+		}
+	}
+	return all
+}
+
+// namesChanged puts the answers of now in force. When a look-up fails, what its name led to stays, and status says so.
+func (s *service) namesChanged(ctx context.Context, _ []resolve.Change) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	now := s.settings.Load()
+	next, problems := s.moved(ctx, now)
+	if err := s.move(ctx, now, next); err != nil {
+		problems = append(problems, nameProblem{"upstreams", err.Error()})
+	}
+	s.tellProblems(problems)
+	s.movePeers(ctx)
+}
+
+// movePeers puts what the names of peers have become in force. s.reloading is held.
+func (s *service) movePeers(ctx context.Context) {
+	to := *s.settings.Load()
+	to.trunks = s.trunks(ctx, to.cfg, to.trunks, s.answer)
+	if reflect.DeepEqual(to.trunks, s.settings.Load().trunks) {
+		return
+	}
+	if err := s.enforce(&to); err != nil {
+		s.log.Error("peers keep their last addresses", "event", "peer", "err", err.Error())
+	}
+}
+
+// answer is a lookupFunc that never waits: it says what the look-ups of followed names have found last.
+func (s *service) answer(ctx context.Context, q resolve.Query) ([]resolve.Target, time.Duration, error) {
+	answer, known := s.names.Answer(q)
+	if !known {
+		return s.lookup(ctx, q) // an address, or a name that was not looked up yet
+	}
+	return answer.Targets, 0, answer.Err
+}
+
+// A nameProblem says why a name of the configuration cannot be followed.
+type nameProblem struct{ uri, why string }
+
+// moved are the servers that the upstreams lead to by the last answers. An entry whose answer is of no use keeps the servers it has.
+func (s *service) moved(ctx context.Context, now *settings) (all []proxy.Upstream, problems []nameProblem) {
+	cfg := s.open(now.cfg)
+	for _, u := range cfg.Upstreams {
+		some, err := s.answered(ctx, cfg, u)
+		if len(some) == 0 {
+			some = slices.DeleteFunc(slices.Clone(now.upstreams), func(have proxy.Upstream) bool { return have.URI != u.URI })
+		}
+		if err != nil {
+			problems = append(problems, nameProblem{u.URI, err.Error()})
+		}
+		all = merge(all, some)
+	}
+	return all, problems
+}
+
+// answered are the servers that the last answer for u names. There may be some, and an error.
+func (s *service) answered(ctx context.Context, cfg *config.Config, u config.Upstream) ([]proxy.Upstream, error) {
+	answer, known := s.names.Answer(query(cfg, u))
+	if !known || len(answer.Targets) == 0 {
+		return nil, answer.Err
+	}
+	some, err := servers(ctx, cfg, u, answer.Targets)
+	if answer.Err != nil {
+		err = answer.Err
+	}
+	return some, err
+}
+
+// move puts upstreams in force if they are others than those of now. Those that are left retire.
+func (s *service) move(ctx context.Context, now *settings, upstreams []proxy.Upstream) error {
+	if len(upstreams) == 0 || sameUpstreams(now.upstreams, upstreams) {
+		return nil
+	}
+	if err := tooMany(upstreams); err != nil {
 		return err
 	}
-	who, err := identities(now.cfg, all)
-	if err == nil {
-		err = s.transport.SetIdentities(who)
-	}
-	if err != nil {
+	if err := s.checkLocal(ctx, now.cfg, upstreams[0]); err != nil {
 		return err
 	}
-	s.transport.SetInside(now.cfg.Inside.Sources, addrs(all)) // before anything is sent there
-	if err := s.proxy.Apply(proxyConfig(now.cfg, all, now.trunks)); err != nil {
+	to := *now
+	to.upstreams, to.retired = upstreams, retire(now, upstreams, time.Now())
+	if err := s.enforce(&to); err != nil {
 		return err
 	}
-	s.settings.Store(&settings{now.cfg, all, now.trunks, now.restart})
-	s.log.Info("upstreams have other addresses", "event", "upstream", "upstream", upstreamNames(now.cfg, all))
+	s.log.Info("upstreams have other addresses", "event", "upstream", "upstream", upstreamNames(upstreams))
 	return nil
 }
 
+// sameUpstreams reports whether a and b are the same servers; their order does not matter.
+func sameUpstreams(a, b []proxy.Upstream) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(u proxy.Upstream) bool { return !slices.Contains(b, u) })
+}
+
+// retire returns the retirees when upstreams replace those of now: servers that an upstream's name led to, latest first.
+func retire(now *settings, upstreams []proxy.Upstream, at time.Time) (all []retiree) {
+	for _, u := range now.upstreams {
+		all = append(all, retiree{u, at.Add(retiredFor)})
+	}
+	all = append(all, now.retired...)
+	seen := slices.Clone(upstreams)
+	all = slices.DeleteFunc(all, func(r retiree) bool {
+		known := len(merge(seen, []proxy.Upstream{r.Upstream})) == len(seen)
+		named := slices.ContainsFunc(upstreams, func(u proxy.Upstream) bool { return u.URI == r.URI })
+		if known || !named || !at.Before(r.until) {
+			return true
+		}
+		seen = append(seen, r.Upstream)
+		return false
+	})
+	return all[:min(len(all), mostRetired)]
+}
+
+// forgetRetired ends retirements whose time is over, until ctx ends.
+func (s *service) forgetRetired(ctx context.Context) {
+	look := time.NewTicker(lookRetired)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case at := <-look.C:
+			s.forget(at)
+		}
+	}
+}
+
+// forget does it at one moment.
+func (s *service) forget(at time.Time) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	now := s.settings.Load()
+	over := func(r retiree) bool { return !at.Before(r.until) }
+	if !slices.ContainsFunc(now.retired, over) {
+		return
+	}
+	to := *now
+	to.retired = slices.DeleteFunc(slices.Clone(now.retired), over)
+	if err := s.enforce(&to); err != nil {
+		s.log.Error("former servers of upstreams keep their place", "event", "upstream", "err", err.Error())
+	}
+}
+
+// tellProblems notes for status which names cannot be followed, and tells the log of those where that is news.
+func (s *service) tellProblems(problems []nameProblem) {
+	was := s.nameProblems.Swap(&problems)
+	has := func(list *[]nameProblem, uri string) bool {
+		return list != nil && slices.ContainsFunc(*list, func(p nameProblem) bool { return p.uri == uri })
+	}
+	tell := func(reason edge.Reason, text string) {
+		s.ring.Add(edge.Event{At: time.Now(), Name: event.Upstream, Reason: reason, Message: text})
+	}
+	for _, p := range problems {
+		if !has(was, p.uri) {
+			tell(reasonName, p.String())
+		}
+	}
+	if was == nil {
+		return
+	}
+	for _, p := range *was {
+		if !has(&problems, p.uri) {
+			tell("", p.uri+": the look-up of its name works again")
+		}
+	}
+}
+
+// String is one sentence for the operator.
+func (p nameProblem) String() string {
+	return p.uri + ": the last addresses stay in force: " + p.why
+}
+
 // upstreamNames tells upstreams as configured with their addresses.
-func upstreamNames(cfg *config.Config, all []proxy.Upstream) string {
+func upstreamNames(all []proxy.Upstream) string {
 	var names []string
-	for i, u := range cfg.Upstreams {
-		names = append(names, u.URI+"="+all[i].Addr.String())
+	for _, u := range all {
+		names = append(names, u.URI+"="+u.Transport.String()+":"+u.Addr.String())
 	}
 	return commas(names)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -16,16 +15,15 @@ import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
 	"github.com/ringwall/ringwall/proxy"
+	"github.com/ringwall/ringwall/resolve"
 	"github.com/ringwall/ringwall/transport"
 )
-
-// A lookupFunc returns the addresses of a host name, or the address that it is.
-type lookupFunc func(ctx context.Context, host string) ([]netip.Addr, error)
 
 // A trunk is a peer with what its names have become.
 type trunk struct {
 	proxy.Peer
-	problem string // why a name of it has no address; "": each has one
+	problem string // why a name of it can't be looked up; "": each can
+	lost    bool   // a name has led nowhere, now or before
 }
 
 // trunks finds the addresses of all peers. A name that can't be looked up stops nobody: its peer keeps the addresses it has in old,
@@ -39,7 +37,7 @@ func (s *service) trunks(ctx context.Context, cfg *config.Config, old []trunk, f
 	looking.Wait()
 	for i := range all {
 		for _, have := range old {
-			if have.Name == all[i].Name && all[i].problem != "" && have.Host == all[i].Host && have.Transport == all[i].Transport {
+			if have.Name == all[i].Name && all[i].lost && have.Host == all[i].Host && have.Transport == all[i].Transport {
 				all[i].Targets, all[i].Match = have.Targets, have.Match
 			}
 		}
@@ -48,25 +46,33 @@ func (s *service) trunks(ctx context.Context, cfg *config.Config, old []trunk, f
 	return all
 }
 
-// tellName tells the log that a name of t has no address, unless it has told so.
+// tellName tells the log when a name of t cannot be looked up, and when it can again. Why it can't may change: that is no news.
 func (s *service) tellName(t *trunk, old []trunk) {
-	told := slices.ContainsFunc(old, func(have trunk) bool { return have.Name == t.Name && have.problem == t.problem })
-	if t.problem != "" && !told {
-		s.ring.Add(edge.Event{At: time.Now(), Name: event.Peer, Reason: reasonPeerName, Message: "peer " + t.Name + ": " + t.problem})
+	told := slices.ContainsFunc(old, func(have trunk) bool { return have.Name == t.Name && have.problem != "" })
+	e := edge.Event{At: time.Now(), Name: event.Peer, Reason: reasonPeerName, Message: "peer " + t.Name + ": " + t.problem}
+	switch {
+	case told == (t.problem != ""):
+		return
+	case told:
+		e.Reason, e.Message = "", "peer "+t.Name+": the look-up of its names works again"
 	}
+	s.ring.Add(e)
 }
 
-// lookPeers looks the names of peers up again and puts other addresses in force.
-func (s *service) lookPeers(ctx context.Context, find lookupFunc) {
-	s.reloading.Lock()
-	defer s.reloading.Unlock()
-	now := *s.settings.Load()
-	all := s.trunks(ctx, now.cfg, now.trunks, find)
-	if reflect.DeepEqual(all, now.trunks) || s.proxy.Apply(proxyConfig(now.cfg, now.upstreams, all)) != nil {
-		return
+// peerQueries are the names of p: where it is, and where its requests come from. Trust in a peer is bound to its own transport, so
+// the DNS may not choose another one.
+func peerQueries(p *config.Peer) []resolve.Query {
+	all := []resolve.Query{{Host: p.URI.Host, Port: p.URI.Port, Transport: p.URI.Transport, Named: true}}
+	for _, m := range p.Match {
+		if m.Host != "" {
+			all = append(all, matchQuery(m))
+		}
 	}
-	now.trunks = all
-	s.settings.Store(&now)
+	return all
+}
+
+func matchQuery(m config.Match) resolve.Query {
+	return resolve.Query{Host: m.Host, AddressOnly: true}
 }
 
 // trunk finds the addresses of one peer.
@@ -79,10 +85,10 @@ func (s *service) trunk(ctx context.Context, p *config.Peer, find lookupFunc) tr
 	if p.Rate.Count > 0 {
 		t.Every = p.Rate.Per / time.Duration(p.Rate.Count)
 	}
-	for _, a := range t.addresses(ctx, p.URI.Host, find, s.theirs) {
-		t.Targets = append(t.Targets, proxy.Upstream{Addr: netip.AddrPortFrom(a, t.Port), Transport: t.Transport, Large: p.Large})
-		if len(p.Match) == 0 {
-			t.Match = append(t.Match, netip.PrefixFrom(a, a.BitLen()))
+	t.Targets = merge(nil, weighed(config.Upstream{Weight: 1, Large: p.Large}, s.theirTargets(ctx, &t, peerQueries(p)[0], find)))
+	if len(p.Match) == 0 {
+		for _, target := range t.Targets {
+			t.trust(target.Addr.Addr())
 		}
 	}
 	for _, m := range p.Match {
@@ -90,32 +96,40 @@ func (s *service) trunk(ctx context.Context, p *config.Peer, find lookupFunc) tr
 			t.Match = append(t.Match, m.Prefix)
 			continue
 		}
-		for _, a := range t.addresses(ctx, m.Host, find, s.theirs) {
-			t.Match = append(t.Match, netip.PrefixFrom(a, a.BitLen()))
+		for _, target := range s.theirTargets(ctx, &t, matchQuery(m), find) {
+			t.trust(target.Addr.Addr())
 		}
 	}
 	return t
 }
 
-// mostAddresses are taken of one name of a peer.
-const mostAddresses = 32
+// trust makes a one of the addresses that t's requests come from.
+func (t *trunk) trust(a netip.Addr) {
+	if p := netip.PrefixFrom(a, a.BitLen()); !slices.Contains(t.Match, p) {
+		t.Match = append(t.Match, p)
+	}
+}
 
-// addresses looks host up. Addresses that can't be a peer's are left out: whoever is in charge of a carrier's DNS must not
+// theirTargets looks a name of t up. Addresses that can't be a peer's are left out: whoever is in charge of a carrier's DNS must not
 // make the platform call itself.
-func (t *trunk) addresses(ctx context.Context, host string, find lookupFunc, theirs func(netip.Addr) bool) []netip.Addr {
-	all, err := find(ctx, host)
+func (s *service) theirTargets(ctx context.Context, t *trunk, q resolve.Query, find lookupFunc) []resolve.Target {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	all, _, err := find(ctx, q)
 	if err != nil {
 		t.problem = err.Error()
-		return nil
 	}
-	all = slices.DeleteFunc(all, func(a netip.Addr) bool {
-		return !theirs(a) || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || a == broadcast
+	all = slices.DeleteFunc(resolve.Sorted(all), func(target resolve.Target) bool {
+		a := target.Addr.Addr()
+		return !s.theirs(a) || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || a == broadcast
 	})
-	slices.SortFunc(all, netip.Addr.Compare) // a name server may turn its list with each answer
 	if len(all) == 0 {
-		t.problem = "the name " + host + " has no address that a peer could have"
+		t.lost = true
+		if err == nil {
+			t.problem = "the name " + q.Host + " has no address that a peer could have"
+		}
 	}
-	return all[:min(len(all), mostAddresses)]
+	return all
 }
 
 // theirs reports whether a can be a peer's address: it is neither ours nor the platform's.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"time"
 
 	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/edge"
@@ -14,24 +13,7 @@ import (
 	"github.com/ringwall/ringwall/transport"
 )
 
-// lookupTimeout is how long the look-up of one upstream's name may take at start.
-const lookupTimeout = 5 * time.Second
-
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-
-// upstreams finds the address of each upstream: the first of its name's addresses that this machine has a route to and
-// that an inside listener can reach. Whether anybody listens there is not asked.
-func upstreams(ctx context.Context, cfg *config.Config) ([]proxy.Upstream, error) {
-	var all []proxy.Upstream
-	for _, u := range cfg.Upstreams {
-		addr, err := upstream(ctx, cfg, u)
-		if err != nil {
-			return nil, fail(exitUnavailable, &lostUpstream{u, cfg.Where(u.Path), err})
-		}
-		all = append(all, proxy.Upstream{URI: u.URI, Addr: addr, Transport: u.Transport, Weight: u.Weight, Priority: u.Priority, Large: u.Large})
-	}
-	return all, nil
-}
 
 // lostUpstream: an upstream has no address that can be used.
 type lostUpstream struct {
@@ -48,64 +30,14 @@ func (l *lostUpstream) Error() string {
 // Unwrap returns what is wrong.
 func (l *lostUpstream) Unwrap() error { return l.err }
 
-func upstream(ctx context.Context, cfg *config.Config, u config.Upstream) (netip.AddrPort, error) {
-	candidates, err := lookup(ctx, u.Host)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	port := u.Port
-	if port == 0 {
-		port = config.DefaultPort(u.Transport)
-	}
-	err = fmt.Errorf("no inside listener has %v and an address of its family", u.Transport)
-	for _, a := range candidates {
-		addr := netip.AddrPortFrom(a, port)
-		if a.IsUnspecified() || a.IsMulticast() || a == broadcast {
-			err = fmt.Errorf("%v is not the address of one machine", a)
-			continue
-		}
-		if !reachable(cfg.Inside.Listen, u.Transport, a) {
-			continue
-		}
-		if _, err = localAddr(ctx, addr); err == nil {
-			return addr, nil
-		}
-	}
-	return netip.AddrPort{}, err
-}
-
-// lookup returns the addresses of a host name, or the address that host is.
-func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{a.Unmap()}, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	all, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		var dns *net.DNSError
-		switch {
-		case errors.As(err, &dns) && dns.IsNotFound:
-			return nil, fmt.Errorf("the name %s has no address", host)
-		case errors.As(err, &dns) && dns.IsTimeout, errors.Is(err, context.DeadlineExceeded):
-			return nil, fmt.Errorf("looking up the name %s got no answer within %v", host, lookupTimeout)
-		}
-		return nil, fmt.Errorf("look up %s: %w", host, err)
-	}
-	for i := range all {
-		all[i] = all[i].Unmap()
-	}
-	return all, nil
-}
-
-// reachable reports whether one of the inside listeners can send to a. Where none is configured, one is made to fit.
+// reachable reports whether one of the inside listeners can send to a. Where none is configured, udp and tcp are made to fit.
 func reachable(listen []config.Listen, t edge.Transport, a netip.Addr) bool {
 	for _, l := range listen {
 		if l.Transport == t && l.Addr.Addr().Is4() == a.Is4() {
 			return true
 		}
 	}
-	return len(listen) == 0
+	return len(listen) == 0 && t != edge.TLS
 }
 
 // localAddr is the address of this machine that packets to remote leave from. Nothing is sent.

@@ -80,13 +80,34 @@ func (o origin) load() (*config.Config, error) { return load(o.file, o.flags) }
 type settings struct {
 	cfg       *config.Config // with the old values of the keys in restart
 	upstreams []proxy.Upstream
+	retired   []retiree
 	trunks    []trunk  // as cfg.Peers
 	restart   []string // keys whose new value waits for a restart
+}
+
+// platform are the servers that messages may go to inside: the upstreams, and those that retire.
+func (s *settings) platform() []proxy.Upstream {
+	all := slices.Clone(s.upstreams)
+	for _, r := range s.retired {
+		all = append(all, r.Upstream)
+	}
+	return all
+}
+
+// proxyConfig says s in the proxy's terms.
+func (s *settings) proxyConfig() proxy.Config {
+	cfg := proxyConfig(s.cfg, s.upstreams, s.trunks)
+	cfg.Sources = slices.Clone(cfg.Sources)
+	for _, r := range s.retired {
+		cfg.Sources = append(cfg.Sources, netip.PrefixFrom(r.Addr.Addr(), r.Addr.Addr().BitLen()))
+	}
+	return cfg
 }
 
 // inside reports whether a belongs to the platform.
 func (s *settings) inside(a netip.Addr) bool {
 	return slices.ContainsFunc(s.upstreams, func(u proxy.Upstream) bool { return u.Addr.Addr() == a }) ||
+		slices.ContainsFunc(s.retired, func(r retiree) bool { return r.Addr.Addr() == a }) ||
 		slices.ContainsFunc(s.cfg.Inside.Sources, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
@@ -171,40 +192,50 @@ func (s *service) apply(ctx context.Context, next *config.Config, r *reloaded) e
 	if err != nil {
 		return err
 	}
-	to := &settings{mixed, old.upstreams, old.trunks, restart}
+	to := &settings{cfg: mixed, upstreams: old.upstreams, retired: old.retired, trunks: old.trunks, restart: restart}
 	if slices.Contains(changed, "upstreams") {
 		if to.upstreams, err = s.newUpstreams(ctx, mixed); err != nil {
 			return err
 		}
+		to.retired = retire(old, to.upstreams, time.Now())
 	}
 	if err := checkCredentials(next, time.Now(), false); err != nil {
-		return err
-	}
-	who, err := identities(mixed, to.upstreams)
-	if err != nil {
 		return err
 	}
 	if slices.Contains(changed, "peers") {
 		if err := s.checkOwn(mixed); err != nil {
 			return err
 		}
-		to.trunks = s.trunks(ctx, mixed, old.trunks, lookup)
+		to.trunks = s.trunks(ctx, mixed, old.trunks, s.lookup)
 	}
-	cfg := proxyConfig(mixed, to.upstreams, to.trunks)
+	if err := s.enforce(to); err != nil {
+		return err
+	}
+	s.names.Set(s.queries(mixed)...)
+	s.level.Set(mixed.Log.Level)
+	limitMemory(mixed.Limits.Memory)
+	r.Changed, r.Restart = append(r.Changed, changed...), append(r.Restart, restart...)
+	return nil
+}
+
+// enforce puts to in force, or nothing of it.
+func (s *service) enforce(to *settings) error {
+	cfg := to.proxyConfig()
 	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	who, err := identities(to.cfg, to.platform())
+	if err != nil {
 		return err
 	}
 	if err := s.transport.SetIdentities(who); err != nil {
 		return err
 	}
-	s.transport.SetInside(mixed.Inside.Sources, addrs(to.upstreams)) // before anything is sent there
+	s.transport.SetInside(cfg.Sources, addrs(to.platform())) // before anything is sent there
 	if err := s.proxy.Apply(cfg); err != nil {
 		return err
 	}
-	s.level.Set(mixed.Log.Level)
-	limitMemory(mixed.Limits.Memory)
 	s.settings.Store(to)
-	r.Changed, r.Restart = append(r.Changed, changed...), append(r.Restart, restart...)
 	return nil
 }
 
@@ -222,29 +253,45 @@ func sortChanges(old, next *config.Config) (changed, restart []string) {
 	return changed, restart
 }
 
-// newUpstreams finds the addresses of cfg's upstreams as they can be reached from the listeners that are open.
-func (s *service) newUpstreams(ctx context.Context, cfg *config.Config) ([]proxy.Upstream, error) {
+// open is cfg with the listeners that are open, wildcards and defaults resolved.
+func (s *service) open(cfg *config.Config) *config.Config {
 	open := *cfg
-	open.Inside.Listen = nil
+	open.Outside.Listen, open.Inside.Listen = nil, nil
 	for _, l := range s.transport.Listeners() {
-		if l.Side == edge.Inside && !l.Spread {
-			open.Inside.Listen = append(open.Inside.Listen, config.Listen{Transport: l.Transport, Addr: l.Addr})
+		to := &open.Outside.Listen
+		if l.Side == edge.Inside {
+			to = &open.Inside.Listen
+		}
+		if !l.Spread {
+			*to = append(*to, config.Listen{Transport: l.Transport, Addr: l.Addr})
 		}
 	}
-	all, err := upstreams(ctx, &open)
+	return &open
+}
+
+// newUpstreams finds the servers of cfg's upstreams as they can be reached from the listeners that are open.
+func (s *service) newUpstreams(ctx context.Context, cfg *config.Config) ([]proxy.Upstream, error) {
+	all, err := upstreams(ctx, s.open(cfg), s.lookup)
 	var lost *lostUpstream
-	if errors.As(err, &lost) {
+	switch {
+	case errors.As(err, &lost):
 		return nil, cfg.Fault(lost.Path, lost.err.Error(), "")
+	case err != nil:
+		return nil, err
 	}
-	if err != nil || len(cfg.Inside.Listen) > 0 {
-		return all, err
+	return all, s.checkLocal(ctx, cfg, all[0])
+}
+
+// checkLocal holds where inside.listen is left out: the listeners are then on the address that led to the first upstream of the start.
+func (s *service) checkLocal(ctx context.Context, cfg *config.Config, first proxy.Upstream) error {
+	if len(cfg.Inside.Listen) > 0 {
+		return nil
 	}
-	// inside.listen is left out: the listeners are on the address that led to the first upstream of the start.
-	local, err := localAddr(ctx, all[0].Addr)
-	if err != nil || slices.ContainsFunc(open.Inside.Listen, func(l config.Listen) bool { return l.Addr.Addr() == local }) {
-		return all, err
+	local, err := localAddr(ctx, first.Addr)
+	if err != nil || slices.ContainsFunc(s.open(cfg).Inside.Listen, func(l config.Listen) bool { return l.Addr.Addr() == local }) {
+		return err
 	}
-	return nil, cfg.Fault(cfg.Upstreams[0].Path, "is reached from "+local.String()+", where no inside listener is",
+	return cfg.Fault(cfg.Upstreams[0].Path, "is reached from "+local.String()+", where no inside listener is",
 		"restart ringwall, or set inside.listen")
 }
 

@@ -70,6 +70,7 @@ func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
 	}
 	s.goUntilClose(func(ctx context.Context) { s.reloadOn(ctx, hups) })
 	s.goUntilClose(s.followNames)
+	s.goUntilClose(s.forgetRetired)
 	s.admin.SetState(admin.Ready)
 	// Whatever log.level says, this line is how a start script knows.
 	event.NewLogger(stderr, string(b.cfg.Log.Format), slog.LevelInfo).Info("ready", s.places()...)
