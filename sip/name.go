@@ -5,11 +5,12 @@ import (
 	"math/bits"
 )
 
-// maxKnownName is the length that all names in fieldInfo stay within.
+// maxKnownName is the length that all names in fieldInfo, with their colon, stay within.
 const maxKnownName = 24
 
 var (
-	// nameTable holds the names, by nameHash, as little-endian words padded with zeros: quick to compare and to hash.
+	// nameTable holds the names, by nameHash, as little-endian words padded with zeros: quick to compare and to hash. Each ends in
+	// its colon, so that a zero byte that somebody sends is never taken for padding.
 	nameTable [128]struct {
 		x, y, z uint64
 		id      FieldID
@@ -30,10 +31,10 @@ func init() {
 	}
 }
 
-// pack returns the words of name, of at most maxKnownName bytes.
+// pack returns the words of name and its colon, of at most maxKnownName bytes.
 func pack(name []byte) (x, y, z uint64) {
 	var b [maxKnownName]byte
-	copy(b[:], name)
+	b[copy(b[:maxKnownName-1], name)] = ':'
 	return binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:])
 }
 
@@ -41,7 +42,7 @@ func pack(name []byte) (x, y, z uint64) {
 // search.
 func nameHash(x, y, z uint64) uint64 {
 	const lower = ' ' * ones
-	return ((x | lower) ^ (y|lower)<<1 ^ (z | lower)) * 0x82909336c45ae399 >> 57
+	return ((x | lower) ^ (y|lower)<<1 ^ (z | lower)) * 0xd12e8fc28be73c33 >> 57
 }
 
 // exactName returns the field whose canonical name stands at b[i:], and the index of the colon right behind it. It knows
@@ -53,15 +54,15 @@ func exactName(b []byte, i int) (id FieldID, colon int) {
 	b = b[i : i+maxKnownName]
 	x := binary.LittleEndian.Uint64(b)
 	if hit := colons(x); hit != 0 {
-		return wordsName(x&before(hit), 0, 0), i + bits.TrailingZeros64(hit)>>3
+		return wordsName(x&upTo(hit), 0, 0), i + bits.TrailingZeros64(hit)>>3
 	}
 	y := binary.LittleEndian.Uint64(b[8:])
 	if hit := colons(y); hit != 0 {
-		return wordsName(x, y&before(hit), 0), i + 8 + bits.TrailingZeros64(hit)>>3
+		return wordsName(x, y&upTo(hit), 0), i + 8 + bits.TrailingZeros64(hit)>>3
 	}
 	z := binary.LittleEndian.Uint64(b[16:])
 	hit := colons(z)
-	return wordsName(x, y, z&before(hit)), i + 16 + bits.TrailingZeros64(hit)>>3
+	return wordsName(x, y, z&upTo(hit)), i + 16 + bits.TrailingZeros64(hit)>>3
 }
 
 // colons marks the colons of x by their highest bit. The lowest mark is exact.
@@ -70,10 +71,10 @@ func colons(x uint64) uint64 {
 	return (x - ones) &^ x & highs
 }
 
-// before is a mask of the bytes before the lowest mark of hit, all of them if there is none.
-func before(hit uint64) uint64 { return (hit&-hit)>>7 - 1 }
+// upTo is a mask of the bytes up to the lowest mark of hit, with it; all of them if there is none.
+func upTo(hit uint64) uint64 { return hit ^ (hit - 1) }
 
-// wordsName returns the field whose canonical name is packed in x, y and z.
+// wordsName returns the field whose canonical name is packed in x, y and z, with its colon.
 func wordsName(x, y, z uint64) FieldID {
 	e := &nameTable[nameHash(x, y, z)]
 	if e.x == x && e.y == y && e.z == z {
@@ -87,7 +88,7 @@ func FieldOf(name []byte) FieldID {
 	switch {
 	case len(name) == 1 && name[0] < 128:
 		return compactTable[name[0]]
-	case len(name) < 2 || len(name) > maxKnownName:
+	case len(name) < 2 || len(name) >= maxKnownName:
 		return FieldOther
 	}
 	if e := &nameTable[nameHash(pack(name))]; spells(name, fieldInfo[e.id].name) {

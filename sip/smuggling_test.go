@@ -90,6 +90,14 @@ func rows() map[string][]smuggle {
 			}
 		}
 	}
+	for _, line := range cleanLines {
+		name, value, _ := strings.Cut(line, ":")
+		for n := range 24 {
+			zeros := strings.Repeat("\x00", n+1)
+			add("S2", replace(fmt.Sprintf("%d zeros behind %s", n+1, name), name, name+zeros+":"+value, ErrFieldName))
+			add("S2", replace(fmt.Sprintf("%d zeros before %s", n+1, name), name, zeros+line, ErrFieldName))
+		}
+	}
 	lexical(add)
 	length(add)
 	single(add)

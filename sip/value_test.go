@@ -171,7 +171,7 @@ func TestNameHash(t *testing.T) {
 		if c := fieldInfo[id].compact; c != 0 && (FieldOf([]byte{c}) != id || FieldOf([]byte{c - 32}) != id) {
 			t.Errorf("compact form %c of %s", c, name)
 		}
-		for _, s := range []string{name + "x", name[1:], "x" + name, "", "\r" + name[1:], strings.ReplaceAll(name+"-", "-", "\r")} {
+		for _, s := range []string{name + "x", name + "\x00", name + ":", name[1:], "x" + name, "", "\r" + name[1:], strings.ReplaceAll(name+"-", "-", "\r")} {
 			if got := FieldOf([]byte(s)); got == id {
 				t.Errorf("%q taken for %s", s, name)
 			}
