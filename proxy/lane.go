@@ -42,27 +42,28 @@ type belongings struct {
 	field    int // index of the Route field it stands in; rest is what follows in that field
 }
 
-// Receive takes one message all the way: the one function to read to know what the edge does.
-func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) {
+// Receive takes one message all the way: the one function to read to know what the edge does. Its error is that of a message whose
+// own end is in doubt: a connection that brought it is not read on.
+func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) error {
 	if idle(b) {
-		return
+		return nil
 	}
 	defer l.abandon()
 	l.cfg = l.p.cfg.Load()
 	if err := l.msg.Parse(b, from.Transport.Delimited()); err != nil {
 		l.malformed(err, from, at)
-		return
+		return inDoubt(err)
 	}
 	l.x = edge.Exchange{Msg: &l.msg, From: from, At: at}
 	x := &l.x
 	l.seen(x)
 	if !l.sided(x) {
-		return
+		return nil
 	}
 	l.count.Received(from, x.Msg)
 	if !x.Msg.IsRequest() {
 		l.response(x)
-		return
+		return nil
 	}
 	l.match(x)
 	v := l.admit(x)
@@ -83,6 +84,15 @@ func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) {
 		}
 		l.pass(x)
 	}
+	return nil
+}
+
+// inDoubt is err if it leaves the end of the message in doubt (S3 to S14).
+func inDoubt(err error) error {
+	if e, ok := err.(sip.Error); ok && e.Framing() {
+		return err
+	}
+	return nil
 }
 
 // unlock gives tx, which is locked and held, back to the table.

@@ -84,11 +84,16 @@ func (c *conn) read(rest []byte) {
 	c.close(err)
 }
 
+// A doubt is an error of a message that was framed and handled, answer and all, but leaves the framing in doubt.
+type doubt struct{ error }
+
 // refusedFrame reports whether err says that the frames are in doubt.
 func refusedFrame(err error) bool {
-	_, message := errors.AsType[sip.Error](err)
-	_, frame := errors.AsType[frameError](err)
-	return message || frame
+	switch err.(type) {
+	case sip.Error, frameError, doubt:
+		return true
+	}
+	return false
 }
 
 // run reads until an error: io.EOF, a deadline, or one that refusedFrame knows.
@@ -166,7 +171,7 @@ func (rd *streamReader) arrived(n int, at time.Time) error {
 	rd.w += n
 	seat := <-rd.c.server.seats
 	err := rd.frames(seat, at)
-	if errors.As(err, new(sip.Error)) {
+	if _, ok := err.(sip.Error); ok {
 		rd.refuse(seat, err, at)
 	}
 	rd.c.control(rd.framer.answer(nil))
@@ -200,7 +205,9 @@ func (rd *streamReader) frames(seat *seat, at time.Time) error {
 				rd.spoken = true
 				rd.c.trusted()
 			}
-			s.receive(seat.lane, rd.buf[rd.r:rd.r+size:rd.r+size], rd.c.flow, at)
+			if err := s.receive(seat.lane, rd.buf[rd.r:rd.r+size:rd.r+size], rd.c.flow, at); err != nil {
+				return doubt{err}
+			}
 		case sip.FramePing:
 			pinged = true
 			s.count.keepalives.Add(1)

@@ -39,6 +39,7 @@ type seen struct {
 type stage struct {
 	calls chan seen
 	on    func(o *Out, b []byte, from edge.Flow) // Receive, if not nil
+	doubt error                                  // what Receive returns
 	onErr func(o *Out, from edge.Flow)           // Refused, if not nil
 }
 
@@ -47,12 +48,13 @@ type fakeLane struct {
 	out   *Out
 }
 
-func (l *fakeLane) Receive(b []byte, from edge.Flow, _ time.Time) {
+func (l *fakeLane) Receive(b []byte, from edge.Flow, _ time.Time) error {
 	if l.stage.on != nil {
 		l.stage.on(l.out, b, from)
-		return
+		return l.stage.doubt
 	}
 	l.stage.calls <- seen{"receive", string(b), from, nil, l.out}
+	return l.stage.doubt
 }
 
 func (l *fakeLane) Refused(b []byte, from edge.Flow, err error, _ time.Time) {

@@ -51,10 +51,10 @@ func (s *Server) report(o *Out, lane Lane) {
 	}
 }
 
-// receive gives one message to a lane; a panic in it costs that message only.
-func (s *Server) receive(lane Lane, b []byte, from edge.Flow, at time.Time) {
+// receive gives one message to a lane and returns what it says of the framing; a panic in it costs that message only.
+func (s *Server) receive(lane Lane, b []byte, from edge.Flow, at time.Time) error {
 	defer s.recovered(at)
-	lane.Receive(b, from, at)
+	return lane.Receive(b, from, at)
 }
 
 // Guarded calls f with the present time; a panic in it is counted and logged, and ends f only.

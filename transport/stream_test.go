@@ -118,6 +118,28 @@ func TestRefusedFrame(t *testing.T) {
 	}
 }
 
+// A message that is framed, but that the lane finds in doubt, is answered by the lane; nothing behind it is read.
+func TestDoubtfulMessage(t *testing.T) {
+	st := &stage{doubt: sip.ErrControl}
+	st.on = func(o *Out, b []byte, from edge.Flow) {
+		_ = o.Send([]byte("SIP/2.0 400 Bad\r\n\r\n"), from)
+		st.calls <- seen{what: "receive", bytes: string(b), flow: from}
+	}
+	s := serve(t, oneTCP("127.0.0.1:0"), st)
+	c := dialTCP(t, s.Listeners()[0].Addr)
+	fmt.Fprint(c, message("doubtful", 0)+message("smuggled", 0)+strings.Repeat("z", 100_000))
+	if got := st.next(t, "receive"); got.bytes != message("doubtful", 0) {
+		t.Errorf("got %q", got.bytes)
+	}
+	if all, err := io.ReadAll(c); err != nil || string(all) != "SIP/2.0 400 Bad\r\n\r\n" {
+		t.Errorf("read %q, %v", all, err)
+	}
+	eventually(t, "closed", func() bool { return s.Counters().ConnectionsOpen == 0 })
+	if len(st.calls) != 0 || s.Counters().RefusedFrames != 1 {
+		t.Errorf("%d more calls, counters %+v", len(st.calls), s.Counters())
+	}
+}
+
 func TestTooLargeMessage(t *testing.T) {
 	st := &stage{}
 	cfg := oneTCP("127.0.0.1:0")

@@ -11,8 +11,9 @@ import (
 // A Lane is what handles messages: one per reading goroutine, so it may keep scratch space without locks. Everything it
 // sends through the Out it was made with leaves when Flush is called, after each batch that was read.
 type Lane interface {
-	// Receive handles one datagram or one framed message. b is borrowed until it returns.
-	Receive(b []byte, from edge.Flow, at time.Time)
+	// Receive handles one datagram or one framed message. b is borrowed until it returns. An error says that b, though framed, leaves
+	// it in doubt where messages end: on a connection nothing after it is read, and the connection is closed.
+	Receive(b []byte, from edge.Flow, at time.Time) error
 	// Refused is told of bytes on a stream that can't be framed (err is a sip.Error); the connection is closed after it.
 	// b holds what was read so far, bounded, so that a 400 may be sent.
 	Refused(b []byte, from edge.Flow, err error, at time.Time)
