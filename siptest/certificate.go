@@ -83,6 +83,15 @@ func (a *Authority) Issue(cert, key string, names ...string) error {
 // ca is the authority of this test run, made when it is first needed.
 var ca = sync.OnceValues(NewAuthority)
 
+// Roots is the pool that trusts the authority of this test run; an empty one if that could not be made.
+func Roots() *x509.CertPool {
+	a, err := ca()
+	if err != nil {
+		return x509.NewCertPool()
+	}
+	return a.Pool
+}
+
 // WriteAuthority writes the certificate of the authority that all certificates of this test run are made by.
 func WriteAuthority(file string) error {
 	a, err := ca()
