@@ -8,7 +8,7 @@ BENCH    ?= compare -out bench/REPORT.md
 PACKAGES := gcc libc6-dev openssl sip-tester baresip-core linphone-cli kamailio
 
 # All packages but the stories, which run the whole binary. Found when a recipe asks for it.
-UNITS = $$($(GO) list ./... | grep -v '/e2e$$')
+UNITS = $$($(GO) list ./... | grep -v '/e2e')
 
 .PHONY: build run test packages lint unit alloc race fuzz e2e e2e-slow bench parts
 .DEFAULT_GOAL := build
@@ -37,11 +37,11 @@ alloc: ## what must not allocate: measured without the race detector, which allo
 	$(GO) test -count=1 -run Alloc $(UNITS)
 
 e2e: ## stories about the whole binary; a missing tool fails here instead of skipping
-	RINGWALL_REQUIRE=1 $(GO) test -count=1 -timeout 10m ./e2e
+	RINGWALL_REQUIRE=1 $(GO) test -count=1 -timeout 10m -p 1 ./e2e/...
 
 e2e-slow: packages ## stories that take minutes: 10,000 calls, restart under load, RFC timers; once more under the race detector
-	RINGWALL_REQUIRE=1 RINGWALL_SLOW=1 $(GO) test -count=1 -timeout 60m -run TestSlow -v ./e2e
-	RINGWALL_REQUIRE=1 RINGWALL_SLOW=1 RINGWALL_RACE=1 $(GO) test -count=1 -timeout 60m -run TestSlow -v ./e2e
+	RINGWALL_REQUIRE=1 RINGWALL_SLOW=1 $(GO) test -count=1 -timeout 60m -p 1 -run TestSlow -v ./e2e/...
+	RINGWALL_REQUIRE=1 RINGWALL_SLOW=1 RINGWALL_RACE=1 $(GO) test -count=1 -timeout 60m -p 1 -run TestSlow -v ./e2e/...
 
 fuzz: ## each fuzz target for FUZZTIME
 	@set -e; for file in $$(git ls-files '*_test.go'); do \

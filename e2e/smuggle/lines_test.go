@@ -53,16 +53,17 @@ func notNames() (all []byte) {
 func s2() (all []trial) {
 	for _, c := range notNames() {
 		s := string([]byte{c})
+		basic := c > 0x20 && !strings.Contains("\x7f\x80\x85\xa0\xad\xff", s)
 		text := map[string]string{"behind": internal + s, "before": s + internal, "in": "X-Int" + s + "ernal", "behind, blank": internal + s + " ",
 			"blank, behind": internal + " " + s}
 		for where, name := range text {
-			model := trial{name: fmt.Sprintf("%#02x %s %s", c, where, internal)}
+			model := trial{name: fmt.Sprintf("%#02x %s %s", c, where, internal), basic: basic}
 			all = append(all, everywhere(model, name+": evil\r\n")[c%4])
 		}
 		i := int(c) % lineEnd
 		name, value, _ := strings.Cut(honest().lines[i], ":")
-		all = append(all, trial{name: fmt.Sprintf("%#02x behind %s", c, name), raw: honest().set(i, name+s+":"+value).String()},
-			trial{name: fmt.Sprintf("%#02x behind another %s", c, name), raw: honest().insert(i, name+s+":"+value+"\r\n")})
+		all = append(all, trial{name: fmt.Sprintf("%#02x behind %s", c, name), basic: basic, raw: honest().set(i, name+s+":"+value).String()},
+			trial{name: fmt.Sprintf("%#02x behind another %s", c, name), basic: basic, raw: honest().insert(i, name+s+":"+value+"\r\n")})
 	}
 	for i, line := range honest().lines { // NUL bytes may pass for the padding of a name (they did once)
 		name, value, _ := strings.Cut(line, ":")

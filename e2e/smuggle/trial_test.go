@@ -31,6 +31,7 @@ type trial struct {
 	closes bool // a connection that brought it is closed: framing is in doubt
 	waits  bool // over TCP and TLS it is incomplete: the edge waits for the rest
 
+	basic  bool                  // over UDP and TCP only: one of very many
 	over   string                // "datagram", "stream" (TCP and TLS), "websocket" or what does not have "!" before it; "": all
 	fields []field               // what must arrive besides the lines that are sent plainly
 	body   *string               // what must arrive as body, if not what follows the first empty line
@@ -52,6 +53,9 @@ func (t trial) on(kind string) trial {
 
 // runs reports whether t is meant for a way outside.
 func (t *trial) runs(way string) bool {
+	if t.basic && way != "udp" && way != "tcp" {
+		return false
+	}
 	want, not := strings.CutPrefix(t.over, "!")
 	return want == "" || (want == kind(way)) != not
 }
@@ -178,11 +182,3 @@ func everywhere(model trial, text string) (all []trial) {
 const evil = "MESSAGE sip:evil@example.com SIP/2.0\r\nVia: SIP/2.0/UDP evil.example.com;branch=z9hG4bKe" + caseID + "\r\n" +
 	"Max-Forwards: 70\r\nFrom: <sip:evil@example.com>;tag=e\r\nTo: <sip:evil@example.com>\r\nCall-ID: evil-" + caseID + "\r\n" +
 	"CSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n"
-
-// named gives each trial a common first part of its name.
-func named(name string, all ...trial) []trial {
-	for i := range all {
-		all[i].name = name + " " + all[i].name
-	}
-	return all
-}
