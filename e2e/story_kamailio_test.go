@@ -21,16 +21,20 @@ type kamailio struct {
 // newKamailio starts one on an address of its own, with testdata/kamailio/kamailio.cfg.
 func newKamailio(t *testing.T) *kamailio {
 	t.Helper()
-	siptest.NeedTool(t, "kamailio")
-	addr := place(t, siptest.OwnIP())
+	return newKamailioAt(t, place(t, siptest.OwnIP()))
+}
+
+// newKamailioAt starts one at an address. within is a command that runs it, if it is to run elsewhere.
+func newKamailioAt(t *testing.T, addr netip.AddrPort, within ...string) *kamailio {
+	t.Helper()
 	config, err := filepath.Abs(filepath.Join("testdata", "kamailio", "kamailio.cfg"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	k := &kamailio{addr: addr}
-	k.daemon = startDaemon(t, "kamailio", "-f", config, "-DD", "-E", "-Y", dir, "-w", dir, "-P", filepath.Join(dir, "pid"),
+	command := append(within, siptest.NeedTool(t, "kamailio"), "-f", config, "-DD", "-E", "-Y", dir, "-w", dir, "-P", filepath.Join(dir, "pid"),
 		"-m", "64", "-M", "8", "-A", "ADDRESS="+addr.Addr().String(), "-l", "udp:"+addr.String(), "-l", "tcp:"+addr.String())
+	k := &kamailio{addr: addr, daemon: startDaemon(t, command[0], command[1:]...)}
 	k.listens(addr).Close()
 	return k
 }
