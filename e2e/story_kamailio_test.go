@@ -27,13 +27,22 @@ func newKamailio(t *testing.T) *kamailio {
 // newKamailioAt starts one at an address. within is a command that runs it, if it is to run elsewhere.
 func newKamailioAt(t *testing.T, addr netip.AddrPort, within ...string) *kamailio {
 	t.Helper()
-	config, err := filepath.Abs(filepath.Join("testdata", "kamailio", "kamailio.cfg"))
+	return startKamailio(t, addr, "kamailio.cfg", nil, within...)
+}
+
+// startKamailio starts one with another configuration, which defines fills in beside ADDRESS.
+func startKamailio(t *testing.T, addr netip.AddrPort, file string, defines map[string]string, within ...string) *kamailio {
+	t.Helper()
+	config, err := filepath.Abs(filepath.Join("testdata", "kamailio", file))
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	command := append(within, siptest.NeedTool(t, "kamailio"), "-f", config, "-DD", "-E", "-Y", dir, "-w", dir, "-P", filepath.Join(dir, "pid"),
 		"-m", "64", "-M", "8", "-A", "ADDRESS="+addr.Addr().String(), "-l", "udp:"+addr.String(), "-l", "tcp:"+addr.String())
+	for name, value := range defines {
+		command = append(command, "-A", name+"=\""+value+"\"")
+	}
 	k := &kamailio{addr: addr, daemon: startDaemon(t, command[0], command[1:]...)}
 	k.listens(addr).Close()
 	return k

@@ -90,6 +90,9 @@ func (w *world) host(name, network, addr string) *host {
 // namespace is the file that stands for the host's.
 func (h *host) namespace() string { return "/run/netns/" + h.name }
 
+// within is a command that runs another one on the host.
+func (h *host) within() []string { return []string{"nsenter", "--net=" + h.namespace()} }
+
 // do calls f on the host: sockets that f opens, on its own goroutine, are the host's.
 func (h *host) do(f func()) {
 	h.t.Helper()
