@@ -46,7 +46,7 @@ var rooms = map[string]room{
 	"config":       {layer: 4, uses: []string{"github.com/goccy/go-yaml"}},
 	"admin":        {layer: 4, uses: []string{"github.com/prometheus/client_golang", "golang.org/x/sys"}},
 	"cmd/ringwall": {layer: 5, uses: []string{"github.com/spf13/cobra", "github.com/prometheus/client_golang", "golang.org/x/sys"}},
-	"siptest":      {layer: test, uses: []string{"github.com/coder/websocket"}},
+	"siptest":      {layer: test, uses: []string{"github.com/coder/websocket", "github.com/miekg/dns"}},
 	"e2e":          {layer: test},
 	"bench":        {layer: test, uses: []string{"golang.org/x/sys", "github.com/emiago/sipgo"}},
 }

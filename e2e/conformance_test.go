@@ -83,6 +83,7 @@ var rows = []row{
 	{"P50", "a large request goes over TCP where configured, and falls back; replies are sent whole", []way{udp}, nil, p50},
 	{"P57", "compact forms in, long forms out", both, nil, p57},
 	{"P58", "IPv6 on both sides", slices.Concat(sixes, webs[3:]), nil, p58},
+	{"P59", "upstream by NAPTR and SRV, TTL, dead DNS", both, nil, p59},
 	{"P60", "WebSocket", webs, nil, p60},
 	{"P61", "OPTIONS to the edge", both, nil, p61},
 	{"P62", "drain", both, siptest.Keys{"timers": "{drain: 20s}"}, p62},

@@ -24,13 +24,14 @@ type Keys map[string]string
 // Outlets are what an edge listens on, and where it sends to. Addresses left empty are chosen: a loopback address and free
 // ports of its own, UDP and TCP on each side.
 type Outlets struct {
-	Outside  string   // IP address of the outside listener
-	Inside   string   // IP address of the inside listener
-	Upstream []string // URIs of the upstreams
-	Env      []string // further environment, "GOMAXPROCS=4"
-	Secure   bool     // listen on TLS, WS and WSS outside, too, with the certificate of Edge.Certificate
-	More     []string // further outside listeners, "udp:[::1]:10000"
-	Name     string   // what the edge calls itself outside and what its certificate is for; "" is its address
+	Outside  string         // IP address of the outside listener
+	Inside   string         // IP address of the inside listener
+	Upstream []string       // URIs of the upstreams
+	Env      []string       // further environment, "GOMAXPROCS=4"
+	Secure   bool           // listen on TLS, WS and WSS outside, too, with the certificate of Edge.Certificate
+	More     []string       // further outside listeners, "udp:[::1]:10000"
+	DNS      netip.AddrPort // what it asks for names (Nameserver.Addr); zero: what this machine does
+	Name     string         // what the edge calls itself outside and what its certificate is for; "" is its address
 }
 
 // An Edge is a running ringwall.
@@ -47,6 +48,7 @@ type Edge struct {
 	t    testing.TB
 	args []string
 	env  []string
+	dns  netip.AddrPort // if valid, it runs where this is its DNS server
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
 
@@ -60,7 +62,7 @@ type Edge struct {
 // is sent TERM, and must exit 0. A drain is short unless keys has timers.
 func StartEdge(t testing.TB, where Outlets, keys Keys) *Edge {
 	t.Helper()
-	e := &Edge{t: t, State: t.TempDir(), env: where.Env}
+	e := &Edge{t: t, State: t.TempDir(), env: where.Env, dns: where.DNS}
 	e.written = sync.NewCond(&e.mu)
 	all := e.listen(where)
 	all["upstreams"] = "[{uri: \"" + strings.Join(where.Upstream, "\"}, {uri: \"") + "\"}]"
@@ -146,6 +148,9 @@ func (e *Edge) Start() {
 	e.t.Helper()
 	e.cmd = exec.Command(Binary(e.t), e.args...)
 	e.cmd.Env = append(os.Environ(), e.env...)
+	if e.dns.IsValid() {
+		e.asking(e.dns, e.cmd)
+	}
 	pipe, err := e.cmd.StderrPipe()
 	if err != nil {
 		e.t.Fatal(err)
