@@ -12,15 +12,15 @@ import (
 	"github.com/ringwall/ringwall/siptest"
 )
 
-// A host is a platform that answers calls by itself while auto is set.
-type host struct {
+// An answering is a platform that answers calls by itself while auto is set.
+type answering struct {
 	*siptest.UA
 	auto  atomic.Bool
 	calls atomic.Int64
 }
 
-func newHost(ua *siptest.UA) *host {
-	h := &host{UA: ua}
+func newAnswering(ua *siptest.UA) *answering {
+	h := &answering{UA: ua}
 	ua.Handle(func(m *siptest.Received) bool {
 		switch {
 		case !h.auto.Load() || m.Method() == "":
@@ -37,7 +37,7 @@ func newHost(ua *siptest.UA) *host {
 }
 
 // records lead platform.example to best, and to next if that is down. The zone says one second, ringwall waits for five.
-func (r *rig) records(best, next *host) []string {
+func (r *rig) records(best, next *answering) []string {
 	service, at := "SIP+D2U", "_sip._udp.voice.example."
 	if r.way.in == "tcp" {
 		service, at = "SIP+D2T", "_sip._tcp.voice.example."
@@ -71,14 +71,14 @@ func (r *rig) attention() (texts []string) {
 // P59: the platform is a name. Its records change under calls: new ones go to the new server, none is lost, and those that are up
 // end where they began. Then the DNS dies: calls go on, and status says so.
 func p59(r *rig) {
-	old, backup := newHost(r.platform), newHost(siptest.NewPlatform(r.T, r.way.in, ""))
-	fresh := newHost(siptest.NewPlatform(r.T, r.way.in, ""))
+	old, backup := newAnswering(r.platform), newAnswering(siptest.NewPlatform(r.T, r.way.in, ""))
+	fresh := newAnswering(siptest.NewPlatform(r.T, r.way.in, ""))
 	dns := siptest.NewNameserver(r.T, r.records(old, backup)...)
 	r.edge = siptest.StartEdge(r.T, siptest.Outlets{Upstream: []string{"sip:platform.example"}, DNS: dns.Addr}, nil)
 	phone := r.phone("alice")
 	one, two := r.call(phone), r.call(phone)
 
-	for _, h := range []*host{old, backup, fresh} {
+	for _, h := range []*answering{old, backup, fresh} {
 		h.auto.Store(true)
 	}
 	dns.Set(r.records(fresh, backup)...)
