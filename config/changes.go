@@ -27,6 +27,7 @@ func compare[T any](key string, field func(*Config) *T) comparison {
 var comparisons = []comparison{
 	compare("outside.listen", func(c *Config) *[]Listen { return &c.Outside.Listen }),
 	compare("outside.advertise", func(c *Config) *string { return &c.Outside.Advertise }),
+	compare("outside.proxy_protocol", func(c *Config) *[]netip.Prefix { return &c.Outside.ProxyProtocol }),
 	compare("inside.listen", func(c *Config) *[]Listen { return &c.Inside.Listen }),
 	compare("inside.sources", func(c *Config) *[]netip.Prefix { return &c.Inside.Sources }),
 	compare("upstreams", func(c *Config) *[]Upstream { return &c.Upstreams }),

@@ -29,6 +29,8 @@ func (c *Config) check() Errors {
 	all = append(all, c.checkPaths()...)
 	all = append(all, twice(c, "domains", c.Domains)...)
 	all = append(all, twice(c, "inside.sources", c.Inside.Sources)...)
+	all = append(all, twice(c, "outside.proxy_protocol", c.Outside.ProxyProtocol)...)
+	all = append(all, c.checkBalancers()...)
 	return all
 }
 
@@ -219,6 +221,16 @@ func (c *Config) checkReach(u Upstream) Errors {
 	want := Listen{Transport: u.Transport, Addr: netip.AddrPortFrom(addr, DefaultInsidePort)}
 	return c.Fault(u.Path, "no inside listener has the transport and address family of "+u.URI,
 		"add one to inside.listen, of the kind of "+want.String())
+}
+
+// checkBalancers finds load balancers that have nothing to connect to.
+func (c *Config) checkBalancers() Errors {
+	stream := func(l Listen) bool { return l.Transport.Stream() || !l.Addr.IsValid() }
+	if len(c.Outside.ProxyProtocol) == 0 || slices.ContainsFunc(c.Outside.Listen, stream) {
+		return nil
+	}
+	return c.Fault("outside.proxy_protocol", "no outside listener has connections that could begin with a header",
+		"add a tcp, tls, ws or wss listener; over udp the PROXY protocol is not read")
 }
 
 // checkTimers holds RFC 3261 §17.1.1.1: T2 is the most that intervals grow to from T1.

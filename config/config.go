@@ -68,6 +68,8 @@ func (l Listen) String() string {
 type Outside struct {
 	Listen    []Listen // never empty
 	Advertise string   // host for Via, Contact and Record-Route, IPv6 in brackets; "": the listener's own address
+	// ProxyProtocol are load balancers, whose connections begin with a PROXY protocol header; masked, never 4in6.
+	ProxyProtocol []netip.Prefix
 }
 
 // Inside is the side of the platform.

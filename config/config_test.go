@@ -81,6 +81,7 @@ version: 1
 outside:
   listen: [udp:203.0.113.5:5060, "tcp:[2001:db8::1]:5062", tcp:*:5064]
   advertise: SBC.example.com
+  proxy_protocol: [10.9.0.0/24, 10.9.1.1]
 inside:
   listen: ["udp:10.0.0.1:5070", tcp:10.0.0.1:5070]
   sources: [10.0.0.0/24, 10.1.0.7, "2001:db8:1::/48"]
@@ -109,7 +110,7 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 			{Transport: edge.TCP, Addr: netip.MustParseAddrPort("[2001:db8::1]:5062")},
 			{Transport: edge.TCP, Addr: netip.MustParseAddrPort("0.0.0.0:5064")},
 			{Transport: edge.TCP, Addr: netip.MustParseAddrPort("[::]:5064")},
-		}},
+		}, ProxyProtocol: []netip.Prefix{netip.MustParsePrefix("10.9.0.0/24"), netip.MustParsePrefix("10.9.1.1/32")}},
 		Inside: Inside{
 			Listen: []Listen{
 				{Transport: edge.UDP, Addr: netip.MustParseAddrPort("10.0.0.1:5070")},

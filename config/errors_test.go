@@ -230,6 +230,11 @@ func TestMistakes(t *testing.T) {
 		{"log: {format: xml}", "one of text, json"},
 		{"mode: monitr", "did you mean monitor?"},
 		// rooms of later versions
+		{"outside: {proxy_protocol: [10.0.0.1/24]}", "outside.proxy_protocol[0]: 10.0.0.1/24 has bits set beyond its length | write 10.0.0.0/24"},
+		{"outside: {proxy_protocol: [0.0.0.0/0]}", "may claim any source | name the addresses of the load balancers"},
+		{"outside: {proxy_protocol: [10.0.0.1, 10.0.0.1]}", "outside.proxy_protocol[1]: 10.0.0.1/32 stands twice"},
+		{"outside: {proxy_protocol: [lb.example.com]}", "is not an address or a prefix"},
+		{"outside: {proxy_protocol: [10.0.0.1], listen: [udp:1.2.3.4:5060]}", "outside.proxy_protocol: no outside listener has connections"},
 		{"tls: {certificate: c}", "tls: has no key"},
 		{"inside: {listen: [ws:10.0.0.1:80]}", "WebSocket is for clients outside"},
 		{"tls: {key: k}", "tls: has no certificate"},

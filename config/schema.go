@@ -18,6 +18,7 @@ func sections(c *Config) []key {
 		key{"outside", section(
 			key{"listen", texts(&c.Outside.Listen, parseListen)},
 			key{"advertise", value(&c.Outside.Advertise, parseAdvertise)},
+			key{"proxy_protocol", texts(&c.Outside.ProxyProtocol, parseBalancer)},
 		)},
 		key{"inside", section(
 			key{"listen", texts(&c.Inside.Listen, parseListen)},

@@ -97,6 +97,25 @@ func parsePort(s string) (uint16, error) {
 
 // parseSource reads an address or a prefix for inside.sources.
 func parseSource(s string) (netip.Prefix, error) {
+	p, err := parseNetwork(s)
+	if err == nil && tooWide(p) {
+		err = wrongf("name the networks of the platform; all of 10.0.0.0/8 and fc00::/7 is the most there is",
+			"%s trusts too much of the internet: whoever uses an inside listener is the platform", s)
+	}
+	return p, err
+}
+
+// parseBalancer reads an address or a prefix for outside.proxy_protocol.
+func parseBalancer(s string) (netip.Prefix, error) {
+	p, err := parseNetwork(s)
+	if err == nil && tooWide(p) {
+		err = wrongf("name the addresses of the load balancers", "%s trusts too much of the internet: who connects from there may claim any source", s)
+	}
+	return p, err
+}
+
+// parseNetwork reads an address or a prefix of ours.
+func parseNetwork(s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
 		a, err := netip.ParseAddr(s)
@@ -112,11 +131,12 @@ func parseSource(s string) (netip.Prefix, error) {
 	if p != p.Masked() {
 		return p, wrongf("write "+p.Masked().String()+", or "+p.Addr().String()+" for the one address", "%s has bits set beyond its length", s)
 	}
-	if least := map[bool]int{true: 8, false: 7}[p.Addr().Is4()]; p.Bits() < least {
-		return p, wrongf("name the networks of the platform; all of 10.0.0.0/8 and fc00::/7 is the most there is",
-			"%s trusts too much of the internet: whoever uses an inside listener is the platform", s)
-	}
 	return p, nil
+}
+
+// tooWide reports whether p has more addresses than any network of somebody's own: all of 10.0.0.0/8 and fc00::/7 is the most there is.
+func tooWide(p netip.Prefix) bool {
+	return p.Bits() < 7 || p.Bits() < 8 && p.Addr().Is4()
 }
 
 // parseAdvertise reads the host that the world calls us by.

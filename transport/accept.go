@@ -57,11 +57,28 @@ func (s *Server) acceptFailed(err error) {
 	}
 }
 
-// welcome takes a connection in, or resets it when the limits are reached.
+// welcome takes a connection in, or lets a load balancer say whose it is first.
 func (s *Server) welcome(nc *net.TCPConn, listener uint16) {
-	remote := nc.RemoteAddr().(*net.TCPAddr).AddrPort()
-	ip := remote.Addr().Unmap().WithZone("")
-	switch s.conns.admit(ip, s.exempt) {
+	at := nc.RemoteAddr().(*net.TCPAddr).AddrPort()
+	remote := netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())
+	if !s.balanced(s.listeners[listener].Side, remote.Addr()) {
+		s.take(nc, remote, listener)
+		return
+	}
+	if !s.conns.reserve() {
+		s.count.refusedTotal.Add(1)
+		reset(nc)
+		return
+	}
+	if !s.start(func() { s.introduced(nc, remote, listener) }) {
+		s.conns.unreserve()
+		nc.Close()
+	}
+}
+
+// take takes a connection of remote in, or resets it when the limits are reached.
+func (s *Server) take(nc *net.TCPConn, remote netip.AddrPort, listener uint16) {
+	switch s.conns.admit(remote.Addr(), s.exempt) {
 	case refusedTotal:
 		s.count.refusedTotal.Add(1)
 		reset(nc)
@@ -71,7 +88,7 @@ func (s *Server) welcome(nc *net.TCPConn, listener uint16) {
 		reset(nc)
 		return
 	}
-	c := s.newConn(listener, netip.AddrPortFrom(ip, remote.Port()), false)
+	c := s.newConn(listener, remote, false)
 	s.conns.put(c)
 	s.count.accepted.Add(1)
 	if !s.start(func() { c.begin(nc) }) {

@@ -37,6 +37,9 @@ type Config struct {
 	// Exempt reports sources that ConnectionsPerSource does not bind: those of live bindings, and the platform. It is called
 	// for each accepted connection, from several goroutines. Nil: nobody.
 	Exempt func(netip.Addr) bool
+	// ProxyProtocol are the load balancers in front of outside stream listeners. A connection from there must begin with a header of the
+	// PROXY protocol, version 1 or 2, and is from then on one of the source that it names. From anywhere else a header is no SIP.
+	ProxyProtocol []netip.Prefix
 	// IdleTimeout closes a connection on which nothing has come or gone. Default: 10 min.
 	IdleTimeout time.Duration
 	// ReadTimeout is how long one message may take from its first byte to its last, and a connection that is not exempt

@@ -28,6 +28,7 @@ type Counters struct {
 	Aliases          uint64 // accepted connections that requests to their far end reuse (RFC 5923)
 	RefusedTotal     uint64 // connections over Config.Connections
 	RefusedSource    uint64 // connections over Config.ConnectionsPerSource
+	RefusedProxy     uint64 // connections from load balancers without a good PROXY protocol header
 	RefusedFrames    uint64 // connections closed because their bytes could not be framed
 	QueueOverflows   uint64 // connections closed because their far end does not read
 	ReadTimeouts     uint64 // connections closed because a message took too long
@@ -41,7 +42,7 @@ type counts struct {
 	droppedWeakHost, droppedTooLarge, droppedSource, droppedPanic, droppedSend, droppedUndeliver                        atomic.Uint64
 	sendErrors, icmpErrors                                                                                              atomic.Uint64
 	accepted, dialed, acceptErrors, dialErrors, handshakes, handshakeErrors, refusedTotal, refusedSource, refusedFrames atomic.Uint64
-	queueOverflows, readTimeouts, idleTimeouts, writeErrors, aliases                                                    atomic.Uint64
+	queueOverflows, readTimeouts, idleTimeouts, writeErrors, aliases, refusedProxy                                      atomic.Uint64
 }
 
 // Counters returns what has been counted since Open.
@@ -61,6 +62,7 @@ func (s *Server) Counters() Counters {
 		AcceptErrors: c.acceptErrors.Load(), DialErrors: c.dialErrors.Load(),
 		Handshakes: c.handshakes.Load(), HandshakeErrors: c.handshakeErrors.Load(),
 		RefusedTotal: c.refusedTotal.Load(), RefusedSource: c.refusedSource.Load(), RefusedFrames: c.refusedFrames.Load(),
+		RefusedProxy:   c.refusedProxy.Load(),
 		Aliases:        c.aliases.Load(),
 		QueueOverflows: c.queueOverflows.Load(), ReadTimeouts: c.readTimeouts.Load(),
 		IdleTimeouts: c.idleTimeouts.Load(), WriteErrors: c.writeErrors.Load(),

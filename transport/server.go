@@ -44,6 +44,7 @@ type Server struct {
 	count     counts
 	panicLog  spacer
 	acceptLog spacer
+	proxyLog  spacer
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc

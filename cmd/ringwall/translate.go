@@ -193,6 +193,7 @@ func transportCounters() []transportCounter {
 		{"dial_errors", "Connections that could not be made.", func(t c) uint64 { return t.DialErrors }},
 		{"connections_refused", "Connections refused because the table was full.", func(t c) uint64 { return t.RefusedTotal }},
 		{"connections_refused_source", "Connections over limits.connections_per_source.", func(t c) uint64 { return t.RefusedSource }},
+		{"proxy_headers_refused", "Connections from load balancers without a good PROXY protocol header.", func(t c) uint64 { return t.RefusedProxy }},
 		{"frames_refused", "Connections closed because their bytes could not be framed.", func(t c) uint64 { return t.RefusedFrames }},
 		{"queue_overflows", "Connections closed because their far end does not read.", func(t c) uint64 { return t.QueueOverflows }},
 		{"read_timeouts", "Connections closed because a message took too long.", func(t c) uint64 { return t.ReadTimeouts }},
