@@ -24,30 +24,34 @@ var ends = []struct {
 // TestFailover ends one of two upstreams under calls: every INVITE is answered all the same, and every call that the living one has
 // is complete. How long the slowest INVITE took is logged.
 func TestFailover(t *testing.T) {
-	for _, how := range ends {
-		t.Run(how.name, func(t *testing.T) {
-			t.Parallel()
-			failover(t, 10, 4*time.Second, how.end)
-		})
+	for _, w := range both {
+		for _, how := range ends {
+			t.Run(w.in+" "+how.name, func(t *testing.T) {
+				t.Parallel()
+				failover(t, w.in, 10, 4*time.Second, how.end)
+			})
+		}
 	}
 }
 
 // TestSlowFailover does it at 100 calls a second, and wants every INVITE answered within 2 s.
 func TestSlowFailover(t *testing.T) {
 	slow(t)
-	for _, how := range ends {
-		t.Run(how.name, func(t *testing.T) {
-			if slowest := failover(t, 25, 20*time.Second, how.end); slowest >= 2*time.Second {
-				t.Errorf("an INVITE was answered after %v", slowest)
-			}
-		})
+	for _, w := range both {
+		for _, how := range ends {
+			t.Run(w.in+" "+how.name, func(t *testing.T) {
+				if slowest := failover(t, w.in, 25, 20*time.Second, how.end); slowest >= 2*time.Second {
+					t.Errorf("an INVITE was answered after %v", slowest)
+				}
+			})
+		}
 	}
 }
 
 // failover lets callers phones make four calls a second each for a while, ends an upstream when a quarter is over, and returns how
 // long the slowest INVITE took from then on.
-func failover(t *testing.T, callers int, last time.Duration, end func(*siptest.UA)) time.Duration {
-	p := newPool(t)
+func failover(t *testing.T, inside string, callers int, last time.Duration, end func(*siptest.UA)) time.Duration {
+	p := newPool(t, inside)
 	p.callers(t, callers, last)
 	time.Sleep(last / 4)
 	p.ended.Store(time.Now().UnixNano())
@@ -68,7 +72,7 @@ func TestSlowFlapping(t *testing.T) {
 		t.Run(how.name, func(t *testing.T) {
 			t.Parallel()
 			const flap, last = 3 * time.Second, 90 * time.Second
-			p := newPool(t)
+			p := newPool(t, "udp")
 			p.callers(t, 5, last)
 			p.ended.Store(time.Now().UnixNano())
 			for range last / flap / 2 {
@@ -125,12 +129,14 @@ type pool struct {
 	broken   map[string]int  // calls whose BYE was not, by who had them
 }
 
-func newPool(t *testing.T) *pool {
-	p := &pool{first: siptest.NewPlatform(t, "udp", ""), second: siptest.NewPlatform(t, "udp", ""), broken: map[string]int{}}
+// newPool starts an edge that speaks the transport inside to its upstreams.
+func newPool(t *testing.T, inside string) *pool {
+	p := &pool{first: siptest.NewPlatform(t, inside, ""), second: siptest.NewPlatform(t, inside, ""), broken: map[string]int{}}
 	p.first.User, p.second.User = "first", "second" // their tags begin with it
 	serve(p.first)
 	serve(p.second)
-	p.edge = siptest.StartEdge(t, siptest.Outlets{Upstream: []string{"sip:" + p.first.Addr.String(), "sip:" + p.second.Addr.String()}}, nil)
+	uri := func(ua *siptest.UA) string { return fmt.Sprintf("sip:%v;transport=%s", ua.Addr, inside) }
+	p.edge = siptest.StartEdge(t, siptest.Outlets{Upstream: []string{uri(p.first), uri(p.second)}}, nil)
 	return p
 }
 

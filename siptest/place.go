@@ -18,6 +18,9 @@ func OwnIP() string {
 	return fmt.Sprintf("127.%d.%d.%d", 1+os.Getpid()%250, n/250%250, 1+n%250)
 }
 
+// firstPort is far from that of test processes that started shortly before or after: on ::1 they share their ports.
+var firstPort = uint32(os.Getpid()) * 2654435761 >> 12
+
 // FreeAddr is an address of ip with a port that is free for UDP and TCP at this moment. The port is below those that Linux
 // gives to clients, so that no passing client takes it before it is used.
 func FreeAddr(ip string) (addr netip.AddrPort, err error) {
@@ -26,8 +29,7 @@ func FreeAddr(ip string) (addr netip.AddrPort, err error) {
 		return addr, fmt.Errorf("find a free port: %w", err)
 	}
 	for range 1000 {
-		n := uint32(os.Getpid())*37 + places.ports.Add(1)
-		addr = netip.AddrPortFrom(a, uint16(10000+n%20000))
+		addr = netip.AddrPortFrom(a, uint16(10000+(firstPort+places.ports.Add(1))%20000))
 		if err = probe(addr); err == nil {
 			return addr, nil
 		}
