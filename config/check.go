@@ -28,6 +28,7 @@ func (c *Config) check() Errors {
 	all = append(all, c.checkTimers()...)
 	all = append(all, c.checkPaths()...)
 	all = append(all, twice(c, "domains", c.Domains)...)
+	all = append(all, c.checkHeaders()...)
 	all = append(all, twice(c, "inside.sources", c.Inside.Sources)...)
 	all = append(all, twice(c, "outside.proxy_protocol", c.Outside.ProxyProtocol)...)
 	all = append(all, c.checkBalancers()...)

@@ -159,12 +159,21 @@ type Access struct {
 // Headers is the policy for header fields.
 type Headers struct {
 	Source string // name of the field that carries the real source to the platform; "": none ("none" in the file)
+
+	// Fields from outside, as written: Remove goes whoever sends it, Allow stays where its kind (identity, charging, P-, X-) would be
+	// removed because its sender is no peer.
+	Remove, Allow []string
 }
 
 // Limits bound what may be used.
 type Limits struct {
 	Memory               int64 // bytes; 0: auto, a quarter of RAM, at least 512 MiB
 	Message              int   // bytes of one message, at most 65536
+	Headers              int   // header fields of a message from outside
+	Header               int   // bytes of a field value
+	URI                  int   // bytes of a URI
+	Vias                 int   // via-parms of a message
+	Parameters           int   // parameters of a URI, a via-parm or an address
 	Calls                int
 	ConnectionsPerSource int // connections of one source without a live binding
 }
@@ -226,7 +235,8 @@ func defaults() *Config {
 		},
 		TLS:     TLS{ClientCertificates: Off},
 		Headers: Headers{Source: "X-Source"},
-		Limits:  Limits{Message: maxMessage, Calls: 10_000, ConnectionsPerSource: 64},
+		Limits: Limits{Message: maxMessage, Headers: sip.MaxFields, Header: sip.MaxValue, URI: sip.MaxURI, Vias: sip.MaxVias,
+			Parameters: sip.MaxParams, Calls: 10_000, ConnectionsPerSource: 64},
 		Timers: Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second, C: 185 * time.Second,
 			Drain: 5 * time.Second},
 		State: "/var/lib/ringwall/state.db",

@@ -57,7 +57,7 @@ func TestDefaults(t *testing.T) {
 			Peer:    Methods{Any: true},
 		},
 		Headers: Headers{Source: "X-Source"},
-		Limits:  Limits{Message: 65536, Calls: 10000, ConnectionsPerSource: 64},
+		Limits:  Limits{Message: 65536, Headers: 256, Header: 16384, URI: 4096, Vias: 64, Parameters: 64, Calls: 10000, ConnectionsPerSource: 64},
 		Timers: Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second, C: 185 * time.Second,
 			Linger: 32 * time.Second, Drain: 5 * time.Second},
 		State: "/var/lib/ringwall/state.db",
@@ -95,8 +95,8 @@ domains: [Example.com, 192.0.2.1]
 registrations: {path: true, keepalive: 30s}
 topology: {key_file: keys/topology.key}
 access: {unknown: any, known: [INVITE, MESSAGE], peer: []}
-headers: {source: X-Real-Source}
-limits: {memory: 1GiB, message: 16KiB, calls: 5, connections_per_source: 7}
+headers: {source: X-Real-Source, from_outside: {remove: [X-Internal, y], allow: [p-asserted-identity, k]}}
+limits: {memory: 1GiB, message: 16KiB, headers: 100, header: 4KiB, uri: 512B, vias: 20, parameters: 16, calls: 5, connections_per_source: 7}
 timers: {t1: 100ms, t2: 1s, t4: 2s, c: 4m, drain: 0s}
 state: /srv/state.db
 admin: {http: "[::1]:0", socket: /srv/s.sock}
@@ -136,8 +136,8 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 			ClientCertificates: Require, ClientCA: Reference{File: "ca.pem"}},
 		Topology: Topology{KeyFile: "keys/topology.key"},
 		Access:   Access{Unknown: Methods{Any: true}, Known: Methods{List: []sip.Method{sip.INVITE, sip.MESSAGE}}},
-		Headers:  Headers{Source: "X-Real-Source"},
-		Limits:   Limits{Memory: 1 << 30, Message: 16 << 10, Calls: 5, ConnectionsPerSource: 7},
+		Headers:  Headers{Source: "X-Real-Source", Remove: []string{"X-Internal", "y"}, Allow: []string{"p-asserted-identity", "k"}},
+		Limits:   Limits{Memory: 1 << 30, Message: 16 << 10, Headers: 100, Header: 4 << 10, URI: 512, Vias: 20, Parameters: 16, Calls: 5, ConnectionsPerSource: 7},
 		Timers: Timers{T1: 100 * time.Millisecond, T2: time.Second, T4: 2 * time.Second, C: 4 * time.Minute,
 			Linger: 6400 * time.Millisecond},
 		State: "/srv/state.db",

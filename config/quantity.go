@@ -56,6 +56,15 @@ func size(dst *int64, least, most int64, word string) reader {
 	}
 }
 
+// small is size for an int, without a word for none.
+func small(dst *int, least, most int64) reader {
+	return func(d *decoder, n *node, path string) {
+		v := int64(*dst)
+		size(&v, least, most, "")(d, n, path)
+		*dst = int(v)
+	}
+}
+
 // orWord adds word to a list of what can be written.
 func orWord(word string) string {
 	if word == "" {

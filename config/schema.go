@@ -102,15 +102,6 @@ func access(a *Access) reader {
 	)
 }
 
-// headers reads the section of that name.
-func headers(h *Headers) reader {
-	return section(
-		key{"source", value(&h.Source, parseSourceField)},
-		key{"from_outside", section(key{"remove", empty}, key{"allow", empty})},
-		key{"to_outside", section(key{"allow", empty})},
-	)
-}
-
 // checks reads the section of that name: no check is built yet.
 func checks() reader {
 	return section(
@@ -125,11 +116,12 @@ func checks() reader {
 func limits(l *Limits) reader {
 	return section(
 		key{"memory", size(&l.Memory, 64<<20, 1<<44, "auto")},
-		key{"message", func(d *decoder, n *node, path string) {
-			v := int64(l.Message)
-			size(&v, minMessage, maxMessage, "")(d, n, path)
-			l.Message = int(v)
-		}},
+		key{"message", small(&l.Message, minMessage, maxMessage)},
+		key{"headers", integer(&l.Headers, minHeaders, sip.MaxFields)},
+		key{"header", small(&l.Header, minHeader, sip.MaxValue)},
+		key{"uri", small(&l.URI, minURI, sip.MaxURI)},
+		key{"vias", integer(&l.Vias, minVias, sip.MaxVias)},
+		key{"parameters", integer(&l.Parameters, minParameters, sip.MaxParams)},
 		key{"calls", integer(&l.Calls, 1, 1_000_000)},
 		key{"connections_per_source", integer(&l.ConnectionsPerSource, 1, 100_000)},
 	)
@@ -139,6 +131,15 @@ func limits(l *Limits) reader {
 const (
 	minMessage = 2 << 10
 	maxMessage = 64 << 10
+)
+
+// Less than this of one thing breaks ordinary calls. The parser's own limits are the most.
+const (
+	minHeaders    = 16
+	minHeader     = 512
+	minURI        = 256
+	minVias       = 4
+	minParameters = 8
 )
 
 // timers reads the section of that name.

@@ -2,7 +2,6 @@ package config
 
 import (
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -271,31 +270,6 @@ func parseMethod(s string) (sip.Method, error) {
 		return m, wrongf(suggest(s, methodNames)+"; any stands for all, unknown ones too", "%s is not a method known here", quoted(s))
 	}
 	return m, nil
-}
-
-// taken are names that headers.source cannot have, in lower case: fields that SIP or its routing gives a meaning.
-var taken = []string{"via", "from", "to", "call-id", "cseq", "max-forwards", "contact", "route", "record-route", "path",
-	"content-length", "content-type", "content-encoding", "content-disposition", "expires", "authorization",
-	"proxy-authorization", "www-authenticate", "proxy-authenticate", "require", "proxy-require", "supported",
-	"unsupported", "allow", "service-route", "max-breadth", "refer-to", "replaces", "event", "date", "identity"}
-
-// parseSourceField reads the name of the field that carries the real source.
-func parseSourceField(s string) (string, error) {
-	if s == "none" {
-		return "", nil
-	}
-	for _, b := range []byte(s) {
-		if !isAlnum(b) && !strings.ContainsRune("-.!%*_+`'~", rune(b)) {
-			return "", wrongf("write X-Source, or none", "%s is not the name of a header field (RFC 3261 §25.1 token)", quoted(s))
-		}
-	}
-	if len(s) < 2 || len(s) > 64 {
-		return "", wrongf("write X-Source, or none", "%s is not from 2 to 64 characters long", quoted(s))
-	}
-	if slices.Contains(taken, strings.ToLower(s)) {
-		return "", wrongf("choose a name of your own, such as X-Source", "%s means something else in SIP", s)
-	}
-	return s, nil
 }
 
 // parsePath reads the path of a file. A relative one is relative to the working directory.

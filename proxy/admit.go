@@ -36,11 +36,18 @@ func (l *lane) admit(x *edge.Exchange) edge.Verdict {
 // validate is request validation.
 func (l *lane) validate(x *edge.Exchange) edge.Verdict {
 	m := x.Msg
+	if x.From.Side == edge.Outside {
+		if v := l.cfg.limits.exceeded(m); v.Action != edge.Pass {
+			return v
+		}
+	}
 	switch {
 	case m.URI.Scheme == sip.SchemeOther:
 		return edge.Verdict{Action: edge.Reply, Reason: reasonScheme, Status: 416}
 	case !mayCarry(&m.URI, x.From.Transport):
 		return edge.Verdict{Action: edge.Reply, Reason: reasonSIPS, Status: 416}
+	case x.From.Side == edge.Outside && hidden(m):
+		return edge.Verdict{Action: edge.Reply, Reason: reasonHidden, Status: 400}
 	case m.MaxForwards == 0 && !l.forUs(x):
 		return edge.Verdict{Action: edge.Reply, Reason: reasonMaxForwards, Status: 483}
 	case m.Find(sip.FieldProxyRequire) >= 0 && m.Method != sip.ACK:

@@ -74,3 +74,21 @@ func renumber(msg []byte, n int64) {
 		}
 	}
 }
+
+// BenchmarkScrub is what the header policy costs a message that has nothing to be removed.
+func BenchmarkScrub(b *testing.B) {
+	t := newBench(b, nil)
+	msg := with("INVITE", 1, "User-Agent: ExamplePhone 5.18.2 (x86_64/linux)", "Allow: INVITE,ACK,BYE,CANCEL", "Supported: gruu,replaces,norefersub,timer",
+		"Session-Expires: 1800;refresher=uac", "Min-SE: 90", "Accept: application/sdp", "Priority: normal", "Organization: x")
+	if err := t.l.msg.Parse(msg, true); err != nil {
+		b.Fatal(err)
+	}
+	t.l.edit.Reset(&t.l.msg)
+	b.ReportAllocs()
+	for b.Loop() {
+		if hidden(&t.l.msg) {
+			b.Fatal("hidden")
+		}
+		t.l.scrub(&t.l.msg, &t.l.p.cfg.Load().headers.requests)
+	}
+}

@@ -51,10 +51,13 @@ type Config struct {
 
 	Unknown, Known, Peer Methods // what each trust class may start
 
-	Monitor      bool   // say what access and unknown dialogs would do, but do not do it
-	SourceHeader string // field that carries the caller's address towards the platform; "": none
-	Path         bool   // RFC 3327 Path instead of an own Contact (registrations.path)
-	Keepalive    time.Duration
+	Limits Limits // of messages from outside
+
+	Monitor       bool     // say what access and unknown dialogs would do, but do not do it
+	SourceHeader  string   // field that carries the caller's address towards the platform; "": none
+	Remove, Allow []string // fields from outside: removed whoever sends them; of strangers not removed as their kind would be
+	Path          bool     // RFC 3327 Path instead of an own Contact (registrations.path)
+	Keepalive     time.Duration
 
 	Transactions transaction.Config
 }

@@ -31,11 +31,14 @@ type settings struct {
 	Config
 	pool // the platform's servers, as Config.Upstreams
 	directory
+	headers headerPolicy
+	limits  Limits // capped
 }
 
 // newSettings keeps what is known of the servers that stay.
 func newSettings(cfg Config, old *settings) *settings {
-	return &settings{Config: cfg, pool: makePool(cfg.Upstreams, edge.Inside, "", old), directory: newDirectory(cfg.Peers, old)}
+	return &settings{Config: cfg, pool: makePool(cfg.Upstreams, edge.Inside, "", old), directory: newDirectory(cfg.Peers, old),
+		headers: newHeaderPolicy(&cfg), limits: cfg.Limits.capped()}
 }
 
 // A pool is servers of which any would do as well: the platform's, or those of one peer.

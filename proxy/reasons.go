@@ -6,6 +6,7 @@ import "github.com/ringwall/ringwall/edge"
 const (
 	reasonScheme       edge.Reason = "request.scheme"        // 416
 	reasonSIPS         edge.Reason = "request.sips"          // 416, 480: sips over a hop that is not encrypted
+	reasonHidden       edge.Reason = "request.uri_headers"   // 400: header fields hidden in a URI
 	reasonMaxForwards  edge.Reason = "request.max_forwards"  // 483
 	reasonMaxBreadth   edge.Reason = "request.max_breadth"   // 440
 	reasonLoop         edge.Reason = "request.loop"          // 482
@@ -18,6 +19,7 @@ const (
 	reasonDialog     edge.Reason = "dialog.unknown"     // To tag, but no route token of ours
 	reasonForged     edge.Reason = "dialog.token"       // a route token that does not verify
 	reasonNoCancel   edge.Reason = "cancel.unmatched"   // CANCEL of nothing on record
+	reasonChallenge  edge.Reason = "reply.challenge"    // a stranger outside asks the platform for credentials
 	reasonStrayReply edge.Reason = "reply.unmatched"    // response to nothing that we sent
 	reasonNoTarget   edge.Reason = "route.unknown"      // from inside, to nobody we know
 	reasonStrict     edge.Reason = "route.strict"       // the next Route is of a strict router
@@ -30,6 +32,11 @@ const (
 	reasonDrain      edge.Reason = "drain"              // shutting down
 	reasonFull       edge.Reason = "limit.transactions" // table or share full
 	reasonOutgrown   edge.Reason = "reply.outgrown"     // the answer would be larger than 1.3 times a request that may be forged
+	reasonHeaders    edge.Reason = "limit.headers"      // more header fields than limits.headers
+	reasonHeader     edge.Reason = "limit.header"
+	reasonURI        edge.Reason = "limit.uri"
+	reasonVias       edge.Reason = "limit.vias"
+	reasonParameters edge.Reason = "limit.parameters"
 	reasonBindings   edge.Reason = "limit.bindings"
 	reasonContact    edge.Reason = "register.contact" // a Contact that can't be bound
 	reasonNotSIP     edge.Reason = "malformed.not_sip"
@@ -37,7 +44,8 @@ const (
 
 // Reasons lists every reason that this room gives, for metrics that must know them up front.
 func Reasons() []edge.Reason {
-	return []edge.Reason{reasonScheme, reasonSIPS, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
+	return []edge.Reason{reasonScheme, reasonSIPS, reasonHidden, reasonChallenge,
+		reasonHeaders, reasonHeader, reasonURI, reasonVias, reasonParameters, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
 		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonNoCancel, reasonStrayReply, reasonNoTarget,
 		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP}
 }

@@ -117,12 +117,16 @@ func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to hop, tx *transaction
 	if to.uri != nil {
 		e.SetRequestURI(to.uri)
 	}
+	l.scrubRequest(x)
 	l.dropRoutes(x)
 	token := l.recordRoute(x, to)
 	extra := l.extra[:0]
-	if m.Method == sip.REGISTER && x.From.Side == edge.Outside {
+	switch {
+	case x.From.Side == edge.Inside && len(token) > 0:
+		extra = appendValues(extra, m, sip.FieldRecordRoute)
+	case m.Method == sip.REGISTER && x.From.Side == edge.Outside:
 		extra = l.registration(x, to, extra)
-	} else if m.Method == sip.REGISTER && to.peer != nil && l.outbound(x, to) {
+	case m.Method == sip.REGISTER && to.peer != nil && l.outbound(x, to):
 		extra = append(extra, contactToken)
 	}
 	l.sourceHeader(x)
@@ -227,17 +231,11 @@ func (l *lane) appendRoute(dst, token []byte, flow edge.Flow, scheme sip.Scheme)
 	return append(append(append(dst, f.host...), f.params...), ";lr>"...)
 }
 
-// sourceHeader tells the platform where a request came from, and removes what outside wrote under that name.
+// sourceHeader tells the platform where a request came from; what outside wrote under that name is gone by then.
 func (l *lane) sourceHeader(x *edge.Exchange) {
 	name := l.cfg.SourceHeader
 	if name == "" || x.From.Side != edge.Outside {
 		return
-	}
-	m := x.Msg
-	for i := range m.Fields {
-		if f := &m.Fields[i]; f.ID == sip.FieldOther && equalFold(f.Name.Of(m.Raw), name) {
-			l.edit.Remove(i)
-		}
 	}
 	l.value = appendSourceHeader(l.value[:0], x.From)
 	l.edit.Add(name, l.value)

@@ -46,6 +46,43 @@ func (l *lane) renameRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 	}
 }
 
+// restoreRoute puts the Record-Route of a response from a stranger outside back to what the request had: ours, named as the platform
+// knows us, then what stood there when it came, which others keeps, each value ended by LF. What a stranger writes there would
+// become the platform's next hop.
+func (l *lane) restoreRoute(m *sip.Message, token, others []byte, tx *transaction.Tx) {
+	first := m.Find(sip.FieldRecordRoute)
+	if first < 0 {
+		return
+	}
+	scheme := sip.SIP
+	for i := first; i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
+		if before, _, found := bytes.Cut(m.Fields[i].Value.Of(m.Raw), token); found && bytes.HasSuffix(before, []byte("<sips:")) {
+			scheme = sip.SIPS // as we wrote it
+		}
+		if i > first || m.Status >= 300 {
+			l.edit.Remove(i)
+		}
+	}
+	if m.Status >= 300 {
+		return
+	}
+	l.value = l.appendRoute(l.value[:0], token, tx.Client, scheme)
+	for len(others) > 0 {
+		var one []byte
+		one, others = cutLine(others)
+		l.value = append(append(l.value, ", "...), one...)
+	}
+	l.edit.Replace(first, l.value)
+}
+
+// appendValues appends the values of all fields with id, each ended by LF.
+func appendValues(dst []byte, m *sip.Message, id sip.FieldID) []byte {
+	for i := m.Find(id); i >= 0; i = m.Next(id, i) {
+		dst = append(appendUnfolded(dst, m.Fields[i].Value.Of(m.Raw)), '\n')
+	}
+	return dst
+}
+
 // renameFirst is renameRoute for the usual case: our Record-Route is the first, as we wrote it, and the Contact names the server that the
 // request went to. False: it is not that case.
 func (l *lane) renameFirst(m *sip.Message, token []byte, tx *transaction.Tx) bool {

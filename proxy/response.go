@@ -11,6 +11,10 @@ import (
 func (l *lane) response(x *edge.Exchange) {
 	x.Match = edge.MatchReply
 	m := x.Msg
+	if reason := l.unfit(x); reason != "" {
+		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reason})
+		return
+	}
 	id, mark, ok := l.branches.open(m.Via.Branch.Of(m.Raw))
 	var tx *transaction.Tx
 	buf := l.out.Buffer()
@@ -38,6 +42,17 @@ func (l *lane) response(x *edge.Exchange) {
 		s.heard(l, x.At)
 	}
 	l.step(buf, x, tx)
+}
+
+// unfit is the reason to drop a response from outside that no platform is to read, "" if there is none.
+func (l *lane) unfit(x *edge.Exchange) edge.Reason {
+	switch {
+	case x.From.Side == edge.Inside:
+		return ""
+	case hidden(x.Msg):
+		return reasonHidden
+	}
+	return l.cfg.limits.exceeded(x.Msg).Reason
 }
 
 // expected reports whether x comes from the target of tx (any port of its address; inside, anybody of the platform), and answers
@@ -95,14 +110,22 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 	}
 }
 
-// refusedBy is returned, but for a 503 without Retry-After: that is the upstream's own trouble and goes to the client as 500, so that
-// it does not take the whole edge for overloaded (RFC 3261 §16.7 step 6).
+// refusedBy is returned, but for what the client is not to see as it is. A 503 without Retry-After is the upstream's own trouble and goes
+// to the client as 500, so that it does not take the whole edge for overloaded (RFC 3261 §16.7 step 6). A challenge of a
+// stranger outside goes to the platform as 403: credentials for it would let him guess the platform's passwords at leisure.
 func (l *lane) refusedBy(dst []byte, x *edge.Exchange, tx *transaction.Tx) ([]byte, int) {
-	if x.Msg.Status != 503 || x.Msg.Find(sip.FieldRetryAfter) >= 0 {
-		return l.returned(dst, x, tx), x.Msg.Status
+	status := x.Msg.Status
+	switch {
+	case (status == 401 || status == 407) && x.From.Side == edge.Outside && x.Trust != edge.Peer:
+		status = 403
+		l.refuse(x, edge.Verdict{Action: edge.Reply, Reason: reasonChallenge, Status: status})
+	case status == 503 && x.Msg.Find(sip.FieldRetryAfter) < 0:
+		status = 500
+	default:
+		return l.returned(dst, x, tx), status
 	}
 	vias, _, _ := tx.Back()
-	return sip.AppendReply(dst, x.Msg, l.viaLines(vias), 500, "", l.tag(x.Msg)), 500
+	return sip.AppendReply(dst, x.Msg, l.viaLines(vias), status, "", l.tag(x.Msg)), status
 }
 
 // returned appends the response as the client shall see it: the Vias of its own request and no other, our Record-Route named
@@ -119,7 +142,12 @@ func (l *lane) returned(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte
 	for i := m.Find(sip.FieldVia); i >= 0; i = m.Next(sip.FieldVia, i) {
 		e.Remove(i)
 	}
-	if len(token) > 0 {
+	l.scrubReply(x)
+	switch {
+	case len(token) == 0:
+	case x.From.Side == edge.Outside && x.Trust != edge.Peer:
+		l.restoreRoute(m, token, extra, tx)
+	default:
 		l.renameRoute(m, token, tx)
 	}
 	if tx.Method == sip.REGISTER && tx.Client.Side == edge.Outside {

@@ -28,7 +28,9 @@ const eventReload = "reload"
 // live are the keys that a reload puts in force. All others are read at start only and keep their value until a restart.
 var live = []string{
 	"inside.sources", "upstreams", "peers", "domains", "registrations.path", "registrations.keepalive",
-	"access.unknown", "access.known", "access.peer", "headers.source", "limits.memory", "timers.drain", "log.level", "mode",
+	"access.unknown", "access.known", "access.peer", "headers.source", "headers.from_outside.remove",
+	"headers.from_outside.allow", "limits.memory", "limits.headers", "limits.header", "limits.uri", "limits.vias", "limits.parameters",
+	"timers.drain", "log.level", "mode",
 }
 
 func newReload() *cobra.Command {
