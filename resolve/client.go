@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,14 +114,23 @@ func negative(m *dns.Msg) time.Duration {
 	return negativeTTL
 }
 
-// exchange asks one server after the other, and all of them again, until one gives a usable answer.
+// exchange asks one server after the other, and all of them again, until one gives a usable answer. The server that gave the last
+// one is asked first, so that a dead one costs time once and not at each question.
 func (r *Resolver) exchange(ctx context.Context, q question) (*dns.Msg, error) {
 	servers, tries := r.servers()
+	if last := r.good.Load(); last != nil {
+		if i := slices.Index(servers, *last); i > 0 {
+			servers[0], servers[i] = servers[i], servers[0]
+		}
+	}
 	var err error
 	for range tries {
 		for _, server := range servers {
 			var m *dns.Msg
-			if m, err = r.try(ctx, server, q); err == nil || ctx.Err() != nil {
+			if m, err = r.try(ctx, server, q); err == nil {
+				r.good.Store(&server)
+			}
+			if err == nil || ctx.Err() != nil {
 				return m, err
 			}
 		}

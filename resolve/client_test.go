@@ -157,6 +157,22 @@ func TestDeadServer(t *testing.T) {
 	}
 }
 
+// TestGoodServerFirst: a server that is dead or lies is asked once, not at each question, as long as another one answers.
+func TestGoodServerFirst(t *testing.T) {
+	dead, alive := newZone(t), newZone(t, platform...)
+	dead.answers(func(_, a *dns.Msg) bool { a.Rcode = dns.RcodeServerFailure; return true })
+	r, _ := newResolver(t, dead, func(c *Config) { c.Servers = append(c.Servers, alive.addr) })
+	if got, _, err := r.Lookup(t.Context(), Query{Host: "platform.example"}); len(got) != 4 || err != nil || dead.total() != 1 {
+		t.Errorf("got %s, %v, %d questions to the dead server", short(got), err, dead.total())
+	}
+	alive.answers(func(_, a *dns.Msg) bool { a.Rcode = dns.RcodeServerFailure; return true })
+	dead.answers(nil)
+	dead.set("other.example. 60 IN A 192.0.2.1")
+	if got, _, err := r.Addrs(t.Context(), "other.example"); len(got) != 1 || err != nil {
+		t.Errorf("the other way round: %v, %v", got, err)
+	}
+}
+
 // TestRandom: ids and ports of queries do not repeat (RFC 5452).
 func TestRandom(t *testing.T) {
 	packets, err := net.ListenPacket("udp", "127.0.0.1:0")

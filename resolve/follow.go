@@ -9,8 +9,11 @@ import (
 	"time"
 )
 
-// parallel is how many names a Follower looks up at the same time, so that a dead one does not keep others waiting.
-const parallel = 8
+// Bounds of a Follower, so that a dead name does not keep others waiting: how many are looked up at the same time, and how long each may take.
+const (
+	parallel = 8
+	patience = 30 * time.Second
+)
 
 // A Follower looks a changing set of names up again and again, each when its answer has ended, and tells what changed.
 type Follower struct {
@@ -118,7 +121,9 @@ func (f *Follower) look(ctx context.Context, names []Query) (changes []Change) {
 	for _, q := range names {
 		free <- struct{}{}
 		all.Go(func() {
-			targets, ttl, err := f.lookup(ctx, q)
+			limited, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			targets, ttl, err := f.lookup(limited, q)
 			if ctx.Err() == nil {
 				if c, is := f.learn(q, targets, ttl, err); is {
 					mu.Lock()

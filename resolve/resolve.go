@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -111,6 +112,7 @@ func failure(name, format string, args ...any) error {
 type Resolver struct {
 	cfg    Config
 	system system
+	good   atomic.Pointer[string] // the server that answered last
 
 	mu    sync.Mutex
 	cache map[question]*entry
