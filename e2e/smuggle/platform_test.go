@@ -198,6 +198,15 @@ func (p *platform) arrived(id string) []*arrival {
 	return slices.Clone(p.of[id])
 }
 
+// takeStrays returns what came and belongs to no trial since it was last called.
+func (p *platform) takeStrays() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	taken := p.stray
+	p.stray = nil
+	return taken
+}
+
 // strays lists what came and belongs to nothing.
 func (p *platform) strays() []string {
 	p.mu.Lock()
