@@ -19,13 +19,15 @@ import (
 // A platform stands behind the edge, records every byte that reaches it, UDP and TCP, and answers every request that is
 // canonical with 200.
 type platform struct {
-	addr netip.AddrPort
-	udp  *net.UDPConn
-	tcp  net.Listener
+	addr  netip.AddrPort
+	watch func(*arrival) // sees all that arrives, instead of the record of strays
+	udp   *net.UDPConn
+	tcp   net.Listener
 
 	mu    sync.Mutex
-	of    map[string][]*arrival // by the ids that they hold
-	stray []string              // what holds no id, or cannot be framed
+	say   map[string]func(*arrival) string // answers other than 200, by id
+	of    map[string][]*arrival            // by the ids that they hold
+	stray []string                         // what holds no id, or cannot be framed
 	conns []net.Conn
 	ends  sync.WaitGroup
 }
@@ -39,7 +41,7 @@ func newPlatform(t testing.TB) *platform {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &platform{addr: addr, of: map[string][]*arrival{}}
+	p := &platform{addr: addr, of: map[string][]*arrival{}, say: map[string]func(*arrival) string{}}
 	if p.udp, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr)); err != nil {
 		t.Fatal(err)
 	}
@@ -162,13 +164,28 @@ func (p *platform) receive(raw, over string, reply func(string)) {
 		}
 	}
 	probe := strings.HasPrefix(raw, "OPTIONS ") && len(a.all("via")) == 1
-	if len(found) == 0 && !probe && !strings.HasPrefix(raw, "SIP/2.0 ") {
+	watched := p.watch != nil
+	answer := func(a *arrival) string { return a.reply(200) }
+	if len(found) > 0 && p.say[found[0]] != nil {
+		answer = p.say[found[0]]
+	}
+	if len(found) == 0 && !probe && !watched && !strings.HasPrefix(raw, "SIP/2.0 ") {
 		p.stray = append(p.stray, raw)
 	}
 	p.mu.Unlock()
-	if len(a.faults) == 0 && !strings.HasPrefix(raw, "ACK ") {
-		reply(a.reply(200))
+	if watched {
+		p.watch(a)
 	}
+	if len(a.faults) == 0 && !strings.HasPrefix(raw, "ACK ") && !strings.HasPrefix(raw, "SIP/2.0 ") {
+		reply(answer(a))
+	}
+}
+
+// answerWith lets requests with id be answered by say.
+func (p *platform) answerWith(id string, say func(*arrival) string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.say[id] = say
 }
 
 // reply is an answer to a.

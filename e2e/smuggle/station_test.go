@@ -225,6 +225,21 @@ func (s *station) exchange(raw, id string) (e echo) {
 	return e
 }
 
+// final waits for the final response that holds id, "" if none comes.
+func (s *station) final(id string) string {
+	s.Helper()
+	for end := time.Now().Add(siptest.Deadline); time.Now().Before(end); {
+		m, err := s.wire().next(siptest.Deadline)
+		if err != nil {
+			return ""
+		}
+		if strings.Contains(m, id) && statusOf(m) >= 200 {
+			return m
+		}
+	}
+	return ""
+}
+
 // honest wants the mark relayed as it should be.
 func (s *station) honest(mark *trial, id, answer string) {
 	s.Helper()
