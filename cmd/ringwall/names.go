@@ -220,6 +220,18 @@ func (s *service) tellProblems(problems []nameProblem) {
 	}
 }
 
+// forgetProblems leaves out the problems of names that cfg has no more; what is wrong with the others is found out anew at their next answers.
+func (s *service) forgetProblems(cfg *config.Config) {
+	list := s.nameProblems.Load()
+	if list == nil {
+		return
+	}
+	kept := slices.DeleteFunc(slices.Clone(*list), func(p nameProblem) bool {
+		return !slices.ContainsFunc(cfg.Upstreams, func(u config.Upstream) bool { return u.URI == p.uri })
+	})
+	s.nameProblems.Store(&kept)
+}
+
 // String is one sentence for the operator.
 func (p nameProblem) String() string {
 	return p.uri + ": the last addresses stay in force: " + p.why

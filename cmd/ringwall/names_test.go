@@ -229,6 +229,18 @@ func TestNamesAreFollowed(t *testing.T) {
 	}
 }
 
+// TestForgetProblems: a name that the operator took out of the file needs no attention any more.
+func TestForgetProblems(t *testing.T) {
+	s := &service{}
+	cfg := configOf(t, `upstreams: [{uri: "sip:b.example"}]`)
+	s.forgetProblems(cfg)
+	s.nameProblems.Store(&[]nameProblem{{"sip:a.example", "gone"}, {"sip:b.example", "dead"}, {"upstreams", "too many"}})
+	s.forgetProblems(cfg)
+	if left := *s.nameProblems.Load(); len(left) != 1 || left[0].uri != "sip:b.example" {
+		t.Errorf("left: %v", left)
+	}
+}
+
 // TestRetireBounds: those who left last stay; what the operator took out of the file is gone at once.
 func TestRetireBounds(t *testing.T) {
 	at := time.Unix(1000, 0)
