@@ -34,6 +34,8 @@ type Config struct {
 	Connections int
 	// ConnectionsPerSource bounds those accepted from one IPv4 address or IPv6 /64. Default: 64.
 	ConnectionsPerSource int
+	// QueueBytes bounds what waits to be written on all connections together. Default: 32 MiB.
+	QueueBytes int
 	// Exempt reports sources that ConnectionsPerSource does not bind: those of live bindings, and the platform. It is called
 	// for each accepted connection, from several goroutines. Nil: nobody.
 	Exempt func(netip.Addr) bool
@@ -70,6 +72,7 @@ func (c Config) withDefaults() Config {
 	orInt(&c.MaxMessage, 64<<10)
 	orInt(&c.Connections, 16384)
 	orInt(&c.ConnectionsPerSource, 64)
+	orInt(&c.QueueBytes, 32<<20)
 	orDuration(&c.IdleTimeout, 10*time.Minute)
 	orDuration(&c.ReadTimeout, 10*time.Second)
 	orDuration(&c.WriteTimeout, 10*time.Second)
@@ -113,6 +116,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxMessage < 1024 || c.MaxMessage > 1<<20 {
 		bad("message limit of %d bytes: want 1 KiB to 1 MiB", c.MaxMessage)
+	}
+	if c.QueueBytes < 1<<20 {
+		bad("%d bytes for all queues: want at least 1 MiB", c.QueueBytes)
 	}
 	if c.Connections < 1 || c.ConnectionsPerSource < 1 {
 		bad("limits of %d connections and %d per source: want at least 1", c.Connections, c.ConnectionsPerSource)

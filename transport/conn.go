@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -103,27 +104,51 @@ func (c *conn) dialKey() dialKey {
 // enqueue copies b to the end of the queue. The writer starts with kick. A queue that is full closes an open connection: its
 // far end does not read.
 func (c *conn) enqueue(b []byte) error {
+	s := c.server
+	share, none := s.share(c, len(b))
 	c.mu.Lock()
 	if c.state >= draining {
 		c.mu.Unlock()
 		return ErrGone
 	}
-	if len(c.pending.ends) >= queueMessages || len(c.pending.bytes)+c.flying+len(b) > c.limit {
-		overflow := c.state == open
+	queued := len(c.pending.bytes) + c.flying
+	full := len(c.pending.ends) >= queueMessages || queued+len(b) > c.limit
+	if full || none || queued > share {
+		overflow := c.state == open && (full || queued > share)
 		c.mu.Unlock()
+		if !full {
+			s.count.queuesCrowded.Add(1)
+		}
 		if overflow {
-			c.server.count.queueOverflows.Add(1)
+			s.count.queueOverflows.Add(1)
 			c.close(errOverflow)
 		}
 		return ErrFull
 	}
+	before := len(c.pending.bytes)
 	if c.flow.Transport.WebSocket() {
 		c.pending.bytes = appendMessageHeader(c.pending.bytes, b)
 	}
 	c.pending.bytes = append(c.pending.bytes, b...)
 	c.pending.ends = append(c.pending.ends, len(c.pending.bytes))
+	s.queued.Add(int64(len(c.pending.bytes) - before))
 	c.mu.Unlock()
 	return nil
+}
+
+// share is how much a connection may have queued, bytes, when more are to be queued and much is already on all of them: none says
+// that nothing can be. Beyond half of Config.QueueBytes a far end that holds more than an equal part of that half, and reads too
+// slowly, loses its connection; the platform and those we dialled never do.
+func (s *Server) share(c *conn, more int) (share int, none bool) {
+	soft, total := int64(s.cfg.QueueBytes/2), s.queued.Load()+int64(more)
+	if total <= soft {
+		return math.MaxInt, false
+	}
+	none = total > int64(s.cfg.QueueBytes)
+	if c.dialed || c.flow.Side == edge.Inside {
+		return math.MaxInt, none
+	}
+	return int(soft / int64(max(1, s.conns.open()))), none
 }
 
 // kick starts the writer if there is something to write and none is at work.
@@ -184,6 +209,7 @@ func (c *conn) take() (writeBuffer, bool) {
 }
 
 func (c *conn) giveBack(w writeBuffer) {
+	c.server.queued.Add(-int64(len(w.bytes)))
 	w.bytes, w.ends = w.bytes[:0], w.ends[:0]
 	c.mu.Lock()
 	c.spare, c.flying = w, 0
@@ -195,6 +221,7 @@ func (c *conn) unwritten(w writeBuffer, n int, err error) {
 	if !errors.Is(err, net.ErrClosed) {
 		c.server.count.writeErrors.Add(1)
 	}
+	c.server.queued.Add(-int64(len(w.bytes)))
 	c.report(w, n, err)
 	c.close(err)
 }
@@ -258,6 +285,7 @@ func (c *conn) close(err error) {
 		tcp.Close() // the socket itself: closing TLS would wait for a far end that does not read
 	}
 	c.server.conns.remove(c)
+	c.server.queued.Add(-int64(len(waiting.bytes)))
 	c.report(waiting, 0, err)
 }
 

@@ -2,7 +2,7 @@ package transport
 
 import "sync/atomic"
 
-// Counters are totals since Open, except ConnectionsOpen, which is a level.
+// Counters are totals since Open, except ConnectionsOpen and QueuedBytes, which are levels.
 type Counters struct {
 	PacketsIn, PacketsOut   uint64 // UDP datagrams
 	MessagesIn, MessagesOut uint64 // messages on streams
@@ -30,6 +30,8 @@ type Counters struct {
 	RefusedSource    uint64 // connections over Config.ConnectionsPerSource
 	RefusedProxy     uint64 // connections from load balancers without a good PROXY protocol header
 	RefusedFrames    uint64 // connections closed because their bytes could not be framed
+	QueuedBytes      int64  // a level: what waits on all connections
+	QueuesCrowded    uint64 // messages not queued because of Config.QueueBytes
 	QueueOverflows   uint64 // connections closed because their far end does not read
 	ReadTimeouts     uint64 // connections closed because a message took too long
 	IdleTimeouts     uint64
@@ -42,7 +44,7 @@ type counts struct {
 	droppedWeakHost, droppedTooLarge, droppedSource, droppedPanic, droppedSend, droppedUndeliver                        atomic.Uint64
 	sendErrors, icmpErrors                                                                                              atomic.Uint64
 	accepted, dialed, acceptErrors, dialErrors, handshakes, handshakeErrors, refusedTotal, refusedSource, refusedFrames atomic.Uint64
-	queueOverflows, readTimeouts, idleTimeouts, writeErrors, aliases, refusedProxy                                      atomic.Uint64
+	queueOverflows, readTimeouts, idleTimeouts, writeErrors, aliases, refusedProxy, queuesCrowded                       atomic.Uint64
 }
 
 // Counters returns what has been counted since Open.
@@ -64,6 +66,8 @@ func (s *Server) Counters() Counters {
 		RefusedTotal: c.refusedTotal.Load(), RefusedSource: c.refusedSource.Load(), RefusedFrames: c.refusedFrames.Load(),
 		RefusedProxy:   c.refusedProxy.Load(),
 		Aliases:        c.aliases.Load(),
+		QueuedBytes:    s.queued.Load(),
+		QueuesCrowded:  c.queuesCrowded.Load(),
 		QueueOverflows: c.queueOverflows.Load(), ReadTimeouts: c.readTimeouts.Load(),
 		IdleTimeouts: c.idleTimeouts.Load(), WriteErrors: c.writeErrors.Load(),
 	}

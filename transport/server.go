@@ -42,6 +42,7 @@ type Server struct {
 	seats     chan *seat
 	notices   chan notice
 	count     counts
+	queued    atomic.Int64 // bytes that wait on all connections
 	panicLog  spacer
 	acceptLog spacer
 	proxyLog  spacer

@@ -268,9 +268,11 @@ func (c *conn) control(frame []byte) {
 	if len(frame) == 0 {
 		return
 	}
+	_, none := c.server.share(c, len(frame))
 	c.mu.Lock()
-	full := len(c.pending.ends) >= queueMessages || len(c.pending.bytes)+c.flying+len(frame) > c.limit
+	full := none || len(c.pending.ends) >= queueMessages || len(c.pending.bytes)+c.flying+len(frame) > c.limit
 	if c.state == open && !full {
+		c.server.queued.Add(int64(len(frame)))
 		c.pending.bytes = append(c.pending.bytes, frame...)
 		c.pending.ends = append(c.pending.ends, len(c.pending.bytes))
 	}

@@ -190,6 +190,7 @@ func (s *service) openTransport(ctx context.Context) error {
 		MaxMessage:           s.cfg.Limits.Message,
 		ConnectionsPerSource: s.cfg.Limits.ConnectionsPerSource,
 		Exempt:               s.exempt,
+		QueueBytes:           int(memory(s.cfg.Limits.Memory) / queuePart),
 		ProxyProtocol:        s.cfg.Outside.ProxyProtocol,
 		InsideNets:           s.cfg.Inside.Sources,
 		InsideAddrs:          addrs(platform),

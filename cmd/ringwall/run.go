@@ -91,9 +91,12 @@ func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
 // givenLimit is the memory limit that the process was started with: GOMEMLIMIT, or none.
 var givenLimit = debug.SetMemoryLimit(-1)
 
-// limitMemory tells the runtime how much memory to stay within. Zero is what GOMEMLIMIT says, or else a quarter of the
-// machine's memory, at least 512 MiB.
-func limitMemory(limit int64) {
+// limitMemory tells the runtime how much memory to stay within.
+func limitMemory(limit int64) { debug.SetMemoryLimit(memory(limit)) }
+
+// memory is what limits.memory means, bytes. Zero is what GOMEMLIMIT says, or else a quarter of the machine's memory, at least
+// 512 MiB.
+func memory(limit int64) int64 {
 	const least = 512 << 20
 	var info unix.Sysinfo_t
 	switch {
@@ -103,8 +106,11 @@ func limitMemory(limit int64) {
 	default:
 		limit = max(least, int64(info.Totalram)*int64(info.Unit)/4)
 	}
-	debug.SetMemoryLimit(limit)
+	return limit
 }
+
+// queuePart is the part of the memory that may wait to be written on connections.
+const queuePart = 16
 
 // wait returns when no transaction is pending, when limit has passed, or at a further signal.
 func (s *service) wait(limit time.Duration, signals <-chan os.Signal) {

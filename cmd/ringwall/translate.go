@@ -161,6 +161,7 @@ func (s *service) observe() {
 	gauge("transactions_pending", "Relayed requests that wait for a final response.", s.proxy.Pending)
 	gauge("traces", "Running traces (ringwall trace).", s.proxy.Traces)
 	gauge("connections", "Open stream connections.", func() int { return int(s.transport.Counters().ConnectionsOpen) })
+	gauge("connections_queued_bytes", "Bytes that wait to be written on all connections.", func() int { return int(s.transport.Counters().QueuedBytes) })
 	s.metrics.Counter("ringwall_events_dropped_total", "Events that found the ring full.", func() float64 { return float64(s.ring.Dropped()) })
 	for _, c := range transportCounters() {
 		s.metrics.Counter("ringwall_transport_"+c.name+"_total", c.help, func() float64 { return float64(c.of(s.transport.Counters())) })
@@ -200,6 +201,7 @@ func transportCounters() []transportCounter {
 		{"proxy_headers_refused", "Connections from load balancers without a good PROXY protocol header.", func(t c) uint64 { return t.RefusedProxy }},
 		{"frames_refused", "Connections closed because their bytes could not be framed.", func(t c) uint64 { return t.RefusedFrames }},
 		{"queue_overflows", "Connections closed because their far end does not read.", func(t c) uint64 { return t.QueueOverflows }},
+		{"queues_crowded", "Messages not queued because too much waits on all connections together.", func(t c) uint64 { return t.QueuesCrowded }},
 		{"read_timeouts", "Connections closed because a message took too long.", func(t c) uint64 { return t.ReadTimeouts }},
 		{"idle_timeouts", "Connections closed because nothing came or went.", func(t c) uint64 { return t.IdleTimeouts }},
 		{"write_errors", "Connections closed because of a failed write.", func(t c) uint64 { return t.WriteErrors }},
