@@ -52,7 +52,8 @@ func newWorld(t *testing.T) *world {
 	w.run("mount -t tmpfs tmpfs /run") // where ip keeps its namespaces
 	w.run("ip link set lo up")
 	for network, addr := range map[string]string{"outside": worldOutside, "inside": worldInside} {
-		w.run("ip link add " + network + " type bridge")
+		// With a MAC address of its own a bridge does not change it when a host joins, which the others would not notice.
+		w.run("ip link add " + network + " address 02:00:00:00:00:01 type bridge")
 		w.run("ip addr add " + addr + "/24 dev " + network)
 		w.run("ip link set " + network + " up")
 	}
