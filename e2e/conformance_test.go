@@ -90,6 +90,7 @@ var rows = []row{
 	{"P63", "preloaded Route", both, nil, p63},
 	{"P64", "refresh from a new port or connection", append(both, secures[0], webs[1]), nil, p64},
 	{"P65", "the platform registers at a provider; calls both ways", both, placeholder, p65},
+	{"P66", "two passes through one edge, and how much messages grow", both, open, p66},
 	{"P67", "merged request; two calls with one Call-ID", both, nil, p67},
 	{"P68", "REGISTER 200 with several bindings", both, nil, p68},
 	{"P69", "Via without the magic cookie", both, nil, p69},

@@ -202,3 +202,59 @@ func p12(r *rig) {
 func set(name, value string) func(*siptest.Message) {
 	return func(m *siptest.Message) { m.Set(name, value) }
 }
+
+// p66: two passes through one edge: phone A outside, the proxy inside, phone B outside.
+func p66(r *rig) {
+	const came, most = 1000, 1300 // bytes
+	reg := siptest.NewRegistrar(r.platform, nil)
+	reg.ServeProxy()
+	a, b := r.phone("alice"), r.phone("bob")
+	r.register(reg, a)
+	r.register(reg, b)
+	padded := func(m *siptest.Message) {
+		m.Set("User-Agent", "")
+		m.Set("User-Agent", strings.Repeat("x", max(0, came-len(m.String()))))
+		if len(m.String()) != came {
+			r.Fatalf("a message of %d bytes, want %d", len(m.String()), came)
+		}
+	}
+	small := func(got *siptest.Received) *siptest.Received {
+		r.Helper()
+		r.Logf("%s: %d bytes became %d", got.Start, came, len(got.Raw))
+		if len(got.Raw) >= most && !r.stream() { // a connection has no datagrams
+			r.Errorf("%d bytes became %d:\n%s", came, len(got.Raw), got.Raw)
+		}
+		if n := got.Count("Via"); got.IsRequest() && n != 1 || got.Count("X-Source") != 0 {
+			r.Errorf("it shows who sent it:\n%s", got.Raw)
+		}
+		return got
+	}
+	sent := a.Request("INVITE", b.AOR())
+	padded(sent)
+	a.Send(sent)
+	got := small(b.Expect("INVITE"))
+	answer := b.Reply(got, 200, padded)
+	ok := small(a.Expect("200 INVITE"))
+	caller, callee := a.NewCallerDialog(sent, ok), b.NewCalleeDialog(got, answer)
+	ack := caller.Request("ACK")
+	padded(ack)
+	a.Send(ack)
+	small(b.Expect("ACK"))
+	r.reinvite(caller, callee) // hold
+	r.reinvite(callee, caller)
+	r.ask(callee, caller, callee.Request("REFER").Set("Refer-To", "<sip:carol@example.com>"))
+	r.ask(caller, callee, caller.Request("NOTIFY").Set("Event", "refer"))
+	r.bye(callee, caller)
+	if n := len(r.platform.Log()); n == 0 {
+		r.Error("the platform saw nothing of it")
+	}
+
+	sent = a.Request("INVITE", b.AOR())
+	a.Send(sent)
+	got = b.Expect("INVITE")
+	answer = b.Reply(got, 200)
+	caller, callee = a.NewCallerDialog(sent, a.Expect("200 INVITE")), b.NewCalleeDialog(got, answer)
+	caller.Send("ACK")
+	b.Expect("ACK")
+	r.bye(caller, callee)
+}

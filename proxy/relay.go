@@ -112,7 +112,11 @@ func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to hop, tx *transaction
 	}
 	l.value = l.branches.append(append(append(l.value[:0], l.p.faces[to.flow.Listener].Via...), ";branch="...), id, l.own.loop)
 	e.Top(sip.FieldVia, l.finishVia(to.flow))
-	e.Replace(m.Via.Field, trimLF(l.topVia(x)))
+	if via := l.topVia(x); x.From.Side == edge.Inside {
+		l.keepBack(m)
+	} else {
+		e.Replace(m.Via.Field, trimLF(via))
+	}
 	l.countDown(x)
 	if to.uri != nil {
 		e.SetRequestURI(to.uri)
@@ -145,6 +149,15 @@ func (l *lane) finishVia(to edge.Flow) []byte {
 		l.value = append(l.value, ";alias"...)
 	}
 	return l.value
+}
+
+// keepBack takes the Vias of a request that leaves off it, and what sourceHeader wrote on its way in: who sent it is nobody's business
+// outside, and a call that passes here twice must not grow beyond a datagram. The transaction has the Vias for the responses.
+func (l *lane) keepBack(m *sip.Message) {
+	for i := m.Find(sip.FieldVia); i >= 0; i = m.Next(sip.FieldVia, i) {
+		l.edit.Remove(i)
+	}
+	l.dropSource(m)
 }
 
 func trimLF(b []byte) []byte {
@@ -239,4 +252,13 @@ func (l *lane) sourceHeader(x *edge.Exchange) {
 	}
 	l.value = appendSourceHeader(l.value[:0], x.From)
 	l.edit.Add(name, l.value)
+}
+
+// dropSource removes what sourceHeader adds.
+func (l *lane) dropSource(m *sip.Message) {
+	for i := range m.Fields {
+		if f := &m.Fields[i]; f.ID == sip.FieldOther && equalFold(f.Name.Of(m.Raw), l.cfg.SourceHeader) {
+			l.edit.Remove(i)
+		}
+	}
 }
