@@ -146,7 +146,7 @@ func (a *arrival) get(name string) string {
 var edited = []string{"via", "max-forwards", "content-length", "record-route", "route", "max-breadth"}
 
 // judge says what is wrong with a as what became of t, which was sent as raw.
-func (t *trial) judge(a *arrival, raw string, policy bool) (wrong []string) {
+func (t *trial) judge(a *arrival, raw string) (wrong []string) {
 	wrong = slices.Clone(a.faults)
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	if t.fate == none {
@@ -155,18 +155,16 @@ func (t *trial) judge(a *arrival, raw string, policy bool) (wrong []string) {
 	if strings.Contains(a.start, "sip:evil@") {
 		say("a body was run as a request")
 	}
-	if !t.policy || policy {
-		for _, name := range t.gone {
-			if a.speaks(name) {
-				say("%s is there", name)
-			}
+	for _, name := range t.gone {
+		if a.speaks(name) {
+			say("%s is there", name)
 		}
 	}
 	if t.fate != pass {
 		return wrong
 	}
 	t.untouched(a, raw, say)
-	if t.also != nil && (!t.policy || policy) {
+	if t.also != nil {
 		if what := t.also(a); what != "" {
 			say("%s", what)
 		}

@@ -45,7 +45,7 @@ func legalFolds() (all []trial) {
 	for _, n := range []int{1, 2, 10, 200} {
 		for _, fold := range []string{"\r\n ", "\r\n\t", " \t\r\n \t  "} {
 			value := strings.TrimSuffix(strings.Repeat("word ", n+1), " ")
-			all = append(all, everywhere(trial{name: fmt.Sprintf("%d times %q", n, fold), fields: []field{{"X-Other", value}}}, "X-Other:"+fold+strings.ReplaceAll(value, " ", fold)+"\r\n")...)
+			all = append(all, everywhere(trial{name: fmt.Sprintf("%d times %q", n, fold), fields: []field{{"Other", value}}}, "Other:"+fold+strings.ReplaceAll(value, " ", fold)+"\r\n")...)
 		}
 	}
 	from := `"A" <sip:a@example.com> ;tag=1 ;x=y`
@@ -109,11 +109,11 @@ func legalFields() (all []trial) {
 	}
 	values := map[string]string{"nothing": "", "every byte": "a" + bytes.String() + "z", "colons": ":::", "UTF-8": "Grüße, 世界", "quotes that are open": "\"a", "a comma": ",", "tabs": "a\t\tb", "16 kB": strings.Repeat("v", 16384)}
 	for name, v := range values {
-		for _, n := range []string{"XX", "x-y", "-", "!%*_+`'~.0", "From2", "L2", "Content-Length-X", "Vi", strings.Repeat("N", 256), "Organization"} {
+		for _, n := range []string{"XX", "ex-y", "-", "!%*_+`'~.0", "From2", "L2", "Content-Length-X", "Vi", strings.Repeat("N", 256), "Organization"} {
 			all = append(all, trial{name: fmt.Sprintf("%s in %.20s", name, n), raw: honest().insert(lineTo, n+": "+v+"\r\n"), fields: []field{{n, v}}})
 		}
 	}
-	return append(all, trial{name: "240 fields", raw: honest().insert(lineTo, list(240, "X-#: #", "\r\n")+"\r\n"), fields: []field{{"X-0", "0"}, {"X-239", "239"}}})
+	return append(all, trial{name: "240 fields", raw: honest().insert(lineTo, list(240, "Ex-#: #", "\r\n")+"\r\n"), fields: []field{{"Ex-0", "0"}, {"Ex-239", "239"}}})
 }
 
 // legalCompact: compact and oddly spelled names, tight and wide colons.
@@ -169,7 +169,7 @@ func legalIPv6() (all []trial) {
 			add("Vias", honest().insert(1, "Via: SIP/2.0/UDP "+host+port+";branch=z9hG4bKx"+caseID+";received="+host+";maddr="+host+"\r\n"))
 			add("received without brackets", honest().insert(1, "Via: SIP/2.0/UDP "+host+port+";branch=z9hG4bKx"+caseID+";received="+strings.Trim(host, "[]")+"\r\n"))
 			add("Call-ID", honest().set(lineCallID, "Call-ID: "+caseID+"@"+host+port).String())
-			add("an unknown field", honest().insert(lineTo, "X-Other: "+uri+"\r\n"), field{"X-Other", uri})
+			add("an unknown field", honest().insert(lineTo, "Other: "+uri+"\r\n"), field{"Other", uri})
 			add("a body", honest().carrying("v=0\r\no=- 1 1 IN IP6 "+strings.Trim(host, "[]")+"\r\ns=-\r\n").String())
 		}
 	}

@@ -32,10 +32,10 @@ func bombs() (all []trial) {
 		add(fmt.Sprintf("a line of %d bytes without colon", n), honest().insert(lineTo, strings.Repeat("N", n)+"\r\n"))
 	}
 	for _, n := range []int{260, 500, 5000} {
-		add(fmt.Sprintf("%d fields", n), honest().insert(lineTo, list(n, "X-#: y", "\r\n")+"\r\n"))
-		add(fmt.Sprintf("%d equal fields", n), honest().insert(lineTo, list(n, "X-Other: y", "\r\n")+"\r\n"))
+		add(fmt.Sprintf("%d fields", n), honest().insert(lineTo, list(n, "Ex-#: y", "\r\n")+"\r\n"))
+		add(fmt.Sprintf("%d equal fields", n), honest().insert(lineTo, list(n, "Other: y", "\r\n")+"\r\n"))
 		add(fmt.Sprintf("%d lines without colon", n), honest().insert(lineTo, list(n, "x", "\r\n")+"\r\n"))
-		add(fmt.Sprintf("%d folds", n), honest().insert(lineTo, "X-Other: y"+strings.Repeat("\r\n "+strings.Repeat("z", 12000/n+60), n)+"\r\n"))
+		add(fmt.Sprintf("%d folds", n), honest().insert(lineTo, "Other: y"+strings.Repeat("\r\n "+strings.Repeat("z", 12000/n+60), n)+"\r\n"))
 	}
 	for _, n := range []int{65, 70, 1000} {
 		add(fmt.Sprintf("%d Via lines", n), honest().insert(0, list(n, "Via: SIP/2.0/UDP h#.example.com;branch=z9hG4bK#", "\r\n")+"\r\n"))
@@ -54,7 +54,7 @@ func bombs() (all []trial) {
 		add(fmt.Sprintf("%d Contacts in a line", n), honest().set(lineContact, "Contact: "+list(n, "<sip:u#@h>", ",")).String())
 		add(fmt.Sprintf("%d Contact lines", n), honest().insert(lineTo, list(n, "m: <sip:u#@h>", "\r\n")+"\r\n"))
 	}
-	for _, name := range []string{"X-Other", "Subject", "Contact", "To", "Call-ID", "Authorization", "Route", "Content-Type"} {
+	for _, name := range []string{"Other", "Subject", "Contact", "To", "Call-ID", "Authorization", "Route", "Content-Type"} {
 		add("a value of 40,000 bytes in "+name, honest().set(lineSubject, "").insert(lineTo, name+": "+strings.Repeat("v", 40000)+"\r\n"))
 		add("40,000 blanks in "+name, honest().set(lineSubject, "").insert(lineTo, name+": a"+strings.Repeat(" ", 40000)+"b\r\n"))
 		add("40,000 quotes in "+name, honest().set(lineSubject, "").insert(lineTo, name+": "+strings.Repeat("\"", 40000)+"\r\n"))

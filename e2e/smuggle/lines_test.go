@@ -13,7 +13,7 @@ const internal = "X-Internal"
 func s1() (all []trial) {
 	for _, blank := range []string{" ", "\t", "  ", " \t ", strings.Repeat(" ", 16), strings.Repeat(" \t", 100)} {
 		for _, name := range []string{internal, "x-internal", "X-INTERNAL"} {
-			model := trial{name: fmt.Sprintf("%s and %.10q", name, blank), fate: clean, gone: []string{internal}, policy: true}
+			model := trial{name: fmt.Sprintf("%s and %.10q", name, blank), fate: clean, gone: []string{internal}}
 			all = append(all, everywhere(model, name+blank+": evil\r\n")...)
 		}
 		for i, line := range honest().lines {
@@ -92,8 +92,8 @@ func broken(end string) (all []trial) {
 	}
 	for _, p := range places {
 		add("alone, "+p.name, honest().insert(p.at, end))
-		add("behind an unknown field, "+p.name, honest().insert(p.at, "X-Other: a"+end+internal+": evil\r\n"))
-		add("and blanks behind an unknown field, "+p.name, honest().insert(p.at, "X-Other: a"+end+" "+internal+": evil\r\n"))
+		add("behind an unknown field, "+p.name, honest().insert(p.at, "Other: a"+end+internal+": evil\r\n"))
+		add("and blanks behind an unknown field, "+p.name, honest().insert(p.at, "Other: a"+end+" "+internal+": evil\r\n"))
 	}
 	add("in the method", honest().begin("INV"+end+strings.TrimPrefix(startLine, "INV")).String())
 	add("in the Request-URI", honest().begin(strings.Replace(startLine, "@", end+"@", 1)).String())
@@ -121,7 +121,7 @@ func s5() (all []trial) {
 		}
 		if end < "\x80" {
 			model := trial{name: fmt.Sprintf("%q and a field", end), closes: true}
-			all = append(all, everywhere(model, "X-Other: a"+end+internal+": evil\r\n")...)
+			all = append(all, everywhere(model, "Other: a"+end+internal+": evil\r\n")...)
 		}
 	}
 	return all
@@ -150,7 +150,7 @@ func s6() (all []trial) {
 				trial{name: fmt.Sprintf("%#02x in %s", c, name), raw: honest().set(i, name+": "+value[:len(value)/2]+s+value[len(value)/2:]).String(), closes: true},
 				trial{name: fmt.Sprintf("%#02x before %s", c, name), raw: honest().set(i, name+": "+s+value).String(), closes: true})
 		}
-		for _, name := range []string{"X-Other", "Subject", "Authorization", "Warning"} {
+		for _, name := range []string{"Other", "Subject", "Authorization", "Warning"} {
 			d := honest().set(lineSubject, "")
 			all = append(all, trial{name: fmt.Sprintf("%#02x in quotes of %s", c, name), raw: d.insert(linePlain, name+": \"a"+s+internal+": evil\"\r\n"), closes: true})
 		}
@@ -201,19 +201,19 @@ func s8() (all []trial) {
 		if inner != "" {
 			inner += " "
 		}
-		model := trial{name: fmt.Sprintf("%q and a name", fold), fate: pass, gone: nil, fields: []field{{"X-Other", "a " + inner + internal + ": evil"}}}
+		model := trial{name: fmt.Sprintf("%q and a name", fold), fate: pass, gone: nil, fields: []field{{"Other", "a " + inner + internal + ": evil"}}}
 		model.also = noInternal
-		all = append(all, everywhere(model, "X-Other: a"+fold+internal+": evil\r\n")...)
+		all = append(all, everywhere(model, "Other: a"+fold+internal+": evil\r\n")...)
 		if inner == "" {
-			model = trial{name: fmt.Sprintf("%q behind the colon", fold), fate: pass, also: noInternal, fields: []field{{"X-Other", internal + ": evil"}}}
-			all = append(all, everywhere(model, "X-Other:"+fold+internal+": evil\r\n")...)
+			model = trial{name: fmt.Sprintf("%q behind the colon", fold), fate: pass, also: noInternal, fields: []field{{"Other", internal + ": evil"}}}
+			all = append(all, everywhere(model, "Other:"+fold+internal+": evil\r\n")...)
 		}
 	}
 	all = append(all, foldedLines()...)
 	for _, blank := range []string{"\r\n ", "\r\n\t \t", "\r\n \r\n \r\n "} {
 		for _, tail := range []string{"", "\r\n " + internal + ": evil", "\r\n" + internal + ": evil"} {
 			model := trial{name: fmt.Sprintf("a blank fold %q and %q", blank, tail), closes: true}
-			all = append(all, everywhere(model, "X-Other: a"+blank+tail+"\r\n")...)
+			all = append(all, everywhere(model, "Other: a"+blank+tail+"\r\n")...)
 		}
 	}
 	for i, line := range honest().lines {

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// Rows S24 and S26 to S28: what strangers may say. Trials with policy set depend on the header policy: they are judged by it as
-// soon as the binary takes its configuration (see lanes).
+// Rows S24, S26 to S28 and S32: what strangers may say.
 
 // s24: fields hidden in URIs are removed, or the message is refused.
 func s24() (all []trial) {
@@ -15,7 +14,7 @@ func s24() (all []trial) {
 		"Route=%3csip:evil@example.com%3e&X-Internal=evil", "body=a%0d%0aX-Internal:%20evil", "Replaces=a%3bto-tag%3db%3bfrom-tag%3dc&X-Internal=evil", "Referred-By=a%0d%0aX-Internal:%20evil"} {
 		uri := "sip:" + caseID + "@example.com?" + hidden
 		add := func(where, raw string) {
-			all = append(all, trial{name: hidden + " in " + where, raw: raw, fate: clean, gone: []string{internal}, policy: true})
+			all = append(all, trial{name: hidden + " in " + where, raw: raw, fate: clean, gone: []string{internal}})
 		}
 		add("the Request-URI", honest().begin("INVITE "+uri+" SIP/2.0").String())
 		add("From", honest().set(lineFrom, "From: <"+uri+">;tag=1").String())
@@ -69,7 +68,7 @@ func s27() (all []trial) {
 		for what, line := range map[string]string{"Record-Route": "Record-Route: <sip:H;lr>", "record-route, list": "record-route : <sip:H;lr>, <sip:evil@H;lr>", "Path": "Path: <sip:H;lr>", "folded": "Record-Route:\r\n <sip:H;lr>"} {
 			line = strings.ReplaceAll(line, "H", host)
 			for _, p := range places {
-				t := trial{name: fmt.Sprintf("%s of %s, %s", what, host, p.name), raw: honest().insert(p.at, line+"\r\n"), fate: pass, policy: true}
+				t := trial{name: fmt.Sprintf("%s of %s, %s", what, host, p.name), raw: honest().insert(p.at, line+"\r\n"), fate: pass}
 				if what != "Path" {
 					t.also = ownRecordRoute
 				}
@@ -107,18 +106,20 @@ func s28() (all []trial) {
 		for _, spelling := range []string{name, strings.ToLower(name), strings.ToUpper(name), name + " ", strings.ToLower(name) + "\t ", name + "  \t"} {
 			for what, value := range map[string]string{"plain": " <sip:evil@example.com>", "tight": "<sip:evil@example.com>", "folded": "\r\n <sip:evil@example.com>", "two": " <sip:evil@example.com>, <tel:+1900>", "empty": ""} {
 				i := len(all) % len(places)
-				t := trial{name: fmt.Sprintf("%q %s", spelling, what), raw: honest().insert(places[i].at, spelling+":"+value+"\r\n"), fate: clean, gone: []string{name}, policy: true}
+				t := trial{name: fmt.Sprintf("%q %s", spelling, what), raw: honest().insert(places[i].at, spelling+":"+value+"\r\n"), fate: clean, gone: []string{name}}
 				if name == "X-Source" { // the edge writes its own
-					t.gone, t.also, t.policy = nil, nil, false
-					t.fate, t.also = pass, sourceOnce
+					t.gone, t.fate, t.also = nil, pass, sourceOnce
 				}
 				all = append(all, t)
 			}
 		}
-		all = append(all, trial{name: name + " twice", raw: honest().insert(lineTo, name+": a\r\nX: y\r\n"+strings.ToLower(name)+": b\r\n"), fate: clean, gone: []string{name}, policy: true})
+		if name == "X-Source" {
+			continue
+		}
+		all = append(all, trial{name: name + " twice", raw: honest().insert(lineTo, name+": a\r\nOther: y\r\n"+strings.ToLower(name)+": b\r\n"), fate: clean, gone: []string{name}})
 	}
 	for _, compact := range []string{"y", "Y", "n"} {
-		all = append(all, trial{name: "compact " + compact, raw: honest().insert(lineTo, compact+": abc\r\n"), fate: clean, gone: []string{"Identity"}, policy: true})
+		all = append(all, trial{name: "compact " + compact, raw: honest().insert(lineTo, compact+": abc\r\n"), fate: clean, gone: []string{"Identity"}})
 	}
 	names := []string{"Anything", "Q-Header", "xyz", "Ünknown", "Custom.Field!", "a%b*c_d+e`f'g~", "Priority", "Organization", "In-Reply-To"}
 	names = slices.DeleteFunc(names, func(n string) bool { return !token.MatchString(n) })

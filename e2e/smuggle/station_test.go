@@ -16,7 +16,6 @@ type site struct {
 	name     string
 	edge     *siptest.Edge
 	platform *platform
-	policy   bool // the edge knows the header policy
 	refused  atomic.Int64
 }
 
@@ -143,7 +142,7 @@ func (s *station) leave(raw string) {
 func (s *station) verdict(t *trial, id string, e echo) (wrong []string) {
 	arrived := s.site.platform.arrived(id)
 	for _, a := range arrived {
-		for _, what := range t.judge(a, t.raw, s.site.policy) {
+		for _, what := range t.judge(a, t.raw) {
 			wrong = append(wrong, fmt.Sprintf("%s\n%q", what, a.raw))
 		}
 	}
@@ -248,7 +247,7 @@ func (s *station) honest(mark *trial, id, answer string) {
 		s.Errorf("an honest request arrived %d times and is answered %q", len(arrived), answer)
 		return
 	}
-	for _, what := range mark.judge(arrived[0], mark.raw, true) {
+	for _, what := range mark.judge(arrived[0], mark.raw) {
 		s.Errorf("an honest request: %s\n%q", what, arrived[0].raw)
 	}
 }

@@ -212,8 +212,9 @@ func altered(raw string, a *arrival) (wrong []string) {
 	for _, f := range a.fields {
 		got = append(got, field{spelled(f.name), f.value})
 	}
-	ours := func(f field) bool {
-		return slices.Contains(edited, f.name) || f.name == "x-source" || strings.HasPrefix(a.start, "REGISTER ") && f.name == "contact"
+	ours := func(f field) bool { // what the edge writes, and what strangers may not say
+		return strings.HasPrefix(f.name, "p-") || strings.HasPrefix(f.name, "x-") || strings.HasPrefix(f.name, "identity") ||
+			slices.Contains(edited, f.name) || strings.HasPrefix(a.start, "REGISTER ") && f.name == "contact"
 	}
 	sent, got = slices.DeleteFunc(sent, ours), slices.DeleteFunc(got, ours)
 	if !slices.Equal(sent, got) {

@@ -141,7 +141,7 @@ func s25() (all []trial) {
 			add(name, honest().set(i, name+": "+value).String(), field{name, value})
 		}
 		add("Call-ID", honest().set(lineCallID, "Call-ID: "+caseID+escaped+"@"+escaped).String())
-		add("an unknown field", honest().insert(lineTo, "X-Other: "+escaped+"\r\n"), field{"X-Other", escaped})
+		add("an unknown field", honest().insert(lineTo, "Other: "+escaped+"\r\n"), field{"Other", escaped})
 	}
 	return all
 }
