@@ -40,6 +40,7 @@ var rooms = map[string]room{
 	"transaction":  {layer: 2, pure: true},
 	"binding":      {layer: 2, uses: []string{"modernc.org/sqlite"}}, // only binding/statefile does
 	"event":        {layer: 2, uses: []string{"github.com/prometheus/client_golang"}},
+	"memory":       {layer: 2, uses: []string{"golang.org/x/sys"}},
 	"resolve":      {layer: 2, uses: []string{"github.com/miekg/dns"}},
 	"proxy":        {layer: 3},
 	"demo":         {layer: 3},

@@ -69,6 +69,23 @@ const (
 	Peer          // the platform itself: upstreams and inside.sources; outside the configured peers, each by its own transport
 )
 
+// Pressure says how short of memory the process is, and so what is not begun any more. ACK, CANCEL, BYE, responses and requests in
+// dialogs pass at any pressure.
+type Pressure uint8
+
+// Pressures, rising.
+const (
+	Calm    Pressure = iota
+	Tight            // unknown sources get no new state
+	Scarce           // unknown sources get nothing new at all
+	Drought          // nobody gets anything new
+)
+
+var pressureNames = [...]string{"calm", "tight", "scarce", "drought"}
+
+// String is the name of p in lower case, as in `ringwall status`.
+func (p Pressure) String() string { return pressureNames[min(int(p), len(pressureNames)-1)] }
+
 // Match says what a message belongs to; it is found by read-only look-ups before anything is judged. Anything but
 // MatchNew is never challenged, rate-dropped or unified.
 type Match uint8
