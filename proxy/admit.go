@@ -23,6 +23,9 @@ func (l *lane) admit(x *edge.Exchange) edge.Verdict {
 	if x.Match == edge.MatchNew && l.p.draining.Load() {
 		return refusal(x, edge.Reply, reasonDrain, 503, "")
 	}
+	if v := l.shed(x); v.Action != edge.Pass {
+		return v
+	}
 	if l.own.forged {
 		return refusal(x, edge.Reply, reasonForged, 481, "")
 	}

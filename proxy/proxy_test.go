@@ -29,6 +29,7 @@ type bench struct {
 	caller, platform *net.UDPConn
 	outside, inside  edge.Flow // flows that messages of caller and platform come from
 	now              time.Time
+	pressure         edge.Pressure // of memory
 	buf              [65536]byte
 }
 
@@ -53,6 +54,7 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 	local := netip.MustParseAddrPort("127.0.0.1:0")
 	tc := transport.Default()
 	tc.Workers = 1
+	tc.Pressure = func() edge.Pressure { return b.pressure }
 	tc.Listen = []transport.Listen{{Side: edge.Outside, Addr: local}, {Side: edge.Inside, Addr: local}}
 	srv, err := transport.Open(tc)
 	if err != nil {

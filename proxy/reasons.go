@@ -31,6 +31,7 @@ const (
 	reasonPeerRate   edge.Reason = "peer.rate"          // the peer's calls come faster than they may
 	reasonDrain      edge.Reason = "drain"              // shutting down
 	reasonFull       edge.Reason = "limit.transactions" // table or share full
+	reasonMemory     edge.Reason = "limit.memory"       // nothing new, since memory is short
 	reasonOutgrown   edge.Reason = "reply.outgrown"     // the answer would be larger than 1.3 times a request that may be forged
 	reasonHeaders    edge.Reason = "limit.headers"      // more header fields than limits.headers
 	reasonHeader     edge.Reason = "limit.header"
@@ -47,5 +48,5 @@ func Reasons() []edge.Reason {
 	return []edge.Reason{reasonScheme, reasonSIPS, reasonHidden, reasonChallenge,
 		reasonHeaders, reasonHeader, reasonURI, reasonVias, reasonParameters, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
 		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonNoCancel, reasonStrayReply, reasonNoTarget,
-		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP}
+		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonMemory, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP}
 }

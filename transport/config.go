@@ -30,7 +30,7 @@ type Config struct {
 	// MaxMessage is the largest message taken from the network, bytes. Default: 64 KiB.
 	MaxMessage int
 	// Connections bounds the open connections, accepted and dialled. An eighth of them (at least one) is kept for exempt
-	// sources and for what we dial. Default: 16384.
+	// sources and for what we dial; where strangers have the rest, a newcomer takes the place of one of them. Default: 16384.
 	Connections int
 	// ConnectionsPerSource bounds those accepted from one IPv4 address or IPv6 /64. Default: 64.
 	ConnectionsPerSource int
@@ -42,6 +42,11 @@ type Config struct {
 	// ProxyProtocol are the load balancers in front of outside stream listeners. A connection from there must begin with a header of the
 	// PROXY protocol, version 1 or 2, and is from then on one of the source that it names. From anywhere else a header is no SIP.
 	ProxyProtocol []netip.Prefix
+	// ReadBytes bounds the bytes that strangers' unfinished messages take beyond the first 4 KiB of each connection. Default: 64 MiB.
+	ReadBytes int
+	// Pressure says how short memory is; as it rises, strangers get a smaller part of the table of connections. It is called for each
+	// connection and by who asks Server.Pressure, from any goroutine. Nil: memory is never short.
+	Pressure func() edge.Pressure
 	// IdleTimeout closes a connection on which nothing has come or gone. Default: 10 min.
 	IdleTimeout time.Duration
 	// ReadTimeout is how long one message may take from its first byte to its last, and a connection that is not exempt
@@ -73,6 +78,7 @@ func (c Config) withDefaults() Config {
 	orInt(&c.Connections, 16384)
 	orInt(&c.ConnectionsPerSource, 64)
 	orInt(&c.QueueBytes, 32<<20)
+	orInt(&c.ReadBytes, 64<<20)
 	orDuration(&c.IdleTimeout, 10*time.Minute)
 	orDuration(&c.ReadTimeout, 10*time.Second)
 	orDuration(&c.WriteTimeout, 10*time.Second)
@@ -80,6 +86,9 @@ func (c Config) withDefaults() Config {
 	orDuration(&c.HandshakeTimeout, 5*time.Second)
 	if c.Exempt == nil {
 		c.Exempt = func(netip.Addr) bool { return false }
+	}
+	if c.Pressure == nil {
+		c.Pressure = func() edge.Pressure { return edge.Calm }
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -122,6 +131,9 @@ func (c Config) Validate() error {
 	}
 	if c.Connections < 1 || c.ConnectionsPerSource < 1 {
 		bad("limits of %d connections and %d per source: want at least 1", c.Connections, c.ConnectionsPerSource)
+	}
+	if c.ReadBytes < c.MaxMessage {
+		bad("%d bytes for messages that are read: want at least one message of %d", c.ReadBytes, c.MaxMessage)
 	}
 	for _, d := range []time.Duration{c.IdleTimeout, c.ReadTimeout, c.WriteTimeout, c.DialTimeout, c.HandshakeTimeout} {
 		if d < 0 {
