@@ -65,7 +65,7 @@ func (s *Server) welcome(nc *net.TCPConn, listener uint16) {
 		s.take(nc, remote, listener)
 		return
 	}
-	if !s.conns.reserve() {
+	if !s.reserve() {
 		s.count.refusedTotal.Add(1)
 		reset(nc)
 		return
@@ -78,7 +78,7 @@ func (s *Server) welcome(nc *net.TCPConn, listener uint16) {
 
 // take takes a connection of remote in, or resets it when the limits are reached.
 func (s *Server) take(nc *net.TCPConn, remote netip.AddrPort, listener uint16) {
-	switch s.conns.admit(remote.Addr(), s.exempt) {
+	switch s.admit(remote.Addr()) {
 	case refusedTotal:
 		s.count.refusedTotal.Add(1)
 		reset(nc)
@@ -90,11 +90,30 @@ func (s *Server) take(nc *net.TCPConn, remote netip.AddrPort, listener uint16) {
 	}
 	c := s.newConn(listener, remote, false)
 	s.conns.put(c)
+	s.conns.enter(c)
 	s.count.accepted.Add(1)
 	if !s.start(func() { c.begin(nc) }) {
 		nc.Close()
 		c.close(errClosed)
 	}
+}
+
+// admit counts a connection from a, if need be in the place of another.
+func (s *Server) admit(a netip.Addr) refusal {
+	why := s.conns.admit(a, false, strangersShare(s.cfg.Connections, s.Pressure()))
+	exempt := why != taken && s.exempt(a) // asked only when it matters
+	if exempt {
+		why = s.conns.admit(a, true, s.cfg.Connections)
+	}
+	if why == refusedTotal && s.evict() {
+		why = s.conns.admit(a, exempt, s.cfg.Connections)
+	}
+	return why
+}
+
+// reserve counts a connection that nobody is counted for yet, if need be in the place of another.
+func (s *Server) reserve() bool {
+	return s.conns.reserve(strangersShare(s.cfg.Connections, s.Pressure())) || s.evict() && s.conns.reserve(s.cfg.Connections)
 }
 
 // exempt asks Config.Exempt; should it panic, nobody is.

@@ -55,6 +55,7 @@ type conn struct {
 	alias    atomic.Pointer[dialKey] // whom requests over this accepted connection reach, too (RFC 5923)
 	strange  atomic.Bool             // its certificate is not the one that an alias needs
 	removed  bool                    // the table has forgotten it; guarded by the table
+	place    place                   // guarded by the table
 
 	mu      sync.Mutex // never held across I/O
 	state   connState

@@ -204,6 +204,7 @@ func (rd *streamReader) frames(seat *seat, at time.Time) error {
 			if !rd.spoken {
 				rd.spoken = true
 				rd.c.trusted()
+				s.conns.spoke(rd.c)
 			}
 			if err := s.receive(seat.lane, rd.buf[rd.r:rd.r+size:rd.r+size], rd.c.flow, at); err != nil {
 				return doubt{err}
@@ -237,6 +238,9 @@ func (rd *streamReader) refuse(seat *seat, err error, at time.Time) {
 func (rd *streamReader) makeRoom() error {
 	rd.w = rd.r + rd.framer.pack(rd.buf[rd.r:rd.w])
 	if rd.r == rd.w {
+		if len(rd.buf) > firstBuffer {
+			rd.c.server.conns.hold(rd.c, 0, rd.c.server.cfg.ReadBytes)
+		}
 		rd.r, rd.w = 0, 0
 		rd.buf = rd.small[:]
 		return nil
@@ -246,7 +250,11 @@ func (rd *streamReader) makeRoom() error {
 	if rd.w < len(rd.buf) {
 		return nil
 	}
-	larger := make([]byte, min(2*len(rd.buf), rd.c.server.cfg.MaxMessage+firstBuffer))
+	size := min(2*len(rd.buf), rd.c.server.cfg.MaxMessage+firstBuffer)
+	if !rd.c.server.mayHold(rd.c, size) {
+		return errReading
+	}
+	larger := make([]byte, size)
 	copy(larger, rd.buf)
 	rd.buf = larger
 	return nil

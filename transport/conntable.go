@@ -13,8 +13,7 @@ const connShards = 32
 
 // A connTable knows the open connections by number, those we dialled by their far end, and counts per source.
 type connTable struct {
-	total, strangers int // limits: of all connections, and of those that are neither exempt nor dialled
-	perSource        int
+	total, perSource int           // limits
 	last             atomic.Uint64 // number given last
 	shards           [connShards]connShard
 
@@ -22,6 +21,7 @@ type connTable struct {
 	count   int
 	sources map[netip.Prefix]int // accepted and open
 	dialed  map[dialKey]*conn    // ours, and those that have an alias
+	crowd   crowd
 }
 
 type connShard struct {
@@ -48,10 +48,7 @@ const (
 // newConnTable numbers connections from the present nanosecond on, so that a flow kept over a restart (in a token, or in the
 // journal of bindings) cannot name another one.
 func newConnTable(total, perSource int) *connTable {
-	t := &connTable{total: total, strangers: total, perSource: perSource, sources: map[netip.Prefix]int{}, dialed: map[dialKey]*conn{}}
-	if total > 1 {
-		t.strangers = total - max(1, total/8)
-	}
+	t := &connTable{total: total, perSource: perSource, sources: map[netip.Prefix]int{}, dialed: map[dialKey]*conn{}}
 	t.last.Store(uint64(time.Now().UnixNano()))
 	for i := range t.shards {
 		t.shards[i].m = map[uint64]*conn{}
@@ -83,24 +80,17 @@ func sourceOf(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// admit counts an accepted connection from a, if the limits allow it. exempt is asked only when they would not.
-func (t *connTable) admit(a netip.Addr, exempt func(netip.Addr) bool) refusal {
-	why := t.tryAdmit(a, false)
-	if why != taken && exempt(a) {
-		why = t.tryAdmit(a, true)
-	}
-	return why
-}
-
-func (t *connTable) tryAdmit(a netip.Addr, exempt bool) refusal {
+// admit counts an accepted connection from a, unless a has as many as one source may have, or there are as many as most. exempt: a may have
+// any number.
+func (t *connTable) admit(a netip.Addr, exempt bool, most int) refusal {
 	source := sourceOf(a)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case t.count >= t.total, !exempt && t.count >= t.strangers:
-		return refusedTotal
 	case !exempt && t.sources[source] >= t.perSource:
 		return refusedSource
+	case t.count >= most:
+		return refusedTotal
 	}
 	t.count++
 	t.sources[source]++
@@ -153,6 +143,8 @@ func (t *connTable) remove(c *conn) {
 	defer t.mu.Unlock()
 	t.count--
 	c.removed = true
+	t.crowd.take(c)
+	t.crowd.hold(c, 0)
 	if key := c.dialKey(); t.dialed[key] == c {
 		delete(t.dialed, key)
 	}

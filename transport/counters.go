@@ -27,6 +27,7 @@ type Counters struct {
 	HandshakeErrors  uint64 // those that failed or took too long
 	Aliases          uint64 // accepted connections that requests to their far end reuse (RFC 5923)
 	RefusedTotal     uint64 // connections over Config.Connections
+	Evicted          uint64 // strangers' connections closed to make room for others
 	RefusedSource    uint64 // connections over Config.ConnectionsPerSource
 	RefusedProxy     uint64 // connections from load balancers without a good PROXY protocol header
 	RefusedFrames    uint64 // connections closed because their bytes could not be framed
@@ -44,7 +45,7 @@ type counts struct {
 	droppedWeakHost, droppedTooLarge, droppedSource, droppedPanic, droppedSend, droppedUndeliver                        atomic.Uint64
 	sendErrors, icmpErrors                                                                                              atomic.Uint64
 	accepted, dialed, acceptErrors, dialErrors, handshakes, handshakeErrors, refusedTotal, refusedSource, refusedFrames atomic.Uint64
-	queueOverflows, readTimeouts, idleTimeouts, writeErrors, aliases, refusedProxy, queuesCrowded                       atomic.Uint64
+	queueOverflows, readTimeouts, idleTimeouts, writeErrors, aliases, refusedProxy, queuesCrowded, evicted              atomic.Uint64
 }
 
 // Counters returns what has been counted since Open.
@@ -64,7 +65,7 @@ func (s *Server) Counters() Counters {
 		AcceptErrors: c.acceptErrors.Load(), DialErrors: c.dialErrors.Load(),
 		Handshakes: c.handshakes.Load(), HandshakeErrors: c.handshakeErrors.Load(),
 		RefusedTotal: c.refusedTotal.Load(), RefusedSource: c.refusedSource.Load(), RefusedFrames: c.refusedFrames.Load(),
-		RefusedProxy:   c.refusedProxy.Load(),
+		RefusedProxy: c.refusedProxy.Load(), Evicted: c.evicted.Load(),
 		Aliases:        c.aliases.Load(),
 		QueuedBytes:    s.queued.Load(),
 		QueuesCrowded:  c.queuesCrowded.Load(),

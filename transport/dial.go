@@ -34,6 +34,9 @@ func (s *Server) connection(f edge.Flow) (c *conn, fresh bool, err error) {
 func (s *Server) newShared(listener uint16, remote netip.AddrPort) (c *conn, fresh bool, err error) {
 	c = s.newConn(listener, remote, true)
 	first := s.conns.share(c)
+	if first == nil && s.evict() {
+		first = s.conns.share(c)
+	}
 	if first == nil {
 		s.count.refusedTotal.Add(1)
 		return nil, false, ErrFull

@@ -173,11 +173,11 @@ func (s *Server) introduced(nc *net.TCPConn, balancer netip.AddrPort, listener u
 	s.take(nc, source, listener)
 }
 
-// reserve counts a connection that nobody is counted for yet, if the limit for strangers allows it.
-func (t *connTable) reserve() bool {
+// reserve counts a connection that nobody is counted for yet, unless there are as many as most.
+func (t *connTable) reserve(most int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.count >= t.strangers {
+	if t.count >= most {
 		return false
 	}
 	t.count++

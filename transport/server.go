@@ -187,6 +187,7 @@ func (s *Server) Serve(newLane func(*Out) Lane) {
 	if s.keyring.watched() {
 		readers = append(readers, func() { s.keyring.watch(s.ctx) })
 	}
+	readers = append(readers, s.relieve)
 	for _, r := range readers {
 		s.start(r)
 	}
