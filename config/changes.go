@@ -53,6 +53,7 @@ var comparisons = []comparison{
 	compare("limits.vias", func(c *Config) *int { return &c.Limits.Vias }),
 	compare("limits.parameters", func(c *Config) *int { return &c.Limits.Parameters }),
 	compare("limits.calls", func(c *Config) *int { return &c.Limits.Calls }),
+	compare("limits.connections", func(c *Config) *int { return &c.Limits.Connections }),
 	compare("limits.connections_per_source", func(c *Config) *int { return &c.Limits.ConnectionsPerSource }),
 	compare("timers.t1", func(c *Config) *time.Duration { return &c.Timers.T1 }),
 	compare("timers.t2", func(c *Config) *time.Duration { return &c.Timers.T2 }),

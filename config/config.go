@@ -175,6 +175,7 @@ type Limits struct {
 	Vias                 int   // via-parms of a message
 	Parameters           int   // parameters of a URI, a via-parm or an address
 	Calls                int
+	Connections          int // at once; 0: auto, as many as memory and descriptors allow
 	ConnectionsPerSource int // connections of one source without a live binding
 }
 

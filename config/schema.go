@@ -123,6 +123,13 @@ func limits(l *Limits) reader {
 		key{"vias", integer(&l.Vias, minVias, sip.MaxVias)},
 		key{"parameters", integer(&l.Parameters, minParameters, sip.MaxParams)},
 		key{"calls", integer(&l.Calls, 1, 1_000_000)},
+		key{"connections", func(d *decoder, n *node, path string) {
+			if d.is(n, path, number, text) && n.text != "auto" {
+				integer(&l.Connections, 16, 1_000_000)(d, n, path)
+			} else {
+				l.Connections = 0
+			}
+		}},
 		key{"connections_per_source", integer(&l.ConnectionsPerSource, 1, 100_000)},
 	)
 }

@@ -30,12 +30,13 @@ const (
 	Peer     = "peer"     // a carrier or another site, as configured
 	Listener = "listener" // a socket of ours
 	State    = "state"    // the state file
+	Memory   = "memory"   // how short of it we are
 )
 
 // remote reports whether anybody on the internet can cause events of that name in any number. Such events may fill only half
 // of a ring and have a log budget of their own. What is not known to be about this machine and its platform is remote.
 func remote(name string) bool {
-	return name != Upstream && name != Peer && name != Listener && name != State
+	return name != Upstream && name != Peer && name != Listener && name != State && name != Memory
 }
 
 // minRing is the smallest ring: with less, half of it would be too small to keep one batch of refusals.

@@ -42,6 +42,9 @@ type facts struct {
 	journal    string    // why registrations are not written; "": they are
 	dropped    uint64    // events
 	dropAt     time.Time // when events were last seen to be lost
+	open       int       // connections
+	most       budget
+	memory     string // what is not begun since memory is short; "": everything is
 }
 
 // concerns are what needs attention, what stops calls first.
@@ -61,6 +64,10 @@ func (f *facts) concerns() []concern {
 	}
 	all = append(all, peerConcerns(f.proxy.Peers, f.trunks)...)
 	add(f.proxy.Draining, "draining", "new work is refused with 503 (ringwall drain --off ends that)")
+	add(f.memory != "", string(reasonMemory), "memory is short: %s", f.memory)
+	full("connections.full", "the table of connections fills up", f.open, f.most.connections)
+	add(f.most.wanted > 0, "connections.descriptors", "limits.connections is %d, but open files (ulimit -n, LimitNOFILE) allow %d only",
+		f.most.wanted, f.most.connections)
 	full("transactions.full", "the table of transactions fills up", f.proxy.Transactions, f.tables.Max)
 	full("transactions.unknown", "the share of unknown sources in transactions fills up", f.proxy.Untrusted, f.tables.Untrusted)
 	full("bindings.full", "the table of registered phones fills up", f.proxy.Bindings, f.bindings)
@@ -94,6 +101,10 @@ func (s *service) facts(p proxy.Status, now *settings) *facts {
 	f := &facts{at: time.Now(), proxy: p, tables: proxyConfig(now.cfg, now.upstreams, now.trunks).Transactions, bindings: binding.Default().Max,
 		trunks: now.trunks, restart: now.restart, reload: s.lastReload.Load(), dropped: s.ring.Dropped(),
 		certs: s.transport.Certificates(), distrusted: s.transport.Distrusted()}
+	f.open, f.most = int(s.transport.Counters().ConnectionsOpen), s.budget
+	if p := s.memory.Pressure(); p != edge.Calm {
+		f.memory = shortage(p, s.memory.Used(), s.memory.Limit())
+	}
 	if list := s.nameProblems.Load(); list != nil {
 		f.names = *list
 	}

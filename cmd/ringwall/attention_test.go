@@ -33,6 +33,9 @@ func TestConcerns(t *testing.T) {
 		{func(f *facts) { f.proxy.Transactions = 800 }, "transactions.full", "800 of 1000, 80 %"},
 		{func(f *facts) { f.proxy.Untrusted = 240 }, "transactions.unknown", "240 of 300, 80 %"},
 		{func(f *facts) { f.proxy.Bindings = 100 }, "bindings.full", "100 of 100, 100 %"},
+		{func(f *facts) { f.memory = "355 of 500 MiB" }, "limit.memory", "memory is short: 355 of 500 MiB"},
+		{func(f *facts) { f.open = 40 }, "connections.full", "40 of 50, 80 %"},
+		{func(f *facts) { f.most.wanted = 90 }, "connections.descriptors", "is 90, but"},
 		{func(f *facts) { f.journal = "disk is full" }, "state.write", "disk is full"},
 		{func(f *facts) { f.certs = cert(15*24*time.Hour, "") }, "", ""},
 		{func(f *facts) { f.certs = cert(13*24*time.Hour, "") }, "certificate.expires", "expires on 2026-05-14, 13 days left"},
@@ -47,7 +50,8 @@ func TestConcerns(t *testing.T) {
 		{func(f *facts) { f.dropped, f.dropAt = 7, now.Add(-time.Minute) }, "events.dropped", "7 are lost"},
 		{func(f *facts) { f.dropped, f.dropAt = 7, now.Add(-time.Hour) }, "", ""},
 	} {
-		f := &facts{at: now, proxy: proxy.Status{Upstream: "up"}, tables: transaction.Config{Max: 1000, Untrusted: 300}, bindings: 100}
+		f := &facts{at: now, proxy: proxy.Status{Upstream: "up"}, tables: transaction.Config{Max: 1000, Untrusted: 300}, bindings: 100,
+			most: budget{connections: 50}}
 		c.change(f)
 		got := f.concerns()
 		if c.id == "" && len(got) > 0 || c.id != "" && (len(got) != 1 || got[0].ID != c.id || !strings.Contains(got[0].Text, c.text)) {

@@ -23,6 +23,7 @@ import (
 	"github.com/ringwall/ringwall/demo"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/memory"
 	"github.com/ringwall/ringwall/proxy"
 	"github.com/ringwall/ringwall/resolve"
 	"github.com/ringwall/ringwall/seal"
@@ -48,6 +49,8 @@ type service struct {
 	transport *transport.Server
 	proxy     *proxy.Proxy
 	admin     *admin.Server
+	memory    *memory.Watch
+	budget    budget            // of the start
 	names     *resolve.Follower // of everything that is named by a name
 
 	settings   atomic.Pointer[settings] // in force
@@ -78,6 +81,7 @@ type boot struct {
 // start brings the service up to where it handles messages. On an error everything opened so far is closed again.
 func start(ctx context.Context, b boot, stdout io.Writer) (_ *service, err error) {
 	s := &service{boot: b, since: time.Now(), ring: event.NewRing(ringSize), metrics: event.NewMetrics()}
+	s.memory = memory.New(memoryLimit(b.cfg.Limits.Memory), s.pressed)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -185,12 +189,16 @@ func (s *service) openTransport(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.budget = share(s.cfg, socketsOf(len(places)), mostFiles())
 	cfg := transport.Config{
 		Listen:               places,
 		MaxMessage:           s.cfg.Limits.Message,
+		Connections:          s.budget.connections,
 		ConnectionsPerSource: s.cfg.Limits.ConnectionsPerSource,
+		ReadBytes:            s.budget.reading,
+		Pressure:             s.memory.Pressure,
 		Exempt:               s.exempt,
-		QueueBytes:           int(memory(s.cfg.Limits.Memory) / queuePart),
+		QueueBytes:           s.budget.queued,
 		ProxyProtocol:        s.cfg.Outside.ProxyProtocol,
 		InsideNets:           s.cfg.Inside.Sources,
 		InsideAddrs:          addrs(platform),
@@ -273,6 +281,7 @@ func (s *service) serve() {
 	s.onClose(s.closeTransport)
 	s.goUntilClose(s.proxy.Run)
 	s.goUntilClose(s.watchDrops)
+	s.goUntilClose(s.memory.Run)
 	s.transport.Serve(s.proxy.NewLane)
 	s.admin.Serve()
 }

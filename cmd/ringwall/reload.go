@@ -216,7 +216,7 @@ func (s *service) apply(ctx context.Context, next *config.Config, r *reloaded) e
 	s.names.Set(s.queries(mixed)...)
 	s.forgetProblems(mixed)
 	s.level.Set(mixed.Log.Level)
-	limitMemory(mixed.Limits.Memory)
+	s.memory.SetLimit(memoryLimit(mixed.Limits.Memory))
 	r.Changed, r.Restart = append(r.Changed, changed...), append(r.Restart, restart...)
 	return nil
 }

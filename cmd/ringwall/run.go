@@ -7,12 +7,10 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/ringwall/ringwall/admin"
 	"github.com/ringwall/ringwall/config"
@@ -63,7 +61,6 @@ func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
 	b.level.Set(b.cfg.Log.Level)
 	b.log = event.NewLogger(stderr, string(b.cfg.Log.Format), b.level)
 	slog.SetDefault(b.log)
-	limitMemory(b.cfg.Limits.Memory)
 	s, err := start(ctx, b, stdout)
 	if err != nil {
 		return err
@@ -87,30 +84,6 @@ func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
 	b.log.Info("stopping", "pending", s.proxy.Pending())
 	return s.Close()
 }
-
-// givenLimit is the memory limit that the process was started with: GOMEMLIMIT, or none.
-var givenLimit = debug.SetMemoryLimit(-1)
-
-// limitMemory tells the runtime how much memory to stay within.
-func limitMemory(limit int64) { debug.SetMemoryLimit(memory(limit)) }
-
-// memory is what limits.memory means, bytes. Zero is what GOMEMLIMIT says, or else a quarter of the machine's memory, at least
-// 512 MiB.
-func memory(limit int64) int64 {
-	const least = 512 << 20
-	var info unix.Sysinfo_t
-	switch {
-	case limit != 0:
-	case os.Getenv("GOMEMLIMIT") != "" || unix.Sysinfo(&info) != nil:
-		limit = givenLimit
-	default:
-		limit = max(least, int64(info.Totalram)*int64(info.Unit)/4)
-	}
-	return limit
-}
-
-// queuePart is the part of the memory that may wait to be written on connections.
-const queuePart = 16
 
 // wait returns when no transaction is pending, when limit has passed, or at a further signal.
 func (s *service) wait(limit time.Duration, signals <-chan os.Signal) {

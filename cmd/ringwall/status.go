@@ -35,6 +35,7 @@ type status struct {
 	Transactions  int         `json:"transactions"`
 	Pending       int         `json:"pending"`
 	Connections   int64       `json:"connections"`
+	Memory        memoryState `json:"memory"`
 	EventsDropped uint64      `json:"events_dropped"`
 	Attention     []concern   `json:"attention"`
 	Restart       []string    `json:"restart"` // keys whose new value waits for a restart
@@ -135,6 +136,7 @@ func (s *status) table(out io.Writer) error {
 		{"bindings", fmt.Sprint(s.Bindings)},
 		{"transactions", fmt.Sprintf("%d, %d pending", s.Transactions, s.Pending)},
 		{"connections", fmt.Sprint(s.Connections)},
+		{"memory", s.Memory.String()},
 		{"events dropped", fmt.Sprint(s.EventsDropped)},
 	}...) {
 		if row[1] != "" {
@@ -166,6 +168,7 @@ func (s *service) status() status {
 		UpstreamState: p.Upstream, Peers: peerStates(p.Peers), Demo: s.platform != nil,
 		Bindings: p.Bindings, Transactions: p.Transactions, Pending: p.Pending,
 		Connections: s.transport.Counters().ConnectionsOpen, EventsDropped: s.ring.Dropped(),
+		Memory: memoryState{s.memory.Used(), s.memory.Limit(), s.memory.Pressure().String()},
 	}
 	st.Restart, st.Reload, st.Attention = append(st.Restart, now.restart...), s.lastReload.Load(), s.facts(p, now).concerns()
 	if a := s.admin.HTTPAddr(); a.IsValid() {

@@ -28,6 +28,7 @@ func proxyConfig(cfg *config.Config, upstreams []proxy.Upstream, trunks []trunk)
 	t := transaction.DefaultConfig()
 	t.Max = min(max(cfg.Limits.Calls*transactionsPerCall, leastTransactions), mostTransactions)
 	t.Untrusted = t.Max / 100 * untrustedPercent
+	t.Bytes = transactionBytes(memoryLimit(cfg.Limits.Memory), t.Max)
 	t.T1, t.T2, t.T4 = cfg.Timers.T1, cfg.Timers.T2, cfg.Timers.T4
 	t.C, t.Linger = cfg.Timers.C, cfg.Timers.Linger
 	return proxy.Config{
@@ -162,6 +163,10 @@ func (s *service) observe() {
 	gauge("traces", "Running traces (ringwall trace).", s.proxy.Traces)
 	gauge("connections", "Open stream connections.", func() int { return int(s.transport.Counters().ConnectionsOpen) })
 	gauge("connections_queued_bytes", "Bytes that wait to be written on all connections.", func() int { return int(s.transport.Counters().QueuedBytes) })
+	gauge("connections_max", "Most stream connections at once.", func() int { return s.budget.connections })
+	gauge("memory_used_bytes", "Memory in use, as it is compared with limits.memory.", func() int { return int(s.memory.Used()) })
+	gauge("memory_limit_bytes", "limits.memory.", func() int { return int(s.memory.Limit()) })
+	gauge("memory_pressure", "How short memory is: 0 calm, 1 tight, 2 scarce, 3 drought.", func() int { return int(s.memory.Pressure()) })
 	s.metrics.Counter("ringwall_events_dropped_total", "Events that found the ring full.", func() float64 { return float64(s.ring.Dropped()) })
 	for _, c := range transportCounters() {
 		s.metrics.Counter("ringwall_transport_"+c.name+"_total", c.help, func() float64 { return float64(c.of(s.transport.Counters())) })
@@ -197,6 +202,7 @@ func transportCounters() []transportCounter {
 		{"connections_reused", "Accepted connections that requests to their far end reuse (RFC 5923).", func(t c) uint64 { return t.Aliases }},
 		{"dial_errors", "Connections that could not be made.", func(t c) uint64 { return t.DialErrors }},
 		{"connections_refused", "Connections refused because the table was full.", func(t c) uint64 { return t.RefusedTotal }},
+		{"connections_evicted", "Connections of strangers closed to make room for others.", func(t c) uint64 { return t.Evicted }},
 		{"connections_refused_source", "Connections over limits.connections_per_source.", func(t c) uint64 { return t.RefusedSource }},
 		{"proxy_headers_refused", "Connections from load balancers without a good PROXY protocol header.", func(t c) uint64 { return t.RefusedProxy }},
 		{"frames_refused", "Connections closed because their bytes could not be framed.", func(t c) uint64 { return t.RefusedFrames }},
