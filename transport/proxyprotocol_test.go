@@ -211,7 +211,7 @@ func TestProxyProtocolLimits(t *testing.T) {
 	if c, err := dialFrom("127.0.0.9", to); err == nil { // the reset may come before it is made
 		open = append(open, c)
 	}
-	eventually(t, "one is over the total", func() bool { return s.Counters().RefusedTotal == 1 })
+	eventually(t, "one over the total takes another's place", func() bool { return s.Counters().Evicted == 1 })
 	for _, c := range open {
 		c.Close()
 	}
