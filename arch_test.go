@@ -42,6 +42,8 @@ var rooms = map[string]room{
 	"event":        {layer: 2, uses: []string{"github.com/prometheus/client_golang"}},
 	"memory":       {layer: 2, uses: []string{"golang.org/x/sys"}},
 	"resolve":      {layer: 2, uses: []string{"github.com/miekg/dns"}},
+	"topo":         {layer: 2, pure: true},
+	"scrub":        {layer: 2, pure: true},
 	"proxy":        {layer: 3},
 	"demo":         {layer: 3},
 	"config":       {layer: 4, uses: []string{"github.com/goccy/go-yaml"}},

@@ -1,0 +1,61 @@
+package scrub
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/ringwall/ringwall/sip"
+)
+
+const reply = "SIP/2.0 486 Busy\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nf: <sip:a@b>;tag=1\r\nTo: <sip:b@b>;tag=2\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n" +
+	"Server: Secret\r\nWARNING: 399 mark \"mark\"\r\nRetry-After: 18 (mark)\r\nReason: Q.850;cause=17;text=\"mark\", SIP;cause=486, \"mark\";x\r\n" +
+	"Alert-Info: <http://mark/ring.wav>\r\nX-Ticket: 7\r\nx-Mark: mark\r\nP-Asserted-Identity: <sip:a@mark>\r\nDate: Thu, 21 Feb 2002 13:02:03 GMT\r\n" +
+	"Subject: mark\r\ns: mark\r\nOrganization: mark\r\nContent-Length: 0\r\n\r\n"
+
+func outward(t *testing.T, cfg Config, text string, peer bool) string {
+	t.Helper()
+	var m sip.Message
+	text = strings.Replace(text, "s: mark\r\n", "", 1)
+	if err := m.Parse([]byte(text), true); err != nil {
+		t.Fatal(err)
+	}
+	var e sip.Edit
+	e.Reset(&m)
+	New(cfg).Outward(&e, &m, peer)
+	return string(e.AppendTo(nil))
+}
+
+func TestOutward(t *testing.T) {
+	out := outward(t, Config{Allow: []string{"x-ticket"}}, reply, false)
+	for _, gone := range []string{"mark", "Secret", "Date", "Alert"} {
+		if strings.Contains(out, gone) {
+			t.Errorf("%s leaves: %s", gone, out)
+		}
+	}
+	for _, stays := range []string{"X-Ticket: 7\r\n", "Retry-After: 18\r\n", "Reason: Q.850;cause=17, SIP;cause=486\r\n", "From: <sip:a@b>;tag=1\r\n"} {
+		if !strings.Contains(out, stays) {
+			t.Errorf("no %q: %s", stays, out)
+		}
+	}
+}
+
+func TestPeersSeeIdentity(t *testing.T) {
+	out := outward(t, Config{}, reply, true)
+	if !strings.Contains(out, "P-Asserted-Identity") || !strings.Contains(out, "Date: ") || strings.Contains(out, "X-Ticket") {
+		t.Errorf("%s", out)
+	}
+}
+
+// TestOneFace: one Server in responses and one User-Agent in requests, wherever the platform's stood and if it had none.
+func TestOneFace(t *testing.T) {
+	cfg := Config{Server: "phone system"}
+	for _, text := range []string{reply, strings.Replace(reply, "Server: Secret\r\n", "User-Agent: Secret\r\n", 1), strings.Replace(reply, "Server: Secret\r\n", "", 1)} {
+		if out := outward(t, cfg, text, false); strings.Count(out, "Server: phone system\r\n") != 1 || strings.Contains(out, "Secret") {
+			t.Errorf("%s", out)
+		}
+	}
+	request := strings.Replace(reply, "SIP/2.0 486 Busy", "INVITE sip:a@b SIP/2.0", 1)
+	if out := outward(t, cfg, request, false); strings.Count(out, "User-Agent: phone system\r\n") != 1 || strings.Contains(out, "Secret") {
+		t.Errorf("%s", out)
+	}
+}

@@ -1,0 +1,273 @@
+package topo
+
+import (
+	"bytes"
+
+	"github.com/ringwall/ringwall/sip"
+)
+
+// A Mask applies a Veil to one message after the other. Its memory is used again; each lane has its own.
+type Mask struct {
+	*Veil
+	leg   *Leg
+	edit  *sip.Edit
+	msg   *sip.Message
+	value []byte
+	small []byte
+}
+
+// Outward adds to e what hides the platform in m, which goes from inside to outside on leg: the Call-ID, the parties' hosts, Contacts, and
+// the dialogs and targets that fields name. Via, Route and Record-Route are proxy's.
+func (k *Mask) Outward(e *sip.Edit, m *sip.Message, leg *Leg) {
+	k.edit, k.msg, k.leg = e, m, leg
+	for i := range m.Fields {
+		switch f := &m.Fields[i]; f.ID {
+		case sip.FieldCallID:
+			if leg.Masked {
+				k.value = k.AppendCallID(k.value[:0], m.CallID.Of(m.Raw))
+				e.Replace(i, k.value)
+			}
+		case sip.FieldFrom, sip.FieldTo:
+			if leg.Parties {
+				k.hideHost(i)
+			}
+		case sip.FieldReferredBy:
+			k.hideHost(i)
+		case sip.FieldContact:
+			if !leg.Registers {
+				k.contact(i)
+			}
+		case sip.FieldReferTo:
+			k.referTo(i)
+		case sip.FieldReplaces:
+			k.dialog(i)
+		case sip.FieldOther:
+			k.other(i)
+		}
+	}
+}
+
+// other hides in fields that sip does not know by name.
+func (k *Mask) other(i int) {
+	switch name := k.msg.Fields[i].Name.Of(k.msg.Raw); len(name) {
+	case len("Join"):
+		if sip.EqualFold(name, []byte("Join")) {
+			k.dialog(i)
+		}
+	case len("Reply-To"):
+		if sip.EqualFold(name, []byte("Reply-To")) {
+			k.hideHost(i)
+		}
+	case len("In-Reply-To"):
+		if sip.EqualFold(name, []byte("In-Reply-To")) {
+			k.inReplyTo(i)
+		}
+	case len("Target-Dialog"):
+		if sip.EqualFold(name, []byte("Target-Dialog")) {
+			k.dialog(i)
+		}
+	}
+}
+
+// hideHost puts the domain in the place of the host and port of each address in field i that may not be seen.
+func (k *Mask) hideHost(i int) {
+	raw := k.msg.Raw
+	for rest := k.msg.Fields[i].Value; rest.Present(); {
+		a, after, err := sip.NextAddress(raw, rest)
+		if err != nil {
+			return
+		}
+		rest = after
+		if at, ok := k.Hidden(raw, a.URI); ok {
+			k.edit.ReplaceSpan(i, at, k.domain())
+		}
+	}
+}
+
+// domain is what stands in for inside hosts.
+func (k *Mask) domain() []byte {
+	host := k.cfg.Domain
+	if host == "" {
+		host = k.leg.Host
+	}
+	k.small = append(k.small[:0], host...)
+	return k.small
+}
+
+// contact gives each Contact of field i an address of ours. Display names go, and so do parameters that are not about the features of a
+// phone.
+func (k *Mask) contact(i int) {
+	raw := k.msg.Raw
+	k.value = k.value[:0]
+	for rest := k.msg.Fields[i].Value; rest.Present(); {
+		a, after, err := sip.NextAddress(raw, rest)
+		if err != nil || a.Star {
+			return
+		}
+		rest = after
+		if len(k.value) > 0 {
+			k.value = append(k.value, ", "...)
+		}
+		k.value = append(k.value, '<')
+		k.value = append(k.appendURI(k.value, a.URI), '>')
+		k.value = appendFeatures(k.value, raw, a.Params)
+	}
+	k.edit.Replace(i, k.value)
+}
+
+// appendURI appends our URI for the one at s. Where that is secure, so is ours.
+func (k *Mask) appendURI(dst []byte, s sip.Span) []byte {
+	uri := s.Of(k.msg.Raw)
+	if dst = append(dst, "sip"...); len(uri) > 5 && sip.EqualFold(uri[:5], []byte("sips:")) {
+		dst = append(dst, 's')
+	}
+	dst = k.appendTarget(append(dst, ':'), uri, k.leg)
+	return append(append(dst, '@'), k.leg.Edge...)
+}
+
+// features are the Contact parameters that pass: those of RFC 3261 and the base feature tags of RFC 3840 whose values are no names.
+var features = [...]string{"q", "expires", "isfocus", "audio", "video", "text", "data", "control", "application", "automata", "class", "duplex",
+	"mobility", "actor", "priority", "methods", "events", "schemes", "extensions"}
+
+func appendFeatures(dst, raw []byte, params sip.Span) []byte {
+	for rest := params; rest.Present(); {
+		var name, value, whole sip.Span
+		name, value, whole, rest = sip.NextParam(raw, rest)
+		for _, f := range features {
+			if value.Len() < 64 && sip.EqualFold(name.Of(raw), []byte(f)) {
+				dst = append(append(dst, ';'), whole.Of(raw)...)
+				break
+			}
+		}
+	}
+	return dst
+}
+
+// referTo hides the target that field i names, and the Call-ID of the dialog that an embedded Replaces names (RFC 3891).
+func (k *Mask) referTo(i int) {
+	raw := k.msg.Raw
+	a, _, err := sip.NextAddress(raw, k.msg.Fields[i].Value)
+	if err != nil {
+		return
+	}
+	u, err := sip.ParseURI(raw, a.URI)
+	if err != nil || u.Scheme != sip.SIP && u.Scheme != sip.SIPS {
+		return
+	}
+	uri, headers := a.URI, u.Headers
+	if headers.Present() {
+		uri.End = headers.Start - 1
+	}
+	k.value = k.value[:0]
+	if k.shows(u.Host.Of(raw)) {
+		k.value = append(k.value, uri.Of(raw)...)
+	} else {
+		k.value = k.appendURI(k.value, uri)
+		if method, ok := u.Param(raw, "method"); ok {
+			k.value = append(append(k.value, ";method="...), method.Of(raw)...)
+		}
+	}
+	if headers.Present() {
+		k.value = append(k.value, '?')
+		k.value = k.appendHeaders(k.value, headers.Of(raw), k.outID)
+	}
+	k.replaceURI(i, &a)
+}
+
+// replaceURI puts k.value in the place of the URI of a, in angle brackets: a URI with parameters needs them (RFC 3261 §20).
+func (k *Mask) replaceURI(i int, a *sip.Address) {
+	if !a.Angle {
+		k.value = append(append(append(k.small[:0], '<'), k.value...), '>')
+	}
+	k.edit.ReplaceSpan(i, a.URI, k.value)
+}
+
+// appendHeaders appends the headers of a URI with the Call-IDs in Replaces and Join changed by id.
+func (k *Mask) appendHeaders(dst, headers []byte, id func(dst, callID []byte) []byte) []byte {
+	for n := 0; len(headers) > 0; n++ {
+		var one []byte
+		one, headers, _ = bytes.Cut(headers, []byte{'&'})
+		if n > 0 {
+			dst = append(dst, '&')
+		}
+		name, value, found := bytes.Cut(one, []byte{'='})
+		if !found || !sip.EqualFold(name, []byte("Replaces")) && !sip.EqualFold(name, []byte("Join")) {
+			dst = append(dst, one...)
+			continue
+		}
+		callID, tags := cutEscaped(value)
+		k.small = unescape(k.small[:0], callID)
+		dst = append(append(dst, name...), '=')
+		n := len(dst)
+		dst = id(dst, k.small)
+		dst = append(escape(dst, n), tags...)
+	}
+	return dst
+}
+
+// cutEscaped cuts an escaped Replaces value before its first semicolon.
+func cutEscaped(value []byte) (callID, rest []byte) {
+	for i := range value {
+		if value[i] == ';' || value[i] == '%' && i+2 < len(value) && value[i+1] == '3' && value[i+2]|0x20 == 'b' {
+			return value[:i], value[i:]
+		}
+	}
+	return value, nil
+}
+
+// dialog hides the Call-ID at the start of field i: Replaces, Join, Target-Dialog (RFC 3891, RFC 3911, RFC 4538).
+func (k *Mask) dialog(i int) {
+	id := callIDOf(k.msg.Raw, k.msg.Fields[i].Value)
+	k.value = k.outID(k.value[:0], id.Of(k.msg.Raw))
+	k.edit.ReplaceSpan(i, id, k.value)
+}
+
+// callIDOf is the Call-ID at the start of value.
+func callIDOf(raw []byte, value sip.Span) sip.Span {
+	b := value.Of(raw)
+	if i := bytes.IndexByte(b, ';'); i >= 0 {
+		b = b[:i]
+	}
+	n := len(bytes.TrimRight(b, " \t\r\n"))
+	return sip.Span{Start: value.Start, End: value.Start + uint32(n)}
+}
+
+// outID appends what outside knows the dialog with that Call-ID by.
+func (k *Mask) outID(dst, callID []byte) []byte {
+	if k.leg.Knows != nil && k.leg.Knows(callID) || !k.cfg.CallID {
+		return append(dst, callID...)
+	}
+	return k.AppendCallID(dst, callID)
+}
+
+// inReplyTo hides each Call-ID of the list in field i (RFC 3261 §20.21).
+func (k *Mask) inReplyTo(i int) {
+	value := k.msg.Fields[i].Value.Of(k.msg.Raw)
+	k.value = k.value[:0]
+	for id := range bytes.SplitSeq(value, []byte{','}) {
+		if len(k.value) > 0 {
+			k.value = append(k.value, ", "...)
+		}
+		k.value = k.outID(k.value, bytes.TrimSpace(id))
+	}
+	k.edit.Replace(i, k.value)
+}
+
+// Hidden returns where host and port of the URI at s stand in raw, if they may not be seen outside.
+func (v *Veil) Hidden(raw []byte, s sip.Span) (at sip.Span, ok bool) {
+	u, err := sip.ParseURI(raw, s)
+	if err != nil || u.Scheme != sip.SIP && u.Scheme != sip.SIPS || v.shows(u.Host.Of(raw)) {
+		return sip.Span{}, false
+	}
+	return HostPort(raw, &u), true
+}
+
+// HostPort is the span of host and port of a SIP URI.
+func HostPort(raw []byte, u *sip.URI) sip.Span {
+	at := u.Host
+	if u.HasPort {
+		for at.End++; at.End < u.Whole.End && '0' <= raw[at.End] && raw[at.End] <= '9'; at.End++ {
+		}
+	}
+	return at
+}

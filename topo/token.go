@@ -1,0 +1,246 @@
+package topo
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/ringwall/ringwall/sip"
+)
+
+// What the seals are for. A token of one use opens as no other.
+var (
+	targetUse = []byte("target")
+	callIDUse = []byte("call-id")
+)
+
+// Life of target tokens. They hold the week they were made in, so one dialog shows one token for days.
+const (
+	week       = 7 * 24 * time.Hour
+	targetLife = 5 // weeks after the one it was made in
+)
+
+const (
+	saltLen  = 4
+	maxShort = 200 // bytes of a URI that is worth packing
+)
+
+// appendTarget appends the token for uri, a whole URI, in the dialog of leg.
+func (v *Veil) appendTarget(dst, uri []byte, leg *Leg) []byte {
+	var room [256]byte
+	salt := v.keys.ID("topo target", leg.CallID, nil, nil)
+	plain := append(room[:0], salt[:saltLen]...)
+	plain = binary.BigEndian.AppendUint16(plain, weekOf(leg.At))
+	return v.keys.Seal(dst, appendPacked(plain, uri), targetUse, nil)
+}
+
+func weekOf(t time.Time) uint16 { return uint16(t.Unix() / int64(week/time.Second)) }
+
+// Target opens the user part of a URI that names us: the URI that it stands for, appended to dst. It gives the sender no right; it only
+// says which URI is meant.
+func (v *Veil) Target(dst, user []byte, now time.Time) ([]byte, bool) {
+	var room [256]byte
+	plain, err := v.keys.Open(room[:0], user, targetUse, nil)
+	if err != nil || len(plain) < saltLen+2 {
+		return dst, false
+	}
+	if weekOf(now)-binary.BigEndian.Uint16(plain[saltLen:]) > targetLife {
+		return dst, false
+	}
+	return appendUnpacked(dst, plain[saltLen+2:])
+}
+
+// AppendCallID appends what outside sees instead of callID, which may be of any length.
+func (v *Veil) AppendCallID(dst, callID []byte) []byte {
+	var room [256]byte
+	return v.keys.Seal(dst, appendPackedID(room[:0], callID), callIDUse, nil)
+}
+
+// CallID appends the Call-ID that token stands for; false if it is not one of ours.
+func (v *Veil) CallID(dst, token []byte) ([]byte, bool) {
+	var room [256]byte
+	plain, err := v.keys.Open(room[:0], token, callIDUse, nil)
+	if err != nil {
+		return dst, false
+	}
+	return appendUnpackedID(dst, plain)
+}
+
+// Ways in which a Call-ID is packed.
+const (
+	idAsIs byte = iota
+	idHex       // lower-case hexadecimal, of even length
+	idUUID      // the same with the hyphens of RFC 9562
+)
+
+// appendPackedID appends callID in few bytes: most are random numbers in hexadecimal.
+func appendPackedID(dst, callID []byte) []byte {
+	const uuid = 36
+	if len(callID) == uuid && callID[8] == '-' && callID[13] == '-' && callID[18] == '-' && callID[23] == '-' {
+		digits := append(append(append(append(append(make([]byte, 0, uuid), callID[:8]...), callID[9:13]...), callID[14:18]...),
+			callID[19:23]...), callID[24:]...)
+		if isHex(digits) {
+			return appendHex(append(dst, idUUID), digits)
+		}
+	}
+	if len(callID) > 0 && isHex(callID) {
+		return appendHex(append(dst, idHex), callID)
+	}
+	return append(append(dst, idAsIs), callID...)
+}
+
+func isHex(b []byte) bool {
+	for _, c := range b {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return len(b)%2 == 0
+}
+
+// appendHex appends the bytes that digits stand for.
+func appendHex(dst, digits []byte) []byte {
+	n := len(dst)
+	dst = append(dst, digits[:len(digits)/2]...)
+	if _, err := hex.Decode(dst[n:], digits); err != nil {
+		return dst[:n] // never: isHex said yes
+	}
+	return dst
+}
+
+func appendUnpackedID(dst, packed []byte) ([]byte, bool) {
+	if len(packed) == 0 {
+		return dst, false
+	}
+	switch kind, b := packed[0], packed[1:]; {
+	case kind == idAsIs:
+		return append(dst, b...), true
+	case kind == idHex:
+		return hex.AppendEncode(dst, b), true
+	case kind == idUUID && len(b) == 16:
+		for i, part := range [...][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
+			if i > 0 {
+				dst = append(dst, '-')
+			}
+			dst = hex.AppendEncode(dst, part)
+		}
+		return dst, true
+	}
+	return dst, false
+}
+
+// A packed URI begins with a byte that says what follows: the whole URI as it is, or for a SIP URI the address in binary, the port, the
+// user part and what stands behind the port.
+const (
+	packedURI byte = 1 << iota // else it follows as it is
+	packedSIPS
+	packed6
+	packedPort
+	packedUser
+)
+
+// appendPacked appends uri packed, so that appendUnpacked gives the same bytes.
+func appendPacked(dst, uri []byte) []byte {
+	n := len(dst)
+	if packed, ok := appendShort(dst, uri); ok {
+		var room [maxShort + 64]byte
+		if again, ok := appendUnpacked(room[:0], packed[n:]); ok && string(again) == string(uri) {
+			return packed
+		}
+	}
+	return append(append(dst[:n], 0), uri...)
+}
+
+// appendShort packs a SIP URI whose host is an address.
+func appendShort(dst, uri []byte) ([]byte, bool) {
+	u, err := sip.ParseURI(uri, sip.Span{End: uint32(len(uri))})
+	if err != nil || len(uri) > maxShort || u.Scheme != sip.SIP && u.Scheme != sip.SIPS || u.Password.Present() || u.User.Len() > 255 {
+		return dst, false
+	}
+	host := u.Host.Of(uri)
+	if len(host) == 0 || len(host) > 45 || host[0] != '[' && (host[0] < '0' || host[0] > '9') {
+		return dst, false
+	}
+	six := host[0] == '['
+	if six {
+		host = host[1 : len(host)-1]
+	}
+	addr, err := netip.ParseAddr(string(host))
+	if err != nil {
+		return dst, false
+	}
+	flags, at := packedURI, len(dst)
+	dst = append(dst, 0)
+	if u.Scheme == sip.SIPS {
+		flags |= packedSIPS
+	}
+	if six {
+		flags |= packed6
+	}
+	dst = append(dst, addr.AsSlice()...)
+	end := u.Host.End
+	if u.HasPort {
+		flags |= packedPort
+		dst = binary.BigEndian.AppendUint16(dst, u.Port)
+		for end++; int(end) < len(uri) && '0' <= uri[end] && uri[end] <= '9'; end++ {
+		}
+	}
+	if u.User.Present() {
+		flags |= packedUser
+		dst = append(append(dst, byte(u.User.Len())), u.User.Of(uri)...)
+	}
+	dst[at] = flags
+	return append(dst, uri[end:]...), true
+}
+
+// appendUnpacked appends the URI that packed holds.
+func appendUnpacked(dst, packed []byte) ([]byte, bool) {
+	if len(packed) == 0 {
+		return dst, false
+	}
+	flags, b := packed[0], packed[1:]
+	if flags&packedURI == 0 {
+		return append(dst, b...), flags == 0 && len(b) > 0
+	}
+	size := 4
+	if flags&packed6 != 0 {
+		size = 16
+	}
+	if len(b) < size {
+		return dst, false
+	}
+	addr, _ := netip.AddrFromSlice(b[:size])
+	var port []byte
+	if b = b[size:]; flags&packedPort != 0 {
+		if len(b) < 2 {
+			return dst, false
+		}
+		port, b = b[:2], b[2:]
+	}
+	if dst = append(dst, "sip"...); flags&packedSIPS != 0 {
+		dst = append(dst, 's')
+	}
+	dst = append(dst, ':')
+	if flags&packedUser != 0 {
+		if len(b) == 0 || len(b) < 1+int(b[0]) {
+			return dst, false
+		}
+		dst = append(append(dst, b[1:1+b[0]]...), '@')
+		b = b[1+b[0]:]
+	}
+	return append(appendHostPort(dst, addr, port), b...), true
+}
+
+func appendHostPort(dst []byte, addr netip.Addr, port []byte) []byte {
+	if addr.Is6() {
+		dst = append(addr.AppendTo(append(dst, '[')), ']')
+	} else {
+		dst = addr.AppendTo(dst)
+	}
+	if port == nil {
+		return dst
+	}
+	return strconv.AppendUint(append(dst, ':'), uint64(binary.BigEndian.Uint16(port)), 10)
+}

@@ -1,0 +1,71 @@
+// Package topo hides the platform (design, section 6): what leaves for outside names nothing inside, and what comes back with a token of
+// ours is put right again. It is a pure function of a key, the operator's settings and a message: nothing is stored, so dialogs survive
+// a restart and a second node with the key can take over. It writes edits and sends nothing.
+//
+// Tokens are sealed with AES-SIV (RFC 5297). A target token stands for a URI and a Call-ID token for a Call-ID; the route token of a
+// dialog is proxy's. Equal input gives equal tokens, so one dialog shows one token; a salt made of the Call-ID keeps two dialogs from
+// showing the same.
+package topo
+
+import (
+	"strings"
+	"time"
+
+	"github.com/ringwall/ringwall/seal"
+)
+
+// Config says what is hidden and by what it is replaced.
+type Config struct {
+	CallID bool     // mask the Call-ID of dialogs that start inside
+	Domain string   // outside's name of the platform, which stands in for inside hosts; "": Leg.Host
+	Shown  []string // further hosts that may be seen, in lower case: domains, advertised names, hosts of peers
+}
+
+// A Veil is one state of the settings. It is never written after New, and any number of lanes may share it.
+type Veil struct {
+	keys  *seal.Keys
+	cfg   Config
+	shown map[string]bool
+}
+
+// New makes a Veil.
+func New(keys *seal.Keys, cfg Config) *Veil {
+	v := &Veil{keys: keys, cfg: cfg, shown: map[string]bool{strings.ToLower(cfg.Domain): cfg.Domain != ""}}
+	for _, host := range cfg.Shown {
+		v.shown[host] = true
+	}
+	return v
+}
+
+// MasksCallID reports whether dialogs that start inside get another Call-ID outside.
+func (v *Veil) MasksCallID() bool { return v.cfg.CallID }
+
+// shows reports whether host, as it stands in a URI, may be seen outside.
+func (v *Veil) shows(host []byte) bool {
+	var room [64]byte
+	if len(host) > len(room) {
+		return false
+	}
+	low := room[:len(host)]
+	for i, c := range host {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		low[i] = c
+	}
+	return v.shown[string(low)]
+}
+
+// A Leg is the way that a message takes, and what is known of its dialog.
+type Leg struct {
+	Host      string    // of ours, on the outside
+	Edge      []byte    // how URIs of ours go on after "@" on the outside: "host:port" and the transport parameter, if any
+	CallID    []byte    // the dialog's Call-ID as inside knows it
+	Masked    bool      // outside knows another one
+	Parties   bool      // the hosts in From and To are of inside's choice: the dialog, or the request, began there
+	Registers bool      // Contacts are not touched: they are of a registration, whose bindings proxy knows
+	At        time.Time // now
+
+	// Knows reports whether outside chose this Call-ID, which it then knows unmasked. Nil: it chose none.
+	Knows func(callID []byte) bool
+}

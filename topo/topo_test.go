@@ -1,0 +1,226 @@
+package topo
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/ringwall/ringwall/seal"
+	"github.com/ringwall/ringwall/sip"
+)
+
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func newMask(t testing.TB) *Mask {
+	t.Helper()
+	keys, err := seal.Open(filepath.Join(t.TempDir(), "key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Mask{Veil: New(keys, Config{CallID: true, Domain: "example.com", Shown: []string{"trunk.example.net"}})}
+}
+
+func parse(t testing.TB, text string) *sip.Message {
+	t.Helper()
+	var m sip.Message
+	if err := m.Parse([]byte(text), true); err != nil {
+		t.Fatalf("%v at %d:\n%s", err, m.ErrorAt(), text)
+	}
+	return &m
+}
+
+// outward is text as it leaves.
+func (k *Mask) outward(t testing.TB, text string, leg Leg) string {
+	m := parse(t, text)
+	var e sip.Edit
+	e.Reset(m)
+	k.Outward(&e, m, &leg)
+	return string(e.AppendTo(nil))
+}
+
+func (k *Mask) inward(t testing.TB, text string, leg Leg) string {
+	m := parse(t, text)
+	var e sip.Edit
+	e.Reset(m)
+	k.Inward(&e, m, &leg)
+	return string(e.AppendTo(nil))
+}
+
+const callID = "5f1c0f6e-8a3b-4c1d-9e2f-0a1b2c3d4e5f"
+
+func leg() Leg {
+	return Leg{Edge: []byte("203.0.113.5:5060"), CallID: []byte(callID), Masked: true, Parties: true, At: epoch}
+}
+
+const refer = "REFER sip:bob@198.51.100.7 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1\r\n" +
+	"From: \"Alice\" <sip:alice@pbx.inside.example:5080;x=y>;tag=a\r\nTo: <sip:bob@10.0.0.10>;tag=b\r\nCall-ID: " + callID + "\r\nCSeq: 1 REFER\r\n" +
+	"Contact: \"pbx7\" <sip:alice@10.0.0.10:5080;ob>;+sip.instance=\"<urn:uuid:1>\";isfocus;expires=60, <sips:x@pbx.inside.example>\r\n" +
+	"Refer-To: <sip:carol@10.0.0.11:5060;method=INVITE?Replaces=abc%4010.0.0.11%3Bto-tag%3D1%3Bfrom-tag%3D2&Require=replaces>\r\n" +
+	"Referred-By: <sip:alice@10.0.0.10>;cid=\"x\"\r\nReplaces: abc@10.0.0.11;to-tag=1;from-tag=2\r\nTarget-Dialog: abc@10.0.0.11 ;local-tag=1;remote-tag=2\r\n" +
+	"In-Reply-To: one@10.0.0.1, two@10.0.0.2\r\nReply-To: <sip:alice@10.0.0.10>\r\nContent-Length: 0\r\n\r\n"
+
+func TestOutwardNamesNothingInside(t *testing.T) {
+	k := newMask(t)
+	out := k.outward(t, refer, leg())
+	out = strings.Replace(out, "Via: SIP/2.0/UDP 10.0.0.1;", "", 1) // proxy's
+	for _, mark := range []string{"10.0.0", "inside.example", callID, "pbx7", "urn:uuid", "5080"} {
+		if strings.Contains(out, mark) {
+			t.Errorf("%s leaves:\n%s", mark, out)
+		}
+	}
+	for _, want := range []string{"From: \"Alice\" <sip:alice@example.com;x=y>;tag=a\r\n", "To: <sip:bob@example.com>;tag=b\r\n",
+		";isfocus;expires=60, <sips:", ";method=INVITE?Replaces=", "%3Bto-tag%3D1%3Bfrom-tag%3D2&Require=replaces>", ";to-tag=1;from-tag=2\r\n",
+		"Referred-By: <sip:alice@example.com>;cid=\"x\"\r\n", "Reply-To: <sip:alice@example.com>\r\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing:\n%s", want, out)
+		}
+	}
+}
+
+// TestInwardUndoesOutward: what outside repeats of what it saw means inside what was meant.
+func TestInwardUndoesOutward(t *testing.T) {
+	k := newMask(t)
+	back := k.inward(t, k.outward(t, refer, leg()), leg())
+	for _, id := range []string{"Call-ID", "Replaces", "Target-Dialog", "In-Reply-To"} {
+		if a, b := line(refer, id), line(back, id); a != b {
+			t.Errorf("%q came back as %q", a, b)
+		}
+	}
+	want := "Refer-To: <sip:carol@10.0.0.11:5060;method=INVITE?Replaces=abc%4010.0.0.11%3Bto-tag%3D1%3Bfrom-tag%3D2&Require=replaces>"
+	if got := line(back, "Refer-To"); got != want {
+		t.Errorf("%q\nwant %q", got, want)
+	}
+}
+
+func line(text, name string) string {
+	_, after, _ := strings.Cut(text, "\r\n"+name+":")
+	value, _, _ := strings.Cut(after, "\r\n")
+	return name + ":" + value
+}
+
+// TestUnlinkable: tokens of two dialogs share nothing, and one dialog shows one token.
+func TestUnlinkable(t *testing.T) {
+	k := newMask(t)
+	one, again, other := leg(), leg(), leg()
+	other.CallID = []byte("another")
+	again.At = epoch.Add(time.Hour)
+	uri := []byte("sip:alice@10.0.0.10:5080")
+	a, b, c := k.appendTarget(nil, uri, &one), k.appendTarget(nil, uri, &again), k.appendTarget(nil, uri, &other)
+	if !bytes.Equal(a, b) {
+		t.Errorf("one dialog shows %s and %s", a, b)
+	}
+	if shared := common(a[1:], c[1:]); shared > 6 {
+		t.Errorf("%s and %s share %d characters", a, c, shared)
+	}
+	if _, ok := k.Target(nil, a, epoch.Add(30*24*time.Hour)); !ok {
+		t.Error("a token of 30 days is refused")
+	}
+	if _, ok := k.Target(nil, a, epoch.Add(50*24*time.Hour)); ok {
+		t.Error("a token of 50 days is taken")
+	}
+}
+
+// common is the length of the longest run of bytes that a and b share.
+func common(a, b []byte) (n int) {
+	for i := range a {
+		for j := i + n + 1; j <= len(a) && bytes.Contains(b, a[i:j]); j++ {
+			n = j - i
+		}
+	}
+	return n
+}
+
+func TestTargetKeepsEveryURI(t *testing.T) {
+	k := newMask(t)
+	l := leg()
+	for _, uri := range []string{"sip:a@10.0.0.1", "sip:10.0.0.1:05060", "sips:u;x=y@[2001:db8::1]:5061;transport=tls;lr?h=v", "sip:a:pw@10.0.0.1:1",
+		"sip:[2001:DB8::1]", "tel:+49;ext=1", "sip:host.name:5060", "sip:" + strings.Repeat("u", 300) + "@10.0.0.1", "sip:%41@10.0.0.1;a"} {
+		token := k.appendTarget(nil, []byte(uri), &l)
+		got, ok := k.Target(nil, token, epoch)
+		if !ok || string(got) != uri {
+			t.Errorf("%s came back as %s", uri, got)
+		}
+		for i := range token {
+			forged := bytes.Clone(token)
+			forged[i] ^= 1
+			if _, ok := k.Target(nil, forged, epoch); ok {
+				t.Fatalf("%s: altered at %d it is taken", uri, i)
+			}
+		}
+		if _, ok := k.CallID(nil, token); ok {
+			t.Error("a target opens as a Call-ID")
+		}
+	}
+}
+
+// TestCallIDComesBack: any Call-ID, and the usual ones in fewer characters than they have.
+func TestCallIDComesBack(t *testing.T) {
+	k := newMask(t)
+	rapid.Check(t, func(t *rapid.T) {
+		id := rapid.OneOf(rapid.StringMatching(`[0-9a-f]{0,40}`), rapid.StringMatching(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`),
+			rapid.StringMatching(`[!-~]{1,80}`)).Draw(t, "id")
+		token := k.AppendCallID(nil, []byte(id))
+		if got, ok := k.CallID(nil, token); !ok || string(got) != id {
+			t.Fatalf("%s came back as %s", id, got)
+		}
+	})
+	for id, most := range map[string]int{callID: 46, strings.Repeat("ab", 16): 46, "3c2670a0@10.0.0.1": 48} {
+		if n := len(k.AppendCallID(nil, []byte(id))); n > most {
+			t.Errorf("%s: %d characters", id, n)
+		}
+	}
+}
+
+// FuzzTarget packs and opens any URI.
+func FuzzTarget(f *testing.F) {
+	for _, uri := range []string{"sip:a@10.0.0.1:5060;x", "sips:[::1]", "sip:1.2.3.4:0", "tel:1", "", "sip:a@1.2.3.4:99999"} {
+		f.Add([]byte(uri))
+	}
+	k := newMask(f)
+	l := leg()
+	f.Fuzz(func(t *testing.T, uri []byte) {
+		if len(uri) == 0 {
+			return
+		}
+		if got, ok := k.Target(nil, k.appendTarget(nil, uri, &l), epoch); !ok || !bytes.Equal(got, uri) {
+			t.Fatalf("%q came back as %q", uri, got)
+		}
+	})
+}
+
+// FuzzMask lets any message out and back in: nothing panics, what leaves is well formed, and dialogs come back.
+func FuzzMask(f *testing.F) {
+	f.Add([]byte(refer))
+	k := newMask(f)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var m, out sip.Message
+		if m.Parse(b, true) != nil {
+			return
+		}
+		l := leg()
+		l.CallID = m.CallID.Of(b)
+		var e sip.Edit
+		e.Reset(&m)
+		k.Outward(&e, &m, &l)
+		text := e.AppendTo(nil)
+		if len(text) > 60_000 {
+			return
+		}
+		if err := out.Parse(text, true); err != nil {
+			t.Fatalf("%v at %d\n%q\n%q", err, out.ErrorAt(), b, text)
+		}
+		e.Reset(&out)
+		k.Inward(&e, &out, &l)
+		text = e.AppendTo(nil)
+		if err := m.Parse(text, true); err != nil {
+			t.Fatalf("back: %v\n%q", err, text)
+		}
+		if got := m.CallID.Of(text); !bytes.Equal(got, l.CallID) {
+			t.Fatalf("Call-ID %q came back as %q", l.CallID, got)
+		}
+	})
+}
