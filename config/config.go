@@ -32,6 +32,7 @@ type Config struct {
 	Registrations Registrations
 	TLS           TLS
 	Topology      Topology
+	Identity      Identity
 	Access        Access
 	Headers       Headers
 	Limits        Limits
@@ -127,9 +128,16 @@ type Registrations struct {
 	Keepalive time.Duration // between CRLFCRLF to UDP bindings behind NAT; 0: none
 }
 
-// Topology holds what of topology hiding is built: the key file of tokens and binding ids.
+// Topology says what is hidden of the platform, and where the keys of tokens and binding ids are.
 type Topology struct {
-	KeyFile string // default: topology.key beside Config.State
+	Hide       bool   // outside sees nothing of the inside
+	MaskCallID bool   // nor the Call-IDs that it chose; without Hide of no effect
+	KeyFile    string // default: topology.key beside Config.State
+}
+
+// Identity is what the edge says of itself and in the platform's name.
+type Identity struct {
+	Server string // Server and User-Agent towards outside; "": neither
 }
 
 // Methods is what a trust class may start.
@@ -163,6 +171,7 @@ type Headers struct {
 	// Fields from outside, as written: Remove goes whoever sends it, Allow stays where its kind (identity, charging, P-, X-) would be
 	// removed because its sender is no peer.
 	Remove, Allow []string
+	ToOutside     []string // fields of the platform that leave besides those of the built-in list, where it is hidden
 }
 
 // Limits bound what may be used.
@@ -234,8 +243,9 @@ func defaults() *Config {
 			Known:   Methods{Any: true},
 			Peer:    Methods{Any: true},
 		},
-		TLS:     TLS{ClientCertificates: Off},
-		Headers: Headers{Source: "X-Source"},
+		TLS:      TLS{ClientCertificates: Off},
+		Topology: Topology{MaskCallID: true},
+		Headers:  Headers{Source: "X-Source"},
 		Limits: Limits{Message: maxMessage, Headers: sip.MaxFields, Header: sip.MaxValue, URI: sip.MaxURI, Vias: sip.MaxVias,
 			Parameters: sip.MaxParams, Calls: 10_000, ConnectionsPerSource: 64},
 		Timers: Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second, C: 185 * time.Second,

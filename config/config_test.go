@@ -50,7 +50,7 @@ func TestDefaults(t *testing.T) {
 		}},
 		Registrations: Registrations{Keepalive: 25 * time.Second},
 		TLS:           TLS{ClientCertificates: Off},
-		Topology:      Topology{KeyFile: "/var/lib/ringwall/topology.key"},
+		Topology:      Topology{MaskCallID: true, KeyFile: "/var/lib/ringwall/topology.key"},
 		Access: Access{
 			Unknown: Methods{List: []sip.Method{sip.REGISTER, sip.INVITE, sip.OPTIONS}},
 			Known:   Methods{Any: true},
@@ -134,7 +134,7 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 		Registrations: Registrations{Path: true, Keepalive: 30 * time.Second},
 		TLS: TLS{Certificates: []KeyPair{{Reference{File: "a.pem"}, Reference{File: "a.key"}}, {Reference{File: "b.pem"}, Reference{Env: "B_KEY"}}},
 			ClientCertificates: Require, ClientCA: Reference{File: "ca.pem"}},
-		Topology: Topology{KeyFile: "keys/topology.key"},
+		Topology: Topology{MaskCallID: true, KeyFile: "keys/topology.key"},
 		Access:   Access{Unknown: Methods{Any: true}, Known: Methods{List: []sip.Method{sip.INVITE, sip.MESSAGE}}},
 		Headers:  Headers{Source: "X-Real-Source", Remove: []string{"X-Internal", "y"}, Allow: []string{"p-asserted-identity", "k"}},
 		Limits:   Limits{Memory: 1 << 30, Message: 16 << 10, Headers: 100, Header: 4 << 10, URI: 512, Vias: 20, Parameters: 16, Calls: 5, Connections: 100, ConnectionsPerSource: 7},
@@ -153,7 +153,7 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 // TestOffValues holds that the off value of every room that is not built is accepted when it is written out.
 func TestOffValues(t *testing.T) {
 	got := mustParse(t, `
-topology: {hide: false, mask_call_id: false, guard: off}
+topology: {guard: off}
 tls: {}
 identity: {server: none}
 media: {relay: off, ports: 30000-39999, latch: strict}

@@ -13,7 +13,7 @@ func headers(h *Headers) reader {
 	return section(
 		key{"source", value(&h.Source, parseSourceField)},
 		key{"from_outside", section(key{"remove", texts(&h.Remove, parseRemoved)}, key{"allow", texts(&h.Allow, parseAllowed)})},
-		key{"to_outside", section(key{"allow", empty})},
+		key{"to_outside", section(key{"allow", texts(&h.ToOutside, parseShown)})},
 	)
 }
 
@@ -74,6 +74,31 @@ func parseAllowed(s string) (string, error) {
 		return "", wrongf("make who needs it a peer", "%s would let strangers choose the way of calls inside", longName(s))
 	}
 	return parseField(s)
+}
+
+// parseShown reads the name of a field of the platform that leaves besides those of the built-in list.
+func parseShown(s string) (string, error) {
+	switch sip.FieldOf([]byte(s)) {
+	case sip.FieldVia, sip.FieldRoute, sip.FieldRecordRoute:
+		return "", wrongf("take it out of the list", "%s is always hidden when the platform is", longName(s))
+	}
+	return parseField(s)
+}
+
+// parseFace reads what Server and User-Agent say towards outside.
+func parseFace(s string) (string, error) {
+	if s == "none" {
+		return "", nil
+	}
+	for _, b := range []byte(s) {
+		if b < ' ' || b > '~' {
+			return "", wrongf("write none, or a text of letters and digits", "%s is not printable ASCII", quoted(s))
+		}
+	}
+	if len(s) > 64 {
+		return "", wrongf("write none, or a shorter text", "%s is longer than 64 characters", quoted(s))
+	}
+	return s, nil
 }
 
 // longName is the name of a field where it has several, in small letters where it is not known.

@@ -33,12 +33,12 @@ func sections(c *Config) []key {
 		)},
 		key{"tls", certificates(&c.TLS)},
 		key{"topology", section(
-			key{"hide", only("false")},
-			key{"mask_call_id", only("false")},
+			key{"hide", boolValue(&c.Topology.Hide)},
+			key{"mask_call_id", boolValue(&c.Topology.MaskCallID)},
 			key{"key_file", value(&c.Topology.KeyFile, parsePath)},
 			key{"guard", only("off")},
 		)},
-		key{"identity", section(key{"server", only("none")})},
+		key{"identity", section(key{"server", value(&c.Identity.Server, parseFace)})},
 		key{"media", section(
 			key{"relay", only("off")},
 			key{"ports", only("30000-39999")},

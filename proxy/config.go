@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/scrub"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/topo"
 	"github.com/ringwall/ringwall/transaction"
 )
 
@@ -56,7 +58,10 @@ type Config struct {
 	Monitor       bool     // say what access and unknown dialogs would do, but do not do it
 	SourceHeader  string   // field that carries the caller's address towards the platform; "": none
 	Remove, Allow []string // fields from outside: removed whoever sends them; of strangers not removed as their kind would be
-	Path          bool     // RFC 3327 Path instead of an own Contact (registrations.path)
+	Hide          bool     // the platform is hidden, as Topology and Scrub say
+	Topology      topo.Config
+	Scrub         scrub.Config
+	Path          bool // RFC 3327 Path instead of an own Contact (registrations.path)
 	Keepalive     time.Duration
 
 	Transactions transaction.Config

@@ -39,7 +39,7 @@ func TestContactToken(t *testing.T) {
 func TestOtherTokensAreNoContacts(t *testing.T) {
 	b := newBench(t, nil)
 	r := route{Outside: b.outside, Inside: b.inside}
-	var plain [maxRoute]byte
+	var plain [usualRoute]byte
 	path := b.p.keys.Seal([]byte{contactToken}, r.appendPlain(plain[:0], pathToken), pathAD, nil)
 	kind := b.p.keys.Seal([]byte{contactToken}, r.appendPlain(plain[:0], pathToken), contactAD, nil)
 	for _, token := range []string{string(path), string(kind), "carol", "c", "", strings.Repeat("c", 200)} {

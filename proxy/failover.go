@@ -51,13 +51,15 @@ func (l *lane) readdress(dst []byte, tx *transaction.Tx) []byte {
 	l.setVia(tx)
 	vias, token, extra := tx.Back()
 	if i := m.Find(sip.FieldRecordRoute); i >= 0 && len(token) > 0 {
-		if r, ok := openToken(l.p.keys, token, tx.Client.Side, m); ok {
+		callID, _ := l.insideCallID(m)
+		r, opened, ok := openToken(l.again, l.p.keys, token, tx.Client.Side, m, callID)
+		if l.again = opened; ok {
 			if tx.Target.Side == edge.Inside {
 				r.Inside = tx.Target
 			} else {
 				r.Outside = tx.Target
 			}
-			l.small = appendToken(l.small[:0], l.p.keys, &r, tx.Client.Side, m)
+			l.small = appendToken(l.small[:0], l.p.keys, &r, tx.Client.Side, m, callID)
 			l.value = l.appendRoute(l.value[:0], l.small, tx.Target, m.URI.Scheme)
 			e.Replace(i, l.value)
 			token = l.small

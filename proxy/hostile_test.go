@@ -70,11 +70,11 @@ func TestTokenKind(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := route{Outside: b.outside, Inside: b.inside}
-	token := appendToken(nil, b.p.keys, &r, edge.Outside, &b.l.msg)
+	token := appendToken(nil, b.p.keys, &r, edge.Outside, &b.l.msg, callIDIn(&b.l.msg))
 	for _, kind := range []byte{fromOutside, fromInside, pathToken} {
 		for _, side := range []edge.Side{edge.Outside, edge.Inside} {
 			token[0] = kind
-			if _, ok := openToken(b.p.keys, token, side, &b.l.msg); ok && kind != fromOutside {
+			if _, ok := openedToken(b.p.keys, token, side, &b.l.msg); ok && kind != fromOutside {
 				t.Errorf("a token made with %q opens as %q on side %d", byte(fromOutside), kind, side)
 			}
 		}
@@ -90,7 +90,7 @@ func TestTokenOfAnotherConfiguration(t *testing.T) {
 		}
 		old := b.outside
 		old.Listener = listener
-		token := appendToken(nil, b.p.keys, &route{Outside: old, Inside: b.inside}, edge.Inside, &b.l.msg)
+		token := appendToken(nil, b.p.keys, &route{Outside: old, Inside: b.inside}, edge.Inside, &b.l.msg, callIDIn(&b.l.msg))
 		b.send(b.inside, within("BYE", "sip:alice@h", "<sip:"+string(token)+"@"+b.p.faces[1].host+";lr>", n))
 		got := b.expect(b.caller, "BYE")
 		if !strings.Contains(got, "Via: SIP/2.0/UDP "+b.p.faces[0].host+";") {

@@ -6,6 +6,7 @@ import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/topo"
 	"github.com/ringwall/ringwall/transaction"
 	"github.com/ringwall/ringwall/transport"
 )
@@ -24,17 +25,27 @@ type lane struct {
 	branches brancher
 	x        edge.Exchange
 	own      belongings
-	asked    registering
-	notes    []noted         // of the REGISTER that is answered
 	left     sip.Message     // a message of ours on its way out, for who traces
 	held     *transaction.Tx // the one that is locked
 
+	mask  topo.Mask
+	leg   topo.Leg
+	knows func(callID []byte) bool // Proxy.chosen
+
 	value, vias, extra, small, uri, second, hashed, large []byte // scratch
+
+	opened, again      []byte // opened route tokens: of the request at hand, of anything else
+	unmasked           []byte // a Call-ID
+	unseen, turn, note []byte // proxies inside, in the order they stand and in reverse; a note
+	counts             []int  // lengths of the entries in unseen
+	face, redone       []byte // our address on one side; a response of ours as its client knows it
 }
 
 // belongings is what match found out about a request besides Exchange.Match.
 type belongings struct {
 	key      uint64 // of its server transaction
+	callID   []byte // as inside knows it
+	masked   bool   // outside knows another one
 	loop     uint32 // loop hash
 	route    route  // what its route token says, if tokened
 	tokened  bool   // a route token of ours that verifies stands on top of Route

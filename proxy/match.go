@@ -13,7 +13,7 @@ import (
 // match finds out by read-only look-ups what a request belongs to, and the trust of its source where that matters.
 func (l *lane) match(x *edge.Exchange) {
 	m := x.Msg
-	l.own = belongings{key: l.key(x)}
+	l.own = belongings{key: l.key(x), callID: x.Msg.CallID.Of(x.Msg.Raw)}
 	known := l.p.table.Has(l.own.key)
 	switch {
 	case known && m.Method == sip.ACK && !l.accepted():
@@ -112,7 +112,8 @@ func (l *lane) ownRoute(x *edge.Exchange) {
 	if user[0] != pathToken && !m.ToTag.Present() {
 		return // a route token authorises in-dialog requests only
 	}
-	own.route, own.tokened = openToken(l.p.keys, user, x.From.Side, m)
+	l.identify(x)
+	own.route, l.opened, own.tokened = openToken(l.opened, l.p.keys, user, x.From.Side, m, own.callID)
 	own.forged = !own.tokened
 }
 

@@ -197,7 +197,7 @@ func TestDirectory(t *testing.T) {
 		{Name: "one", Match: prefixes("192.0.2.7/32"), Transport: edge.UDP},
 		{Name: "tls", Match: prefixes("192.0.2.0/24"), Transport: edge.TLS},
 		{Name: "large", Match: prefixes("198.51.100.0/24"), Targets: []Upstream{{Addr: netip.MustParseAddrPort("203.0.113.1:5060"), Large: true}}},
-	}}, nil)
+	}}, nil, nil)
 	for _, c := range []struct {
 		from string
 		by   edge.Transport
@@ -223,11 +223,11 @@ func TestDirectory(t *testing.T) {
 // TestPeersKeepWhatIsKnown: a reload forgets neither health nor calls.
 func TestPeersKeepWhatIsKnown(t *testing.T) {
 	cfg := Config{Peers: []Peer{{Name: "a", Targets: []Upstream{{Addr: netip.MustParseAddrPort("192.0.2.1:5060")}}}}}
-	old := newSettings(cfg, nil)
+	old := newSettings(cfg, nil, nil)
 	old.peers[0].servers[0].down.Store(true)
 	old.peers[0].quota.calls.Store(3)
 	cfg.Peers = append([]Peer{{Name: "b", Targets: cfg.Peers[0].Targets}}, cfg.Peers...)
-	next := newSettings(cfg, old)
+	next := newSettings(cfg, nil, old)
 	if next.peers[1].up() || next.peers[1].quota.calls.Load() != 3 || !next.peers[0].up() {
 		t.Errorf("%+v", next.peerStatus())
 	}

@@ -13,6 +13,9 @@ import (
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/scrub"
+	"github.com/ringwall/ringwall/seal"
+	"github.com/ringwall/ringwall/topo"
 )
 
 // How a server of the platform is judged. Only a pool of several is asked with OPTIONS: a platform of one gets all there is
@@ -33,12 +36,14 @@ type settings struct {
 	directory
 	headers headerPolicy
 	limits  Limits // capped
+	veil    *topo.Veil
+	scrub   *scrub.Policy
 }
 
 // newSettings keeps what is known of the servers that stay.
-func newSettings(cfg Config, old *settings) *settings {
+func newSettings(cfg Config, keys *seal.Keys, old *settings) *settings {
 	return &settings{Config: cfg, pool: makePool(cfg.Upstreams, edge.Inside, "", old), directory: newDirectory(cfg.Peers, old),
-		headers: newHeaderPolicy(&cfg), limits: cfg.Limits.capped()}
+		headers: newHeaderPolicy(&cfg), limits: cfg.Limits.capped(), veil: topo.New(keys, cfg.Topology), scrub: scrub.New(cfg.Scrub)}
 }
 
 // A pool is servers of which any would do as well: the platform's, or those of one peer.

@@ -179,7 +179,7 @@ func TestChooseByWeight(t *testing.T) {
 		u.Addr = netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(5060+i))
 		cfg.Upstreams = append(cfg.Upstreams, u)
 	}
-	s, seed := newSettings(cfg, nil), maphash.MakeSeed()
+	s, seed := newSettings(cfg, nil, nil), maphash.MakeSeed()
 	var got [3]int
 	const n = 8000
 	for i := range n {

@@ -34,6 +34,7 @@ type Proxy struct {
 	draining atomic.Bool
 	traces   traces
 	calls    calls
+	chosen   chosen
 }
 
 // A face is how one listener is named in what we write.
@@ -62,7 +63,8 @@ func New(cfg Config, srv *transport.Server, bindings *binding.Table, keys *seal.
 	}
 	p := &Proxy{srv: srv, bindings: bindings, keys: keys, ring: ring, metrics: metrics, table: table,
 		branches: branches, seed: maphash.MakeSeed(), faces: faces(srv.Listeners())}
-	p.cfg.Store(newSettings(cfg, nil))
+	p.chosen.seed = p.seed
+	p.cfg.Store(newSettings(cfg, keys, nil))
 	return p, nil
 }
 
@@ -72,7 +74,7 @@ func (p *Proxy) Apply(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	p.cfg.Store(newSettings(cfg, p.cfg.Load()))
+	p.cfg.Store(newSettings(cfg, p.keys, p.cfg.Load()))
 	return nil
 }
 
@@ -104,7 +106,7 @@ func faces(listeners []transport.Listener) []face {
 
 // NewLane makes a lane for one reading goroutine; it is what transport.Server.Serve asks for.
 func (p *Proxy) NewLane(out *transport.Out) transport.Lane {
-	return &lane{p: p, out: out, count: p.metrics.Lane(), branches: p.branches, cfg: p.cfg.Load()}
+	return &lane{p: p, out: out, count: p.metrics.Lane(), branches: p.branches, cfg: p.cfg.Load(), knows: p.chosen.has}
 }
 
 // Run does what the clock asks for, timers and keep-alives, until ctx ends.

@@ -124,7 +124,7 @@ func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to hop, tx *transaction
 	l.scrubRequest(x)
 	l.dropRoutes(x)
 	token := l.recordRoute(x, to)
-	extra := l.extra[:0]
+	extra := l.appendNote(l.extra[:0], x)
 	switch {
 	case x.From.Side == edge.Inside && len(token) > 0:
 		extra = appendValues(extra, m, sip.FieldRecordRoute)
@@ -134,6 +134,14 @@ func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to hop, tx *transaction
 		extra = append(extra, contactToken)
 	}
 	l.sourceHeader(x)
+	switch {
+	case x.From.Side == edge.Outside:
+		l.unveil(x)
+	case l.cfg.Hide:
+		l.hide(x, to)
+	case l.masks():
+		l.maskCallID(x)
+	}
 	if tx != nil {
 		tx.Keep(l.vias, token, extra)
 	}
@@ -219,13 +227,20 @@ func (l *lane) recordRoute(x *edge.Exchange, to hop) []byte {
 	r := route{Binding: to.binding, Outside: to.flow, Inside: to.inside}
 	if x.From.Side == edge.Outside {
 		r.Outside = x.From
+		r.Masked = l.own.masked
+		if l.cfg.Hide && !m.ToTag.Present() {
+			l.p.chosen.add(l.own.callID)
+		}
 		if x.Trust == edge.Known {
 			r.Binding = l.p.bindings.At(x.From, x.At)
 		}
 	}
-	l.small = appendToken(l.small[:0], l.p.keys, &r, x.From.Side, m)
+	if l.cfg.Hide && x.From.Side == edge.Inside {
+		l.conceal(x, &r)
+	}
+	l.small = appendToken(l.small[:0], l.p.keys, &r, x.From.Side, m, l.own.callID)
 	l.value = l.appendRoute(l.value[:0], l.small, to.flow, m.URI.Scheme)
-	if i := m.Find(sip.FieldRecordRoute); i >= 0 {
+	if i := m.Find(sip.FieldRecordRoute); i >= 0 && !(l.cfg.Hide && x.From.Side == edge.Inside) {
 		l.edit.Before(i, sip.FieldRecordRoute, l.value)
 	} else {
 		l.edit.Top(sip.FieldRecordRoute, l.value)

@@ -117,12 +117,13 @@ func (l *lane) withServer(m *sip.Message, token []byte, next sip.Span, target ed
 	if !ok || server.Remote == target.Remote && server.Transport == target.Transport { // the token was made with target
 		return token
 	}
-	r, ok := openToken(l.p.keys, token, edge.Outside, m)
-	if !ok || r.Inside.Remote == server.Remote && r.Inside.Transport == server.Transport {
+	callID := m.CallID.Of(m.Raw)
+	r, opened, ok := openToken(l.again, l.p.keys, token, edge.Outside, m, callID)
+	if l.again = opened; !ok || r.Inside.Remote == server.Remote && r.Inside.Transport == server.Transport {
 		return token
 	}
 	r.Inside = server
-	l.small = appendToken(l.small[:0], l.p.keys, &r, edge.Outside, m)
+	l.small = appendToken(l.small[:0], l.p.keys, &r, edge.Outside, m, callID)
 	return l.small
 }
 

@@ -125,7 +125,7 @@ func (l *lane) refusedBy(dst []byte, x *edge.Exchange, tx *transaction.Tx) ([]by
 		return l.returned(dst, x, tx), status
 	}
 	vias, _, _ := tx.Back()
-	return sip.AppendReply(dst, x.Msg, l.viaLines(vias), status, "", l.tag(x.Msg)), status
+	return l.asKnown(sip.AppendReply(dst, x.Msg, l.viaLines(vias), status, "", l.tag(x.Msg)), tx), status
 }
 
 // returned appends the response as the client shall see it: the Vias of its own request and no other, our Record-Route named
@@ -134,6 +134,7 @@ func (l *lane) returned(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte
 	m, e := x.Msg, &l.edit
 	e.Reset(m)
 	vias, token, extra := tx.Back()
+	note, extra := cutNote(extra)
 	for len(vias) > 0 {
 		var one []byte
 		one, vias = cutLine(vias)
@@ -143,12 +144,24 @@ func (l *lane) returned(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte
 		e.Remove(i)
 	}
 	l.scrubReply(x)
+	hide := l.cfg.Hide && tx.Client.Side == edge.Outside
 	switch {
+	case hide:
+		l.oneRoute(m, token, tx)
 	case len(token) == 0:
 	case x.From.Side == edge.Outside && x.Trust != edge.Peer:
 		l.restoreRoute(m, token, extra, tx)
 	default:
 		l.renameRoute(m, token, tx)
+		if len(note) > 0 {
+			l.addRoutes(extra)
+		}
+	}
+	if len(note) > 0 {
+		l.restore(m, note)
+	}
+	if hide {
+		l.hideResponse(x, tx.Client, tx.Method == sip.REGISTER)
 	}
 	if tx.Method == sip.REGISTER && tx.Client.Side == edge.Outside {
 		l.registered(x, tx, extra)
@@ -177,7 +190,7 @@ func (l *lane) cancelFor(tx *transaction.Tx) []byte {
 // hundred appends our own 100 to the client of tx, when the target's 100 came: it has the same From, To, Call-ID and CSeq.
 func (l *lane) hundred(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte {
 	vias, _, _ := tx.Back()
-	return sip.AppendReply(dst, x.Msg, l.viaLines(vias), 100, "", nil)
+	return l.asKnown(sip.AppendReply(dst, x.Msg, l.viaLines(vias), 100, "", nil), tx)
 }
 
 // ownReply appends a response of our own to the client of tx, built from the request as it was sent.
@@ -191,9 +204,9 @@ func (l *lane) ownReply(dst []byte, tx *transaction.Tx, status int) []byte {
 		tag = l.tag(&l.sent)
 	}
 	if status == 503 {
-		return sip.AppendReply(dst, &l.sent, l.viaLines(vias), status, "", tag, sip.Header{Name: "Retry-After", Value: retryAfter})
+		return l.asKnown(sip.AppendReply(dst, &l.sent, l.viaLines(vias), status, "", tag, sip.Header{Name: "Retry-After", Value: retryAfter}), tx)
 	}
-	return sip.AppendReply(dst, &l.sent, l.viaLines(vias), status, "", tag)
+	return l.asKnown(sip.AppendReply(dst, &l.sent, l.viaLines(vias), status, "", tag), tx)
 }
 
 // retransmission answers a request that is on record with what it got the first time.

@@ -39,23 +39,29 @@ func (l *lane) loose(x *edge.Exchange) bool {
 func (l *lane) routeIn(x *edge.Exchange) (hop, edge.Verdict) {
 	chosen := -1
 	var target Upstream
-	if !l.own.tokened {
+	uri, next, revealed := l.revealed(x)
+	switch {
+	case l.own.tokened:
+		target.Addr, target.Transport = l.own.route.Inside.Remote, l.own.route.Inside.Transport
+		if revealed {
+			target = next
+		} else if named, ok := l.nextInside(x); ok {
+			target = named
+		}
+	case revealed:
+		target = next
+	default:
 		if to, ok := l.toContact(x); ok {
 			return to, edge.Verdict{}
 		}
 		chosen = l.cfg.choose(l.p.seed, x.Msg.CallID.Of(x.Msg.Raw), 0)
 		target = l.cfg.servers[chosen].Upstream
-	} else {
-		target.Addr, target.Transport = l.own.route.Inside.Remote, l.own.route.Inside.Transport
-		if next, ok := l.nextInside(x); ok {
-			target = next
-		}
 	}
 	flow, ok := l.out.Route(edge.Inside, target.Transport, target.Addr)
 	if !ok {
 		return hop{}, refusal(x, edge.Reply, reasonUpstream, 503, "")
 	}
-	to := hop{flow: flow, inside: flow, server: chosen}
+	to := hop{flow: flow, inside: flow, server: chosen, uri: uri}
 	if chosen >= 0 {
 		to.pool = &l.cfg.pool
 	}

@@ -18,6 +18,7 @@ type route struct {
 	Binding binding.ID // the registered phone on Outside; zero if it was not one
 	Outside edge.Flow  // where it was
 	Inside  edge.Flow  // the server of the platform; Listener and Conn are not kept
+	veiled             // what outside does not see of the dialog
 }
 
 // The first character of a route user part says what the seal is bound to.
@@ -44,7 +45,8 @@ const outsideKind = 5
 // idText is how binding.ID writes its ten bytes.
 var idText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-const maxRoute = 1 + 1 + 10 + 1 + 18 + 8 + 18
+// usualRoute is room for what is sealed, if inside has few proxies.
+const usualRoute = 1 + 1 + 10 + 1 + 18 + 8 + 18 + 96
 
 // appendPlain appends r in the form that is sealed in a token of this kind. The kind is sealed too, so that no token opens as one of
 // another kind.
@@ -75,7 +77,7 @@ func (r *route) appendPlain(dst []byte, kind byte) []byte {
 		}
 	}
 	dst[at] = flags
-	return dst
+	return r.veiled.appendTo(dst)
 }
 
 func appendAddr(dst []byte, a netip.AddrPort, flags *byte, six byte) []byte {
@@ -128,7 +130,7 @@ func (r *route) parse(b []byte, kind byte) bool {
 			r.Inside.Transport = edge.TLS
 		}
 	}
-	return len(b) == 0
+	return r.veiled.parse(b)
 }
 
 func cutAddr(b []byte, six bool) (netip.AddrPort, []byte, bool) {
@@ -143,35 +145,36 @@ func cutAddr(b []byte, six bool) (netip.AddrPort, []byte, bool) {
 	return netip.AddrPortFrom(addr, binary.BigEndian.Uint16(b[n:])), b[n+2:], true
 }
 
-// appendToken appends the user part of a Record-Route URI for a request m that came from side: r, sealed.
-func appendToken(dst []byte, keys *seal.Keys, r *route, side edge.Side, m *sip.Message) []byte {
+// appendToken appends the user part of a Record-Route URI for a request m that came from side: r, sealed. callID is the Call-ID that
+// inside knows.
+func appendToken(dst []byte, keys *seal.Keys, r *route, side edge.Side, m *sip.Message, callID []byte) []byte {
 	kind := byte(fromOutside)
 	if side == edge.Inside {
 		kind = fromInside
 	}
-	var plain [maxRoute]byte
-	return keys.Seal(append(dst, kind), r.appendPlain(plain[:0], kind), m.CallID.Of(m.Raw), m.FromTag.Of(m.Raw))
+	var plain [usualRoute]byte
+	return keys.Seal(append(dst, kind), r.appendPlain(plain[:0], kind), callID, m.FromTag.Of(m.Raw))
 }
 
 // openToken reads the user part of a Route URI that names us, in a request m that came from side. From the initiator's side
-// its tag is in From, from the other in To (RFC 3261 §12.2.1.1).
-func openToken(keys *seal.Keys, user []byte, side edge.Side, m *sip.Message) (r route, ok bool) {
+// its tag is in From, from the other in To (RFC 3261 §12.2.1.1). callID is the Call-ID that inside knows; what r refers to lies in
+// room, which is returned as it has grown.
+func openToken(room []byte, keys *seal.Keys, user []byte, side edge.Side, m *sip.Message, callID []byte) (r route, grown []byte, ok bool) {
 	if len(user) == 0 {
-		return r, false
+		return r, room, false
 	}
-	ad1, ad2 := m.CallID.Of(m.Raw), m.FromTag.Of(m.Raw)
+	ad1, ad2 := callID, m.FromTag.Of(m.Raw)
 	switch {
 	case user[0] == pathToken && side == edge.Inside:
 		ad1, ad2 = pathAD, nil
 	case user[0] != fromOutside && user[0] != fromInside:
-		return r, false
+		return r, room, false
 	case (user[0] == fromOutside) != (side == edge.Outside):
 		ad2 = m.ToTag.Of(m.Raw)
 	}
-	var plain [128]byte
-	b, err := keys.Open(plain[:0], user[1:], ad1, ad2)
-	ok = err == nil && r.parse(b, user[0])
-	return r, ok
+	room, err := keys.Open(room[:0], user[1:], ad1, ad2)
+	ok = err == nil && r.parse(room, user[0])
+	return r, room, ok
 }
 
 var pathAD = []byte("path")

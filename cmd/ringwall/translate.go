@@ -9,7 +9,9 @@ import (
 	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/proxy"
+	"github.com/ringwall/ringwall/scrub"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/topo"
 	"github.com/ringwall/ringwall/transaction"
 	"github.com/ringwall/ringwall/transport"
 )
@@ -46,10 +48,33 @@ func proxyConfig(cfg *config.Config, upstreams []proxy.Upstream, trunks []trunk)
 		Allow:        cfg.Headers.Allow,
 		Limits: proxy.Limits{Headers: cfg.Limits.Headers, Header: cfg.Limits.Header, URI: cfg.Limits.URI, Vias: cfg.Limits.Vias,
 			Parameters: cfg.Limits.Parameters},
+		Hide:         cfg.Topology.Hide,
+		Topology:     topo.Config{CallID: cfg.Topology.MaskCallID, Domain: first(cfg.Domains), Shown: shown(cfg)},
+		Scrub:        scrub.Config{Server: cfg.Identity.Server, Allow: cfg.Headers.ToOutside},
 		Path:         cfg.Registrations.Path,
 		Keepalive:    cfg.Registrations.Keepalive,
 		Transactions: t,
 	}
+}
+
+// first is the first of list, "" if it is empty.
+func first(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}
+
+// shown are the hosts that outside may see although inside wrote them: ours, and those of peers.
+func shown(cfg *config.Config) []string {
+	hosts := slices.Clone(cfg.Domains)
+	if cfg.Outside.Advertise != "" {
+		hosts = append(hosts, strings.ToLower(cfg.Outside.Advertise))
+	}
+	for _, p := range cfg.Peers {
+		hosts = append(hosts, p.URI.Host)
+	}
+	return hosts
 }
 
 func methods(m config.Methods) proxy.Methods {

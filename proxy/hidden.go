@@ -1,0 +1,199 @@
+package proxy
+
+import (
+	"encoding/binary"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/topo"
+)
+
+// veiled is what a route token says beyond the two ends of the dialog, where the platform is hidden: what outside does not see, and what
+// is put right when it comes back.
+type veiled struct {
+	Masked   bool   // outside knows the dialog by a masked Call-ID
+	FromHost []byte // host and port that inside wrote in From; empty: outside sees them
+	ToHost   []byte // the same of To
+	Set      []byte // the proxies inside, in the order of Route (topo.NextEntry)
+}
+
+const (
+	hidesCallID = 1 << iota
+	hidesFrom
+	hidesTo
+)
+
+// appendTo appends h as it is sealed: nothing if there is nothing.
+func (h *veiled) appendTo(dst []byte) []byte {
+	flags := byte(0)
+	if h.Masked {
+		flags |= hidesCallID
+	}
+	if len(h.FromHost) > 0 {
+		flags |= hidesFrom
+	}
+	if len(h.ToHost) > 0 {
+		flags |= hidesTo
+	}
+	if flags == 0 && len(h.Set) == 0 {
+		return dst
+	}
+	dst = append(dst, flags)
+	for _, host := range [...][]byte{h.FromHost, h.ToHost} {
+		if len(host) > 0 {
+			dst = append(binary.AppendUvarint(dst, uint64(len(host))), host...)
+		}
+	}
+	return append(dst, h.Set...)
+}
+
+// parse reads what appendTo wrote. h refers to b.
+func (h *veiled) parse(b []byte) bool {
+	if len(b) == 0 {
+		return true
+	}
+	flags := b[0]
+	b = b[1:]
+	h.Masked = flags&hidesCallID != 0
+	ok := true
+	if flags&hidesFrom != 0 {
+		h.FromHost, b, ok = cutCounted(b)
+	}
+	if ok && flags&hidesTo != 0 {
+		h.ToHost, b, ok = cutCounted(b)
+	}
+	h.Set = b
+	return ok
+}
+
+// cutCounted cuts bytes off that stand behind their number.
+func cutCounted(b []byte) (first, rest []byte, ok bool) {
+	n, used := binary.Uvarint(b)
+	if used <= 0 || n > uint64(len(b)-used) {
+		return nil, nil, false
+	}
+	return b[used : used+int(n)], b[used+int(n):], true
+}
+
+// identify finds out which dialog a request from outside belongs to, where that is known there by a masked Call-ID.
+func (l *lane) identify(x *edge.Exchange) {
+	if x.From.Side == edge.Outside {
+		l.own.callID, l.own.masked = l.insideCallID(x.Msg)
+	}
+}
+
+// insideCallID is the Call-ID by which inside knows the dialog of m, and whether outside knows another. It is valid until the next call.
+func (l *lane) insideCallID(m *sip.Message) (id []byte, masked bool) {
+	id = m.CallID.Of(m.Raw)
+	if l.unmasked, masked = l.cfg.veil.CallID(l.unmasked[:0], id); masked {
+		id = l.unmasked
+	}
+	return id, masked
+}
+
+// conceal notes in r, the token of a dialog that begins inside, what outside will not see of it.
+func (l *lane) conceal(x *edge.Exchange, r *route) {
+	m := x.Msg
+	r.Masked = l.masks()
+	l.unseen = l.unseen[:0]
+	if at, ok := l.cfg.veil.Hidden(m.Raw, m.From.URI); ok {
+		r.FromHost = at.Of(m.Raw)
+	}
+	if at, ok := l.cfg.veil.Hidden(m.Raw, m.To.URI); ok {
+		r.ToHost = at.Of(m.Raw)
+	}
+	for i := m.Find(sip.FieldRecordRoute); i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
+		for rest := m.Fields[i].Value; rest.Present(); {
+			a, after, err := sip.NextAddress(m.Raw, rest)
+			if err != nil {
+				break
+			}
+			rest = after
+			l.unseen = topo.AppendEntry(l.unseen, m.Raw, &a)
+		}
+	}
+	r.Set = l.unseen
+}
+
+// masks reports whether the Call-ID of a request from inside is masked: that of a dialog is or is not from its beginning.
+func (l *lane) masks() bool {
+	if l.own.tokened {
+		return l.own.route.Masked
+	}
+	return l.cfg.Hide && l.cfg.veil.MasksCallID()
+}
+
+// hide adds what hides the platform in a request from inside: our Via and Record-Route are the only ones, and what topo and scrub do.
+func (l *lane) hide(x *edge.Exchange, to hop) {
+	m := x.Msg
+	for i := range m.Fields {
+		if id := m.Fields[i].ID; id == sip.FieldVia || id == sip.FieldRecordRoute {
+			l.edit.Remove(i)
+		}
+	}
+	leg := l.wayOut(to.flow, x)
+	leg.Masked = l.masks()
+	leg.Parties = !l.own.tokened || len(l.own.route.FromHost)+len(l.own.route.ToHost) > 0
+	leg.Registers = m.Method == sip.REGISTER
+	l.mask.Outward(&l.edit, m, leg)
+	l.cfg.scrub.Outward(&l.edit, m, to.peer != nil)
+}
+
+// hideResponse does the same for a response to a client outside.
+func (l *lane) hideResponse(x *edge.Exchange, client edge.Flow, register bool) {
+	leg := l.wayOut(client, x)
+	leg.Registers = register
+	l.mask.Outward(&l.edit, x.Msg, leg)
+	l.cfg.scrub.Outward(&l.edit, x.Msg, l.cfg.peerFrom(client) != nil)
+}
+
+// wayOut is the way of x, a message from inside, to outside.
+func (l *lane) wayOut(to edge.Flow, x *edge.Exchange) *topo.Leg {
+	l.mask.Veil = l.cfg.veil
+	f := &l.p.faces[to.Listener]
+	l.face = append(append(l.face[:0], f.host...), f.params...)
+	l.leg = topo.Leg{Host: f.name, Edge: l.face, CallID: x.Msg.CallID.Of(x.Msg.Raw), At: x.At, Knows: l.knows}
+	return &l.leg
+}
+
+// unveil puts a request from outside right: the Call-ID, what its fields name by tokens of ours, the parties' hosts and the proxies inside.
+func (l *lane) unveil(x *edge.Exchange) {
+	m, own := x.Msg, &l.own
+	l.mask.Veil = l.cfg.veil
+	l.leg = topo.Leg{CallID: own.callID, Masked: own.masked, At: x.At}
+	l.mask.Inward(&l.edit, m, &l.leg)
+	if !own.tokened {
+		return
+	}
+	l.rename(m, &m.From, sip.FieldFrom, own.route.ToHost) // who answered once is who asks now
+	l.rename(m, &m.To, sip.FieldTo, own.route.FromHost)
+	if len(own.route.Set) == 0 {
+		return
+	}
+	for i := m.Find(sip.FieldRoute); i >= 0; i = m.Next(sip.FieldRoute, i) {
+		l.edit.Remove(i)
+	}
+	for set := own.route.Set; ; {
+		var ok bool
+		if l.value, set, ok = topo.NextEntry(l.value[:0], set); !ok {
+			return
+		}
+		l.edit.Top(sip.FieldRoute, l.value)
+	}
+}
+
+// rename gives the URI of a party the host that inside knows it by.
+func (l *lane) rename(m *sip.Message, a *sip.Address, id sip.FieldID, host []byte) {
+	if len(host) == 0 {
+		return
+	}
+	if uri, err := sip.ParseURI(m.Raw, a.URI); err == nil && uri.Host.Present() {
+		l.edit.ReplaceSpan(m.Find(id), topo.HostPort(m.Raw, &uri), host)
+	}
+}
+
+// maskCallID masks the Call-ID of a request in a dialog that began when the platform was hidden, and no more.
+func (l *lane) maskCallID(x *edge.Exchange) {
+	l.value = l.cfg.veil.AppendCallID(l.value[:0], l.own.callID)
+	l.edit.Replace(x.Msg.Find(sip.FieldCallID), l.value)
+}

@@ -1,0 +1,117 @@
+package proxy
+
+import (
+	"bytes"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/topo"
+	"github.com/ringwall/ringwall/transaction"
+)
+
+// oneRoute leaves of the Record-Routes of a response m to a client outside ours alone, and what stands behind it, which is of outside; the
+// proxies inside go into its token. A response without our token, or one that makes no dialog, gets none.
+func (l *lane) oneRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
+	var first sip.Span // the URI of the next hop inside
+	found := len(token) == 0 || m.Status >= 300
+	l.unseen, l.value, l.counts = l.unseen[:0], l.value[:0], l.counts[:0]
+	for i := m.Find(sip.FieldRecordRoute); i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
+		l.edit.Remove(i)
+		for rest := m.Fields[i].Value; rest.Present(); {
+			a, after, err := sip.NextAddress(m.Raw, rest)
+			if err != nil {
+				break
+			}
+			rest = after
+			switch uri := a.URI.Of(m.Raw); {
+			case len(l.value) > 0:
+				l.value = appendUnfolded(append(l.value, ", "...), a.Whole.Of(m.Raw))
+			case found:
+			case bytes.Contains(uri, token):
+				l.value = l.appendOwnRoute(m, uri, token, first, tx)
+			default:
+				first = a.URI
+				l.small = topo.AppendEntry(l.small[:0], m.Raw, &a)
+				l.unseen = append(l.unseen, l.small...) // turned round below
+				l.counts = append(l.counts, len(l.small))
+			}
+		}
+	}
+	if len(l.value) > 0 {
+		l.edit.Top(sip.FieldRecordRoute, l.value)
+	}
+}
+
+// appendOwnRoute is our Record-Route for the client of tx: with a token that holds the proxies inside, which stood before ours, in the
+// order in which requests from outside pass them, and the server that those go to.
+func (l *lane) appendOwnRoute(m *sip.Message, uri, token []byte, next sip.Span, tx *transaction.Tx) []byte {
+	r, opened, ok := openToken(l.again, l.p.keys, token, edge.Outside, m, m.CallID.Of(m.Raw))
+	l.again = opened
+	server, named := l.serverNamed(m, next)
+	if named && (server.Remote != r.Inside.Remote || server.Transport != r.Inside.Transport) || len(l.unseen) > 0 {
+		if named {
+			r.Inside = server
+		}
+		if len(l.unseen) > 0 {
+			r.Set = l.turned()
+		}
+		if ok {
+			l.small = appendToken(l.small[:0], l.p.keys, &r, edge.Outside, m, m.CallID.Of(m.Raw))
+			token = l.small
+		}
+	}
+	scheme := sip.SIP
+	if bytes.HasPrefix(uri, []byte("sips:")) { // as we wrote it
+		scheme = sip.SIPS
+	}
+	return l.appendRoute(l.value[:0], token, tx.Client, scheme)
+}
+
+// turned is the entries of l.unseen, of the lengths in l.counts, in reverse.
+func (l *lane) turned() []byte {
+	l.turn = l.turn[:0]
+	end := len(l.unseen)
+	for i := len(l.counts) - 1; i >= 0; i-- {
+		l.turn = append(l.turn, l.unseen[end-l.counts[i]:end]...)
+		end -= l.counts[i]
+	}
+	return l.turn
+}
+
+// revealed is where a request from outside with a token goes: to the first proxy inside that the token holds, else to the URI that its
+// Request-URI stands for. uri is that URI, nil if the Request-URI is no token of ours. Both were sealed by us, so any server inside will
+// do; false: neither names one.
+func (l *lane) revealed(x *edge.Exchange) (uri []byte, next Upstream, ok bool) {
+	m := x.Msg
+	if l.named(x) {
+		var open bool
+		if l.uri, open = l.cfg.veil.Target(l.uri[:0], m.URI.User.Of(m.Raw), x.At); open {
+			uri = l.uri
+		}
+	}
+	hop := uri
+	if l.own.tokened && len(l.own.route.Set) > 0 {
+		l.value, _, ok = topo.NextEntry(l.value[:0], l.own.route.Set)
+		a, _, err := sip.NextAddress(l.value, sip.Span{End: uint32(len(l.value))})
+		if !ok || err != nil {
+			return uri, Upstream{}, false
+		}
+		hop = a.URI.Of(l.value)
+	}
+	if hop == nil {
+		return nil, Upstream{}, false
+	}
+	next, ok = l.serverOf(hop)
+	return uri, next, ok
+}
+
+// serverOf reads uri as the address of a server of the platform.
+func (l *lane) serverOf(uri []byte) (Upstream, bool) {
+	u, err := sip.ParseURI(uri, sip.Span{End: uint32(len(uri))})
+	if err != nil {
+		return Upstream{}, false
+	}
+	addr, isAddr := hostPort(uri, &u)
+	transport, ok := transportOf(uri, &u)
+	return Upstream{Addr: addr, Transport: transport}, ok && isAddr && l.cfg.inside(addr.Addr()) && !l.p.own(addr)
+}
