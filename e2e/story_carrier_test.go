@@ -21,9 +21,6 @@ type carried struct {
 	subscriber *siptest.UA
 }
 
-// The password of every account at the Kamailio of the stories.
-const kamailioPassword = "secret of the test"
-
 // newCarried starts the carrier and its subscriber, and an edge whose platform is to be at upstream.
 func newCarried(t *testing.T, w *world, upstream netip.AddrPort) *carried {
 	t.Helper()

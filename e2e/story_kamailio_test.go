@@ -18,6 +18,9 @@ type kamailio struct {
 	addr netip.AddrPort // UDP and TCP
 }
 
+// kamailioPassword is that of every account.
+const kamailioPassword = "secret of the test"
+
 // newKamailio starts one on an address of its own, with testdata/kamailio/kamailio.cfg.
 func newKamailio(t *testing.T) *kamailio {
 	t.Helper()
@@ -55,8 +58,8 @@ func (k *kamailio) uri(transport string) string {
 
 // account is a user of k for a baresip that sends everything to the edge e.
 func (k *kamailio) account(e *siptest.Edge, user, transport string, expires int) string {
-	return fmt.Sprintf(`<sip:%s@example.com;transport=%s>;auth_pass="secret of the test";outbound="sip:%v;transport=%s";answermode=auto;regint=%d`,
-		user, transport, e.Outside, transport, expires)
+	return fmt.Sprintf(`<sip:%s@example.com;transport=%s>;auth_pass="%s";outbound="sip:%v;transport=%s";answermode=auto;regint=%d`,
+		user, transport, kamailioPassword, e.Outside, transport, expires)
 }
 
 // told waits until k has said something that matches, and returns all of it.

@@ -24,9 +24,8 @@ func TestPhoneLosesConnection(t *testing.T) {
 			f := newFloor(t, siptest.Outlets{Upstream: []string{k.uri("udp")}}, nil)
 			f.expires = 3
 			c := newCable(t, f.server(l))
-			const password = "secret of the test"
-			moves := f.phoneAt(c.addr, l, "moves", password)
-			stays := f.phone(line{"baresip", "udp", false}, "stays", password)
+			moves := f.phoneAt(c.addr, l, "moves", kamailioPassword)
+			stays := f.phone(line{"baresip", "udp", false}, "stays", kamailioPassword)
 			for _, pair := range [][2]talker{{moves, stays}, {stays, moves}} {
 				begin(pair[0], pair[1])
 				c.cut()
@@ -54,7 +53,7 @@ func (k *kamailio) again(user string) {
 	k.t.Helper()
 	times := func() int { return strings.Count(k.said(), "story: "+user+" has 1 ") }
 	before := times()
-	if !siptest.Eventually(func() bool { return times() > before }) {
+	if !patiently(func() bool { return times() > before }) {
 		k.t.Fatalf("%s does not register again", user)
 	}
 }

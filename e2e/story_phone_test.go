@@ -25,6 +25,16 @@ import (
 // patience is how long a story waits for what a tool does of its own accord; only a failing one waits so long.
 const patience = 20 * time.Second
 
+// patiently asks cond every few milliseconds until it says true; false if patience ends.
+func patiently(cond func() bool) bool {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if cond() {
+			return true
+		}
+	}
+	return cond()
+}
+
 // A daemon is a program that runs beside a story until its end.
 type daemon struct {
 	t    *testing.T

@@ -34,8 +34,11 @@ func inWorld(t *testing.T) bool {
 	}
 	siptest.NeedTool(t, "ip")
 	siptest.NeedTool(t, "nsenter")
-	cmd := exec.Command(siptest.NeedTool(t, "unshare"), "--map-root-user", "--net", "--mount",
-		os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "2m")
+	alone := []string{siptest.NeedTool(t, "unshare"), "--map-root-user", "--net", "--mount"}
+	if out, err := exec.Command(alone[0], append(alone[1:], "true")...).CombinedOutput(); err != nil {
+		siptest.Missing(t, fmt.Sprintf("namespaces of its own: %v: %s", err, out))
+	}
+	cmd := exec.Command(alone[0], append(alone[1:], os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "2m")...)
 	cmd.Env = append(os.Environ(), mark+"=1", "RINGWALL_BINARY="+siptest.Binary(t))
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {

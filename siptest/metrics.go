@@ -99,12 +99,17 @@ func (e *Edge) CPU() time.Duration {
 func NeedTool(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
+	if err != nil {
+		Missing(t, name+", which is not installed")
 	}
+	return path
+}
+
+// Missing ends a story that can't run for want of what: it is skipped, or fails where skipping isn't allowed.
+func Missing(t testing.TB, what string) {
+	t.Helper()
 	if os.Getenv("CI") == "true" || os.Getenv("RINGWALL_REQUIRE") == "1" {
-		t.Fatalf("this story needs %s, which is not installed", name)
+		t.Fatalf("this story needs %s", what)
 	}
-	t.Skipf("this story needs %s, which is not installed", name)
-	return ""
+	t.Skipf("this story needs %s", what)
 }
