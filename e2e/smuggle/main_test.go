@@ -3,8 +3,8 @@
 // there can be: what arrives at all must be canonical, must be one request, and must hold what nobody was to change, byte by
 // byte. An honest request behind each case proves that the edge is alive and the connection in step.
 //
-// TestSmuggling lists the families by the rows of the smuggling table, S1 to S34: go test ./e2e/smuggle -run 'TestSmuggling/S7'.
-// A family is data: a function that returns trials. The files sort them by theme.
+// TestSmuggling lists the families by the rows of the smuggling table, S1 to S34: go test ./e2e/smuggle -run 'TestSmuggling/S7'; rows that
+// are more than one message each are in TestSmugglingStories. A family is data: a function that returns trials. The files sort them by theme.
 package smuggle
 
 import (
@@ -58,6 +58,22 @@ var rows = []struct {
 	{"S32", "bodies that look like messages", s32},
 }
 
+// stories are the rows and parts of rows that are more than one message.
+var stories = []struct {
+	id, what string
+	run      func(*testing.T)
+}{
+	{"S23", "processor time", bombsCost},
+	{"S29", "responses to nothing", strayReplies},
+	{"S30", "responses from elsewhere", replySources},
+	{"S30", "responses of strangers inside", insideStrangers},
+	{"S31", "responses with other Vias", replyVias},
+	{"S33", "WebSocket frames", webSocketFrames},
+	{"S33", "memory of idle WebSocket connections", webSocketMemory},
+	{"S34", "odd handshakes", tlsOddities},
+	{"S34", "names, protocols, versions, half handshakes", tlsNames},
+}
+
 // A lane is a way to a site.
 type lane struct {
 	site *site
@@ -87,6 +103,13 @@ func TestSmuggling(t *testing.T) {
 	}
 }
 
+// TestSmugglingStories runs the stories: go test ./e2e/smuggle -run 'TestSmuggling.*/S33'.
+func TestSmugglingStories(t *testing.T) {
+	for _, s := range stories {
+		t.Run(s.id+" "+s.what, s.run)
+	}
+}
+
 // runAll runs the trials that are meant for the station's way.
 func runAll(s *station, trials []trial) {
 	for _, t := range trials {
@@ -106,6 +129,9 @@ func settle(t *testing.T, lanes []lane, total int64) {
 		seen[l.site] = true
 		for _, raw := range l.site.platform.strays() {
 			t.Errorf("%s: nobody sent this: %q", l.site.name, raw)
+		}
+		if n, counted := l.site.refused.Load(), int64(l.site.edge.Counter("ringwall_refused_total")); counted < n {
+			t.Errorf("%s: %d refused, but only %d counted", l.site.name, n, counted)
 		}
 		if n := l.site.edge.Counter("ringwall_transport_panics_total"); n != 0 {
 			t.Errorf("%s: %v panics", l.site.name, n)

@@ -32,8 +32,8 @@ func (p *platform) speak(e *siptest.Edge, raw string) {
 	_, _ = p.udp.WriteToUDPAddrPort([]byte(raw), e.Inside)
 }
 
-// TestStrayReplies (S29): responses from outside that answer nothing are nobody's, whatever Via stands on top.
-func TestStrayReplies(t *testing.T) {
+// strayReplies (S29): responses from outside that answer nothing are nobody's, whatever Via stands on top.
+func strayReplies(t *testing.T) {
 	site := newSite(t, "strays", "", monitor)
 	for _, way := range []string{"udp", "tcp", "tls", "ws"} {
 		t.Run(way, func(t *testing.T) {
@@ -57,8 +57,8 @@ func TestStrayReplies(t *testing.T) {
 	}
 }
 
-// TestReplySources (S30): a response counts if it comes from where the request went, any port of that address, and from nowhere else.
-func TestReplySources(t *testing.T) {
+// replySources (S30): a response counts if it comes from where the request went, any port of that address, and from nowhere else.
+func replySources(t *testing.T) {
 	site := newSite(t, "sources", "", monitor)
 	s := newStation(t, site, "udp")
 	id := newID()
@@ -119,8 +119,8 @@ func (s *station) request(id string) string {
 	}
 }
 
-// TestInsideStrangers (S30, F10): whoever is neither an upstream nor in inside.sources cannot answer, whatever he knows.
-func TestInsideStrangers(t *testing.T) {
+// insideStrangers (S30, F10): whoever is neither an upstream nor in inside.sources cannot answer, whatever he knows.
+func insideStrangers(t *testing.T) {
 	site := newSite(t, "strangers", "", monitor)
 	s := newStation(t, site, "udp")
 	id := newID()
@@ -144,8 +144,8 @@ func TestInsideStrangers(t *testing.T) {
 	}
 }
 
-// TestReplyVias (S31): whatever the platform does to the Vias below the edge's, the caller gets those that it sent.
-func TestReplyVias(t *testing.T) {
+// replyVias (S31): whatever the platform does to the Vias below the edge's, the caller gets those that it sent.
+func replyVias(t *testing.T) {
 	site := newSite(t, "vias", "", monitor)
 	sent := []string{"SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKtwo;x=\"a,b\"", "SIP/2.0/TCP [2001:db8::1]:5060;branch=z9hG4bKthree"}
 	lower := regexp.MustCompile(`(?m)^Via: .*(two|three).*\r\n`)

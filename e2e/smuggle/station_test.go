@@ -108,7 +108,7 @@ func (s *station) run(t trial) {
 	id := newID()
 	t = s.filled(t, id)
 	s.ran++
-	if t.fate == none {
+	if t.fate == none && !t.waits {
 		s.site.refused.Add(1)
 	}
 	var e echo

