@@ -39,6 +39,7 @@ var single = []string{"from", "to", "call-id", "cseq", "max-forwards", "content-
 var (
 	token       = regexp.MustCompile("^[A-Za-z0-9.!%*_+`'~-]+$")
 	requestLine = regexp.MustCompile("^([A-Za-z0-9.!%*_+`'~-]+) ([!-;=?-~]+) SIP/2\\.0$")
+	statusLine  = regexp.MustCompile(`^SIP/2\.0 [1-6][0-9][0-9] `)
 	number      = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
 	escapes     = regexp.MustCompile("%[0-9A-Fa-f]{2}")
 	// Control bytes are allowed as quoted-pairs only: a backslash before them, inside of quotes.
@@ -59,7 +60,7 @@ func read(raw, over string) *arrival {
 		a.fault("request line %q", a.start)
 	}
 	for _, line := range lines {
-		if at := strings.IndexFunc(unpaired(line), func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }); at >= 0 {
+		if hasControl(line) && hasControl(unpaired(line)) {
 			a.fault("control byte in %q", line)
 		}
 	}
@@ -78,6 +79,31 @@ func read(raw, over string) *arrival {
 	}
 	a.singles()
 	return a
+}
+
+// hasControl reports whether s holds a control byte but HTAB.
+func hasControl(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
+// readReply says what in a message to the caller is not canonical.
+func readReply(m string) (faults []string) {
+	_, rest, _ := strings.Cut(m, "\r\n")
+	status, _, _ := strings.Cut(m, "\r\n")
+	if !statusLine.MatchString(status) || hasControl(status) {
+		faults = append(faults, fmt.Sprintf("status line %q", status))
+	}
+	for _, fault := range read("X sip:x SIP/2.0\r\n"+rest, "").faults {
+		if !strings.HasPrefix(fault, "CSeq ") && fault != "no max-forwards" && fault != `Max-Forwards ""` { // what only requests must have
+			faults = append(faults, fault)
+		}
+	}
+	return faults
 }
 
 // unpaired is line without its quoted strings that end, whose quoted-pairs may hold any control byte but CR and LF.

@@ -140,6 +140,51 @@ func mutants(t *testing.T, total int) {
 	}
 }
 
+// TestMutantReplies spoils what the platform answers: what comes back to the caller is canonical, and the edge goes on.
+func TestMutantReplies(t *testing.T) {
+	site := newSite(t, "replies", "", monitor)
+	all := parents(t)
+	for _, way := range []string{"udp", "tcp"} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			s, came := newStation(t, site, way), 0
+			for n := range 1500 {
+				id := newID()
+				site.platform.answerWith(id, func(a *arrival) string {
+					r := rand.New(rand.NewPCG(uint64(n), 1))
+					b := a.reply(200)
+					for range 1 + r.IntN(2) {
+						b = mutate(r, b, all)
+					}
+					return b
+				})
+				s.hangup()
+				_ = s.wire().send(s.fill(honest().String(), id))
+				markID := newID()
+				_ = s.wire().send(s.fill(honest().String(), markID))
+				for {
+					m, err := s.w.next(siptest.Deadline)
+					if err != nil {
+						t.Fatalf("%s: after reply %d: %v", way, n, err)
+					}
+					for _, fault := range readReply(m) {
+						t.Errorf("reply %d is not canonical: %s\n%q", n, fault, m)
+					}
+					if strings.Contains(m, id) && statusOf(m) >= 200 {
+						came++
+					}
+					if strings.Contains(m, markID) && statusOf(m) >= 200 {
+						break
+					}
+				}
+				site.platform.finish(id)
+				site.platform.finish(markID)
+			}
+			t.Logf("%d of 1500 came back", came)
+		})
+	}
+}
+
 // settled waits until what was sent has been forgotten.
 func settled(s *site) {
 	siptest.Eventually(func() bool { return s.edge.Counter("ringwall_transactions") == 0 })

@@ -3,6 +3,7 @@ package smuggle
 import (
 	"bufio"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"net"
 	"net/netip"
@@ -27,6 +28,7 @@ type platform struct {
 	mu    sync.Mutex
 	say   map[string]func(*arrival) string // answers other than 200, by id
 	of    map[string][]*arrival            // by the ids that they hold
+	over  map[string][]uint64              // hashes of what came with ids that are over
 	stray []string                         // what holds no id, or cannot be framed
 	conns []net.Conn
 	ends  sync.WaitGroup
@@ -41,7 +43,7 @@ func newPlatform(t testing.TB) *platform {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &platform{addr: addr, of: map[string][]*arrival{}, say: map[string]func(*arrival) string{}}
+	p := &platform{addr: addr, of: map[string][]*arrival{}, over: map[string][]uint64{}, say: map[string]func(*arrival) string{}}
 	if p.udp, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr)); err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +161,11 @@ func (p *platform) receive(raw, over string, reply func(string)) {
 	slices.Sort(found)
 	p.mu.Lock()
 	for _, id := range slices.Compact(found) {
-		if !slices.ContainsFunc(p.of[id], func(b *arrival) bool { return b.raw == raw }) { // a retransmission
+		hashes, done := p.over[id]
+		switch {
+		case done && !slices.Contains(hashes, a.hash()):
+			p.stray = append(p.stray, raw)
+		case !done && !slices.ContainsFunc(p.of[id], func(b *arrival) bool { return b.raw == raw }): // else a retransmission
 			p.of[id] = append(p.of[id], a)
 		}
 	}
@@ -214,6 +220,21 @@ func (p *platform) arrived(id string) []*arrival {
 	defer p.mu.Unlock()
 	return slices.Clone(p.of[id])
 }
+
+// finish forgets what came with id: what comes now and is no retransmission is stray.
+func (p *platform) finish(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over[id] = nil
+	for _, a := range p.of[id] {
+		p.over[id] = append(p.over[id], a.hash())
+	}
+	delete(p.of, id)
+}
+
+var seed = maphash.MakeSeed()
+
+func (a *arrival) hash() uint64 { return maphash.String(seed, a.raw) }
 
 // takeStrays returns what came and belongs to no trial since it was last called.
 func (p *platform) takeStrays() []string {

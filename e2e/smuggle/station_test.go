@@ -96,9 +96,10 @@ func (s *station) filled(t trial, id string) trial {
 
 // An echo is what came back of a trial.
 type echo struct {
-	status []int // of the answers, without provisional ones
-	closed bool  // the connection that brought it was closed by the edge
-	passed bool  // what was sent behind it over the same connection got through
+	status []int  // of the answers, without provisional ones
+	closed bool   // the connection that brought it was closed by the edge
+	passed bool   // what was sent behind it over the same connection got through
+	mark   string // the id of that
 }
 
 // run sends one trial, then honest requests as marks, and judges what became of it. When a mark has got through, the trial has
@@ -126,6 +127,7 @@ func (s *station) run(t trial) {
 	for _, wrong := range s.verdict(&t, id, e) {
 		s.Errorf("%q: %s", t.name, wrong)
 	}
+	s.site.platform.finish(id)
 }
 
 // leave sends raw over a connection of its own, which is left alone.
@@ -155,8 +157,9 @@ func (s *station) verdict(t *trial, id string, e echo) (wrong []string) {
 	if t.fate == none {
 		wrong = append(wrong, s.refusal(t, e)...)
 	}
-	if kind(s.way) != "datagram" && t.closes && (!e.closed || e.passed) {
-		wrong = append(wrong, fmt.Sprintf("the connection is used on (closed %v, next passed %v)", e.closed, e.passed))
+	behind := e.passed || e.closed && len(s.site.platform.arrived(e.mark)) > 0
+	if kind(s.way) != "datagram" && t.closes && (!e.closed || behind) {
+		wrong = append(wrong, fmt.Sprintf("the connection is used on (closed %v, next passed %v)", e.closed, behind))
 	}
 	return wrong
 }
@@ -191,6 +194,7 @@ func (s *station) exchange(raw, id string) (e echo) {
 	s.Helper()
 	w := s.wire()
 	markID := newID()
+	e.mark = markID
 	mark := s.filled(trial{raw: honest().String(), fate: pass}, markID)
 	if raw != "" {
 		_ = w.send(raw) // fails if the edge was quick to close
@@ -206,7 +210,6 @@ func (s *station) exchange(raw, id string) (e echo) {
 		case err != nil && s.way == "udp": // an ICMP error
 		case err != nil:
 			e.closed = true
-			e.passed = len(s.site.platform.arrived(markID)) > 0
 			return e
 		case strings.Contains(m, markID):
 			if !strings.HasPrefix(m, "SIP/2.0 1") {
@@ -243,6 +246,7 @@ func (s *station) final(id string) string {
 func (s *station) honest(mark *trial, id, answer string) {
 	s.Helper()
 	arrived := s.site.platform.arrived(id)
+	defer s.site.platform.finish(id)
 	if statusOf(answer) != 200 || len(arrived) != 1 {
 		s.Errorf("an honest request arrived %d times and is answered %q", len(arrived), answer)
 		return
