@@ -23,6 +23,7 @@ func fill(t testing.TB, table *Table, n int) []Binding {
 		f := udp("192.0.2.1:5060")
 		f.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, byte(i >> 16), byte(i >> 8), byte(i)}), uint16(1024+i%60000))
 		all[i] = phone(table, aor, fmt.Sprintf("sip:1%05d@192.168.178.%d:%d;transport=udp", i, i%250, 49152+i%1000), f, time.Hour)
+		all[i].ID, all[i].Print = table.Identify([]byte(aor), nil, nil, []byte(all[i].Contact))
 		all[i].NAT = true
 		if err := table.Put(all[i], start); err != nil {
 			t.Fatal(err)
@@ -68,7 +69,9 @@ func TestNoAllocation(t *testing.T) {
 		"At":         func() { table.At(b.Flow, start) },
 		"Get":        func() { table.Get(b.ID, start) },
 		"ID":         func() { table.ID(aor, nil, nil, contact) },
+		"Identify":   func() { table.Identify(aor, nil, nil, contact) },
 		"Put":        func() { _ = table.Put(b, start) },
+		"Refresh":    func() { table.Refresh(b.ID, b.Print, b.Flow, b.NAT, b.Expires, start) },
 		"Sweep":      func() { table.Sweep(start) },
 		"Keepalives": func() { table.Keepalives(start, time.Second, func(edge.Flow) {}) },
 		"Expires":    func() { Expires([]byte("3600"), nil, time.Hour) },
@@ -120,6 +123,27 @@ func BenchmarkPutRefresh(b *testing.B) {
 	for b.Loop() {
 		if err := table.Put(all[i*7919%len(all)], start); err != nil {
 			b.Fatal(err)
+		}
+		i++
+	}
+}
+
+// BenchmarkRefresh is what a registration that goes on asks of the table: Identify, then Refresh.
+func BenchmarkRefresh(b *testing.B) {
+	table := newTable(b, Config{})
+	all := fill(b, table, 100_000)
+	texts := make([][2][]byte, len(all))
+	for i := range all {
+		texts[i] = [2][]byte{[]byte(all[i].AOR), []byte(all[i].Contact)}
+	}
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		k := i * 7919 % len(all)
+		one := &all[k]
+		id, p := table.Identify(texts[k][0], nil, nil, texts[k][1])
+		if !table.Refresh(id, p, one.Flow, one.NAT, one.Expires, start) {
+			b.Fatal("not refreshed")
 		}
 		i++
 	}

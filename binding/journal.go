@@ -1,10 +1,12 @@
 package binding
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -41,11 +43,12 @@ type Journal struct {
 	opts  JournalOptions
 
 	mu    sync.Mutex
-	dirty map[ID]struct{} // bindings that differ from the disk
-	all   bool            // too many to remember: write the whole table
+	dirty []ID // bindings that differ from the disk; one may be named twice
+	all   bool // too many to remember: write the whole table
 
 	writing sync.Mutex // one Flush at a time
 	failing bool       // guarded by writing
+	spare   []ID       // the memory of dirty when its turn comes; guarded by writing
 
 	restored, left int
 
@@ -60,8 +63,7 @@ func OpenJournal(ctx context.Context, db *sql.DB, t *Table, now time.Time, opts 
 	if opts.Name == nil || opts.Index == nil {
 		return nil, errors.New("open binding journal: Name and Index are needed")
 	}
-	j := &Journal{db: db, table: t, opts: opts, dirty: make(map[ID]struct{}),
-		stop: make(chan struct{}), stopped: make(chan struct{})}
+	j := &Journal{db: db, table: t, opts: opts, stop: make(chan struct{}), stopped: make(chan struct{})}
 	if err := j.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("open binding journal: %w", err)
 	}
@@ -102,9 +104,8 @@ func (j *Journal) Close(ctx context.Context) error {
 	}
 	close(j.stop)
 	<-j.stopped
-	err := j.Flush(ctx)
 	j.table.journal.CompareAndSwap(j, nil)
-	return err
+	return j.Flush(ctx)
 }
 
 // run writes every flushEvery until Close.
@@ -128,16 +129,14 @@ func (j *Journal) run() {
 func (j *Journal) mark(id ID) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.markLocked(id)
+	j.dirty = append(j.dirty, id)
+	j.bound()
 }
 
-func (j *Journal) markLocked(id ID) {
-	if j.all {
-		return
-	}
-	j.dirty[id] = struct{}{}
-	if len(j.dirty) > j.table.cfg.Max {
-		j.all, j.dirty = true, make(map[ID]struct{})
+// bound gives up remembering changes one by one when they are more than the table has room for.
+func (j *Journal) bound() {
+	if j.all || len(j.dirty) > j.table.cfg.Max {
+		j.all, j.dirty = true, j.dirty[:0]
 	}
 }
 
@@ -145,17 +144,15 @@ func (j *Journal) markLocked(id ID) {
 func (j *Journal) flush(ctx context.Context) error {
 	j.mu.Lock()
 	dirty, all := j.dirty, j.all
-	if len(dirty) == 0 && !all {
-		j.mu.Unlock()
-		return nil
-	}
-	j.dirty, j.all = make(map[ID]struct{}), false
+	j.dirty, j.all = j.spare[:0], false
 	j.mu.Unlock()
+	j.spare = dirty
 	var err error
+	left := dirty
 	if all {
 		err = j.writeAll(ctx)
 	} else {
-		err = j.writeSome(ctx, dirty)
+		left, err = j.writeSome(ctx, dirty)
 	}
 	if err == nil {
 		return nil
@@ -163,30 +160,23 @@ func (j *Journal) flush(ctx context.Context) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.all = j.all || all
-	for id := range dirty {
-		j.markLocked(id)
-	}
+	j.dirty = append(j.dirty, left...)
+	slices.SortFunc(j.dirty, func(a, b ID) int { return bytes.Compare(a[:], b[:]) })
+	j.dirty = slices.Compact(j.dirty)
+	j.bound()
 	return fmt.Errorf("write bindings: %w", err)
 }
 
-// writeSome writes the bindings of these ids, batch by batch, and takes what is written out of the set.
-func (j *Journal) writeSome(ctx context.Context, dirty map[ID]struct{}) error {
-	ids := make([]ID, 0, min(len(dirty), batch))
+// writeSome writes the bindings of these ids, batch by batch, and returns those that are left when that fails.
+func (j *Journal) writeSome(ctx context.Context, dirty []ID) (left []ID, err error) {
 	for len(dirty) > 0 {
-		ids = ids[:0]
-		for id := range dirty {
-			if ids = append(ids, id); len(ids) == batch {
-				break
-			}
+		n := min(len(dirty), batch)
+		if err := j.transact(ctx, func(w *writer) error { return w.each(dirty[:n]) }); err != nil {
+			return dirty, err
 		}
-		if err := j.transact(ctx, func(w *writer) error { return w.each(ids) }); err != nil {
-			return err
-		}
-		for _, id := range ids {
-			delete(dirty, id)
-		}
+		dirty = dirty[n:]
 	}
-	return nil
+	return nil, nil
 }
 
 // writeAll replaces what is on the disk by the whole table.

@@ -43,7 +43,8 @@ func (t *Table) dueIn(s *shard, to []edge.Flow, now time.Time, interval time.Dur
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := now.UnixNano()
-	for _, e := range s.entries {
+	for i := range s.entries {
+		e := &s.entries[i]
 		if e.nat() && e.expires > at && !e.transport().Stream() && t.sources.keep(e.flow(), now, interval) {
 			to = append(to, e.flow())
 		}

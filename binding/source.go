@@ -1,12 +1,10 @@
 package binding
 
 import (
-	"cmp"
 	"encoding/binary"
 	"hash/maphash"
 	"math"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -22,8 +20,8 @@ const GoneConn = ^uint64(0)
 // taken for one of n known sources has the probability n/2^64.
 type sources struct {
 	seed  maphash.Seed
-	flows index[flowSource]
-	addrs index[source]
+	flows []flowBucket // so many that each is a short list; by the lowest bits of the hash
+	addrs []addrBucket // as many
 }
 
 // source counts the bindings of one flow or one address.
@@ -40,14 +38,14 @@ type flowSource struct {
 	latest ID     // the binding of this flow that was put last; zero when that one is gone
 }
 
-// index is a hash table of sources: so many buckets that each is a short list, sorted by the hash.
-type index[S interface{ key() uint64 }] struct {
-	buckets []bucket[S]
+type flowBucket struct {
+	mu   sync.Mutex
+	list []flowSource
 }
 
-type bucket[S interface{ key() uint64 }] struct {
+type addrBucket struct {
 	mu   sync.Mutex
-	list []S
+	list []source
 }
 
 // Domains of the source hashes.
@@ -59,8 +57,33 @@ const (
 
 func (s *sources) init(buckets int) {
 	s.seed = maphash.MakeSeed()
-	s.flows.buckets = make([]bucket[flowSource], buckets)
-	s.addrs.buckets = make([]bucket[source], buckets)
+	s.flows = make([]flowBucket, buckets)
+	s.addrs = make([]addrBucket, buckets)
+}
+
+// flow returns the bucket for the hash of a flow; their number is a power of two.
+func (s *sources) flow(hash uint64) *flowBucket { return &s.flows[hash&uint64(len(s.flows)-1)] }
+
+// addr returns the bucket for the hash of an address.
+func (s *sources) addr(hash uint64) *addrBucket { return &s.addrs[hash&uint64(len(s.addrs)-1)] }
+
+// find returns the source with this hash, or nil; it is good as long as the caller holds the lock.
+func (b *flowBucket) find(hash uint64) *flowSource {
+	for i := range b.list {
+		if b.list[i].hash == hash {
+			return &b.list[i]
+		}
+	}
+	return nil
+}
+
+func (b *addrBucket) find(hash uint64) *source {
+	for i := range b.list {
+		if b.list[i].hash == hash {
+			return &b.list[i]
+		}
+	}
+	return nil
 }
 
 // Known reports whether f is exactly the source of a live binding: over UDP the address and port, over a stream the
@@ -71,22 +94,22 @@ func (t *Table) Known(f edge.Flow, now time.Time) bool {
 	if !ok {
 		return false
 	}
-	b := t.sources.flows.bucket(h)
+	b := t.sources.flow(h)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i, ok := b.find(h)
-	return ok && b.list[i].live(now)
+	one := b.find(h)
+	return one != nil && one.live(now)
 }
 
 // KnownAddr reports, as exactly as Known, whether a live binding comes from this address, whatever the port. An IPv4
 // address and its IPv6 mapping are one.
 func (t *Table) KnownAddr(a netip.Addr, now time.Time) bool {
 	h := t.sources.addrHash(a)
-	b := t.sources.addrs.bucket(h)
+	b := t.sources.addr(h)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i, ok := b.find(h)
-	return ok && b.list[i].live(now)
+	one := b.find(h)
+	return one != nil && one.live(now)
 }
 
 // At returns the live binding that f is exactly the source of; of several the one that was put last, since they move
@@ -101,69 +124,104 @@ func (t *Table) At(f edge.Flow, now time.Time) ID {
 }
 
 // latest returns the binding of a flow that was put last.
-func (s *sources) latest(f edge.Flow) (id ID) {
+func (s *sources) latest(f edge.Flow) ID {
 	h, ok := s.flowHash(f)
 	if !ok {
-		return id
+		return ID{}
 	}
-	b := s.flows.bucket(h)
+	b := s.flow(h)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if i, ok := b.find(h); ok {
-		id = b.list[i].latest
+	if one := b.find(h); one != nil {
+		return one.latest
 	}
-	return id
+	return ID{}
+}
+
+// untilSecond is the first whole second at which what expires then (Unix nanoseconds) is over.
+func untilSecond(expires int64) uint32 {
+	const second = int64(time.Second)
+	return uint32(min((expires+second-1)/second, math.MaxUint32))
 }
 
 // enter counts the flow and the address of the binding id that expires then (Unix nanoseconds).
 func (s *sources) enter(id ID, f edge.Flow, expires int64) {
-	const second = int64(time.Second)
-	until := uint32(min((expires+second-1)/second, math.MaxUint32))
+	until := untilSecond(expires)
 	if h, ok := s.flowHash(f); ok {
-		b := s.flows.bucket(h)
+		b := s.flow(h)
 		b.mu.Lock()
-		i, found := b.find(h)
-		if !found {
-			b.list = slices.Insert(b.list, i, flowSource{source: source{hash: h}})
+		one := b.find(h)
+		if one == nil {
+			b.list = append(b.list, flowSource{source: source{hash: h}})
+			one = &b.list[len(b.list)-1]
 		}
-		b.list[i].add(until)
-		b.list[i].latest = id
+		one.add(until)
+		one.latest = id
 		b.mu.Unlock()
 	}
 	h := s.addrHash(f.Remote.Addr())
-	b := s.addrs.bucket(h)
+	b := s.addr(h)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i, found := b.find(h)
-	if !found {
-		b.list = slices.Insert(b.list, i, source{hash: h})
+	one := b.find(h)
+	if one == nil {
+		b.list = append(b.list, source{hash: h})
+		one = &b.list[len(b.list)-1]
 	}
-	b.list[i].add(until)
+	one.add(until)
+}
+
+// stay notes that the binding id, which has entered with this flow, now expires then.
+func (s *sources) stay(id ID, f edge.Flow, expires int64) {
+	until := untilSecond(expires)
+	if h, ok := s.flowHash(f); ok {
+		b := s.flow(h)
+		b.mu.Lock()
+		if one := b.find(h); one != nil {
+			one.until, one.latest = max(one.until, until), id
+		}
+		b.mu.Unlock()
+	}
+	h := s.addrHash(f.Remote.Addr())
+	b := s.addr(h)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if one := b.find(h); one != nil {
+		one.until = max(one.until, until)
+	}
 }
 
 // leave undoes one enter of the same binding with the same flow; stays says that the binding was entered with it again.
 func (s *sources) leave(id ID, f edge.Flow, stays bool) {
 	if h, ok := s.flowHash(f); ok {
-		b := s.flows.bucket(h)
+		b := s.flow(h)
 		b.mu.Lock()
-		if i, ok := b.find(h); ok {
-			if b.list[i].bindings--; b.list[i].bindings == 0 {
-				b.list = slices.Delete(b.list, i, i+1)
-			} else if b.list[i].latest == id && !stays {
-				b.list[i].latest = ID{}
+		if one := b.find(h); one != nil {
+			if one.bindings--; one.bindings == 0 {
+				b.list = dropped(b.list, one)
+			} else if one.latest == id && !stays {
+				one.latest = ID{}
 			}
 		}
 		b.mu.Unlock()
 	}
 	h := s.addrHash(f.Remote.Addr())
-	b := s.addrs.bucket(h)
+	b := s.addr(h)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if i, ok := b.find(h); ok {
-		if b.list[i].bindings--; b.list[i].bindings == 0 {
-			b.list = slices.Delete(b.list, i, i+1)
+	if one := b.find(h); one != nil {
+		if one.bindings--; one.bindings == 0 {
+			b.list = dropped(b.list, one)
 		}
 	}
+}
+
+// dropped is list without one, which lies in it: the last takes its place.
+func dropped[S any](list []S, one *S) []S {
+	last := len(list) - 1
+	*one = list[last]
+	clear(list[last:])
+	return list[:last]
 }
 
 // keep reports whether a UDP flow is due for a keep-alive, and notes it. A flow of several bindings is due once.
@@ -172,32 +230,22 @@ func (s *sources) keep(f edge.Flow, now time.Time, interval time.Duration) bool 
 	if !ok {
 		return false
 	}
-	b := s.flows.bucket(h)
+	b := s.flow(h)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i, ok := b.find(h)
-	if !ok || now.Unix()-int64(b.list[i].kept) < int64(interval*9/10/time.Second) {
+	one := b.find(h)
+	if one == nil || now.Unix()-int64(one.kept) < int64(interval*9/10/time.Second) {
 		return false
 	}
-	b.list[i].kept = uint32(now.Unix())
+	one.kept = uint32(now.Unix())
 	return true
 }
-
-func (s source) key() uint64 { return s.hash }
 
 func (s source) live(now time.Time) bool { return now.Unix() < int64(s.until) }
 
 func (s *source) add(until uint32) {
 	s.bindings++
 	s.until = max(s.until, until)
-}
-
-// bucket returns the one for a hash; their number is a power of two.
-func (x *index[S]) bucket(h uint64) *bucket[S] { return &x.buckets[h&uint64(len(x.buckets)-1)] }
-
-// find returns where the source with this hash is or would be; the caller holds the lock.
-func (b *bucket[S]) find(h uint64) (int, bool) {
-	return slices.BinarySearchFunc(b.list, h, func(s S, h uint64) int { return cmp.Compare(s.key(), h) })
 }
 
 // flowHash is the key of a flow. A stream whose connection is gone or not named is the source of nothing.
@@ -217,11 +265,16 @@ func (s *sources) addrHash(a netip.Addr) uint64 {
 }
 
 func (s *sources) remoteHash(domain byte, remote netip.AddrPort) uint64 {
-	var room [64]byte
-	b := append(room[:0], domain)
-	a := remote.Addr().As16() // an IPv4 address as its mapping
-	b = append(b, a[:]...)
-	b = binary.LittleEndian.AppendUint16(b, remote.Port())
-	b = append(b, remote.Addr().Zone()...)
-	return maphash.Bytes(s.seed, b)
+	var b [19]byte
+	b[0] = domain
+	*(*[16]byte)(b[1:]) = remote.Addr().As16() // an IPv4 address as its mapping
+	binary.LittleEndian.PutUint16(b[17:], remote.Port())
+	h := maphash.Bytes(s.seed, b[:])
+	if zone := remote.Addr().Zone(); zone != "" {
+		h = h*weight + maphash.String(s.seed, zone)
+	}
+	return h
 }
+
+// weight is what the sum of several hashes is multiplied with before the next is added, so that each counts by its place.
+const weight = 0x9e3779b97f4a7c17

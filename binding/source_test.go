@@ -114,8 +114,19 @@ func TestModel(t *testing.T) {
 				b := Binding{AOR: aor.Draw(rt, "aor"), Contact: rapid.SampledFrom([]string{"sip:1", "sip:2", "sip:3", "sip:4"}).Draw(rt, "contact"),
 					Flow: rapid.SampledFrom(flows).Draw(rt, "flow"), NAT: rapid.Bool().Draw(rt, "nat"),
 					Expires: now.Add(time.Duration(rapid.IntRange(0, 60).Draw(rt, "life")) * time.Second)}
-				b.ID = table.ID([]byte(b.AOR), nil, nil, []byte(b.Contact))
-				_, refresh := table.Get(b.ID, now)
+				b.ID, b.Print = table.Identify([]byte(b.AOR), nil, nil, []byte(b.Contact))
+				if id := table.ID([]byte(b.AOR), nil, nil, []byte(b.Contact)); id != b.ID {
+					rt.Fatalf("identify: %s, want %s", b.ID, id)
+				}
+				old, refresh := table.Get(b.ID, now)
+				stays := refresh && old.Flow == b.Flow && old.NAT == b.NAT && b.Expires.After(now)
+				if got := table.Refresh(b.ID, b.Print, b.Flow, b.NAT, b.Expires, now); got != stays {
+					rt.Fatalf("refresh: %t, want %t", got, stays)
+				}
+				if stays {
+					model[b.ID] = b
+					return
+				}
 				var want error
 				switch {
 				case !b.Expires.After(now) || refresh:

@@ -124,10 +124,23 @@ func (j *Journal) transact(ctx context.Context, f func(*writer) error) error {
 	return tx.Commit()
 }
 
+// read returns the binding with this id, live or not, for the journal: a change from now on is to be marked again.
+func (t *Table) read(id ID) (Binding, bool) {
+	s := t.shardOf(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.get(id)
+	if e == nil {
+		return Binding{}, false
+	}
+	e.bits &^= bitMarked
+	return e.binding(), true
+}
+
 // each writes the present state of these bindings: what is no longer in the table is deleted.
 func (w *writer) each(ids []ID) error {
 	for _, id := range ids {
-		b, ok := w.j.table.peek(id)
+		b, ok := w.j.table.read(id)
 		var err error
 		if ok {
 			_, err = w.put.ExecContext(w.ctx, id.String(), b.AOR, b.Contact, b.Flow.Transport.String(),

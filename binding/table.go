@@ -4,15 +4,10 @@
 package binding
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
 	"math/bits"
-	"net/netip"
-	"slices"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,6 +43,7 @@ type Binding struct {
 	Flow    edge.Flow // the way to the phone
 	Expires time.Time // when the registration ends
 	NAT     bool      // the source differs from what the phone believes: over UDP it needs keep-alives
+	Print   Print     // what Identify gave with the id; 0 where the id came from ID or the journal
 }
 
 // What Put refuses.
@@ -95,10 +91,6 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// perShard is how many bindings a shard holds when the table is full: so few that a sorted list is the quickest and
-// smallest index, and walking all of one costs little.
-const perShard = 8
-
 // A Table holds the bindings. All methods may be used by any number of goroutines at once; locks are short, and none is
 // held while it calls out or writes to a disk.
 //
@@ -106,31 +98,12 @@ const perShard = 8
 type Table struct {
 	cfg     Config
 	keys    *seal.Keys
-	shards  []shard      // by the part of the id that stands for the AOR: all bindings of an AOR are in one
+	shards  []shard // by the part of the id that stands for the AOR: all bindings of an AOR are in one
+	hints   hints
 	sources sources      // their locks are taken after that of a shard
 	held    atomic.Int64 // bindings in memory, expired ones too
 	journal atomic.Pointer[Journal]
 	walk    keepaliveWalk
-}
-
-// shard is a part of the table.
-type shard struct {
-	mu       sync.Mutex
-	entries  []*entry // sorted by id
-	earliest int64    // no entry expires before: Unix nanoseconds; too early after a refresh, never too late
-}
-
-// entry is a Binding in memory: 80 bytes and its text.
-type entry struct {
-	id       ID
-	text     string // AOR, then Contact
-	addr     netip.Addr
-	conn     uint64
-	expires  int64 // Unix nanoseconds
-	port     uint16
-	listener uint16
-	aorLen   uint8
-	bits     uint8 // transport, then a bit for the side and one for NAT
 }
 
 // New makes an empty table. keys make its ids.
@@ -143,6 +116,7 @@ func New(cfg Config, keys *seal.Keys) (*Table, error) {
 	for i := range t.shards {
 		t.shards[i].earliest = math.MaxInt64
 	}
+	t.hints = make(hints, hintsPerShard*len(t.shards))
 	t.sources.init(len(t.shards))
 	return t, nil
 }
@@ -174,7 +148,10 @@ func (t *Table) ID(aor, instance, regID, contact []byte) ID {
 }
 
 // shardOf returns the shard of an id.
-func (t *Table) shardOf(id ID) *shard {
+func (t *Table) shardOf(id ID) *shard { return &t.shards[t.shardIndex(id)] }
+
+// shardIndex returns the number of the shard of an id.
+func (t *Table) shardIndex(id ID) uint32 {
 	var n uint32
 	for _, c := range id[:aorLetters] {
 		if c >= 'a' {
@@ -183,7 +160,7 @@ func (t *Table) shardOf(id ID) *shard {
 			n = n<<5 | uint32(c-'2'+26)&31
 		}
 	}
-	return &t.shards[n&uint32(len(t.shards)-1)]
+	return n & uint32(len(t.shards)-1)
 }
 
 // Put inserts or refreshes a binding; its ID is one that ID made for its AOR. A table full of live bindings refuses new
@@ -211,7 +188,8 @@ func (t *Table) Put(b Binding, now time.Time) error {
 
 // put does Put's work under the lock of the shard. It returns false when a new binding has no room.
 func (t *Table) put(b *Binding, now time.Time) (done bool, err error) {
-	s := t.shardOf(b.ID)
+	n := t.shardIndex(b.ID)
+	s := &t.shards[n]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, found := s.find(b.ID)
@@ -229,34 +207,28 @@ func (t *Table) put(b *Binding, now time.Time) (done bool, err error) {
 		old := s.entries[i].flow()
 		t.sources.leave(b.ID, old, old == b.Flow)
 	} else {
-		s.entries = slices.Insert(s.entries, i, &entry{id: b.ID})
+		s.insert(i, b.ID)
 	}
-	e := s.entries[i]
+	e := &s.entries[i]
 	e.set(b)
 	s.earliest = min(s.earliest, e.expires)
-	t.changed(b.ID)
+	if b.Print != 0 {
+		t.hints.note(b.Print, n)
+	}
+	t.changed(e)
 	return true, nil
 }
 
 // Get returns the binding with this id, if it is live at now.
 func (t *Table) Get(id ID, now time.Time) (Binding, bool) {
-	b, ok := t.peek(id)
-	if !ok || !now.Before(b.Expires) {
-		return Binding{}, false
-	}
-	return b, true
-}
-
-// peek returns the binding with this id, live or not.
-func (t *Table) peek(id ID) (Binding, bool) {
 	s := t.shardOf(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, ok := s.find(id)
-	if !ok {
+	e := s.get(id)
+	if e == nil || now.UnixNano() >= e.expires {
 		return Binding{}, false
 	}
-	return s.entries[i].binding(), true
+	return e.binding(), true
 }
 
 // Delete removes a binding. An unknown id is no error.
@@ -303,93 +275,14 @@ func (t *Table) sweepShard(s *shard, at int64) {
 	})
 }
 
-// removeIf takes out the entries of a shard that match; the caller holds its lock.
-func (t *Table) removeIf(s *shard, match func(*entry) bool) {
-	s.entries = slices.DeleteFunc(s.entries, func(e *entry) bool {
-		if !match(e) {
-			return false
-		}
-		t.sources.leave(e.id, e.flow(), false)
-		t.held.Add(-1)
-		t.changed(e.id)
-		return true
-	})
-}
-
-// changed tells the journal, if there is one, that a binding differs from what is on the disk.
-func (t *Table) changed(id ID) {
+// changed tells the journal, if there is one, that a binding differs from what is on the disk: once until the journal has
+// read it. The caller holds the lock of its shard.
+func (t *Table) changed(e *entry) {
+	if e.bits&bitMarked != 0 {
+		return
+	}
 	if j := t.journal.Load(); j != nil {
-		j.mark(id)
+		e.bits |= bitMarked
+		j.mark(e.id)
 	}
-}
-
-// count returns how many live bindings of an AOR are in the shard.
-func (s *shard) count(aor string, at int64) (n int) {
-	for _, e := range s.entries {
-		if e.expires > at && e.aor() == aor {
-			n++
-		}
-	}
-	return n
-}
-
-// ids returns the ids in the shard.
-func (s *shard) ids() []ID {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ids := make([]ID, len(s.entries))
-	for i, e := range s.entries {
-		ids[i] = e.id
-	}
-	return ids
-}
-
-// find returns where the entry with this id is or would be; the caller holds the lock.
-func (s *shard) find(id ID) (int, bool) {
-	return slices.BinarySearchFunc(s.entries, id, func(e *entry, id ID) int { return bytes.Compare(e.id[:], id[:]) })
-}
-
-func (e *entry) aor() string { return e.text[:e.aorLen] }
-
-// Bits of an entry below its transport.
-const (
-	bitNAT       = 1
-	bitSide      = 2
-	transportBit = 2 // the lowest bit of the transport
-)
-
-// set fills the entry from a binding; the text is copied only when it differs.
-func (e *entry) set(b *Binding) {
-	if e.text[:e.aorLen] != b.AOR || e.text[e.aorLen:] != b.Contact {
-		var text strings.Builder // always a copy: concatenation with an empty string would be none
-		text.Grow(len(b.AOR) + len(b.Contact))
-		text.WriteString(b.AOR)
-		text.WriteString(b.Contact)
-		e.text, e.aorLen = text.String(), uint8(len(b.AOR))
-	}
-	e.addr, e.port = b.Flow.Remote.Addr(), b.Flow.Remote.Port()
-	e.conn, e.listener, e.expires = b.Flow.Conn, b.Flow.Listener, b.Expires.UnixNano()
-	e.bits = uint8(b.Flow.Transport) << transportBit
-	if b.Flow.Side == edge.Inside {
-		e.bits |= bitSide
-	}
-	if b.NAT {
-		e.bits |= bitNAT
-	}
-}
-
-func (e *entry) transport() edge.Transport { return edge.Transport(e.bits >> transportBit) }
-
-func (e *entry) nat() bool { return e.bits&bitNAT != 0 }
-
-func (e *entry) flow() edge.Flow {
-	f := edge.Flow{Remote: netip.AddrPortFrom(e.addr, e.port), Conn: e.conn, Listener: e.listener, Transport: e.transport()}
-	if e.bits&bitSide != 0 {
-		f.Side = edge.Inside
-	}
-	return f
-}
-
-func (e *entry) binding() Binding {
-	return Binding{ID: e.id, AOR: e.aor(), Contact: e.text[e.aorLen:], Flow: e.flow(), Expires: time.Unix(0, e.expires), NAT: e.nat()}
 }

@@ -251,8 +251,8 @@ func TestSweep(t *testing.T) {
 			t.Errorf("after %d s %d bindings", s, table.Len())
 		}
 	}
-	for i := range table.sources.flows.buckets {
-		if f, a := table.sources.flows.buckets[i].list, table.sources.addrs.buckets[i].list; len(f)+len(a) != 0 {
+	for i := range table.sources.flows {
+		if f, a := table.sources.flows[i].list, table.sources.addrs[i].list; len(f)+len(a) != 0 {
 			t.Errorf("sources are left of an empty table: %v %v", f, a)
 		}
 	}

@@ -19,6 +19,7 @@ func (c *Config) check() Errors {
 	}
 	for i := range c.Peers {
 		c.Peers[i].Path = fmt.Sprintf("peers[%d]", i)
+		c.Peers[i].URI.Path = c.Peers[i].Path + ".uri"
 	}
 	var all Errors
 	all = append(all, c.checkListeners()...)
@@ -157,7 +158,7 @@ func (c *Config) checkIdentity(u Upstream) Errors {
 		path := strings.TrimSuffix(u.Path, "uri") + k.name
 		switch {
 		case k.has && u.Transport != edge.TLS:
-			all = append(all, c.Fault(path, "is for an upstream over TLS, "+u.URI+" is not", "write ;transport=tls behind the uri, or leave "+k.name+" out")...)
+			all = append(all, c.Fault(path, "is for a server over TLS, "+u.URI+" is not", "write ;transport=tls behind the uri, or leave "+k.name+" out")...)
 		case k.has && !k.want:
 			all = append(all, c.Fault(path, "stands alone", k.hint)...)
 		}

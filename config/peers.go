@@ -69,9 +69,9 @@ func peer(p *Peer) reader {
 			key{"weight", integer(&p.URI.Weight, 1, maxWeight)},
 			key{"priority", integer(&p.URI.Priority, 1, maxPriority)},
 			key{"transport", choice(&by, "udp", "tcp", "tls")},
-			key{"ca", later},
-			key{"certificate", later},
-			key{"key", later},
+			key{"ca", value(&p.URI.CA, parseReference)},
+			key{"certificate", value(&p.URI.Own.Certificate, parseReference)},
+			key{"key", value(&p.URI.Own.Key, parseReference)},
 			key{"calls", integer(&p.Calls, 1, maxPeerCalls)},
 			key{"rate", value(&p.Rate, parseRate)},
 			key{"large", large(&p.Large)},
@@ -179,6 +179,7 @@ func (c *Config) checkPeers() Errors {
 			}
 		}
 		all = append(all, c.checkPeerReach(p)...)
+		all = append(all, c.checkIdentity(p.URI)...)
 		for j, m := range p.Match {
 			if m.Prefix.IsValid() {
 				path := fmt.Sprintf("%s.match[%d]", p.Path, j)

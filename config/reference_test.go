@@ -109,8 +109,8 @@ func TestUpstreamIdentity(t *testing.T) {
 		t.Errorf("another authority changes %q", got)
 	}
 	for text, want := range map[string]string{
-		"{uri: 'sip:127.0.0.1', ca: ca.pem}":                         "upstreams[0].ca: is for an upstream over TLS",
-		"{uri: 'sip:127.0.0.1', certificate: c, key: k}":             "upstreams[0].key: is for an upstream over TLS",
+		"{uri: 'sip:127.0.0.1', ca: ca.pem}":                         "upstreams[0].ca: is for a server over TLS",
+		"{uri: 'sip:127.0.0.1', certificate: c, key: k}":             "upstreams[0].key: is for a server over TLS",
 		"{uri: 'sip:127.0.0.1;transport=tls', certificate: c.pem}":   "upstreams[0].certificate: stands alone | add key",
 		"{uri: 'sip:127.0.0.1;transport=tls', key: c.pem}":           "upstreams[0].key: stands alone | add certificate",
 		"{uri: 'sip:127.0.0.1;transport=tls', ca: [ca.pem]}":         "upstreams[0].ca: wants text, not a list",

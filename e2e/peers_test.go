@@ -119,6 +119,37 @@ func TestPeerOnOtherTransport(t *testing.T) {
 	over.platform.Silence(hush, "MESSAGE")
 }
 
+// TestPeerOverTLS: a peer that is believed by its own authority, and wants a certificate of it from us; with another authority
+// nothing is sent, and status says so.
+func TestPeerOverTLS(t *testing.T) {
+	r := newRig(t, way{name: "tls", out: "tls", in: "udp"}, placeholder)
+	r.platform.Proxy = r.edge.Inside
+	peer, other := newSite(t), newSite(t)
+	entry := func(ca *site) {
+		t.Helper()
+		r.rewrite("peers:", fmt.Sprintf("peers: [{name: carrier, uri: \"sip:%v\", transport: tls, ca: %q, certificate: %q, key: %q}]",
+			peer.platform.Addr, ca.file("ca.pem"), peer.file("client.pem"), peer.file("client.key")))
+		if a := r.askReload(); !a.OK {
+			t.Fatalf("%+v", a)
+		}
+	}
+	number := "sip:5551234@" + peer.platform.Addr.String()
+	entry(other)
+	r.platform.Send(r.platform.Request("INVITE", number))
+	r.platform.Expect("503")
+	if text := status(t, r.edge); !strings.Contains(text, "tls.failed: ") || !strings.Contains(text, "peer.down: ") {
+		t.Errorf("status says\n%s", text)
+	}
+	entry(peer)
+	sent := r.platform.Send(r.platform.Request("INVITE", number))
+	got := peer.platform.Expect("INVITE")
+	answer := peer.platform.Reply(got, 200)
+	caller, callee := r.platform.NewCallerDialog(sent, r.platform.Expect("200 INVITE")), peer.platform.NewCalleeDialog(got, answer)
+	caller.Send("ACK")
+	peer.platform.Expect("ACK")
+	r.bye(callee, caller)
+}
+
 // TestPlatformsAddressOutside is F10: who sends from the platform's address, but to the outside listener, is unknown.
 func TestPlatformsAddressOutside(t *testing.T) {
 	r := newTrunk(t, udp, "", nil)

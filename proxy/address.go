@@ -81,6 +81,14 @@ func lower(c byte) byte {
 	return c
 }
 
+// appendLower appends b with ASCII letters in lower case.
+func appendLower(dst, b []byte) []byte {
+	for _, c := range b {
+		dst = append(dst, lower(c))
+	}
+	return dst
+}
+
 // appendHost appends an address, an IPv6 one in brackets where a URI wants it so.
 func appendHost(dst []byte, a netip.Addr, brackets bool) []byte {
 	if a.Is6() && brackets {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"hash/maphash"
 	"strconv"
 
@@ -111,6 +112,9 @@ func sorted(a, b sip.Span) [2]sip.Span {
 
 // appendUnfolded appends a field value with each line fold replaced by one SP.
 func appendUnfolded(dst, value []byte) []byte {
+	if bytes.IndexByte(value, '\r') < 0 {
+		return append(dst, value...)
+	}
 	for i := 0; i < len(value); i++ {
 		if value[i] != '\r' {
 			dst = append(dst, value[i])

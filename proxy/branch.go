@@ -26,6 +26,8 @@ type brancher struct {
 	room  [16]byte
 }
 
+var strictBase64 = base64.RawURLEncoding.Strict()
+
 // check marks a block that decrypts to something we wrote.
 const check = 0x72696e67
 
@@ -54,7 +56,7 @@ func (b *brancher) open(branch []byte) (id transaction.ID, loop uint32, ok bool)
 		return 0, 0, false
 	}
 	block := &b.room
-	if n, err := base64.RawURLEncoding.Strict().Decode(block[:], branch[len(cookie):]); err != nil || n != len(block) {
+	if n, err := strictBase64.Decode(block[:], branch[len(cookie):]); err != nil || n != len(block) {
 		return 0, 0, false
 	}
 	b.block.Decrypt(block[:], block[:])

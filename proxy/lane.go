@@ -25,6 +25,8 @@ type lane struct {
 	branches brancher
 	x        edge.Exchange
 	own      belongings
+	asked    registering
+	notes    []noted         // of the REGISTER that is answered
 	left     sip.Message     // a message of ours on its way out, for who traces
 	held     *transaction.Tx // the one that is locked
 

@@ -2,22 +2,34 @@ package proxy
 
 import (
 	"bytes"
-	"strconv"
 	"time"
 
 	"github.com/ringwall/ringwall/binding"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
-	"github.com/ringwall/ringwall/transaction"
 )
 
 // defaultExpires is the life of a registration that names none (RFC 3261 §10.2.1.1).
 const defaultExpires = time.Hour
 
-// bindable refuses a REGISTER with a Contact that could not be bound.
+// A registering is what a REGISTER from outside asks for. bindable reads it and registration makes use of it: nothing is read twice.
+type registering struct {
+	aor      []byte // user@host of To, the host in lower case
+	contacts []contact
+}
+
+// A contact is one value of a Contact field.
+type contact struct {
+	sip.Address
+	field int  // its index in the message
+	nat   bool // over UDP: it names another place than the one that the phone is seen at
+}
+
+// bindable reads a REGISTER into l.asked, and refuses one with a Contact that could not be bound.
 func (l *lane) bindable(x *edge.Exchange) edge.Verdict {
 	bad := edge.Verdict{Action: edge.Reply, Reason: reasonContact, Status: 400}
 	m := x.Msg
+	l.asked.contacts = l.asked.contacts[:0]
 	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
 		for rest := m.Fields[i].Value; rest.Present(); {
 			a, after, err := sip.NextAddress(m.Raw, rest)
@@ -25,112 +37,138 @@ func (l *lane) bindable(x *edge.Exchange) edge.Verdict {
 				return bad
 			}
 			rest = after
-			if a.Star {
-				continue
-			}
-			uri, err := sip.ParseURI(m.Raw, a.URI)
-			if err != nil || uri.Scheme != sip.SIP && uri.Scheme != sip.SIPS || a.URI.Len() > binding.MaxContact {
+			c := contact{Address: a, field: i}
+			if !a.Star && !c.bindable(x) {
 				return bad
 			}
+			l.asked.contacts = append(l.asked.contacts, c)
 		}
 	}
-	if uri, err := sip.ParseURI(m.Raw, m.To.URI); err != nil || uri.User.Len()+uri.Host.Len() >= binding.MaxAOR {
+	uri, err := sip.ParseURI(m.Raw, m.To.URI)
+	if err != nil || uri.User.Len()+uri.Host.Len() >= binding.MaxAOR {
 		return bad
 	}
+	l.asked.aor = appendLower(append(append(l.asked.aor[:0], uri.User.Of(m.Raw)...), '@'), uri.Host.Of(m.Raw))
 	return edge.Verdict{}
+}
+
+// bindable reports whether c can be bound, and finds out whether the phone is where it says.
+func (c *contact) bindable(x *edge.Exchange) bool {
+	raw := x.Msg.Raw
+	uri, err := sip.ParseURI(raw, c.URI)
+	if err != nil || uri.Scheme != sip.SIP && uri.Scheme != sip.SIPS || c.URI.Len() > binding.MaxContact {
+		return false
+	}
+	if !x.From.Transport.Stream() {
+		addr, ok := hostPort(raw, &uri)
+		c.nat = !ok || addr != x.From.Remote
+	}
+	return true
 }
 
 // registration rewrites a REGISTER on its way to the platform: each Contact becomes the id of its binding at our inside address, equal
 // at every refresh (design, section 4), or, with registrations.path, Path is added and Contacts stay. What the response
-// needs to know is appended to note: the AOR, then a line "id seconds URI" for each Contact, "*" for the star.
+// needs to know is appended to note, for openNote.
 func (l *lane) registration(x *edge.Exchange, to hop, note []byte) []byte {
-	m := x.Msg
-	note = l.appendAOR(note, m)
-	aorLen := len(note)
-	note = append(note, '\n')
+	contacts := l.asked.contacts
+	note = append(append(note, byte(len(l.asked.aor))), l.asked.aor...)
 	var first binding.ID
-	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
-		l.value = l.value[:0]
-		for rest := m.Fields[i].Value; rest.Present(); {
-			a, after, err := sip.NextAddress(m.Raw, rest)
-			if err != nil {
-				break
-			}
-			rest = after
-			if len(l.value) > 0 {
-				l.value = append(l.value, ", "...)
-			}
-			var id binding.ID
-			note, id = l.bindContact(note, note[:aorLen], &a, to)
-			if first == (binding.ID{}) {
-				first = id
-			}
+	l.value = l.value[:0]
+	for k := range contacts {
+		c := &contacts[k]
+		n, numbered := l.noted(x.Msg, c)
+		note = n.append(note)
+		if first == (binding.ID{}) {
+			first = n.id
 		}
-		if !l.cfg.Path {
-			l.edit.Replace(i, l.value)
+		if l.cfg.Path {
+			continue
+		}
+		l.appendBound(x.Msg, c, &n, numbered, to)
+		if k+1 == len(contacts) || contacts[k+1].field != c.field {
+			l.edit.Replace(c.field, l.value)
+			l.value = l.value[:0]
 		}
 	}
 	if l.cfg.Path {
 		l.addPath(x, to, first)
 	} else {
-		l.endOutbound(m)
+		l.endOutbound(x.Msg)
 	}
 	return note
 }
 
-// bindContact appends one Contact as the platform gets it to l.value, and its line to note.
-func (l *lane) bindContact(note, aor []byte, a *sip.Address, to hop) ([]byte, binding.ID) {
-	m := &l.msg
-	if a.Star {
-		l.value = append(l.value, '*')
-		return append(note, "*\n"...), binding.ID{}
+// noted is what is to be remembered of a Contact, and whether it has a reg-id.
+func (l *lane) noted(m *sip.Message, c *contact) (n noted, numbered bool) {
+	if c.Star {
+		return noted{star: true}, false
 	}
-	instance, _ := a.Param(m.Raw, "+sip.instance")
-	regID, _ := a.Param(m.Raw, "reg-id")
-	expires, _ := a.Param(m.Raw, "expires")
-	id := l.p.bindings.ID(aor, instance.Of(m.Raw), regID.Of(m.Raw), a.URI.Of(m.Raw))
-	life := binding.Expires(expires.Of(m.Raw), m.Value(sip.FieldExpires), defaultExpires)
+	var instance, regID, expires sip.Span
+	for rest := c.Params; rest.Present(); {
+		var name, value sip.Span
+		name, value, _, rest = sip.NextParam(m.Raw, rest)
+		switch b := name.Of(m.Raw); {
+		case equalFold(b, "+sip.instance"):
+			instance = value
+		case equalFold(b, "reg-id"):
+			regID, numbered = value, true
+		case equalFold(b, "expires"):
+			expires = value
+		}
+	}
+	n = noted{nat: c.nat, contact: c.URI.Of(m.Raw)}
+	n.id, n.print = l.p.bindings.Identify(l.asked.aor, instance.Of(m.Raw), regID.Of(m.Raw), n.contact)
+	n.life = binding.Expires(expires.Of(m.Raw), m.Value(sip.FieldExpires), defaultExpires)
+	return n, numbered
+}
 
-	note = append(append(note, id[:]...), ' ')
-	note = append(strconv.AppendInt(note, int64(life/time.Second), 10), ' ')
-	note = append(append(note, a.URI.Of(m.Raw)...), '\n')
-
+// appendBound appends a Contact as the platform gets it to l.value: with the id of its binding, and without a reg-id.
+func (l *lane) appendBound(m *sip.Message, c *contact, n *noted, numbered bool, to hop) {
+	v := separated(l.value)
+	if c.Star {
+		l.value = append(v, '*')
+		return
+	}
 	f := &l.p.faces[to.flow.Listener]
-	l.value = append(append(append(l.value, "<sip:"...), id[:]...), '@')
-	l.value = append(append(append(l.value, f.host...), f.params...), '>')
-	l.value = appendParams(l.value, m.Raw, a.Params, "reg-id")
-	return note, id
+	v = append(append(append(v, "<sip:"...), n.id[:]...), '@')
+	v = append(append(append(v, f.host...), f.params...), '>')
+	switch {
+	case numbered:
+		v = appendParams(v, m.Raw, c.Params, "reg-id")
+	case c.Params.Present():
+		v = append(append(v, ';'), c.Params.Of(m.Raw)...)
+	}
+	l.value = v
 }
 
 // appendParams appends header parameters, without the one named except.
 func appendParams(dst, raw []byte, params sip.Span, except string) []byte {
-	for rest := params; rest.Present(); {
-		var name, whole sip.Span
-		name, _, whole, rest = sip.NextParam(raw, rest)
-		if whole.Len() > 0 && !equalFold(name.Of(raw), except) {
-			dst = appendUnfolded(append(dst, ';'), whole.Of(raw))
-		}
-	}
+	dst, _ = cutParam(dst, raw, params, except)
 	return dst
 }
 
-// appendAOR appends the address of record that m registers: user@host of To, the host in lower case.
-func (l *lane) appendAOR(dst []byte, m *sip.Message) []byte {
-	uri, err := sip.ParseURI(m.Raw, m.To.URI)
-	if err != nil {
-		return dst
+// cutParam appends header parameters without the one with that name, whose value it returns.
+func cutParam(dst, raw []byte, params sip.Span, named string) (others []byte, value sip.Span) {
+	for rest := params; rest.Present(); {
+		var name, v, whole sip.Span
+		name, v, whole, rest = sip.NextParam(raw, rest)
+		switch {
+		case equalFold(name.Of(raw), named):
+			value = v
+		case whole.Len() > 0:
+			dst = appendUnfolded(append(dst, ';'), whole.Of(raw))
+		}
 	}
-	dst = append(append(dst, uri.User.Of(m.Raw)...), '@')
-	return append(dst, bytes.ToLower(uri.Host.Of(m.Raw))...)
+	return dst, value
 }
 
 // addPath adds the way back to the phone as a sealed flow (RFC 3327, RFC 5626 §5.1).
 func (l *lane) addPath(x *edge.Exchange, to hop, id binding.ID) {
 	r := route{Binding: id, Outside: x.From, Inside: to.flow}
 	var plain [usualRoute]byte
-	token := l.p.keys.Seal([]byte{pathToken}, r.appendPlain(plain[:0], pathToken), pathAD, nil)
+	l.small = l.p.keys.Seal(append(l.small[:0], pathToken), r.appendPlain(plain[:0], pathToken), pathAD, nil)
 	f := &l.p.faces[to.flow.Listener]
-	l.value = append(append(append(l.value[:0], "<sip:"...), token...), '@')
+	l.value = append(append(append(l.value[:0], "<sip:"...), l.small...), '@')
 	l.value = append(append(append(l.value, f.host...), f.params...), ";lr;ob>"...)
 	l.edit.Top(sip.FieldPath, l.value)
 }
@@ -163,144 +201,4 @@ func (l *lane) endOutbound(m *sip.Message) {
 			}
 		}
 	}
-}
-
-// registered takes a response to REGISTER: a 2xx binds what it lists and unbinds what it does not, and shows the phone its own
-// Contacts and nobody else's.
-func (l *lane) registered(x *edge.Exchange, tx *transaction.Tx, note []byte) {
-	m := x.Msg
-	if m.Status < 200 || m.Status > 299 {
-		return
-	}
-	aor, contacts := cutLine(note)
-	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
-		l.value = l.value[:0]
-		for rest := m.Fields[i].Value; rest.Present(); {
-			a, after, err := sip.NextAddress(m.Raw, rest)
-			if err != nil {
-				break
-			}
-			rest = after
-			l.showContact(x, tx, aor, contacts, &a)
-		}
-		switch {
-		case l.cfg.Path:
-		case len(l.value) == 0:
-			l.edit.Remove(i)
-		default:
-			l.edit.Replace(i, l.value)
-		}
-	}
-	l.unbind(x, aor, contacts)
-}
-
-// showContact binds one Contact of a 2xx if the phone asked for it, and appends it to l.value as the phone knows it.
-func (l *lane) showContact(x *edge.Exchange, tx *transaction.Tx, aor, contacts []byte, a *sip.Address) {
-	m := x.Msg
-	uri, err := sip.ParseURI(m.Raw, a.URI)
-	if err != nil {
-		return
-	}
-	user := uri.User.Of(m.Raw)
-	for lines := contacts; len(lines) > 0; {
-		var line []byte
-		line, lines = cutLine(lines)
-		id, life, contact, ok := readNote(line)
-		if !ok || !bytes.Equal(id[:], user) && !(l.cfg.Path && bytes.Equal(contact, a.URI.Of(m.Raw))) {
-			continue
-		}
-		given, _ := a.Param(m.Raw, "expires")
-		life = binding.Expires(given.Of(m.Raw), m.Value(sip.FieldExpires), life)
-		l.bind(x, tx, binding.Binding{ID: id, AOR: string(aor), Contact: string(contact), Flow: tx.Client, Expires: x.At.Add(life)})
-		l.appendContact(contact, a, life)
-		return
-	}
-	if id, ok := binding.ParseID(user); ok {
-		if b, ok := l.p.bindings.Get(id, x.At); ok && b.Flow == tx.Client {
-			l.appendContact([]byte(b.Contact), a, b.Expires.Sub(x.At))
-		}
-	}
-}
-
-// appendContact appends a Contact as the phone knows it, with the life that its binding has here.
-func (l *lane) appendContact(contact []byte, a *sip.Address, life time.Duration) {
-	if len(l.value) > 0 {
-		l.value = append(l.value, ", "...)
-	}
-	l.value = append(append(append(l.value, '<'), contact...), '>')
-	l.value = appendParams(l.value, l.msg.Raw, a.Params, "expires")
-	l.value = strconv.AppendInt(append(l.value, ";expires="...), int64(life/time.Second), 10)
-}
-
-// bind puts a binding on record.
-func (l *lane) bind(x *edge.Exchange, tx *transaction.Tx, b binding.Binding) {
-	b.NAT = !tx.Client.Transport.Stream() && !saysSource([]byte(b.Contact), tx.Client)
-	if err := l.p.bindings.Put(b, x.At); err != nil {
-		l.tell(edge.Event{At: x.At, Name: "binding", Reason: reasonBindings, Source: tx.Client,
-			Message: "the platform accepted a registration that can't be kept: " + err.Error()})
-	}
-}
-
-// saysSource reports whether a Contact URI names the address and port that the phone is seen at.
-func saysSource(contact []byte, flow edge.Flow) bool {
-	uri, err := sip.ParseURI(contact, sip.Span{End: uint32(len(contact))})
-	if err != nil {
-		return false
-	}
-	addr, ok := hostPort(contact, &uri)
-	return ok && addr == flow.Remote
-}
-
-// unbind removes what the REGISTER named and a 2xx does not list any more (RFC 3261 §10.2.2).
-func (l *lane) unbind(x *edge.Exchange, aor, contacts []byte) {
-	for lines := contacts; len(lines) > 0; {
-		var line []byte
-		line, lines = cutLine(lines)
-		if string(line) == "*" {
-			l.p.bindings.DeleteAOR(string(aor), x.At)
-			continue
-		}
-		if id, _, contact, ok := readNote(line); ok && !l.lists(id, contact) {
-			l.p.bindings.Delete(id, x.At)
-		}
-	}
-}
-
-// lists reports whether the response lists the Contact with this id.
-func (l *lane) lists(id binding.ID, contact []byte) bool {
-	m := &l.msg
-	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
-		for rest := m.Fields[i].Value; rest.Present(); {
-			a, after, err := sip.NextAddress(m.Raw, rest)
-			if err != nil {
-				break
-			}
-			rest = after
-			if l.isContact(&a, id, contact) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// isContact reports whether a, of a response, is the Contact with this id, which the phone calls contact.
-func (l *lane) isContact(a *sip.Address, id binding.ID, contact []byte) bool {
-	m := &l.msg
-	if l.cfg.Path {
-		return bytes.Equal(contact, a.URI.Of(m.Raw))
-	}
-	uri, err := sip.ParseURI(m.Raw, a.URI)
-	return err == nil && bytes.Equal(id[:], uri.User.Of(m.Raw))
-}
-
-// readNote reads a line that bindContact wrote.
-func readNote(line []byte) (id binding.ID, life time.Duration, contact []byte, ok bool) {
-	if len(line) <= len(id)+1 {
-		return id, 0, nil, false
-	}
-	copy(id[:], line)
-	seconds, contact, ok := bytes.Cut(line[len(id)+1:], []byte{' '})
-	n, err := strconv.ParseInt(string(seconds), 10, 64)
-	return id, time.Duration(n) * time.Second, contact, ok && err == nil
 }

@@ -89,7 +89,7 @@ func start(ctx context.Context, b boot, stdout io.Writer) (_ *service, err error
 	}()
 	s.goUntilClose(event.NewLog(s.ring, s.log, event.DefaultLogConfig()).Run) // first, so that it is closed last
 	for _, step := range []func(context.Context) error{
-		s.openState, s.openNames, s.findPlatform, s.openTransport, s.openJournal, s.openProxy, s.openAdmin,
+		s.openState, s.openNames, s.findPlatform, s.openTransport, s.openJournal, s.openPeers, s.openProxy, s.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -249,14 +249,24 @@ func (s *service) journal(ctx context.Context, db *sql.DB) (*binding.Journal, er
 	})
 }
 
-func (s *service) openProxy(ctx context.Context) (err error) {
-	s.metrics.Reasons(proxy.Reasons()...)
+// openPeers finds the peers' addresses, and says who they are that are dialled over TLS.
+func (s *service) openPeers(ctx context.Context) error {
 	if err := s.checkOwn(s.cfg); err != nil {
 		return err
 	}
 	now := *s.settings.Load()
 	now.trunks = s.trunks(ctx, s.cfg, nil, s.lookup)
+	who, err := now.identities()
+	if err != nil {
+		return err
+	}
 	s.settings.Store(&now)
+	return s.transport.SetIdentities(who)
+}
+
+func (s *service) openProxy(context.Context) (err error) {
+	s.metrics.Reasons(proxy.Reasons()...)
+	now := s.settings.Load()
 	s.proxy, err = proxy.New(now.proxyConfig(), s.transport, s.bindings, s.keys, s.ring, s.metrics, s.since)
 	return err
 }

@@ -68,23 +68,41 @@ func identities(cfg *config.Config, upstreams []proxy.Upstream) (map[transport.D
 		if up.Transport != edge.TLS || i < 0 {
 			continue
 		}
-		u := cfg.Upstreams[i]
-		base := basePath(u)
-		id := transport.Identity{ServerName: u.Host}
-		var err error
-		if id.CA, err = source(cfg, base+".ca", u.CA); err != nil {
+		if err := identify(all, cfg, cfg.Upstreams[i], transport.Destination{Side: edge.Inside, Addr: up.Addr}); err != nil {
 			return nil, err
 		}
-		if id.Own, err = keyPair(cfg, base, u.Own); err != nil {
-			return nil, err
-		}
-		to := transport.Destination{Side: edge.Inside, Addr: up.Addr}
-		if other, taken := all[to]; taken && other != id {
-			return nil, shared(cfg, u.Path, to.Addr)
-		}
-		all[to] = id
 	}
 	return all, nil
+}
+
+// identities adds those of peers to those of upstreams.
+func (s *settings) identities() (map[transport.Destination]transport.Identity, error) {
+	all, err := identities(s.cfg, s.platform())
+	for i, t := range s.trunks {
+		for _, target := range t.Targets {
+			if target.Transport == edge.TLS && err == nil {
+				err = identify(all, s.cfg, s.cfg.Peers[i].URI, transport.Destination{Side: edge.Outside, Addr: target.Addr})
+			}
+		}
+	}
+	return all, err
+}
+
+// identify adds to all who the server u at to is.
+func identify(all map[transport.Destination]transport.Identity, cfg *config.Config, u config.Upstream, to transport.Destination) (err error) {
+	base := basePath(u)
+	id := transport.Identity{ServerName: u.Host}
+	if id.CA, err = source(cfg, base+".ca", u.CA); err != nil {
+		return err
+	}
+	if id.Own, err = keyPair(cfg, base, u.Own); err != nil {
+		return err
+	}
+	if other, taken := all[to]; taken && other != id {
+		return shared(cfg, u.Path, to.Addr)
+	}
+	all[to] = id
+	return nil
 }
 
 // shared is the fault of a server at an address where another one with another identity is.
@@ -112,6 +130,9 @@ func credentials(cfg *config.Config) []credential {
 	}
 	for _, u := range cfg.Upstreams {
 		all = append(all, credential{path: basePath(u), pair: u.Own, ca: u.CA, caAt: basePath(u) + ".ca"})
+	}
+	for _, p := range cfg.Peers {
+		all = append(all, credential{path: p.Path, pair: p.URI.Own, ca: p.URI.CA, caAt: p.Path + ".ca"})
 	}
 	return all
 }

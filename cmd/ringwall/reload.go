@@ -227,7 +227,7 @@ func (s *service) enforce(to *settings) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	who, err := identities(to.cfg, to.platform())
+	who, err := to.identities()
 	if err != nil {
 		return err
 	}
