@@ -4,9 +4,12 @@ package proxy
 
 import (
 	"bytes"
+	"net/netip"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/ringwall/ringwall/edge"
 )
 
 // TestCallDoesNotAllocate sends whole calls through the lane: INVITE, 100, 180, 200, BYE refused for its missing token.
@@ -17,6 +20,45 @@ func TestCallDoesNotAllocate(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(500, call); n >= 1 {
 		t.Errorf("%v allocations per call", n)
+	}
+}
+
+// TestPeersDoNotAllocate: as TestCallDoesNotAllocate, from a peer whose calls are counted.
+func TestPeersDoNotAllocate(t *testing.T) {
+	b, _, _ := newTrunk(t, func(p *Peer) { p.Calls, p.Every = 1_000_000, time.Microsecond })
+	call := b.calls()
+	for range 3000 {
+		call()
+	}
+	if n := testing.AllocsPerRun(500, call); n >= 1 {
+		t.Errorf("%v allocations per call", n)
+	}
+}
+
+// TestContactTokenDoesNotAllocate: requests for a Contact that the platform registered at a peer.
+func TestContactTokenDoesNotAllocate(t *testing.T) {
+	b := newBench(t, nil)
+	uri, room := []byte("sip:trunk@10.0.0.10:5060"), make([]byte, 0, 512)
+	token := appendContactToken(nil, b.p.keys, b.inside, uri)
+	back := make([]byte, 0, 512)
+	if n := testing.AllocsPerRun(500, func() {
+		appendContactToken(room, b.p.keys, b.inside, uri)
+		openContactToken(back, b.p.keys, token)
+	}); n >= 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkPeerFrom is what each message from outside costs with peers of four prefix lengths.
+func BenchmarkPeerFrom(b *testing.B) {
+	s := newSettings(Config{Peers: []Peer{{Name: "a", Match: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"),
+		netip.MustParsePrefix("198.51.100.0/28"), netip.MustParsePrefix("203.0.113.7/32"), netip.MustParsePrefix("100.64.0.0/10")}}}}, nil, nil)
+	from := edge.Flow{Remote: netip.MustParseAddrPort("233.252.0.1:5060")}
+	b.ReportAllocs()
+	for b.Loop() {
+		if s.peerFrom(from) != nil {
+			b.Fatal("a stranger is a peer")
+		}
 	}
 }
 

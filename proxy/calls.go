@@ -135,9 +135,9 @@ func (l *lane) metered(x *edge.Exchange, to *hop) (key uint64, v edge.Verdict) {
 		if p == nil || p.Calls == 0 {
 			return 0, v
 		}
-		key = l.callKey(p, x.From.Side, m.CallID, m.FromTag)
+		key = l.callKey(p, x.From.Side, m.FromTag)
 		if !l.p.calls.touch(key, x.At) {
-			key = l.callKey(p, edge.Inside-x.From.Side, m.CallID, m.ToTag)
+			key = l.callKey(p, edge.Inside-x.From.Side, m.ToTag)
 			l.p.calls.touch(key, x.At)
 		}
 		if m.Method != sip.BYE {
@@ -162,7 +162,7 @@ func (l *lane) metered(x *edge.Exchange, to *hop) (key uint64, v edge.Verdict) {
 func (l *lane) afford(x *edge.Exchange, p *peer) (key uint64, v edge.Verdict) {
 	m := x.Msg
 	if p.Calls > 0 {
-		key = l.callKey(p, x.From.Side, m.CallID, m.FromTag)
+		key = l.callKey(p, x.From.Side, m.FromTag)
 		if !l.p.calls.begin(key, p.quota, p.Calls, x.At) {
 			p.quota.refused.Add(1)
 			return 0, edge.Verdict{Action: edge.Reply, Reason: reasonPeerCalls, Status: 503}
@@ -178,10 +178,10 @@ func (l *lane) afford(x *edge.Exchange, p *peer) (key uint64, v edge.Verdict) {
 	return key, v
 }
 
-// callKey names a call of p that side began, by its Call-ID and the caller's tag. It is never 0.
-func (l *lane) callKey(p *peer, side edge.Side, callID, tag sip.Span) uint64 {
+// callKey names a call of p that side began, by its Call-ID as inside knows it and the caller's tag. It is never 0.
+func (l *lane) callKey(p *peer, side edge.Side, tag sip.Span) uint64 {
 	b := append(append(l.hashed[:0], p.Name...), byte(side))
-	l.hashed = appendParts(b, &l.msg, callID, tag)
+	l.hashed = appendParts(append(b, l.own.callID...), &l.msg, tag)
 	return maphash.Bytes(l.p.seed, l.hashed) | 1
 }
 

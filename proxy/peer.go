@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -64,10 +65,26 @@ func (p *peer) before(o *peer) bool {
 	return p.Priority < o.Priority
 }
 
-// An origin is what a peer is trusted by.
+// An origin is what a peer is trusted by: a prefix, as 128 bits (IPv4 as 4in6) of which bits count, and a transport. Numbers without
+// gaps: a map hashes them in one go.
 type origin struct {
-	prefix    netip.Prefix
-	transport edge.Transport
+	high, low uint64
+	bits      uint32
+	transport uint32
+}
+
+// newOrigin is the origin of an address as a prefix of that length has it.
+func newOrigin(a netip.Addr, bits int, t edge.Transport) origin {
+	raw := a.As16()
+	o := origin{binary.BigEndian.Uint64(raw[:8]), binary.BigEndian.Uint64(raw[8:]), uint32(bits), uint32(t)}
+	if a.Is4() {
+		bits += 96
+	}
+	if bits < 64 {
+		o.high &= ^uint64(0) << (64 - bits)
+	}
+	o.low &= ^uint64(0) << min(64, 128-bits)
+	return o
 }
 
 // A place is one of a peer's targets.
@@ -108,9 +125,9 @@ func newDirectory(all []Peer, old *settings) directory {
 func (d *directory) know(p *peer) {
 	large := slices.ContainsFunc(p.Targets, func(t Upstream) bool { return t.Large })
 	for _, m := range p.Match {
-		d.trust(origin{m.Masked(), p.Transport}, p)
+		d.trust(m, p.Transport, p)
 		if large {
-			d.trust(origin{m.Masked(), edge.TCP}, p)
+			d.trust(m, edge.TCP, p)
 		}
 	}
 	for _, t := range p.Targets {
@@ -121,14 +138,14 @@ func (d *directory) know(p *peer) {
 	}
 }
 
-func (d *directory) trust(o origin, p *peer) {
+func (d *directory) trust(m netip.Prefix, t edge.Transport, p *peer) {
+	o := newOrigin(m.Addr(), m.Bits(), t)
 	if _, taken := d.origins[o]; taken {
 		return
 	}
 	d.origins[o] = p
-	family := family(o.prefix.Addr())
-	if !slices.Contains(d.lengths[family], o.prefix.Bits()) {
-		d.lengths[family] = append(d.lengths[family], o.prefix.Bits())
+	if f := family(m.Addr()); !slices.Contains(d.lengths[f], m.Bits()) {
+		d.lengths[f] = append(d.lengths[f], m.Bits())
 	}
 }
 
@@ -153,10 +170,8 @@ func (d *directory) peerFrom(f edge.Flow) *peer {
 	}
 	addr := f.Remote.Addr()
 	for _, bits := range d.lengths[family(addr)] {
-		if prefix, err := addr.Prefix(bits); err == nil {
-			if p := d.origins[origin{prefix, f.Transport}]; p != nil {
-				return p
-			}
+		if p := d.origins[newOrigin(addr, bits, f.Transport)]; p != nil {
+			return p
 		}
 	}
 	return nil

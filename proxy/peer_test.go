@@ -185,6 +185,26 @@ func TestPeersArePinged(t *testing.T) {
 	b.silence(b.platform)
 }
 
+// TestOrigin: an address has the origin of every prefix that contains it, and of no other.
+func TestOrigin(t *testing.T) {
+	var list []netip.Addr
+	for _, a := range []string{"192.0.2.1", "192.0.2.2", "192.0.3.1", "193.0.2.1", "0.0.0.0", "255.255.255.255",
+		"2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "2001:db9::1", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"} {
+		list = append(list, netip.MustParseAddr(a))
+	}
+	for _, a := range list {
+		for bits := range a.BitLen() + 1 {
+			p, _ := a.Prefix(bits)
+			o := newOrigin(p.Addr(), bits, edge.TLS)
+			for _, b := range list {
+				if b.Is4() == a.Is4() && (newOrigin(b, bits, edge.TLS) == o) != p.Contains(b) {
+					t.Fatalf("%v in %v: %v", b, p, p.Contains(b))
+				}
+			}
+		}
+	}
+}
+
 func TestDirectory(t *testing.T) {
 	prefixes := func(list ...string) (all []netip.Prefix) {
 		for _, p := range list {

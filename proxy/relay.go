@@ -231,7 +231,7 @@ func (l *lane) recordRoute(x *edge.Exchange, to hop) []byte {
 		if l.cfg.Hide && !m.ToTag.Present() {
 			l.p.chosen.add(l.own.callID)
 		}
-		if x.Trust == edge.Known {
+		if x.Trust != edge.Unknown { // a phone may be registered from the network of a peer
 			r.Binding = l.p.bindings.At(x.From, x.At)
 		}
 	}
