@@ -25,6 +25,9 @@ var open = siptest.Keys{"access": "{unknown: any}"}
 // placeholder is for rows that put their own peer in place.
 var placeholder = siptest.Keys{"peers": "[]", "access": "{unknown: [REGISTER]}"}
 
+// hiddenPeer is placeholder with the platform hidden.
+var hiddenPeer = siptest.Keys{"peers": "[]", "access": "{unknown: [REGISTER]}", "topology": "{hide: true}"}
+
 // monitor relays every well-formed request.
 var monitor = siptest.Keys{"mode": "monitor", "access": "{unknown: any}"}
 
@@ -90,7 +93,9 @@ var rows = []row{
 	{"P63", "preloaded Route", both, nil, p63},
 	{"P64", "refresh from a new port or connection", append(both, secures[0], webs[1]), nil, p64},
 	{"P65", "the platform registers at a provider; calls both ways", both, placeholder, p65},
+	{"P65-hidden", "the same with topology.hide", both, hiddenPeer, p65},
 	{"P66", "two passes through one edge, and how much messages grow", both, open, p66},
+	{"P66-hidden", "the same with topology.hide", both, siptest.Keys{"access": "{unknown: any}", "topology": "{hide: true}"}, p66},
 	{"P67", "merged request; two calls with one Call-ID", both, nil, p67},
 	{"P68", "REGISTER 200 with several bindings", both, nil, p68},
 	{"P69", "Via without the magic cookie", both, nil, p69},

@@ -136,7 +136,8 @@ func (r *rig) ask(from, to *siptest.Dialog, m *siptest.Message) *siptest.Receive
 	got := to.UA.Expect(m.Method())
 	to.UA.Reply(got, 200)
 	from.UA.Expect("200 " + m.Method())
-	if got.RequestURI() != m.RequestURI() {
+	own := siptest.URI(to.UA.Contact()) // what it is where the edge hides Contacts
+	if got.RequestURI() != m.RequestURI() && got.RequestURI() != own {
 		r.Errorf("%s: Request-URI %q became %q", m.Method(), m.RequestURI(), got.RequestURI())
 	}
 	if got.Count("Route") != 0 {

@@ -164,7 +164,13 @@ func TestPlatformsAddressOutside(t *testing.T) {
 
 // TestPeerLimits: the calls of a peer, as the caller, status and metrics see them.
 func TestPeerLimits(t *testing.T) {
-	r := newTrunk(t, udp, ", calls: 2", nil)
+	for name, keys := range map[string]siptest.Keys{"open": nil, "hidden": {"topology": "{hide: true}"}} {
+		t.Run(name, func(t *testing.T) { peerLimits(newTrunk(t, udp, ", calls: 2", keys)) })
+	}
+}
+
+func peerLimits(r *trunk) {
+	t := r.T
 	first, second := r.callOut(), r.call(r.carrier)
 	r.overLimit(r.platform, r.number())
 	r.overLimit(r.carrier, "sip:bob@example.com")
@@ -220,13 +226,14 @@ func TestPeerRate(t *testing.T) {
 // p65: the platform registers at a provider with digest, is called at what it registered, and calls.
 func p65(rig *rig) {
 	r := rig.trunk("")
-	const aor, password = "sip:trunk@example.com", "secret"
+	const password = "secret"
+	r.platform.User, r.platform.Domain = "trunk", r.carrier.Addr.String()
+	aor := r.platform.AOR()
 	reg := siptest.NewRegistrar(r.carrier, map[string]string{"trunk": password})
 	own := siptest.URI(r.platform.Contact())
 	register := func(expires string) *siptest.Received {
 		r.Helper()
-		m := r.platform.Request("REGISTER", "sip:"+r.carrier.Addr.String()).Set("To", "<"+aor+">").Set("Expires", expires)
-		r.platform.Send(m)
+		m := r.platform.Send(r.platform.Register().Set("Expires", expires))
 		r.platform.Send(siptest.Authorize(m, r.platform.Expect("401"), "trunk", password))
 		return r.platform.Expect("200 REGISTER")
 	}
