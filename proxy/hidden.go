@@ -133,8 +133,8 @@ func (l *lane) hide(x *edge.Exchange, to hop) {
 	}
 	leg := l.wayOut(to.flow, x)
 	leg.Masked = l.masks()
-	leg.Parties = !l.own.tokened || len(l.own.route.FromHost)+len(l.own.route.ToHost) > 0
-	leg.Registers = m.Method == sip.REGISTER
+	leg.Registers = m.Method == sip.REGISTER // its parties are the provider's, too
+	leg.Parties = !leg.Registers && (!l.own.tokened || len(l.own.route.FromHost)+len(l.own.route.ToHost) > 0)
 	l.mask.Outward(&l.edit, m, leg)
 	l.cfg.scrub.Outward(&l.edit, m, to.peer != nil)
 }
