@@ -152,7 +152,7 @@ func (l *lane) wayOut(to edge.Flow, x *edge.Exchange) *topo.Leg {
 	l.mask.Veil = l.cfg.veil
 	f := &l.p.faces[to.Listener]
 	l.face = append(append(l.face[:0], f.host...), f.params...)
-	l.leg = topo.Leg{Host: f.name, Edge: l.face, CallID: x.Msg.CallID.Of(x.Msg.Raw), At: x.At, Knows: l.knows}
+	l.leg = topo.Leg{Host: f.party, Edge: l.face, CallID: x.Msg.CallID.Of(x.Msg.Raw), At: x.At, Knows: l.knows}
 	return &l.leg
 }
 

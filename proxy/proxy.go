@@ -41,7 +41,8 @@ type Proxy struct {
 type face struct {
 	transport.Listener
 	host   string // host and port of a URI: "10.0.0.1:5070"
-	name   string // the host alone
+	name   string // the host alone, without the brackets of an IPv6 address
+	party  string // the host alone, as a URI has it
 	port   uint16
 	params string // of a URI: "" or ";transport=tcp"
 	tail   string // how a Record-Route that names it ends, after the "@"
@@ -98,6 +99,9 @@ func faces(listeners []transport.Listener) []face {
 			}
 		}
 		f.name, f.port = splitHost(f.host)
+		if f.party = f.name; strings.Contains(f.name, ":") {
+			f.party = "[" + f.name + "]"
+		}
 		f.tail = f.host + f.params + ";lr>"
 		out[i] = f
 	}
