@@ -44,6 +44,9 @@ func (l *lane) validate(x *edge.Exchange) edge.Verdict {
 			return v
 		}
 	}
+	if e, full := m.Full(); full {
+		return edge.Verdict{Action: edge.Reply, Reason: edge.Reason(e.ID()), Status: e.Status()}
+	}
 	switch {
 	case m.URI.Scheme == sip.SchemeOther:
 		return edge.Verdict{Action: edge.Reply, Reason: reasonScheme, Status: 416}

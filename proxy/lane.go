@@ -67,7 +67,7 @@ func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) error {
 	l.cfg = l.p.cfg.Load()
 	if err := l.msg.Parse(b, from.Transport.Delimited()); err != nil {
 		l.malformed(err, from, at)
-		return inDoubt(err)
+		return l.inDoubt(err)
 	}
 	l.x = edge.Exchange{Msg: &l.msg, From: from, At: at}
 	x := &l.x
@@ -102,9 +102,10 @@ func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) error {
 	return nil
 }
 
-// inDoubt is err if it leaves the end of the message in doubt (S3 to S14).
-func inDoubt(err error) error {
-	if e, ok := err.(sip.Error); ok && e.Framing() {
+// inDoubt is err if it leaves the end of the message in doubt (S3 to S14). The connection of a peer or of the platform, which many
+// calls share, goes on: somebody else may have made it send that, and the message was framed by the one rule there is.
+func (l *lane) inDoubt(err error) error {
+	if e, ok := err.(sip.Error); ok && e.Framing() && l.x.Trust != edge.Peer {
 		return err
 	}
 	return nil

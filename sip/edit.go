@@ -12,7 +12,7 @@ type Edit struct {
 	m       *Message
 	arena   []byte   // copies of what callers handed in
 	ops     []change // in the order of the calls
-	touched [MaxFields / 64]uint64
+	touched [(mostFields + 63) / 64]uint64
 	uri     Span // in arena; absent if not replaced
 	body    Span // in arena
 	newBody bool
@@ -42,7 +42,7 @@ type change struct {
 // Reset begins a new set of edits of m, which Parse accepted and which must stay valid until AppendTo.
 func (e *Edit) Reset(m *Message) {
 	e.m, e.arena, e.ops = m, e.arena[:0], e.ops[:0]
-	e.touched = [MaxFields / 64]uint64{}
+	e.touched = [(mostFields + 63) / 64]uint64{}
 	e.uri, e.body, e.newBody = Span{}, Span{}, false
 }
 

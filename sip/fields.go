@@ -13,7 +13,7 @@ func (m *Message) fields(i int) (int, Error) {
 		if i+1 < len(b) && b[i] == '\r' && b[i+1] == '\n' {
 			return i + 2, errNone
 		}
-		if lines == MaxFields {
+		if lines == mostFields {
 			return 0, m.fail(ErrFieldCount, i)
 		}
 		id, c := exactName(b, i)

@@ -19,7 +19,7 @@ func (m *Message) hot(bit uint8, e Error, at int) {
 func (m *Message) via(f *Field, k int) Error {
 	i, end := int(f.Value.Start), int(f.Value.End)
 	for i >= 0 {
-		if m.p.vias == MaxVias {
+		if m.p.vias == mostVias {
 			return m.fail(ErrViaCount, i)
 		}
 		m.p.vias++

@@ -12,4 +12,10 @@ const (
 	MaxURI       = 4096  // bytes of a URI
 	MaxBody      = 65535 // bytes of a body, so the largest Content-Length
 	maxCSeq      = 1<<31 - 1
+
+	// A proxy adds to what it relays, and must be able to read that again, and the response to it. So Parse takes a little more
+	// than a request to be relayed may have (Message.Full).
+	mostFields = MaxFields + 8
+	mostVias   = MaxVias + 1
+	roomInVia  = 128 // bytes that received and rport may need in the topmost Via
 )

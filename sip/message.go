@@ -94,6 +94,20 @@ func (m *Message) Value(id FieldID) []byte {
 	return nil
 }
 
+// Full reports that m has no room for what a proxy adds to it, and the Error that says of what it has too much. Parse takes a
+// little more than that, because the request as relayed and the responses to it have those additions.
+func (m *Message) Full() (Error, bool) {
+	switch {
+	case m.p.vias > MaxVias:
+		return ErrViaCount, true
+	case len(m.Fields) > MaxFields:
+		return ErrFieldCount, true
+	case m.Fields[m.Via.Field].Value.Len() > MaxValue-roomInVia:
+		return ErrValueLength, true
+	}
+	return errNone, false
+}
+
 // ErrorAt is the offset in Raw at which the last Parse failed; meaningful only after an error.
 func (m *Message) ErrorAt() int { return int(m.errAt) }
 

@@ -104,7 +104,7 @@ func slowParse(b []byte, datagram bool) (*slowMessage, error) {
 			return nil, err
 		}
 	}
-	if len(unfolded) > MaxFields {
+	if len(unfolded) > mostFields {
 		return nil, fmt.Errorf("too many fields")
 	}
 	if err := m.decode(fields); err != nil {
@@ -251,7 +251,7 @@ func (m *slowMessage) vias(values []string) error {
 			}
 			port, ok := slowPort(r[3])
 			params, err := slowParams(r[4])
-			if !ok || err != nil || n == MaxVias {
+			if !ok || err != nil || n == mostVias {
 				return fmt.Errorf("Via %q", value)
 			}
 			if err := slowViaParams(params); err != nil {
