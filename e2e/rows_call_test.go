@@ -114,7 +114,7 @@ func p6(r *rig) {
 
 func p7(r *rig) {
 	phone := r.phone("alice")
-	sent, got := r.invite(phone)
+	sent, got := r.invite(phone, body) // as phones do: an unproven caller is paid back in bytes (docs/adr/0007)
 	for range 3 {
 		r.platform.Reply(got, 200)
 		phone.Expect("200")

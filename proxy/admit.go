@@ -83,8 +83,9 @@ func (l *lane) policy(x *edge.Exchange) edge.Verdict {
 	if x.From.Side == edge.Inside {
 		return l.access(x, l.cfg.Peer)
 	}
-	if m.Method == sip.ACK && string(m.ToTag.Of(m.Raw)) == string(l.tag(m)) {
-		return edge.Verdict{Action: edge.Drop} // of a refusal of our own, which needs no transaction
+	if l.ownTag(x) {
+		l.proves(x)
+		return edge.Verdict{Action: edge.Drop}
 	}
 	if m.ToTag.Present() || m.Method == sip.ACK {
 		return refusal(x, edge.Reply, reasonDialog, 481, "")

@@ -36,6 +36,10 @@ func (l *lane) reply(x *edge.Exchange, status int, text string) {
 		l.count.Refused(reasonOutgrown)
 		return
 	}
+	if !l.mayAnswer(x) {
+		l.count.Refused(reasonOften)
+		return
+	}
 	l.transmit(b, x.From)
 	l.count.SentReply(x.From, status)
 }

@@ -209,8 +209,3 @@ func (l *lane) Refused(b []byte, from edge.Flow, err error, at time.Time) {
 	}
 	l.malformed(err, from, at)
 }
-
-// proven reports whether an error answer may go to the source of x: one that can't hit somebody else.
-func (l *lane) proven(x *edge.Exchange) bool {
-	return x.From.Transport.Stream() || x.Trust != edge.Unknown
-}

@@ -28,11 +28,14 @@ func (l *lane) match(x *edge.Exchange) {
 		return
 	}
 	l.ownRoute(x)
-	if l.own.tokened {
-		x.Match = edge.MatchInDialog
-	}
 	if x.Trust == edge.Unknown && l.p.bindings.Known(x.From, x.At) {
 		x.Trust = edge.Known
+	}
+	if l.own.tokened {
+		x.Match = edge.MatchInDialog
+		if l.own.route.Outside.Remote == x.From.Remote {
+			l.proves(x) // the token was sent there
+		}
 	}
 }
 

@@ -35,6 +35,9 @@ type Proxy struct {
 	traces   traces
 	calls    calls
 	chosen   chosen
+	proofs   marks // addresses with port that have shown a return path
+	relayed  marks // responses to sources that have not
+	answers  meter
 }
 
 // A face is how one listener is named in what we write.

@@ -75,13 +75,12 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 		return
 	}
 	var b, second []byte // to the client, to the target
+	again := l.repeats(tx, x.Msg, x.At)
 	switch tx.Response(status, x.At) {
 	case transaction.Relay:
-		b, status = l.refusedBy(buf, x, tx)
-		tx.Relayed(b)
+		b, status = l.forClient(buf, x, tx, again)
 	case transaction.RelayAndAck:
-		b, status = l.refusedBy(buf, x, tx)
-		tx.Relayed(b)
+		b, status = l.forClient(buf, x, tx, false)
 		second = l.ackFor(tx, x)
 		tx.KeepACK(second)
 	case transaction.Ack:
@@ -108,6 +107,24 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 		l.second = second
 		l.transmit(second, target)
 	}
+}
+
+// forClient builds what goes to the client of tx, nothing if that is a copy (again) which may not.
+func (l *lane) forClient(buf []byte, x *edge.Exchange, tx *transaction.Tx, again bool) ([]byte, int) {
+	b, status := l.refusedBy(buf, x, tx)
+	need := 0
+	if status < 200 { // the first copy was not taken from the credit
+		need = 2 * len(b)
+	}
+	if again && !l.affords(tx, need, x.At) {
+		l.count.Refused(reasonOutgrown)
+		return nil, status
+	}
+	if again || status >= 200 {
+		tx.Spend(len(b))
+	}
+	tx.Relayed(b)
+	return b, status
 }
 
 // refusedBy is returned, but for what the client is not to see as it is. A 503 without Retry-After is the upstream's own trouble and goes
@@ -222,9 +239,10 @@ func (l *lane) retransmission(x *edge.Exchange) {
 	if tx.Metered() {
 		tx.Meter(len(x.Msg.Raw))
 	}
-	if tx.State == transaction.Confirmed || tx.State == transaction.Accepted || !tx.Afford(len(b)) {
+	if tx.State == transaction.Confirmed || tx.State == transaction.Accepted || !l.affords(tx, 0, x.At) {
 		b = nil
 	}
+	tx.Spend(len(b))
 	l.unlock(tx)
 	if len(b) > 0 {
 		l.transmit(b, x.From)
@@ -235,6 +253,9 @@ func (l *lane) retransmission(x *edge.Exchange) {
 func (l *lane) acknowledged(x *edge.Exchange) {
 	if tx := l.p.table.Find(l.own.key); tx != nil {
 		l.held = tx
+		if tx.Metered() && echoes(x, tx) {
+			l.proves(x)
+		}
 		tx.ACK()
 		l.unlock(tx)
 	}

@@ -39,8 +39,9 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 	case transaction.ResendRequest:
 		b = append(buf, tx.Request()...)
 	case transaction.ResendReply:
-		if tx.Afford(len(tx.Last())) {
+		if l.affords(tx, 0, now) {
 			b, to = append(buf, tx.Last()...), tx.Client
+			tx.Spend(len(b))
 		}
 	case transaction.ResendCancel, transaction.CancelNow:
 		b = l.cancelFor(tx)
@@ -60,6 +61,7 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 		if status = tx.Status(); status != 0 {
 			b, to = l.ownReply(buf, tx, status), tx.Client
 			tx.Final(now)
+			tx.Spend(len(b))
 			tx.Relayed(b)
 		}
 		l.silent(tx.Target, now)
@@ -121,6 +123,7 @@ func (l *lane) undeliverable(buf []byte, tx *transaction.Tx, to edge.Flow, statu
 	b, client := l.ownReply(buf, tx, status), tx.Client
 	l.settle(tx, status)
 	tx.Final(at)
+	tx.Spend(len(b))
 	tx.Relayed(b)
 	l.unlock(tx)
 	l.transmit(b, client)

@@ -84,11 +84,12 @@ func TestShelvedTransactionIsTheSame(t *testing.T) {
 			t.Error("a key that differs in its lowest bits is taken for it")
 		}
 		tx = table.FindID(id)
-		if !tx.Afford(200) {
+		if !tx.Affords(0) {
 			t.Error("the credit is gone")
 		}
+		tx.Spend(301)
 		tx.Unlock()
-		if tx = table.FindID(id); tx.Afford(200) {
+		if tx = table.FindID(id); tx.Affords(0) {
 			t.Error("credit is not spent")
 		}
 		tx.Unlock()

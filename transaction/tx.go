@@ -120,19 +120,19 @@ func (tx *Tx) Keep(vias, route, extra []byte) {
 	tx.shard.bufs.put(old)
 }
 
-// Meter bounds the copies of a final response of 300 and more that go to a client whose source may be forged: it has sent n more
-// bytes, which pay for three times as many. The first copy is free, and so are those of a 2xx.
+// Meter bounds the copies of responses that go to a client whose source may be forged: it has sent n more bytes, which pay for three times
+// as many.
 func (tx *Tx) Meter(n int) { tx.metered, tx.credit = true, tx.credit+3*n }
 
-// Afford reports whether a further copy of n bytes may go to the client, and takes them from its credit. A client that is not
-// metered may have any.
-func (tx *Tx) Afford(n int) bool {
-	if tx.metered && n > tx.credit {
-		return false
+// Spend takes n bytes, which go to the client, from its credit.
+func (tx *Tx) Spend(n int) {
+	if tx.metered {
+		tx.credit -= n
 	}
-	tx.credit -= n
-	return true
 }
+
+// Affords reports whether the client's credit is at least n. A client that is not metered affords anything.
+func (tx *Tx) Affords(n int) bool { return !tx.metered || tx.credit >= n }
 
 // Metered reports whether Meter has been called.
 func (tx *Tx) Metered() bool { return tx.metered }
