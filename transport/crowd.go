@@ -9,8 +9,8 @@ import (
 )
 
 // When strangers fill the table, a newcomer takes the place of one of them: refusing would shut honest callers out for as long as an
-// attacker keeps quiet connections open. Who has brought no whole message goes first, then of sources that hold several who has been quiet for
-// longest, then of the others.
+// attacker keeps quiet connections open. Who has brought no whole message goes first; among those, and then among the others, who has most
+// siblings from its own source; among equals the oldest, or quietest.
 
 var (
 	errEvicted = errors.New("connection closed to make room for another")
@@ -20,8 +20,6 @@ var (
 const (
 	// looks bounds how many connections are compared to find one that can go.
 	looks = 16
-	// crowded is how many connections a source may have without being preferred for it.
-	crowded = 2
 	// reliefEvery is how often strangers are sent away while memory is scarce.
 	reliefEvery = 250 * time.Millisecond
 )
@@ -88,57 +86,57 @@ func (t *connTable) spoke(c *conn) {
 // A candidate is a connection that might go.
 type candidate struct {
 	*conn
-	silent  bool // no whole message has come
-	crowded bool // its source has several
-	active  int64
+	siblings int   // connections of its source
+	active   int64 // when something last came or went
 }
 
-// before reports whether c is to go rather than o.
-func (c *candidate) before(o *candidate) bool {
+// before reports whether c is to go rather than o, which was looked at before it.
+func (c *candidate) before(o *candidate, silent bool) bool {
 	switch {
-	case o.conn == nil || c.silent:
+	case o.conn == nil:
 		return true
-	case c.crowded != o.crowded:
-		return c.crowded
+	case c.siblings != o.siblings:
+		return c.siblings > o.siblings
 	}
-	return c.active < o.active
+	return !silent && c.active < o.active // of silent ones the older one is looked at first
 }
 
-// candidate returns the next connection to look at, and puts it behind the others. Its conn is nil if there is none.
-func (t *connTable) candidate() candidate {
+// candidates appends the next connections of one list, looks at most, and puts them behind the others.
+func (t *connTable) candidates(dst []candidate, in *list.List) []candidate {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	first := t.crowd.silent.Front()
-	silent := first != nil
-	if !silent {
-		first = t.crowd.spoken.Front()
+	for range min(looks, in.Len()) {
+		c := in.Front().Value.(*conn)
+		in.MoveToBack(c.place.at)
+		dst = append(dst, candidate{c, t.sources[sourceOf(c.flow.Remote.Addr())], c.active.Load()})
 	}
-	if first == nil {
-		return candidate{}
-	}
-	c := first.Value.(*conn)
-	t.crowd.put(c, &t.crowd.spoken)
-	return candidate{c, silent, t.sources[sourceOf(c.flow.Remote.Addr())] > crowded, c.active.Load()}
+	return dst
 }
 
 // evict closes a connection that can be spared; false: there is none.
 func (s *Server) evict() bool {
-	var victim candidate
-	for n := 0; n < looks && !victim.silent; n++ {
-		c := s.conns.candidate()
-		if c.conn == nil {
-			break
-		}
-		if c.before(&victim) && !s.exempt(c.flow.Remote.Addr()) {
-			victim = c
-		}
+	victim := s.spare(&s.conns.crowd.silent, true)
+	if victim == nil {
+		victim = s.spare(&s.conns.crowd.spoken, false)
 	}
-	if victim.conn == nil {
+	if victim == nil {
 		return false
 	}
 	s.count.evicted.Add(1)
 	victim.abort(errEvicted)
 	return true
+}
+
+// spare finds the connection of a list that can be spared best, nil if all that are looked at are exempt.
+func (s *Server) spare(in *list.List, silent bool) *conn {
+	var room [looks]candidate
+	var victim candidate
+	for _, c := range s.conns.candidates(room[:0], in) {
+		if c.before(&victim, silent) && !s.exempt(c.flow.Remote.Addr()) {
+			victim = c
+		}
+	}
+	return victim.conn
 }
 
 // abort closes c and lets the kernel forget it at once.
