@@ -17,6 +17,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if spec := os.Getenv(floodEnv); spec != "" {
+		floodNow(spec)
+		return
+	}
 	code := m.Run()
 	siptest.Clean()
 	os.Exit(code)

@@ -31,7 +31,8 @@ type siege struct {
 	goroutines, descriptors, memory int // before
 	most                            atomic.Int64
 	probes                          []*probe
-	began                           time.Time // watch
+	began                           time.Time     // watch
+	used                            time.Duration // processor time by then
 	stop                            chan struct{}
 	running                         sync.WaitGroup
 }
@@ -60,7 +61,7 @@ func newSiege(t *testing.T, keys siptest.Keys) *siege {
 
 // watch lets phone, peer and newcomers work until relieved, and looks at the edge's memory.
 func (s *siege) watch() {
-	s.began = time.Now()
+	s.began, s.used = time.Now(), s.edge.CPU()
 	known := s.phone.Addr.Addr().String()
 	s.try("phone calls, UDP", 100, func() bool { return complete(s.phone) })
 	s.try("phone connects", 100, func() bool { return s.ask(known, "REGISTER") })
@@ -127,7 +128,8 @@ func (s *siege) relieve() {
 			s.Errorf("%s: %d of %d failed", p.name, p.failed, all)
 		}
 	}
-	s.Logf("memory: %d MiB before, at most %d, now %d; limit %d", s.memory>>20, s.most.Load()>>20, s.edge.Memory()>>20, siegeMemory)
+	s.Logf("memory: %d MiB before, at most %d, now %d; limit %d; processor time %v in %v", s.memory>>20, s.most.Load()>>20, s.edge.Memory()>>20,
+		siegeMemory, s.edge.CPU()-s.used, time.Since(s.began).Round(time.Millisecond))
 	if s.most.Load() > siegeMemory<<20 {
 		s.Errorf("memory: %d MiB", s.most.Load()>>20)
 	}
@@ -151,19 +153,9 @@ func (s *siege) recovered() {
 	s.Errorf("%d goroutines (%d before), %d descriptors (%d before) are left", goroutines, s.goroutines, descriptors, s.descriptors)
 }
 
-// dial connects from ip, nil if that fails.
-func (s *siege) dial(ip string) *net.TCPConn {
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}, Timeout: 2 * siptest.Deadline, KeepAlive: -1}
-	c, err := d.Dial("tcp", s.edge.Outside.String())
-	if err != nil {
-		return nil
-	}
-	return c.(*net.TCPConn)
-}
-
 // ask makes a connection from ip, sends a request, and reports whether a 200 came.
 func (s *siege) ask(ip, method string) bool {
-	c := s.dial(ip)
+	c := dialFrom(ip, s.edge.Outside)
 	if c == nil {
 		return false
 	}
@@ -275,25 +267,4 @@ func size(full int) int {
 		return min(full, 3000)
 	}
 	return full
-}
-
-// foreign returns the n-th loopback address that no user agent of this process has.
-func foreign(n int) string {
-	base := 1 + (os.Getpid()+100)%230
-	return fmt.Sprintf("127.%d.%d.%d", base+n/62500%16, n/250%250, 1+n%250)
-}
-
-// many runs work(0) to work(n-1) on some goroutines.
-func many(n int, work func(i int)) {
-	const abreast = 32
-	var next atomic.Int64
-	var all sync.WaitGroup
-	for range min(n, abreast) {
-		all.Go(func() {
-			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-				work(int(i))
-			}
-		})
-	}
-	all.Wait()
 }

@@ -182,6 +182,7 @@ func (s *Server) mayHold(c *conn, n int) bool {
 			return false
 		}
 		slowest.abort(errReading)
+		s.conns.hold(slowest, 0, s.cfg.ReadBytes) // another may be closing it, and not be done
 	}
 }
 
