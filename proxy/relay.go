@@ -52,7 +52,7 @@ func (l *lane) relay(x *edge.Exchange) {
 // begin puts the transaction on record and sends the request.
 func (l *lane) begin(x *edge.Exchange, to hop) {
 	buf := l.out.Buffer() // may flush: not under a shard's lock
-	tx, found, err := l.p.table.Begin(l.own.key, x.Trust != edge.Unknown)
+	tx, found, err := l.enter(x)
 	if err != nil || found {
 		l.p.calls.failed(to.call)
 		l.full(x, found)

@@ -3,7 +3,9 @@ package proxy
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/ringwall/ringwall/binding"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
 )
@@ -95,5 +97,46 @@ func TestShortMemoryEndsNoCall(t *testing.T) {
 	b.send(b.inside, newRequest("INVITE", 5)) // the platform is told
 	if got := b.expect(b.platform, "SIP/2.0 503"); !strings.Contains(got, "Retry-After: ") {
 		t.Error(got)
+	}
+}
+
+// TestFullShare: when strangers have used their share up, one of them can still end a call, and a registered phone come back over another
+// connection; who else comes over a stream is told 503.
+func TestFullShare(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Transactions.Max, c.Transactions.Untrusted = 64, 2 })
+	b.send(b.outside, newRequest("INVITE", 1))
+	invite := b.expect(b.platform, "INVITE")
+	b.send(b.inside, replyTo(invite, "200 OK"))
+	ok := b.expect(b.caller, "SIP/2.0 200")
+	b.send(b.outside, newRequest("REGISTER", 2))
+	b.expect(b.platform, "REGISTER")
+	b.send(b.outside, newRequest("REGISTER", 3)) // one too many
+	b.silence(b.platform)
+
+	bye := strings.Replace(string(newRequest("BYE", 1)), "Max-Forwards", "Route: "+field(t, ok, "Record-Route")+"\r\nMax-Forwards", 1)
+	bye = strings.Replace(strings.Replace(bye, "bK1", "bK11", 1), "To: <sip:echo@example.com>", "To: <sip:echo@example.com>;tag=b", 1)
+	b.send(b.outside, []byte(bye))
+	b.expect(b.platform, "BYE")
+
+	b.l.x = edge.Exchange{Msg: &b.l.msg, From: b.outside, At: b.now}
+	x := &b.l.x
+	phone := binding.Binding{AOR: "sip:alice@example.com", Contact: "sip:alice@192.168.1.9", Flow: b.outside, Expires: b.now.Add(time.Hour)}
+	for _, c := range []struct {
+		transport edge.Transport
+		known     bool
+		want      bool
+	}{
+		{edge.TCP, false, false}, {edge.UDP, false, false}, {edge.TCP, true, true}, {edge.TLS, true, true}, {edge.UDP, true, false},
+	} {
+		if c.known {
+			phone.ID = b.p.bindings.ID([]byte(phone.AOR), nil, nil, []byte(phone.Contact))
+			if err := b.p.bindings.Put(phone, b.now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x.From.Transport = c.transport
+		if got := b.l.reserved(x); got != c.want {
+			t.Errorf("%v, known %v: %v", c.transport, c.known, got)
+		}
 	}
 }
