@@ -14,6 +14,9 @@ type Mask struct {
 	msg   *sip.Message
 	value []byte
 	small []byte
+
+	in              bool // the body at hand goes inside
+	body, delimiter []byte
 }
 
 // Outward adds to e what hides the platform in m, which goes from inside to outside on leg: the Call-ID, the parties' hosts, Contacts, and
@@ -115,9 +118,11 @@ func (k *Mask) contact(i int) {
 	k.edit.Replace(i, k.value)
 }
 
-// appendURI appends our URI for the one at s. Where that is secure, so is ours.
-func (k *Mask) appendURI(dst []byte, s sip.Span) []byte {
-	uri := s.Of(k.msg.Raw)
+// appendURI appends our URI for the one at s.
+func (k *Mask) appendURI(dst []byte, s sip.Span) []byte { return k.appendToken(dst, s.Of(k.msg.Raw)) }
+
+// appendToken appends our URI for uri. Where that is secure, so is ours.
+func (k *Mask) appendToken(dst, uri []byte) []byte {
 	if dst = append(dst, "sip"...); len(uri) > 5 && sip.EqualFold(uri[:5], []byte("sips:")) {
 		dst = append(dst, 's')
 	}

@@ -19,20 +19,27 @@ type Config struct {
 	CallID bool     // mask the Call-ID of dialogs that start inside
 	Domain string   // outside's name of the platform, which stands in for inside hosts; "": Leg.Host
 	Shown  []string // further hosts that may be seen, in lower case: domains, advertised names, hosts of peers
+	Bodies []string // types of bodies that leave besides the known ones, in lower case, if they are free of marks
+	Marks  *Marks   // what names the inside; nil: nothing does
 }
 
 // A Veil is one state of the settings. It is never written after New, and any number of lanes may share it.
 type Veil struct {
-	keys  *seal.Keys
-	cfg   Config
-	shown map[string]bool
+	keys   *seal.Keys
+	cfg    Config
+	shown  map[string]bool
+	bodies map[string]bool
 }
 
 // New makes a Veil.
 func New(keys *seal.Keys, cfg Config) *Veil {
-	v := &Veil{keys: keys, cfg: cfg, shown: map[string]bool{strings.ToLower(cfg.Domain): cfg.Domain != ""}}
+	v := &Veil{keys: keys, cfg: cfg, shown: map[string]bool{strings.ToLower(cfg.Domain): cfg.Domain != ""},
+		bodies: map[string]bool{}}
 	for _, host := range cfg.Shown {
 		v.shown[host] = true
+	}
+	for _, name := range cfg.Bodies {
+		v.bodies[name] = true
 	}
 	return v
 }

@@ -1,0 +1,210 @@
+package topo
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/ringwall/ringwall/sip"
+)
+
+// marks are those of the tests: a network, a server in another one, and names.
+func marks() *Marks {
+	return NewMarks([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("2001:db8:7::/64")},
+		[]string{"pbx.inside.example", "asterisk"}, []netip.Addr{netip.MustParseAddr("10.0.0.99")}, []string{"example.com"}, nil)
+}
+
+func newBodyMask(t testing.TB) *Mask {
+	k := newMask(t)
+	k.Veil = New(k.keys, Config{CallID: true, Domain: "example.com", Shown: []string{"trunk.example.net"}, Marks: marks(),
+		Bodies: []string{"application/x-ours"}})
+	return k
+}
+
+func notify(contentType, body string) string {
+	return fmt.Sprintf("NOTIFY sip:bob@198.51.100.7 SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@example.com>;tag=a\r\n"+
+		"To: <sip:b@example.com>;tag=b\r\nCall-ID: %s\r\nCSeq: 1 NOTIFY\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", callID, contentType, len(body), body)
+}
+
+// bodyOut is text as its body leaves, and whether the body may.
+func (k *Mask) bodyOut(t testing.TB, text string) (string, bool) {
+	m := parse(t, text)
+	var e sip.Edit
+	e.Reset(m)
+	l := leg()
+	ok := k.BodyOut(&e, m, &l)
+	return string(e.AppendTo(nil)), ok
+}
+
+func (k *Mask) bodyIn(t testing.TB, text string) string {
+	m := parse(t, text)
+	var e sip.Edit
+	e.Reset(m)
+	l := leg()
+	k.BodyIn(&e, m, &l)
+	return string(e.AppendTo(nil))
+}
+
+const dialogInfo = `<?xml version="1.0"?>
+<dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info" version="1" state="full" entity="sip:alice@10.0.0.10:5080">
+ <dialog id="1" call-id="a&amp;b@10.0.0.10" local-tag="1" remote-tag="2" direction="recipient">
+  <replaces call-id='old@pbx.inside.example' local-tag="x" remote-tag="y"/>
+  <local><identity display="A">sip:alice@pbx.inside.example</identity><target uri="sip:alice@10.0.0.10:5080;a=1?x=1&amp;y=2"/></local>
+  <remote><identity>sip:carol@trunk.example.net</identity></remote>
+ </dialog><!-- written at 10.0.0.10:8080, [2001:db8:7::1]:5060 and asterisk -->
+</dialog-info>
+`
+
+const fragment = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK2\r\nCall-ID: abc@10.0.0.10\r\nContact: <sip:x@10.0.0.10:5080>\r\n" +
+	"To: <sip:bob@pbx.inside.example>;tag=2\r\nServer: SecretPBX\r\n"
+
+func TestKnownBodiesLeaveRewrittenAndComeBack(t *testing.T) {
+	k := newBodyMask(t)
+	out, ok := k.bodyOut(t, notify("application/dialog-info+xml", dialogInfo))
+	if !ok || strings.Contains(out, "10.0.0") || strings.Contains(out, "inside.example") || strings.Contains(out, "db8:7") || strings.Contains(out, "8080") {
+		t.Errorf("%t:\n%s", ok, out)
+	}
+	for _, want := range []string{`entity="sip:alice@example.com"`, `local-tag="1"`, "sip:carol@trunk.example.net", "example.com, example.com and asterisk",
+		"?x=1&amp;y=2\"/>", "</dialog-info>\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing:\n%s", want, out)
+		}
+	}
+	back := k.bodyIn(t, out)
+	for _, want := range []string{`call-id="a&amp;b@10.0.0.10"`, `call-id='old@pbx.inside.example'`, `uri="sip:alice@10.0.0.10:5080;a=1?x=1&amp;y=2"`} {
+		if !strings.Contains(back, want) {
+			t.Errorf("%q did not come back:\n%s", want, back)
+		}
+	}
+
+	out, ok = k.bodyOut(t, notify("Message/SipFrag;version=2.0", fragment))
+	if !ok || strings.Contains(out, "10.0.0") || strings.Contains(out, "inside") || strings.Contains(out, "Secret") || strings.Contains(out, "abc") {
+		t.Errorf("%t:\n%s", ok, out)
+	}
+	back = k.bodyIn(t, out)
+	for _, want := range []string{"\r\n\r\nSIP/2.0 200 OK\r\nCall-ID: abc@10.0.0.10\r\n", "\r\nContact: <sip:x@10.0.0.10:5080>\r\nTo: <sip:bob@example.com>;tag=2\r\n"} {
+		if !strings.Contains(back, want) {
+			t.Errorf("%q did not come back:\n%s", want, back)
+		}
+	}
+}
+
+// TestBodiesByType: what leaves as it is, what leaves without marks, and what does not leave.
+func TestBodiesByType(t *testing.T) {
+	k := newBodyMask(t)
+	for _, c := range []struct{ contentType, body, want string }{ // want "": taken out
+		{"application/sdp", "c=IN IP4 10.0.0.10\r\n", "c=IN IP4 10.0.0.10\r\n"},
+		{"text/plain;charset=utf-8", "call me at sip:joe@elsewhere.org, not 10.0.0.10:5060!", "call me at sip:joe@elsewhere.org, not example.com!"},
+		{"text/plain", "10.0.0.99, 10.0.1.10, 110.0.0.1, 10.0.0.1.5 and x.example.com", "10.0.0.99, 10.0.1.10, 110.0.0.1, 10.0.0.1.5 and x.example.com"},
+		{"application/dtmf-relay", "Signal=5\r\nDuration=160\r\n", "Signal=5\r\nDuration=160\r\n"},
+		{"application/simple-message-summary", "Messages-Waiting: yes\r\nMessage-Account: sip:alice@10.0.0.10\r\n", "Messages-Waiting: yes\r\nMessage-Account: sip:alice@example.com\r\n"},
+		{"application/x-unknown", "harmless", ""},
+		{"application/x-ours", "harmless", "harmless"},
+		{"application/x-ours", "at 10.0.0.10", ""},
+		{"text/plain", "a\x00b", ""},
+		{"application/pidf+xml", "<contact>sip:b@trunk.example.net</contact>", "<contact>sip:b@trunk.example.net</contact>"},
+		{"multipart/mixed", "no boundary", ""},
+		{"multipart/mixed;boundary=10.0.0.1", "--10.0.0.1\r\n\r\nx\r\n--10.0.0.1--", ""},
+		{`multipart/mixed;boundary="b1"`, "preamble\r\n--b1\r\nContent-Type: application/sdp\r\nX-Host: 10.0.0.1\r\n\r\nv=0\r\n\r\n--b1\r\nContent-Type: application/isup\r\n\r\nx\r\n" +
+			"--b1 \r\nContent-Type: text/plain\r\nContent-ID: <1@10.0.0.1>\r\n\r\n10.0.0.1\r\n--b1\r\n\r\nplain\r\n--b1--\r\nepilogue",
+			"--b1\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n\r\n--b1\r\nContent-Type: text/plain\r\nContent-ID: <1@example.com>\r\n\r\nexample.com\r\n--b1\r\n\r\nplain\r\n--b1--\r\n"},
+		{"multipart/mixed;boundary=b", "--b\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\nMTAuMC4wLjE=\r\n--b--", ""},
+		{"multipart/mixed;boundary=b", "--b\r\nContent-Type: multipart/mixed;boundary=c\r\n\r\n--c--\r\n--b--", ""},
+		{"multipart/mixed;boundary=b", strings.Repeat("--b\r\n\r\nx\r\n", maxParts+1) + "--b--", ""},
+	} {
+		out, ok := k.bodyOut(t, notify(c.contentType, c.body))
+		head, body, _ := strings.Cut(out, "\r\n\r\n")
+		if ok != (c.want != "") || body != c.want {
+			t.Errorf("%s: %t %q\nwant %q", c.contentType, ok, body, c.want)
+		}
+		if !ok && strings.Contains(head, "Content-Type") || !strings.Contains(head, fmt.Sprintf("\r\nContent-Length: %d", len(body))) {
+			t.Errorf("%s", head)
+		}
+	}
+}
+
+func TestEncodedBodyStays(t *testing.T) {
+	k := newBodyMask(t)
+	text := strings.Replace(notify("text/plain", "x"), "Content-Type", "MIME-Version: 1.0\r\nContent-Disposition: render\r\nContent-Encoding: gzip\r\nContent-ID: <1@10.0.0.1>\r\nContent-Type", 1)
+	if out, ok := k.bodyOut(t, text); ok || strings.Contains(out, "MIME") || strings.Contains(out, "Content-E") || strings.Contains(out, "Content-I") || strings.Contains(out, "Content-D") {
+		t.Errorf("%t %s", ok, out)
+	}
+}
+
+func TestFind(t *testing.T) {
+	m := marks()
+	for text, want := range map[string]string{
+		"x 10.0.0.7;y": "10.0.0.7", "10.0.0.7": "10.0.0.7", "a@10.0.0.7:5060": "10.0.0.7", "v=4.10.0.0.7": "", "10.0.0.256": "", "10.0.0.70.1": "",
+		"10.0.0.7.": "10.0.0.7", "310.0.0.7": "", "id-10.0.0.7-x": "10.0.0.7", "10.0.0": "", "10.0.0.": "", "10.0.0.99": "",
+		"[2001:db8:7::1]:5060": "2001:db8:7::1", "2001:DB8:7:0:0:0:0:1": "2001:DB8:7:0:0:0:0:1", "2001:db8:8::1": "", "at 2001:db8:7::.": "2001:db8:7::",
+		"12:34:56:78": "", "::ffff:10.0.0.7": "::ffff:10.0.0.7",
+		"PBX.Inside.Example": "PBX.Inside.Example", "x.pbx.inside.example": "pbx.inside.example", "pbx.inside.example.org": "", "xpbx.inside.example": "",
+		"pbx.inside.example.": "pbx.inside.example", "asterisk": "", "sip:asterisk:5060": "asterisk", "a@asterisk>": "asterisk", "//asterisk/": "asterisk",
+		"a@asterisks": "", "": "", ":": "", "::": "",
+	} {
+		at, end := m.Find([]byte(text), 0)
+		if got := text[at:end]; got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestLearn(t *testing.T) {
+	m := marks()
+	for _, host := range []string{"172.17.0.2", "node7.local", "203.0.113.9", "x1.invalid", "single", "[fd00::7]", "10.0.0.99", ""} {
+		m.Learn([]byte(host))
+	}
+	m = NewMarks(nil, nil, nil, nil, m) // what was learnt lives on, what was configured does not
+	for text, want := range map[string]bool{"172.17.0.2": true, "NODE7.local": true, "203.0.113.9": false, "a@x1.invalid": false, "a@single": false, "fd00::7": true,
+		"10.0.0.99": false, "10.0.0.7": false, "pbx.inside.example": false} {
+		if _, end := m.Find([]byte(text), 0); (end > 0) != want {
+			t.Errorf("%s: a mark is %t", text, end > 0)
+		}
+	}
+	for i := range 2 * maxLearnt {
+		m.Learn(fmt.Appendf(nil, "host%d.local", i))
+	}
+	if x := m.now.Load(); len(x.names)+len(x.addrs) != maxLearnt {
+		t.Errorf("%d names and %d addresses are learnt", len(x.names), len(x.addrs))
+	}
+}
+
+// FuzzBody lets any body of each kind out and back in: nothing panics, and no mark leaves.
+func FuzzBody(f *testing.F) {
+	f.Add("application/dialog-info+xml", dialogInfo)
+	f.Add("message/sipfrag", fragment)
+	f.Add("text/plain", "10.0.0.1 [2001:db8:7::1]:5060 pbx.inside.example")
+	f.Add("multipart/mixed;boundary=b", "--b\r\nContent-Type: text/plain\r\n\r\n10.0.0.1\r\n--b--")
+	f.Add("application/x-ours", "x")
+	k := newBodyMask(f)
+	f.Fuzz(func(t *testing.T, contentType, body string) {
+		var m sip.Message
+		text := notify(contentType, body)
+		if m.Parse([]byte(text), true) != nil || m.Body.Len() == 0 {
+			return
+		}
+		var e sip.Edit
+		e.Reset(&m)
+		l := leg()
+		k.BodyOut(&e, &m, &l)
+		out := e.AppendTo(nil)
+		var left sip.Message
+		if err := left.Parse(out, true); err != nil {
+			t.Fatalf("%v: %q", err, out)
+		}
+		if kind, _ := k.kindOf(left.Value(sip.FieldContentType)); kind == bodyText || kind == bodyOther {
+			// Where the domain took the place of digits, those before them may make an address that was none.
+			body := bytes.ReplaceAll(left.Body.Of(out), []byte("example.com"), []byte("0"))
+			if at, end := k.cfg.Marks.Find(body, 0); end > 0 {
+				t.Fatalf("%q leaves in %q", body[at:end], out)
+			}
+		}
+		e.Reset(&left)
+		k.BodyIn(&e, &left, &l)
+		if err := m.Parse(e.AppendTo(nil), true); err != nil {
+			t.Fatalf("back: %v", err)
+		}
+	})
+}

@@ -1,0 +1,88 @@
+package topo
+
+import (
+	"bytes"
+
+	"github.com/ringwall/ringwall/sip"
+)
+
+// A fragKind is what becomes of a header field in a message/sipfrag body.
+type fragKind uint8
+
+const (
+	fragGone    fragKind = iota
+	fragText             // hosts of its URIs are replaced
+	fragTargets          // its URIs become tokens
+	fragDialog           // it begins with a Call-ID
+)
+
+// fragFields are the fields of a message in a body that pass, in lower case.
+var fragFields = map[string]fragKind{
+	"from": fragText, "f": fragText, "to": fragText, "t": fragText, "cseq": fragText, "event": fragText, "o": fragText,
+	"expires": fragText, "referred-by": fragText, "b": fragText, "subscription-state": fragText, "require": fragText, "reason": fragText,
+	"contact": fragTargets, "m": fragTargets, "refer-to": fragTargets, "r": fragTargets,
+	"call-id": fragDialog, "i": fragDialog, "replaces": fragDialog, "join": fragDialog, "target-dialog": fragDialog,
+}
+
+// appendFrag appends a part of a SIP message (RFC 3420): its start line and the fields that say what became of a call. A body in it does
+// not pass.
+func (k *Mask) appendFrag(dst, text []byte) []byte {
+	kind := fragText // of the line before
+	for n := 0; len(text) > 0; n++ {
+		line := text
+		if i := bytes.IndexByte(text, '\n'); i >= 0 {
+			line = text[:i+1]
+		}
+		text = text[len(line):]
+		if len(bytes.TrimSpace(line)) == 0 {
+			if dst = append(dst, line...); k.in {
+				dst = append(dst, text...)
+			}
+			return dst
+		}
+		switch name, value, found := bytes.Cut(line, []byte{':'}); {
+		case line[0] == ' ' || line[0] == '\t':
+		case n == 0 && (!found || bytes.IndexByte(name, ' ') >= 0): // the start line
+			dst = k.appendURIs(dst, line, false)
+			continue
+		default:
+			if kind = kindOfField(bytes.TrimSpace(name)); kind == fragDialog {
+				dst = k.appendDialog(append(append(dst, name...), ':'), value)
+				continue
+			}
+		}
+		if kind == fragText || kind == fragTargets || k.in {
+			dst = k.appendURIs(dst, line, kind == fragTargets)
+		}
+	}
+	return dst
+}
+
+func kindOfField(name []byte) fragKind {
+	var room [24]byte
+	if len(name) > len(room) {
+		return fragGone
+	}
+	low := room[:len(name)]
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		low[i] = c
+	}
+	return fragFields[string(low)]
+}
+
+// appendDialog appends a value that begins with a Call-ID.
+func (k *Mask) appendDialog(dst, value []byte) []byte {
+	whole := sip.Span{End: uint32(len(value))}
+	for whole.Start < whole.End && (value[whole.Start] == ' ' || value[whole.Start] == '\t') {
+		whole.Start++
+	}
+	id := callIDOf(value, whole)
+	dst = append(dst, value[:id.Start]...)
+	if id.Len() > 0 {
+		dst = k.otherID(dst, id.Of(value))
+	}
+	return append(dst, value[id.End:]...)
+}

@@ -1,0 +1,281 @@
+package topo
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/ringwall/ringwall/sip"
+)
+
+// maxLearnt bounds what is learnt of the platform.
+const maxLearnt = 256
+
+// Marks are what names the inside in a text: addresses, networks and host names, as configured and as learnt from what the platform writes.
+// All methods may be called by any goroutine.
+type Marks struct {
+	learning sync.Mutex
+	now      atomic.Pointer[index]
+}
+
+// An index is one state of Marks. It is never written after it was made.
+type index struct {
+	nets   []netip.Prefix
+	addrs  map[netip.Addr]bool // learnt
+	shown  map[netip.Addr]bool // of ours outside, which are no marks whatever net they are in
+	names  map[string]bool     // in lower case; false: learnt
+	starts [256][]string       // names by their first byte, in either case
+	kinds  [256]uint8          // what may begin at a byte
+	six    bool                // there are marks of IPv6
+}
+
+// What may begin at a byte.
+const (
+	startsName uint8 = 1 << iota
+	startsFour
+	insideSix // colon
+)
+
+// NewMarks makes Marks of networks, addresses and host names. shown are addresses of ours that outside knows, hosts names that it may see.
+// learnt are the marks of a state before, of which those that were learnt go on.
+func NewMarks(nets []netip.Prefix, names []string, shown []netip.Addr, hosts []string, learnt *Marks) *Marks {
+	x := &index{addrs: map[netip.Addr]bool{}, shown: map[netip.Addr]bool{}, names: map[string]bool{}}
+	for _, a := range shown {
+		x.shown[a.Unmap()] = true
+	}
+	for _, p := range nets {
+		x.nets = append(x.nets, netip.PrefixFrom(p.Addr().Unmap(), p.Bits()))
+	}
+	for _, name := range names {
+		x.names[strings.ToLower(name)] = true
+	}
+	if learnt != nil {
+		old := learnt.now.Load()
+		for a := range old.addrs {
+			x.addrs[a] = true
+		}
+		for name, given := range old.names {
+			if _, have := x.names[name]; !given && !have {
+				x.names[name] = false
+			}
+		}
+	}
+	for _, host := range hosts {
+		delete(x.names, strings.ToLower(host))
+	}
+	delete(x.names, "")
+	m := &Marks{}
+	m.now.Store(x.prepare())
+	return m
+}
+
+// prepare fills in what Find looks at.
+func (x *index) prepare() *index {
+	x.six, x.starts, x.kinds = false, [256][]string{}, [256]uint8{}
+	for name := range x.names {
+		for _, c := range []byte{name[0], strings.ToUpper(name[:1])[0]} {
+			x.kinds[c] |= startsName
+			if len(x.starts[c]) == 0 || x.starts[c][len(x.starts[c])-1] != name { // a digit has no case
+				x.starts[c] = append(x.starts[c], name)
+			}
+		}
+	}
+	for c := '0'; c <= '9'; c++ {
+		x.kinds[c] |= startsFour
+	}
+	for _, p := range x.nets {
+		x.six = x.six || p.Addr().Is6()
+	}
+	for a := range x.addrs {
+		x.six = x.six || a.Is6()
+	}
+	if x.six {
+		x.kinds[':'] |= insideSix
+	}
+	return x
+}
+
+// Learn makes host, which the platform wrote as its own, a mark: a name, or an address that is private (RFC 1918, RFC 4193) or of this
+// machine. Public addresses and .invalid names (RFC 7118) are not learnt, and at most 256 marks in all.
+func (m *Marks) Learn(host []byte) {
+	x := m.now.Load()
+	if addr, ok := addrOf(host); ok {
+		if x.marks(addr) || x.shown[addr] || !addr.IsPrivate() && !addr.IsLoopback() && !addr.IsLinkLocalUnicast() {
+			return
+		}
+		m.extend(func(x *index) { x.addrs[addr] = true })
+		return
+	}
+	name := bytes.TrimSuffix(host, []byte{'.'})
+	if len(name) == 0 || len(name) > 253 || x.find(name, 0) == len(name) || bytes.IndexByte(name, '.') <= 0 ||
+		sip.EqualFold(name[max(0, len(name)-8):], []byte(".invalid")) {
+		return
+	}
+	low := strings.ToLower(string(name))
+	m.extend(func(x *index) {
+		if _, have := x.names[low]; !have {
+			x.names[low] = false
+		}
+	})
+}
+
+// extend replaces the index by one that add has added to.
+func (m *Marks) extend(add func(*index)) {
+	m.learning.Lock()
+	defer m.learning.Unlock()
+	old := m.now.Load()
+	if len(old.addrs)+len(old.names) >= maxLearnt {
+		return
+	}
+	x := &index{nets: old.nets, shown: old.shown, addrs: map[netip.Addr]bool{}, names: map[string]bool{}}
+	for a := range old.addrs {
+		x.addrs[a] = true
+	}
+	for name, given := range old.names {
+		x.names[name] = given
+	}
+	add(x)
+	m.now.Store(x.prepare())
+}
+
+// Find returns where the first mark in b at or after from stands; end is 0 if there is none. One pass, no allocation.
+func (m *Marks) Find(b []byte, from int) (at, end int) {
+	x := m.now.Load()
+	for i := from; i < len(b); i++ {
+		kind := x.kinds[b[i]]
+		if kind == 0 {
+			continue
+		}
+		if kind&startsName != 0 && (i == 0 || !inLabel(b[i-1])) {
+			if n := x.find(b, i); n > 0 {
+				return i, i + n
+			}
+		}
+		switch {
+		case kind&startsFour != 0 && (i == 0 || b[i-1] != '.' && (b[i-1] < '0' || b[i-1] > '9')):
+			if addr, n := four(b[i:]); n > 0 && x.marks(addr) {
+				return i, i + n
+			}
+		case kind&insideSix != 0:
+			at, end := six(b, i, from)
+			if addr, ok := addrOf(b[at:end]); ok && x.marks(addr) {
+				return at, end
+			}
+			if bytes.IndexByte(b[i+1:end], ':') >= 0 {
+				i = end - 1
+			}
+		}
+	}
+	return 0, 0
+}
+
+// marks reports whether a is an address inside.
+func (x *index) marks(a netip.Addr) bool {
+	if x.shown[a] {
+		return false
+	}
+	for i := range x.nets {
+		if x.nets[i].Contains(a) {
+			return true
+		}
+	}
+	return x.addrs[a]
+}
+
+// find is the length of the name at b[i], 0 if none of ours stands there. A name without a dot is one only where a host stands: behind
+// "@", "/" or "sip:".
+func (x *index) find(b []byte, i int) int {
+	for _, name := range x.starts[b[i]] {
+		end := i + len(name)
+		if end > len(b) || end < len(b) && inLabel(b[end]) || !foldedEqual(b[i:end], name) {
+			continue
+		}
+		if end+1 < len(b) && b[end] == '.' && inLabel(b[end+1]) { // the beginning of another name
+			continue
+		}
+		if strings.IndexByte(name, '.') >= 0 || i > 0 && (b[i-1] == '@' || b[i-1] == '/' || bytes.HasSuffix(b[:i], []byte("sip:")) ||
+			bytes.HasSuffix(b[:i], []byte("sips:"))) {
+			return len(name)
+		}
+	}
+	return 0
+}
+
+// foldedEqual compares b without case to name, which is in lower case.
+func foldedEqual(b []byte, name string) bool {
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != name[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func inLabel(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '-' || c == '_'
+}
+
+// four reads the IPv4 address at the start of b, and how long it is there; 0: there is none.
+func four(b []byte) (netip.Addr, int) {
+	var a [4]byte
+	i := 0
+	for k := range a {
+		if k > 0 {
+			if i == len(b) || b[i] != '.' {
+				return netip.Addr{}, 0
+			}
+			i++
+		}
+		from, n := i, 0
+		for ; i < len(b) && i-from < 3 && '0' <= b[i] && b[i] <= '9'; i++ {
+			n = 10*n + int(b[i]-'0')
+		}
+		if i == from || n > 255 {
+			return netip.Addr{}, 0
+		}
+		a[k] = byte(n)
+	}
+	if i < len(b) && ('0' <= b[i] && b[i] <= '9' || b[i] == '.' && i+1 < len(b) && '0' <= b[i+1] && b[i+1] <= '9') {
+		return netip.Addr{}, 0
+	}
+	return netip.AddrFrom4(a), i
+}
+
+// six is where the text around the colon at b[i] that might be an IPv6 address begins and ends.
+func six(b []byte, i, from int) (at, end int) {
+	at, end = i, i+1
+	for at > from && i-at < 4 && isHexDigit(b[at-1]) {
+		at--
+	}
+	for end < len(b) && end-at < 45 && (isHexDigit(b[end]) || b[end] == ':' || b[end] == '.') {
+		end++
+	}
+	for end > i+1 && (b[end-1] == '.' || b[end-1] == ':' && b[end-2] != ':') { // the end of a sentence, or what precedes a port
+		end--
+	}
+	return at, end
+}
+
+func isHexDigit(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+// addrOf reads a host as an address, without allocating.
+func addrOf(host []byte) (netip.Addr, bool) {
+	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {
+		host = host[1 : n-1]
+	}
+	if a, n := four(host); n > 0 && n == len(host) {
+		return a, true
+	}
+	if len(host) < 2 || len(host) > 45 || bytes.Count(host, []byte{':'}) < 2 || bytes.IndexByte(host, '%') >= 0 {
+		return netip.Addr{}, false
+	}
+	// ParseAddr keeps its argument only for a zone, which was excluded, or in an error, which is dropped here.
+	a, err := netip.ParseAddr(unsafe.String(&host[0], len(host)))
+	return a.Unmap(), err == nil
+}

@@ -1,0 +1,221 @@
+package topo
+
+import (
+	"bytes"
+
+	"github.com/ringwall/ringwall/sip"
+)
+
+// appendURIs appends text with the hosts of its SIP URIs replaced where they may not be seen; target: a URI is there to be called, and
+// becomes a token. Inwards, tokens of ours become what they stand for.
+func (k *Mask) appendURIs(dst, text []byte, target bool) []byte {
+	from := 0
+	for i := 0; i < len(text); {
+		n := schemeAt(text, i)
+		if n == 0 {
+			i++
+			continue
+		}
+		end := uriEnd(text, i+n)
+		dst = k.appendOther(k.appendClean(dst, text[from:i]), text[i:end], target)
+		from, i = end, end
+	}
+	return k.appendClean(dst, text[from:])
+}
+
+// schemeAt is the length of "sip:" or "sips:" at text[i], 0 if a URI does not begin there.
+func schemeAt(text []byte, i int) int {
+	if text[i]|0x20 != 's' || i > 0 && inLabel(text[i-1]) {
+		return 0
+	}
+	for _, scheme := range [...]string{"sip:", "sips:"} {
+		if n := len(scheme); len(text)-i > n && foldedEqual(text[i:i+n], scheme) {
+			return n
+		}
+	}
+	return 0
+}
+
+// uriEnd is the index after the URI that goes on at text[i].
+func uriEnd(text []byte, i int) int {
+	for i < len(text) && text[i] > ' ' && text[i] < 0x7f && bytes.IndexByte([]byte(`<>",\`), text[i]) < 0 {
+		i++
+	}
+	return i
+}
+
+// appendOther appends what stands for the URI text on the other side.
+func (k *Mask) appendOther(dst, text []byte, target bool) []byte {
+	u, err := sip.ParseURI(text, sip.Span{End: uint32(len(text))})
+	if err != nil {
+		return k.appendClean(dst, text)
+	}
+	end := len(text)
+	if u.Headers.Present() {
+		end = int(u.Headers.Start) - 1
+	}
+	switch host := u.Host.Of(text); {
+	case k.in:
+		n := len(dst)
+		var ours bool
+		if dst, ours = k.Target(dst, u.User.Of(text), k.leg.At); !ours {
+			dst = append(dst[:n], text[:end]...)
+		}
+	case k.shows(host):
+		dst = k.appendClean(dst, text[:end])
+	case target:
+		dst = k.appendToken(dst, text[:end])
+	default:
+		at := HostPort(text, &u)
+		dst = k.appendClean(append(k.appendClean(dst, text[:at.Start]), k.domain()...), text[at.End:end])
+	}
+	if !u.Headers.Present() {
+		return dst
+	}
+	return k.appendHeaders(append(dst, '?'), u.Headers.Of(text), k.otherID)
+}
+
+// otherID appends what the other side knows the dialog with that Call-ID by.
+func (k *Mask) otherID(dst, callID []byte) []byte {
+	if k.in {
+		return k.inID(dst, callID)
+	}
+	return k.outID(dst, callID)
+}
+
+// appendXML appends an XML document: its URIs, those of elements that say where to call as targets, and the Call-IDs in its attributes.
+func (k *Mask) appendXML(dst, text []byte) []byte {
+	var tag []byte // the name of the last element
+	from := 0
+	for i := 0; i < len(text); {
+		switch c := text[i]; {
+		case c == '<':
+			tag = elementAt(text[i+1:])
+			i++
+		case c|0x20 == 'c' && i > 0 && text[i-1] <= ' ':
+			at, end := callIDAt(text, i)
+			if end == 0 {
+				i++
+				continue
+			}
+			dst = k.appendClean(dst, text[from:at])
+			k.small = appendUnquoted(k.small[:0], text[at:end])
+			n := len(dst)
+			dst = appendQuoted(k.otherID(dst, k.small), n, &k.small)
+			from, i = end, end
+		case schemeAt(text, i) > 0:
+			end := xmlEnd(text, i)
+			dst = k.appendClean(dst, text[from:i])
+			k.value = appendUnquoted(k.value[:0], text[i:end])
+			n := len(dst)
+			dst = appendQuoted(k.appendOther(dst, k.value, isTarget(tag)), n, &k.value)
+			from, i = end, end
+		default:
+			i++
+		}
+	}
+	return k.appendClean(dst, text[from:])
+}
+
+// isTarget reports whether URIs of that element are there to be called: dialog-info's target, the contact of pidf and reginfo.
+func isTarget(tag []byte) bool {
+	return string(tag) == "target" || string(tag) == "contact" || string(tag) == "uri"
+}
+
+// elementAt is the name of the element whose tag goes on with text, without its name space prefix; empty for an end tag.
+func elementAt(text []byte) []byte {
+	end := 0
+	for end < len(text) && (inLabel(text[end]) || text[end] == ':' || text[end] == '.') {
+		end++
+	}
+	name := text[:end]
+	if i := bytes.IndexByte(name, ':'); i >= 0 {
+		name = name[i+1:]
+	}
+	return name
+}
+
+// callIDAt finds the value of the attribute call-id (RFC 4235) or callid (RFC 3680) that begins at text[i]; end is 0 if it is not there.
+func callIDAt(text []byte, i int) (at, end int) {
+	rest := text[i:]
+	switch {
+	case bytes.HasPrefix(rest, []byte("call-id")):
+		i += len("call-id")
+	case bytes.HasPrefix(rest, []byte("callid")):
+		i += len("callid")
+	default:
+		return 0, 0
+	}
+	i = skipBlank(text, i)
+	if i == len(text) || text[i] != '=' {
+		return 0, 0
+	}
+	i = skipBlank(text, i+1)
+	if i == len(text) || text[i] != '"' && text[i] != '\'' {
+		return 0, 0
+	}
+	n := bytes.IndexByte(text[i+1:], text[i])
+	if n <= 0 {
+		return 0, 0
+	}
+	return i + 1, i + 1 + n
+}
+
+func skipBlank(text []byte, i int) int {
+	for i < len(text) && text[i] <= ' ' {
+		i++
+	}
+	return i
+}
+
+// xmlEnd is the index after the URI at text[i] in an XML document.
+func xmlEnd(text []byte, i int) int {
+	for i < len(text) && text[i] > ' ' && text[i] != '<' && text[i] != '"' && text[i] != '\'' && text[i] != '>' {
+		i++
+	}
+	return i
+}
+
+// The entities that XML knows by itself (XML 1.0 §4.6).
+var entities = [...]struct {
+	name string
+	c    byte
+}{{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}}
+
+// appendUnquoted appends b with its entities replaced by what they stand for.
+func appendUnquoted(dst, b []byte) []byte {
+next:
+	for i := 0; i < len(b); i++ {
+		if b[i] == '&' {
+			for _, e := range entities {
+				if bytes.HasPrefix(b[i:], []byte(e.name)) {
+					dst = append(dst, e.c)
+					i += len(e.name) - 1
+					continue next
+				}
+			}
+		}
+		dst = append(dst, b[i])
+	}
+	return dst
+}
+
+// appendQuoted turns round what dst holds from n on. room is for use.
+func appendQuoted(dst []byte, n int, room *[]byte) []byte {
+	if bytes.IndexAny(dst[n:], `&<>"'`) < 0 {
+		return dst
+	}
+	*room = append((*room)[:0], dst[n:]...)
+	dst = dst[:n]
+next:
+	for _, c := range *room {
+		for _, e := range entities {
+			if c == e.c {
+				dst = append(dst, e.name...)
+				continue next
+			}
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
