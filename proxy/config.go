@@ -55,11 +55,12 @@ type Config struct {
 
 	Limits Limits // of messages from outside
 
-	Monitor       bool     // say what access and unknown dialogs would do, but do not do it
-	SourceHeader  string   // field that carries the caller's address towards the platform; "": none
-	Remove, Allow []string // fields from outside: removed whoever sends them; of strangers not removed as their kind would be
-	Hide          bool     // the platform is hidden, as Topology and Scrub say
-	Topology      topo.Config
+	Monitor       bool        // say what access and unknown dialogs would do, but do not do it
+	SourceHeader  string      // field that carries the caller's address towards the platform; "": none
+	Remove, Allow []string    // fields from outside: removed whoever sends them; of strangers not removed as their kind would be
+	Hide          bool        // the platform is hidden, as Topology and Scrub say
+	Topology      topo.Config // Marks are filled in by the proxy
+	Guard         Guard       // what becomes of messages to outside that name the inside
 	Scrub         scrub.Config
 	Path          bool // RFC 3327 Path instead of an own Contact (registrations.path)
 	Keepalive     time.Duration

@@ -136,6 +136,7 @@ func (l *lane) hide(x *edge.Exchange, to hop) {
 	leg.Registers = m.Method == sip.REGISTER // its parties are the provider's, too
 	leg.Parties = !leg.Registers && (!l.own.tokened || len(l.own.route.FromHost)+len(l.own.route.ToHost) > 0)
 	l.mask.Outward(&l.edit, m, leg)
+	l.hideBody(x, leg)
 	l.cfg.scrub.Outward(&l.edit, m, to.peer != nil)
 }
 
@@ -144,7 +145,15 @@ func (l *lane) hideResponse(x *edge.Exchange, client edge.Flow, register bool) {
 	leg := l.wayOut(client, x)
 	leg.Registers = register
 	l.mask.Outward(&l.edit, x.Msg, leg)
+	l.hideBody(x, leg)
 	l.cfg.scrub.Outward(&l.edit, x.Msg, l.cfg.peerFrom(client) != nil)
+}
+
+// hideBody adds what topo does to the body, and tells if it had to be taken out.
+func (l *lane) hideBody(x *edge.Exchange, leg *topo.Leg) {
+	if !l.mask.BodyOut(&l.edit, x.Msg, leg) {
+		l.refuse(x, edge.Verdict{Action: edge.Note, Reason: reasonBody})
+	}
 }
 
 // wayOut is the way of x, a message from inside, to outside.
@@ -162,6 +171,7 @@ func (l *lane) unveil(x *edge.Exchange) {
 	l.mask.Veil = l.cfg.veil
 	l.leg = topo.Leg{CallID: own.callID, Masked: own.masked, At: x.At}
 	l.mask.Inward(&l.edit, m, &l.leg)
+	l.mask.BodyIn(&l.edit, m, &l.leg)
 	if !own.tokened {
 		return
 	}

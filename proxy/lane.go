@@ -76,6 +76,9 @@ func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) error {
 		return nil
 	}
 	l.count.Received(from, x.Msg)
+	if from.Side == edge.Inside && l.cfg.Topology.Marks != nil {
+		l.learn(x)
+	}
 	if !x.Msg.IsRequest() {
 		l.response(x)
 		return nil

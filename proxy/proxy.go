@@ -68,6 +68,7 @@ func New(cfg Config, srv *transport.Server, bindings *binding.Table, keys *seal.
 	p := &Proxy{srv: srv, bindings: bindings, keys: keys, ring: ring, metrics: metrics, table: table,
 		branches: branches, seed: maphash.MakeSeed(), faces: faces(srv.Listeners())}
 	p.chosen.seed = p.seed
+	cfg.Topology.Marks = p.marks(&cfg, nil)
 	p.cfg.Store(newSettings(cfg, keys, nil))
 	return p, nil
 }
@@ -78,7 +79,9 @@ func (p *Proxy) Apply(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	p.cfg.Store(newSettings(cfg, p.keys, p.cfg.Load()))
+	old := p.cfg.Load()
+	cfg.Topology.Marks = p.marks(&cfg, old)
+	p.cfg.Store(newSettings(cfg, p.keys, old))
 	return nil
 }
 

@@ -42,6 +42,10 @@ const (
 	reasonBindings   edge.Reason = "limit.bindings"
 	reasonContact    edge.Reason = "register.contact" // a Contact that can't be bound
 	reasonNotSIP     edge.Reason = "malformed.not_sip"
+	reasonLeak       edge.Reason = "topology.leak"   // what names the inside in a message to outside
+	reasonMedia      edge.Reason = "topology.media"  // the same in a session description
+	reasonExempt     edge.Reason = "topology.exempt" // the same where it can't be replaced: tags, digest fields
+	reasonBody       edge.Reason = "topology.body"   // a body that may not leave was taken out
 )
 
 // Reasons lists every reason that this room gives, for metrics that must know them up front.
@@ -49,5 +53,6 @@ func Reasons() []edge.Reason {
 	return []edge.Reason{reasonScheme, reasonSIPS, reasonHidden, reasonChallenge, reasonOften,
 		reasonHeaders, reasonHeader, reasonURI, reasonVias, reasonParameters, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
 		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonNoCancel, reasonStrayReply, reasonNoTarget,
-		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonMemory, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP}
+		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonMemory, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP,
+		reasonLeak, reasonMedia, reasonExempt, reasonBody}
 }

@@ -42,7 +42,11 @@ func (l *lane) relay(x *edge.Exchange) {
 		return
 	}
 	if x.Msg.Method == sip.ACK { // to a 2xx: end to end, no transaction (RFC 3261 §16.6)
-		l.transmit(l.rewrite(x, to, nil), to.flow)
+		b := l.rewrite(x, to, nil)
+		if !l.mayLeave(x, b, &to) {
+			return
+		}
+		l.transmit(b, to.flow)
 		l.count.SentRequest(to.flow, sip.ACK)
 		return
 	}
@@ -64,6 +68,13 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 		tx.Meter(len(x.Msg.Raw))
 	}
 	b := l.rewriteInto(buf, x, to, tx)
+	if !l.mayLeave(x, b, &to) {
+		l.held = nil
+		tx.Abandon()
+		l.p.calls.failed(to.call)
+		l.reply(x, 500, "")
+		return
+	}
 	if to.pool != nil {
 		tx.Tried = 1 << to.server
 		tx.Movable = len(to.pool.servers) > 1

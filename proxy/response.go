@@ -128,8 +128,8 @@ func (l *lane) forClient(buf []byte, x *edge.Exchange, tx *transaction.Tx, again
 }
 
 // refusedBy is returned, but for what the client is not to see as it is. A 503 without Retry-After is the upstream's own trouble and goes
-// to the client as 500, so that it does not take the whole edge for overloaded (RFC 3261 §16.7 step 6). A challenge of a
-// stranger outside goes to the platform as 403: credentials for it would let him guess the platform's passwords at leisure.
+// to the client as 500, so that it does not take the whole edge for overloaded (RFC 3261 §16.7 step 6); so does what the guard blocks, if
+// it is final. A challenge of a stranger outside goes to the platform as 403: credentials for it would let him guess the platform's passwords at leisure.
 func (l *lane) refusedBy(dst []byte, x *edge.Exchange, tx *transaction.Tx) ([]byte, int) {
 	status := x.Msg.Status
 	switch {
@@ -139,7 +139,14 @@ func (l *lane) refusedBy(dst []byte, x *edge.Exchange, tx *transaction.Tx) ([]by
 	case status == 503 && x.Msg.Find(sip.FieldRetryAfter) < 0:
 		status = 500
 	default:
-		return l.returned(dst, x, tx), status
+		b := l.returned(dst, x, tx)
+		if l.mayReturn(x, b, tx.Client) {
+			return b, status
+		}
+		if status < 200 {
+			return nil, status
+		}
+		status = 500
 	}
 	vias, _, _ := tx.Back()
 	return l.asKnown(sip.AppendReply(dst, x.Msg, l.viaLines(vias), status, "", l.tag(x.Msg)), tx), status

@@ -153,11 +153,11 @@ func TestFind(t *testing.T) {
 
 func TestLearn(t *testing.T) {
 	m := marks()
-	for _, host := range []string{"172.17.0.2", "node7.local", "203.0.113.9", "x1.invalid", "single", "[fd00::7]", "10.0.0.99", ""} {
+	for _, host := range []string{"172.17.0.2", "node7.local", "203.0.113.9", "x1.invalid", "single", "[fd00::7]", "10.0.0.99", "Example.com", ""} {
 		m.Learn([]byte(host))
 	}
 	m = NewMarks(nil, nil, nil, nil, m) // what was learnt lives on, what was configured does not
-	for text, want := range map[string]bool{"172.17.0.2": true, "NODE7.local": true, "203.0.113.9": false, "a@x1.invalid": false, "a@single": false, "fd00::7": true,
+	for text, want := range map[string]bool{"172.17.0.2": true, "NODE7.local": true, "203.0.113.9": false, "a@x1.invalid": false, "a@single": false, "fd00::7": true, "example.com": false,
 		"10.0.0.99": false, "10.0.0.7": false, "pbx.inside.example": false} {
 		if _, end := m.Find([]byte(text), 0); (end > 0) != want {
 			t.Errorf("%s: a mark is %t", text, end > 0)

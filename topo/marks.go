@@ -27,22 +27,23 @@ type index struct {
 	addrs  map[netip.Addr]bool // learnt
 	shown  map[netip.Addr]bool // of ours outside, which are no marks whatever net they are in
 	names  map[string]bool     // in lower case; false: learnt
+	hosts  map[string]bool     // names that are no marks
 	starts [256][]string       // names by their first byte, in either case
-	kinds  [256]uint8          // what may begin at a byte
+	kinds  [256]uint8          // what a byte may tell of
 	six    bool                // there are marks of IPv6
 }
 
-// What may begin at a byte.
+// What a byte may tell of.
 const (
 	startsName uint8 = 1 << iota
-	startsFour
-	insideSix // colon
+	insideFour       // a dot
+	insideSix        // a colon
 )
 
 // NewMarks makes Marks of networks, addresses and host names. shown are addresses of ours that outside knows, hosts names that it may see.
 // learnt are the marks of a state before, of which those that were learnt go on.
 func NewMarks(nets []netip.Prefix, names []string, shown []netip.Addr, hosts []string, learnt *Marks) *Marks {
-	x := &index{addrs: map[netip.Addr]bool{}, shown: map[netip.Addr]bool{}, names: map[string]bool{}}
+	x := &index{addrs: map[netip.Addr]bool{}, shown: map[netip.Addr]bool{}, names: map[string]bool{}, hosts: map[string]bool{"": true}}
 	for _, a := range shown {
 		x.shown[a.Unmap()] = true
 	}
@@ -64,9 +65,11 @@ func NewMarks(nets []netip.Prefix, names []string, shown []netip.Addr, hosts []s
 		}
 	}
 	for _, host := range hosts {
-		delete(x.names, strings.ToLower(host))
+		x.hosts[strings.ToLower(host)] = true
 	}
-	delete(x.names, "")
+	for host := range x.hosts {
+		delete(x.names, host)
+	}
 	m := &Marks{}
 	m.now.Store(x.prepare())
 	return m
@@ -83,9 +86,7 @@ func (x *index) prepare() *index {
 			}
 		}
 	}
-	for c := '0'; c <= '9'; c++ {
-		x.kinds[c] |= startsFour
-	}
+	x.kinds['.'] |= insideFour
 	for _, p := range x.nets {
 		x.six = x.six || p.Addr().Is6()
 	}
@@ -115,6 +116,9 @@ func (m *Marks) Learn(host []byte) {
 		return
 	}
 	low := strings.ToLower(string(name))
+	if x.hosts[low] {
+		return
+	}
 	m.extend(func(x *index) {
 		if _, have := x.names[low]; !have {
 			x.names[low] = false
@@ -130,7 +134,7 @@ func (m *Marks) extend(add func(*index)) {
 	if len(old.addrs)+len(old.names) >= maxLearnt {
 		return
 	}
-	x := &index{nets: old.nets, shown: old.shown, addrs: map[netip.Addr]bool{}, names: map[string]bool{}}
+	x := &index{nets: old.nets, shown: old.shown, hosts: old.hosts, addrs: map[netip.Addr]bool{}, names: map[string]bool{}}
 	for a := range old.addrs {
 		x.addrs[a] = true
 	}
@@ -144,8 +148,9 @@ func (m *Marks) extend(add func(*index)) {
 // Find returns where the first mark in b at or after from stands; end is 0 if there is none. One pass, no allocation.
 func (m *Marks) Find(b []byte, from int) (at, end int) {
 	x := m.now.Load()
+	kinds := &x.kinds
 	for i := from; i < len(b); i++ {
-		kind := x.kinds[b[i]]
+		kind := kinds[b[i]]
 		if kind == 0 {
 			continue
 		}
@@ -155,9 +160,16 @@ func (m *Marks) Find(b []byte, from int) (at, end int) {
 			}
 		}
 		switch {
-		case kind&startsFour != 0 && (i == 0 || b[i-1] != '.' && (b[i-1] < '0' || b[i-1] > '9')):
-			if addr, n := four(b[i:]); n > 0 && x.marks(addr) {
-				return i, i + n
+		case kind&insideFour != 0:
+			at := i
+			for at > from && i-at < 3 && isDigit(b[at-1]) {
+				at--
+			}
+			if at == i || at > 0 && (b[at-1] == '.' || isDigit(b[at-1])) { // no digit, too many, or not the first dot
+				continue
+			}
+			if addr, n := four(b[at:]); n > 0 && x.marks(addr) {
+				return at, at + n
 			}
 		case kind&insideSix != 0:
 			at, end := six(b, i, from)
@@ -233,7 +245,7 @@ func four(b []byte) (netip.Addr, int) {
 			i++
 		}
 		from, n := i, 0
-		for ; i < len(b) && i-from < 3 && '0' <= b[i] && b[i] <= '9'; i++ {
+		for ; i < len(b) && i-from < 3 && isDigit(b[i]); i++ {
 			n = 10*n + int(b[i]-'0')
 		}
 		if i == from || n > 255 {
@@ -241,7 +253,7 @@ func four(b []byte) (netip.Addr, int) {
 		}
 		a[k] = byte(n)
 	}
-	if i < len(b) && ('0' <= b[i] && b[i] <= '9' || b[i] == '.' && i+1 < len(b) && '0' <= b[i+1] && b[i+1] <= '9') {
+	if i < len(b) && (isDigit(b[i]) || b[i] == '.' && i+1 < len(b) && isDigit(b[i+1])) {
 		return netip.Addr{}, 0
 	}
 	return netip.AddrFrom4(a), i
@@ -261,6 +273,8 @@ func six(b []byte, i, from int) (at, end int) {
 	}
 	return at, end
 }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func isHexDigit(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
