@@ -40,6 +40,8 @@ var comparisons = []comparison{
 	compare("tls.client_ca", func(c *Config) *Reference { return &c.TLS.ClientCA }),
 	compare("topology.hide", func(c *Config) *bool { return &c.Topology.Hide }),
 	compare("topology.mask_call_id", func(c *Config) *bool { return &c.Topology.MaskCallID }),
+	compare("topology.guard", func(c *Config) *Guard { return &c.Topology.Guard }),
+	compare("topology.bodies", func(c *Config) *[]string { return &c.Topology.Bodies }),
 	compare("topology.key_file", func(c *Config) *string { return &c.Topology.KeyFile }),
 	compare("identity.server", func(c *Config) *string { return &c.Identity.Server }),
 	compare("access.unknown", func(c *Config) *Methods { return &c.Access.Unknown }),

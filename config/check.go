@@ -30,6 +30,10 @@ func (c *Config) check() Errors {
 	all = append(all, c.checkPaths()...)
 	all = append(all, twice(c, "domains", c.Domains)...)
 	all = append(all, c.checkHeaders()...)
+	all = append(all, twice(c, "topology.bodies", c.Topology.Bodies)...)
+	if c.Topology.Guard == GuardBlock && !c.Topology.Hide {
+		all = append(all, c.Fault("topology.guard", "would block nearly every message, since nothing is hidden", "add hide: true, or write guard: log")...)
+	}
 	all = append(all, twice(c, "inside.sources", c.Inside.Sources)...)
 	all = append(all, twice(c, "outside.proxy_protocol", c.Outside.ProxyProtocol)...)
 	all = append(all, c.checkBalancers()...)
@@ -272,6 +276,18 @@ func twice[T comparable](c *Config, path string, values []T) Errors {
 		if v != zero && slices.Contains(values[:i], v) {
 			all = append(all, c.Fault(fmt.Sprintf("%s[%d]", path, i), fmt.Sprintf("%v stands twice", v), "keep one of the two")...)
 		}
+	}
+	return all
+}
+
+// Warnings are what c means and its writer may not have meant, each one sentence that begins with a key.
+func (c *Config) Warnings() []string {
+	if !c.Topology.Hide {
+		return nil
+	}
+	all := []string{"topology.hide: media still reveals the platform: session descriptions keep its addresses, since media.relay is off"}
+	if !c.Topology.MaskCallID {
+		all = append(all, "topology.mask_call_id: Call-IDs of the platform leave as they are; many platforms put their address into them")
 	}
 	return all
 }

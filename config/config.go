@@ -133,7 +133,19 @@ type Topology struct {
 	Hide       bool   // outside sees nothing of the inside
 	MaskCallID bool   // nor the Call-IDs that it chose; without Hide of no effect
 	KeyFile    string // default: topology.key beside Config.State
+	Guard      Guard
+	Bodies     []string // types of bodies that leave besides the known ones, in lower case
 }
+
+// Guard is what becomes of messages to outside that name the inside all the same.
+type Guard string
+
+// Choices of topology.guard.
+const (
+	GuardOff   Guard = "off"
+	GuardLog   Guard = "log"
+	GuardBlock Guard = "block"
+)
 
 // Identity is what the edge says of itself and in the platform's name.
 type Identity struct {
@@ -244,7 +256,7 @@ func defaults() *Config {
 			Peer:    Methods{Any: true},
 		},
 		TLS:      TLS{ClientCertificates: Off},
-		Topology: Topology{MaskCallID: true},
+		Topology: Topology{MaskCallID: true, Guard: GuardOff},
 		Headers:  Headers{Source: "X-Source"},
 		Limits: Limits{Message: maxMessage, Headers: sip.MaxFields, Header: sip.MaxValue, URI: sip.MaxURI, Vias: sip.MaxVias,
 			Parameters: sip.MaxParams, Calls: 10_000, ConnectionsPerSource: 64},

@@ -50,7 +50,7 @@ func TestDefaults(t *testing.T) {
 		}},
 		Registrations: Registrations{Keepalive: 25 * time.Second},
 		TLS:           TLS{ClientCertificates: Off},
-		Topology:      Topology{MaskCallID: true, KeyFile: "/var/lib/ringwall/topology.key"},
+		Topology:      Topology{MaskCallID: true, KeyFile: "/var/lib/ringwall/topology.key", Guard: GuardOff},
 		Access: Access{
 			Unknown: Methods{List: []sip.Method{sip.REGISTER, sip.INVITE, sip.OPTIONS}},
 			Known:   Methods{Any: true},
@@ -93,7 +93,7 @@ peers:
   - {name: site, uri: "sip:203.0.113.9:5080", transport: tcp, weight: 3, priority: 2, rate: 600/m}
 domains: [Example.com, 192.0.2.1]
 registrations: {path: true, keepalive: 30s}
-topology: {key_file: keys/topology.key}
+topology: {hide: true, key_file: keys/topology.key, guard: block, bodies: [Application/ISUP]}
 access: {unknown: any, known: [INVITE, MESSAGE], peer: []}
 headers: {source: X-Real-Source, from_outside: {remove: [X-Internal, y], allow: [p-asserted-identity, k]}}
 limits: {memory: 1GiB, message: 16KiB, headers: 100, header: 4KiB, uri: 512B, vias: 20, parameters: 16, calls: 5, connections: 100, connections_per_source: 7}
@@ -134,7 +134,7 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 		Registrations: Registrations{Path: true, Keepalive: 30 * time.Second},
 		TLS: TLS{Certificates: []KeyPair{{Reference{File: "a.pem"}, Reference{File: "a.key"}}, {Reference{File: "b.pem"}, Reference{Env: "B_KEY"}}},
 			ClientCertificates: Require, ClientCA: Reference{File: "ca.pem"}},
-		Topology: Topology{MaskCallID: true, KeyFile: "keys/topology.key"},
+		Topology: Topology{Hide: true, MaskCallID: true, KeyFile: "keys/topology.key", Guard: GuardBlock, Bodies: []string{"application/isup"}},
 		Access:   Access{Unknown: Methods{Any: true}, Known: Methods{List: []sip.Method{sip.INVITE, sip.MESSAGE}}},
 		Headers:  Headers{Source: "X-Real-Source", Remove: []string{"X-Internal", "y"}, Allow: []string{"p-asserted-identity", "k"}},
 		Limits:   Limits{Memory: 1 << 30, Message: 16 << 10, Headers: 100, Header: 4 << 10, URI: 512, Vias: 20, Parameters: 16, Calls: 5, Connections: 100, ConnectionsPerSource: 7},

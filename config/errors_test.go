@@ -34,7 +34,7 @@ func TestSevenMistakes(t *testing.T) {
 inside:
   listen: [udp:10.0.0.300:5070]
 registrations: {keepalive: 25}
-topology: {guard: log}
+topology: {guard: loud}
 log: {level: inof}
 mode: monitor
 mode: enforce
@@ -54,10 +54,10 @@ ringwall.yaml:6:28: registrations.keepalive: 25 has no unit
     registrations: {keepalive: 25}
                                ^
     hint: write 25s or 25ms
-ringwall.yaml:7:19: topology.guard: not in this version (only off is)
-    topology: {guard: log}
+ringwall.yaml:7:19: topology.guard: "loud" is not a choice
+    topology: {guard: loud}
                       ^
-    hint: leave the key out or write off
+    hint: one of off, log, block
 ringwall.yaml:8:14: log.level: "inof" is not a choice
     log: {level: inof}
                  ^
@@ -249,7 +249,11 @@ func TestMistakes(t *testing.T) {
 		{"tls: {certificate: c, key: k, client_certificates: maybe}", "one of off, ask, require"},
 		{"tls: {certificate: c, key: k}\noutside: {listen: [tls:1.2.3.4:5060, tcp:1.2.3.4:5060]}", "is taken by outside.listen[0]"},
 		{"topology: {mask_call_id: 1}", "topology.mask_call_id"},
-		{"topology: {guard: log}", "topology.guard: not in this version (only off is)"},
+		{"topology: {guard: loud}", "one of off, log, block"},
+		{"topology: {guard: block}", "topology.guard: would block nearly every message"},
+		{"topology: {bodies: [isup]}", "is not the type of a body"},
+		{"topology: {bodies: [multipart/mixed]}", "is looked into part by part"},
+		{"topology: {bodies: [a/b, A/B]}", "topology.bodies[1]"},
 		{"identity: {server: \"\u00e9\"}", "is not printable ASCII"},
 		{"headers: {to_outside: {allow: [v]}}", "Via is always hidden"},
 		{"media: {relay: builtin}", "media.relay: not in this version (only off is)"},

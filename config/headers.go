@@ -101,6 +101,20 @@ func parseFace(s string) (string, error) {
 	return s, nil
 }
 
+// parseBody reads the type of a body that leaves.
+func parseBody(s string) (string, error) {
+	kind, sub, found := strings.Cut(strings.ToLower(s), "/")
+	for _, name := range []string{kind, sub} {
+		if _, err := parseField(name); err != nil || !found {
+			return "", wrongf("write a type such as application/isup, without parameters", "%s is not the type of a body", quoted(s))
+		}
+	}
+	if kind == "multipart" {
+		return "", wrongf("name the types of its parts", "%s is looked into part by part", quoted(s))
+	}
+	return kind + "/" + sub, nil
+}
+
 // longName is the name of a field where it has several, in small letters where it is not known.
 func longName(s string) string {
 	if id := sip.FieldOf([]byte(s)); id != sip.FieldOther {

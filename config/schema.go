@@ -36,7 +36,8 @@ func sections(c *Config) []key {
 			key{"hide", boolValue(&c.Topology.Hide)},
 			key{"mask_call_id", boolValue(&c.Topology.MaskCallID)},
 			key{"key_file", value(&c.Topology.KeyFile, parsePath)},
-			key{"guard", only("off")},
+			key{"guard", choice(&c.Topology.Guard, GuardOff, GuardLog, GuardBlock)},
+			key{"bodies", texts(&c.Topology.Bodies, parseBody)},
 		)},
 		key{"identity", section(key{"server", value(&c.Identity.Server, parseFace)})},
 		key{"media", section(

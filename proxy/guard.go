@@ -112,6 +112,7 @@ func (l *lane) guard(x *edge.Exchange, b []byte, known bool) bool {
 		}
 		counted[what] = true
 		if what != leaks {
+			l.noteRealm(at, b[at:end])
 			l.count.Refused(reasonOf[what])
 			continue
 		}
@@ -125,6 +126,17 @@ func (l *lane) guard(x *edge.Exchange, b []byte, known bool) bool {
 		}
 	}
 	return true
+}
+
+// noteRealm notes that the platform's challenges name the inside, if the mark at b[at] of l.left is in one.
+func (l *lane) noteRealm(at int, mark []byte) {
+	m := &l.left
+	for _, id := range [...]sip.FieldID{sip.FieldWWWAuthenticate, sip.FieldProxyAuthenticate} {
+		if i := m.Find(id); i >= 0 && at >= int(m.Fields[i].Line.Start) && at < int(m.Fields[i].Line.End) && l.p.realm.Load() == nil {
+			text := string(mark)
+			l.p.realm.Store(&text)
+		}
+	}
 }
 
 // A finding is what a mark in a message to outside means.

@@ -38,6 +38,7 @@ type Proxy struct {
 	proofs   marks // addresses with port that have shown a return path
 	relayed  marks // responses to sources that have not
 	answers  meter
+	realm    atomic.Pointer[string] // what the platform's challenges name of the inside; nil: nothing that was noticed
 }
 
 // A face is how one listener is named in what we write.
@@ -80,6 +81,7 @@ func (p *Proxy) Apply(cfg Config) error {
 		return err
 	}
 	old := p.cfg.Load()
+	p.realm.Store(nil)
 	cfg.Topology.Marks = p.marks(&cfg, old)
 	p.cfg.Store(newSettings(cfg, p.keys, old))
 	return nil
@@ -148,18 +150,23 @@ func (p *Proxy) Pending() int { return p.table.Pending() }
 
 // Status is what `ringwall status` shows of the proxy.
 type Status struct {
-	Transactions int  // on record, finished ones that linger included
-	Untrusted    int  // of these, begun by unknown sources
-	Pending      int  // without a final response
-	Bindings     int  // registered phones
-	Draining     bool // new work gets 503
+	Transactions int    // on record, finished ones that linger included
+	Untrusted    int    // of these, begun by unknown sources
+	Pending      int    // without a final response
+	Bindings     int    // registered phones
+	Draining     bool   // new work gets 503
+	Realm        string // what the platform's challenges name of the inside, as the guard noticed; "": nothing
 	Peers        []PeerStatus
 	Upstream     string // "up", "down since …: why", or "not heard of yet"; of several, each with its name
 }
 
 // Status tells the state of the proxy now.
 func (p *Proxy) Status() Status {
-	return Status{Transactions: p.table.Len(), Untrusted: p.table.Untrusted(), Pending: p.table.Pending(), Bindings: p.bindings.Len(),
+	realm := ""
+	if found := p.realm.Load(); found != nil {
+		realm = *found
+	}
+	return Status{Realm: realm, Transactions: p.table.Len(), Untrusted: p.table.Untrusted(), Pending: p.table.Pending(), Bindings: p.bindings.Len(),
 		Draining: p.draining.Load(), Upstream: p.cfg.Load().summary(), Peers: p.cfg.Load().peerStatus()}
 }
 

@@ -65,6 +65,8 @@ func (f *facts) concerns() []concern {
 	all = append(all, peerConcerns(f.proxy.Peers, f.trunks)...)
 	add(f.proxy.Draining, "draining", "new work is refused with 503 (ringwall drain --off ends that)")
 	add(f.memory != "", string(reasonMemory), "memory is short: %s", f.memory)
+	add(f.proxy.Realm != "", "topology.realm", "the platform's challenges show %s to everybody: give it another realm (Asterisk: realm, FreeSWITCH: challenge-realm, "+
+		"Kamailio: the realm of www_challenge)", f.proxy.Realm)
 	full("connections.full", "the table of connections fills up", f.open, f.most.connections)
 	add(f.most.wanted > 0, "connections.descriptors", "limits.connections is %d, but open files (ulimit -n, LimitNOFILE) allow %d only",
 		f.most.wanted, f.most.connections)

@@ -43,6 +43,11 @@ func check(cmd *cobra.Command, file string) error {
 		return err
 	}
 	out := cmd.OutOrStdout()
+	for _, text := range cfg.Warnings() {
+		if _, err := fmt.Fprintf(out, "%s: %s\n", paint(out, amber, "warning"), text); err != nil {
+			return err
+		}
+	}
 	_, err = fmt.Fprintf(out, "%s: %s\n", file, paint(out, green, "ok"))
 	return err
 }

@@ -49,12 +49,24 @@ func proxyConfig(cfg *config.Config, upstreams []proxy.Upstream, trunks []trunk)
 		Limits: proxy.Limits{Headers: cfg.Limits.Headers, Header: cfg.Limits.Header, URI: cfg.Limits.URI, Vias: cfg.Limits.Vias,
 			Parameters: cfg.Limits.Parameters},
 		Hide:         cfg.Topology.Hide,
-		Topology:     topo.Config{CallID: cfg.Topology.MaskCallID, Domain: first(cfg.Domains), Shown: shown(cfg)},
+		Topology:     topo.Config{CallID: cfg.Topology.MaskCallID, Domain: first(cfg.Domains), Shown: shown(cfg), Bodies: cfg.Topology.Bodies},
+		Guard:        guard(cfg.Topology.Guard),
 		Scrub:        scrub.Config{Server: cfg.Identity.Server, Allow: cfg.Headers.ToOutside},
 		Path:         cfg.Registrations.Path,
 		Keepalive:    cfg.Registrations.Keepalive,
 		Transactions: t,
 	}
+}
+
+// guard says it in the proxy's terms.
+func guard(g config.Guard) proxy.Guard {
+	switch g {
+	case config.GuardLog:
+		return proxy.GuardLog
+	case config.GuardBlock:
+		return proxy.GuardBlock
+	}
+	return proxy.GuardOff
 }
 
 // first is the first of list, "" if it is empty.
