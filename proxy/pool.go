@@ -345,7 +345,9 @@ func (s *server) ping(now time.Time) pingState {
 // stranger may know one that a healthy server leaves unanswered, and must not be able to take servers away with it.
 func (s *server) suspect(now time.Time) {
 	s.mu.Lock()
-	s.pingAt = now
+	if s.waiting.IsZero() { // or else many suspicions would put off the end of the wait for ever
+		s.pingAt = now
+	}
 	s.mu.Unlock()
 }
 

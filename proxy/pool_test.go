@@ -223,3 +223,20 @@ func TestHealthStays(t *testing.T) {
 		t.Error("another server is down, too")
 	}
 }
+
+// TestSuspectedOften: a server that answers nothing, and is suspected all the time, is found out all the same.
+func TestSuspectedOften(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	s := server{health: &health{}}
+	late := 0
+	for range 100 { // 10 s
+		now = now.Add(100 * time.Millisecond)
+		s.suspect(now)
+		if s.ping(now) == pingLate {
+			late++
+		}
+	}
+	if late < downAfter {
+		t.Errorf("%d of its OPTIONS were given up in 10 s, want %d", late, downAfter)
+	}
+}
