@@ -37,7 +37,7 @@ func TestSlowLingering(t *testing.T) {
 			time.Sleep(time.Second)
 			count, grown := e.Counter("ringwall_transactions ")-before, float64(e.Memory()-memory)
 			t.Logf("%d %s: %.0f transactions on record, the resident set grew by %.1f MiB: %.0f bytes each", n, what, count, grown/(1<<20), grown/count)
-			if n == 50_000 && grown/count > 1200 {
+			if n == 50_000 && grown/count > 900 {
 				t.Errorf("%s: %.0f bytes for a transaction that is over", what, grown/count)
 			}
 		}

@@ -1,6 +1,10 @@
 package transaction
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/ringwall/ringwall/sip"
+)
 
 const wheelSlots = 4096 // at 10 ms a tick longer than the usual 32 s until a time-out
 
@@ -147,8 +151,12 @@ func (s *shard) vacate(tx *Tx) {
 	s.idle = append(s.idle, tx)
 }
 
-// shelve puts tx, which is over, on the shelf.
+// shelve puts tx, which is over, on the shelf. Only an INVITE may still have responses to bring back: those of further forks.
 func (s *shard) shelve(tx *Tx) {
+	if tx.Method != sip.INVITE {
+		s.bufs.put(tx.back)
+		tx.back, tx.split, tx.third = nil, 0, 0
+	}
 	number, r := s.shelf.add(len(tx.back) + len(tx.request) + len(tx.last))
 	r.key, r.slot, r.expireAt = tx.key, tx.slot, tx.expireAt
 	r.client, r.target, r.method, r.state = packFlow(&tx.Client), packFlow(&tx.Target), tx.Method, tx.State

@@ -54,49 +54,54 @@ func TestShelfIsAQueue(t *testing.T) {
 	})
 }
 
-// TestShelvedTransactionIsTheSame: what a transaction knows survives the shelf.
+// TestShelvedTransactionIsTheSame: what a transaction may still need survives the shelf.
 func TestShelvedTransactionIsTheSame(t *testing.T) {
 	for _, remote := range []string{"192.0.2.1:5060", "[2001:db8::7]:5061", "[::ffff:192.0.2.1]:9"} {
-		table := newTable(t, nil)
-		client := edge.Flow{Remote: netip.MustParseAddrPort(remote), Conn: 1 << 40, Listener: 3, Transport: edge.WSS}
-		target := edge.Flow{Remote: netip.MustParseAddrPort(remote), Listener: 700, Transport: edge.TCP, Side: edge.Inside}
-		tx, _, _ := table.Begin(7<<60|5, false)
-		tx.Method, tx.Client, tx.Target = sip.BYE, client, target
-		tx.Keep([]byte("vias\n"), []byte("token"), []byte("extra"))
-		tx.Meter(100)
-		tx.Sent([]byte("request"), epoch)
-		id := tx.ID()
-		tx.Response(200, epoch)
-		tx.Relayed([]byte("reply"))
-		tx.Unlock()
-		for range 2 {
-			if tx = table.Find(7<<60 | 5); tx == nil || !tx.shelved || tx.ID() != id {
-				t.Fatal("it is not on the shelf")
-			}
-			vias, route, extra := tx.Back()
-			if tx.Client != client || tx.Target != target || tx.Method != sip.BYE || tx.State != Completed || string(vias) != "vias\n" ||
-				string(route) != "token" || string(extra) != "extra" || string(tx.Last()) != "reply" || len(tx.Request()) != 0 {
-				t.Errorf("%+v", tx)
-			}
-			tx.Unlock()
+		overAndBack(t, remote, sip.BYE, 200, Completed, "", "reply")
+		overAndBack(t, remote, sip.INVITE, 200, Accepted, "vias\n", "")
+	}
+}
+
+func overAndBack(t *testing.T, remote string, method sip.Method, status int, state State, back, last string) {
+	table := newTable(t, nil)
+	client := edge.Flow{Remote: netip.MustParseAddrPort(remote), Conn: 1 << 40, Listener: 3, Transport: edge.WSS}
+	target := edge.Flow{Remote: netip.MustParseAddrPort(remote), Listener: 700, Transport: edge.TCP, Side: edge.Inside}
+	tx, _, _ := table.Begin(7<<60|5, false)
+	tx.Method, tx.Client, tx.Target = method, client, target
+	tx.Keep([]byte("vias\n"), []byte("token"), []byte("extra"))
+	tx.Meter(100)
+	tx.Sent([]byte("request"), epoch)
+	id := tx.ID()
+	tx.Response(status, epoch)
+	tx.Relayed([]byte("reply"))
+	tx.Unlock()
+	for range 2 {
+		if tx = table.Find(7<<60 | 5); tx == nil || !tx.shelved || tx.ID() != id {
+			t.Fatal("it is not on the shelf")
 		}
-		if table.Has(7<<60 | 6) { // the same tag
-			t.Error("a key that differs in its lowest bits is taken for it")
-		}
-		tx = table.FindID(id)
-		if !tx.Affords(0) {
-			t.Error("the credit is gone")
-		}
-		tx.Spend(301)
-		tx.Unlock()
-		if tx = table.FindID(id); tx.Affords(0) {
-			t.Error("credit is not spent")
+		vias, route, extra := tx.Back()
+		if tx.Client != client || tx.Target != target || tx.Method != method || tx.State != state || string(vias) != back ||
+			back != "" && (string(route) != "token" || string(extra) != "extra") || string(tx.Last()) != last || len(tx.Request()) != 0 {
+			t.Errorf("%+v", tx)
 		}
 		tx.Unlock()
-		due(table, epoch.Add(table.cfg.Linger+time.Second))
-		if table.Len() != 0 || table.Untrusted() != 0 || table.FindID(id) != nil || table.Has(7<<60|5) {
-			t.Error("it is still on record")
-		}
+	}
+	if table.Has(7<<60 | 6) { // the same tag
+		t.Error("a key that differs in its lowest bits is taken for it")
+	}
+	tx = table.FindID(id)
+	if !tx.Affords(0) {
+		t.Error("the credit is gone")
+	}
+	tx.Spend(301)
+	tx.Unlock()
+	if tx = table.FindID(id); tx.Affords(0) {
+		t.Error("credit is not spent")
+	}
+	tx.Unlock()
+	due(table, epoch.Add(table.cfg.Linger+time.Second))
+	if table.Len() != 0 || table.Untrusted() != 0 || table.FindID(id) != nil || table.Has(7<<60|5) {
+		t.Error("it is still on record")
 	}
 }
 
