@@ -328,6 +328,9 @@ func slowParams(list string) (map[string]string, error) {
 		if _, again := params[name]; again {
 			return nil, fmt.Errorf("parameter %q twice", name)
 		}
+		if strings.HasPrefix(r[2], "[") && !slowHost(r[2]) {
+			return nil, fmt.Errorf("parameter %q", r[2])
+		}
 		params[name] = r[2]
 		if !strings.Contains(r[0], "=") {
 			params[name] = "\x00"
