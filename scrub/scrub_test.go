@@ -59,3 +59,32 @@ func TestOneFace(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 }
+
+// TestTrim: what stays of fields that everybody or peers may see.
+func TestTrim(t *testing.T) {
+	for in, want := range map[string]string{
+		"Supported: timer, X-Mark,100rel": "Supported: timer, 100rel",
+		"Supported: timer,100rel":         "Supported: timer,100rel",
+		"Allow-Events: x-mark":            "",
+		`WWW-Authenticate: Digest domain="sip:mark, x",realm="a, b",qop="a,b",x-mark=1`:          `WWW-Authenticate: Digest realm="a, b", qop="a,b"`,
+		`Proxy-Authenticate: Digest  realm="a",nonce="b" ,stale=FALSE`:                           `Proxy-Authenticate: Digest  realm="a",nonce="b" ,stale=FALSE`,
+		`Proxy-Authenticate: Bearer authz_server="https://a"`:                                    `Proxy-Authenticate: Bearer authz_server="https://a"`,
+		`Authentication-Info: nextnonce="n", mark="x", nc=1`:                                     `Authentication-Info: nextnonce="n", nc=1`,
+		`Proxy-Authentication-Info: mark="x"`:                                                    "",
+		"P-Charging-Vector: icid-value=a@10.0.0.1;icid-generated-at=10.0.0.1;orig-ioi=a.example": "P-Charging-Vector: orig-ioi=a.example",
+		"P-Charging-Vector: icid-value=1234abcd;orig-ioi=a":                                      "P-Charging-Vector: icid-value=1234abcd;orig-ioi=a",
+		"Content-ID: <a@10.0.0.1>":                                                               "",
+	} {
+		name, _, _ := strings.Cut(in, ":")
+		out := outward(t, Config{}, strings.Replace(reply, "X-Ticket: 7\r\n", in+"\r\n", 1), true)
+		got := ""
+		for line := range strings.SplitSeq(out, "\r\n") {
+			if strings.HasPrefix(line, name+":") {
+				got = line
+			}
+		}
+		if got != want {
+			t.Errorf("%s\nbecame %s\nwant   %s", in, got, want)
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package scrub
+
+import (
+	"bytes"
+
+	"github.com/ringwall/ringwall/sip"
+)
+
+// trim cuts field i to what is harmless: Retry-After to its seconds, Reason to protocol and cause (RFC 3326), of Alert-Info the URN of a
+// ringing pattern (RFC 7462) alone, option tags and event packages to those that are no maker's own, challenges and what follows them to
+// what a digest is computed over, and P-Charging-Vector to the names of networks.
+func trim(e *sip.Edit, m *sip.Message, i int) {
+	f := &m.Fields[i]
+	value := f.Value.Of(m.Raw)
+	switch f.ID {
+	case sip.FieldRetryAfter:
+		trimSeconds(e, i, value)
+	case sip.FieldSupported, sip.FieldAllowEvents:
+		trimList(e, i, nil, value, ", ", general)
+	case sip.FieldWWWAuthenticate, sip.FieldProxyAuthenticate:
+		trimChallenge(e, i, value)
+	case sip.FieldAuthenticationInfo:
+		trimList(e, i, nil, value, ", ", digested)
+	default:
+		trimOther(e, i, f.Name.Of(m.Raw), value)
+	}
+}
+
+// trimOther is trim for fields that sip does not know by name.
+func trimOther(e *sip.Edit, i int, name, value []byte) {
+	switch len(name) {
+	case len("Alert-Info"):
+		if !bytes.HasPrefix(value, []byte("<urn:alert:")) || bytes.IndexByte(value, '>') != len(value)-1 {
+			e.Remove(i)
+		}
+	case len("Reason"):
+		trimReason(e, i, value)
+	case len("P-Charging-Vector"):
+		trimList(e, i, nil, value, ";", charging)
+	default: // Proxy-Authentication-Info
+		trimList(e, i, nil, value, ", ", digested)
+	}
+}
+
+func trimSeconds(e *sip.Edit, i int, value []byte) {
+	n := 0
+	for n < len(value) && '0' <= value[n] && value[n] <= '9' {
+		n++
+	}
+	switch n {
+	case len(value):
+	case 0:
+		e.Remove(i)
+	default:
+		e.Replace(i, value[:n])
+	}
+}
+
+// trimChallenge leaves of a Digest challenge what it consists of.
+func trimChallenge(e *sip.Edit, i int, value []byte) {
+	if n := len("Digest "); len(value) > n && sip.EqualFold(value[:n], []byte("Digest ")) {
+		trimList(e, i, value[:n], value[n:], ", ", asked)
+	}
+}
+
+// trimList leaves before and those parts of the list after it that keep says yes to, and joins them. A list that loses nothing stays as it
+// is; one that loses all goes.
+func trimList(e *sip.Edit, i int, before, list []byte, joint string, keep func(part []byte) bool) {
+	var room [512]byte
+	out, cut := append(room[:0], before...), false
+	for rest := list; len(rest) > 0; {
+		var part []byte
+		part, rest = cutPart(rest, joint[0])
+		if part = bytes.TrimSpace(part); !keep(part) {
+			cut = true
+			continue
+		}
+		if len(out) > len(before) {
+			out = append(out, joint...)
+		}
+		out = append(out, part...)
+	}
+	switch {
+	case !cut:
+	case len(out) == len(before):
+		e.Remove(i)
+	default:
+		e.Replace(i, out)
+	}
+}
+
+// general reports whether an option tag or event package is not one that a maker gave itself.
+func general(tag []byte) bool {
+	return len(tag) > 0 && !(len(tag) > 1 && tag[0]|0x20 == 'x' && tag[1] == '-')
+}
+
+// asked, digested and charging report whether a parameter is one of a challenge (RFC 7616 §3.3), of what follows the answer to it (§3.5), of
+// P-Charging-Vector the names of networks (RFC 7315 §5.6): its other parameters hold addresses of servers.
+func asked(param []byte) bool {
+	return named(param, "realm", "nonce", "opaque", "stale", "algorithm", "qop", "charset", "userhash")
+}
+
+func digested(param []byte) bool { return named(param, "nextnonce", "qop", "rspauth", "cnonce", "nc") }
+
+func charging(param []byte) bool {
+	return named(param, "orig-ioi", "term-ioi") ||
+		named(param, "icid-value") && bytes.IndexByte(param, '@') < 0 && bytes.IndexByte(param, '.') < 0
+}
+
+// named reports whether the name of a parameter is one of names.
+func named(param []byte, names ...string) bool {
+	name, _, _ := bytes.Cut(param, []byte{'='})
+	name = bytes.TrimSpace(name)
+	for _, n := range names {
+		if len(n) == len(name) && sip.EqualFold(name, []byte(n)) {
+			return true
+		}
+	}
+	return false
+}
+
+func trimReason(e *sip.Edit, i int, value []byte) {
+	var room [128]byte
+	out := room[:0]
+	for len(value) > 0 {
+		var one []byte
+		one, value = cutPart(value, ',')
+		protocol, params, _ := bytes.Cut(one, []byte{';'})
+		if protocol = bytes.TrimSpace(protocol); len(protocol) == 0 || !token(protocol) || len(protocol) > 16 {
+			continue
+		}
+		if len(out) > 0 {
+			out = append(out, ", "...)
+		}
+		out = append(out, protocol...)
+		for param := range bytes.SplitSeq(params, []byte{';'}) {
+			if param = bytes.TrimSpace(param); len(param) < 16 && len(param) > 6 && sip.EqualFold(param[:6], []byte("cause=")) && number(param[6:]) {
+				out = append(append(out, ';'), param...)
+			}
+		}
+		if len(out) > 96 {
+			break
+		}
+	}
+	if len(out) == 0 {
+		e.Remove(i)
+		return
+	}
+	e.Replace(i, out)
+}
+
+// cutPart cuts the first part of a list off, whose quoted strings may hold separators.
+func cutPart(list []byte, separator byte) (one, rest []byte) {
+	quoted := false
+	for i := 0; i < len(list); i++ {
+		switch c := list[i]; {
+		case c == '\\' && quoted:
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == separator && !quoted:
+			return list[:i], list[i+1:]
+		}
+	}
+	return list, nil
+}
+
+func token(b []byte) bool {
+	for _, c := range b {
+		if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') && c != '.' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+func number(b []byte) bool {
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(b) > 0
+}
