@@ -35,7 +35,7 @@ func (k *Mask) Outward(e *sip.Edit, m *sip.Message, leg *Leg) {
 				k.hideHost(i)
 			}
 		case sip.FieldReferredBy:
-			k.hideHost(i)
+			k.hideBare(i)
 		case sip.FieldContact:
 			if !leg.Registers {
 				k.contact(i)
@@ -50,40 +50,87 @@ func (k *Mask) Outward(e *sip.Edit, m *sip.Message, leg *Leg) {
 	}
 }
 
-// other hides in fields that sip does not know by name.
+// others are the fields that sip does not know by name, and what hides in them. Which of them leave at all, and to whom, is scrub's business.
+var others = [...]struct {
+	name string
+	hide func(k *Mask, i int)
+}{
+	{"Join", (*Mask).dialog},
+	{"Target-Dialog", (*Mask).dialog},
+	{"In-Reply-To", (*Mask).inReplyTo},
+	{"Reply-To", (*Mask).hideBare},
+	{"P-Asserted-Identity", (*Mask).hideHost},
+	{"P-Preferred-Identity", (*Mask).hideHost},
+	{"P-Called-Party-ID", (*Mask).hideHost},
+	{"Remote-Party-ID", (*Mask).hideHost},
+	{"Diversion", (*Mask).hideHost},
+	{"History-Info", (*Mask).hideHost},
+}
+
+// other hides in field i, which sip does not know by name.
 func (k *Mask) other(i int) {
-	switch name := k.msg.Fields[i].Name.Of(k.msg.Raw); len(name) {
-	case len("Join"):
-		if sip.EqualFold(name, []byte("Join")) {
-			k.dialog(i)
-		}
-	case len("Reply-To"):
-		if sip.EqualFold(name, []byte("Reply-To")) {
-			k.hideHost(i)
-		}
-	case len("In-Reply-To"):
-		if sip.EqualFold(name, []byte("In-Reply-To")) {
-			k.inReplyTo(i)
-		}
-	case len("Target-Dialog"):
-		if sip.EqualFold(name, []byte("Target-Dialog")) {
-			k.dialog(i)
+	name := k.msg.Fields[i].Name.Of(k.msg.Raw)
+	for j := range others {
+		if o := &others[j]; len(o.name) == len(name) && sip.EqualFold(name, []byte(o.name)) {
+			o.hide(k, i)
+			return
 		}
 	}
 }
 
-// hideHost puts the domain in the place of the host and port of each address in field i that may not be seen.
-func (k *Mask) hideHost(i int) {
+// hideHost puts the domain in the place of the host and port of each address in field i that may not be seen. A field that can't be read
+// goes.
+func (k *Mask) hideHost(i int) { k.hideAddresses(i, false) }
+
+// hideBare is hideHost for a field whose parameters go.
+func (k *Mask) hideBare(i int) { k.hideAddresses(i, true) }
+
+func (k *Mask) hideAddresses(i int, bare bool) {
 	raw := k.msg.Raw
 	for rest := k.msg.Fields[i].Value; rest.Present(); {
 		a, after, err := sip.NextAddress(raw, rest)
 		if err != nil {
+			k.edit.Remove(i)
 			return
 		}
 		rest = after
-		if at, ok := k.Hidden(raw, a.URI); ok {
-			k.edit.ReplaceSpan(i, at, k.domain())
+		k.hideParty(i, a.URI)
+		if bare && a.Params.Present() {
+			k.edit.ReplaceSpan(i, sip.Span{Start: paramsFrom(&a), End: a.Whole.End}, nil)
 		}
+	}
+}
+
+// paramsFrom is the index after the URI of a and its angle brackets.
+func paramsFrom(a *sip.Address) uint32 {
+	if a.Angle {
+		return a.URI.End + 1
+	}
+	return a.URI.End
+}
+
+// personal are the URI parameters that tell of a person and a call. Others, like maddr, name servers.
+var personal = [...]string{"user", "cause", "cpc", "oli", "isup-oli"}
+
+// hideParty hides what the URI of a person at s shows of the inside: its host and port, if they may not be seen, and parameters.
+func (k *Mask) hideParty(i int, s sip.Span) {
+	raw := k.msg.Raw
+	u, err := sip.ParseURI(raw, s)
+	if err != nil || u.Scheme != sip.SIP && u.Scheme != sip.SIPS {
+		return
+	}
+	at := sip.Span{Start: u.Host.Start, End: s.End}
+	if u.Headers.Present() { // of History-Info; those of others are refused or removed
+		at.End = u.Headers.Start - 1
+	}
+	if k.value = k.value[:0]; k.shows(u.Host.Of(raw)) {
+		k.value = append(k.value, HostPort(raw, &u).Of(raw)...)
+	} else {
+		k.value = append(k.value, k.domain()...)
+	}
+	k.value = appendParams(k.value, raw, u.Params, personal[:])
+	if !bytes.Equal(k.value, at.Of(raw)) {
+		k.edit.ReplaceSpan(i, at, k.value)
 	}
 }
 
@@ -104,7 +151,11 @@ func (k *Mask) contact(i int) {
 	k.value = k.value[:0]
 	for rest := k.msg.Fields[i].Value; rest.Present(); {
 		a, after, err := sip.NextAddress(raw, rest)
-		if err != nil || a.Star {
+		if err != nil {
+			k.edit.Remove(i)
+			return
+		}
+		if a.Star {
 			return
 		}
 		rest = after
@@ -113,7 +164,7 @@ func (k *Mask) contact(i int) {
 		}
 		k.value = append(k.value, '<')
 		k.value = append(k.appendURI(k.value, a.URI), '>')
-		k.value = appendFeatures(k.value, raw, a.Params)
+		k.value = AppendFeatures(k.value, raw, a.Params)
 	}
 	k.edit.Replace(i, k.value)
 }
@@ -134,12 +185,18 @@ func (k *Mask) appendToken(dst, uri []byte) []byte {
 var features = [...]string{"q", "expires", "isfocus", "audio", "video", "text", "data", "control", "application", "automata", "class", "duplex",
 	"mobility", "actor", "priority", "methods", "events", "schemes", "extensions"}
 
-func appendFeatures(dst, raw []byte, params sip.Span) []byte {
+// AppendFeatures appends those of the header parameters of a Contact that tell of the features of a phone and of no name.
+func AppendFeatures(dst, raw []byte, params sip.Span) []byte {
+	return appendParams(dst, raw, params, features[:])
+}
+
+// appendParams appends those parameters whose names are listed.
+func appendParams(dst, raw []byte, params sip.Span, names []string) []byte {
 	for rest := params; rest.Present(); {
 		var name, value, whole sip.Span
 		name, value, whole, rest = sip.NextParam(raw, rest)
-		for _, f := range features {
-			if value.Len() < 64 && sip.EqualFold(name.Of(raw), []byte(f)) {
+		for _, n := range names {
+			if value.Len() < 64 && name.Len() == len(n) && sip.EqualFold(name.Of(raw), []byte(n)) {
 				dst = append(append(dst, ';'), whole.Of(raw)...)
 				break
 			}
@@ -153,10 +210,11 @@ func (k *Mask) referTo(i int) {
 	raw := k.msg.Raw
 	a, _, err := sip.NextAddress(raw, k.msg.Fields[i].Value)
 	if err != nil {
+		k.edit.Remove(i)
 		return
 	}
 	u, err := sip.ParseURI(raw, a.URI)
-	if err != nil || u.Scheme != sip.SIP && u.Scheme != sip.SIPS {
+	if err == nil && u.Scheme == sip.TEL {
 		return
 	}
 	uri, headers := a.URI, u.Headers

@@ -72,9 +72,9 @@ func TestOutwardNamesNothingInside(t *testing.T) {
 			t.Errorf("%s leaves:\n%s", mark, out)
 		}
 	}
-	for _, want := range []string{"From: \"Alice\" <sip:alice@example.com;x=y>;tag=a\r\n", "To: <sip:bob@example.com>;tag=b\r\n",
+	for _, want := range []string{"From: \"Alice\" <sip:alice@example.com>;tag=a\r\n", "To: <sip:bob@example.com>;tag=b\r\n",
 		";isfocus;expires=60, <sips:", ";method=INVITE?Replaces=", "%3Bto-tag%3D1%3Bfrom-tag%3D2&Require=replaces>", ";to-tag=1;from-tag=2\r\n",
-		"Referred-By: <sip:alice@example.com>;cid=\"x\"\r\n", "Reply-To: <sip:alice@example.com>\r\n"} {
+		"Referred-By: <sip:alice@example.com>\r\n", "Reply-To: <sip:alice@example.com>\r\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing:\n%s", want, out)
 		}
@@ -223,4 +223,29 @@ func FuzzMask(f *testing.F) {
 			t.Fatalf("Call-ID %q came back as %q", l.CallID, got)
 		}
 	})
+}
+
+// TestParties: names, numbers and what they are called for stay, hosts and what else names servers goes.
+func TestParties(t *testing.T) {
+	k := newMask(t)
+	for in, want := range map[string]string{
+		"P-Asserted-Identity: \"A, B\" <sip:+49@10.0.0.1:5080;user=phone;maddr=10.0.0.2>, <tel:+49>": "P-Asserted-Identity: \"A, B\" <sip:+49@example.com;user=phone>, <tel:+49>",
+		"Diversion: <sip:desk@10.0.0.1>;reason=unconditional":                                        "Diversion: <sip:desk@example.com>;reason=unconditional",
+		"History-Info: <sip:a@10.0.0.1;cause=302;x=y?Privacy=history>;index=1":                       "History-Info: <sip:a@example.com;cause=302?Privacy=history>;index=1",
+		"Remote-Party-ID: sip:a@10.0.0.1;party=calling":                                              "Remote-Party-ID: sip:a@example.com;party=calling",
+		"P-Called-Party-ID: <sip:a@TRUNK.example.net:5062;maddr=10.0.0.1>":                           "P-Called-Party-ID: <sip:a@TRUNK.example.net:5062>",
+		"Reply-To: <sip:a@10.0.0.1>;x=10.0.0.1, <sips:b@10.0.0.1>":                                   "Reply-To: <sip:a@example.com>, <sips:b@example.com>",
+		"Referred-By: sip:a@10.0.0.1;cid=\"x@10.0.0.1\"":                                             "Referred-By: sip:a@example.com",
+	} {
+		name, _, _ := strings.Cut(in, ":")
+		text := strings.Replace(refer, "\r\n"+line(refer, name), "", 1)
+		out := k.outward(t, strings.Replace(text, "\r\nContent-Length:", "\r\n"+in+"\r\nContent-Length:", 1), leg())
+		if got := line(out, name); got != want {
+			t.Errorf("%s\nbecame %s\nwant   %s", in, got, want)
+		}
+	}
+	out := k.outward(t, strings.Replace(refer, "\r\nContent-Length:", "\r\nDiversion: <sip:desk@10.0.0.1\r\nContent-Length:", 1), leg())
+	if strings.Contains(out, "Diversion") {
+		t.Errorf("what can't be read leaves:\n%s", out)
+	}
 }
