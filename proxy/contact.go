@@ -4,6 +4,7 @@ import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/seal"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/topo"
 )
 
 // A Contact with which the platform registers at a peer leaves as a token at our outside address, so that the peer calls us and
@@ -66,21 +67,31 @@ func (l *lane) outbound(x *edge.Exchange, to hop) (done bool) {
 				break
 			}
 			rest = after
-			l.value = separated(l.value)
 			uri, err := sip.ParseURI(m.Raw, a.URI)
 			if a.Star || err != nil || a.URI.Len() > maxContact || uri.Scheme != sip.SIP && uri.Scheme != sip.SIPS {
-				l.value = appendUnfolded(l.value, a.Whole.Of(m.Raw))
+				if a.Star || !l.cfg.Hide {
+					l.value = appendUnfolded(separated(l.value), a.Whole.Of(m.Raw))
+				}
 				continue
 			}
+			l.value = separated(l.value)
 			done = true
 			if l.value = append(l.value, "<sip"...); uri.Scheme == sip.SIPS {
 				l.value = append(l.value, 's')
 			}
 			l.value = appendContactToken(append(l.value, ':'), l.p.keys, l.home(x, a.URI), a.URI.Of(m.Raw))
 			l.value = append(append(append(append(l.value, '@'), f.host...), f.params...), '>')
-			l.value = appendParams(l.value, m.Raw, a.Params, "reg-id")
+			if l.cfg.Hide { // the platform's instance id goes, too
+				l.value = topo.AppendFeatures(l.value, m.Raw, a.Params)
+			} else {
+				l.value = appendParams(l.value, m.Raw, a.Params, "reg-id")
+			}
 		}
-		l.edit.Replace(i, l.value)
+		if len(l.value) == 0 {
+			l.edit.Remove(i)
+		} else {
+			l.edit.Replace(i, l.value)
+		}
 	}
 	l.endOutbound(m)
 	return done

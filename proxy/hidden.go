@@ -207,3 +207,23 @@ func (l *lane) maskCallID(x *edge.Exchange) {
 	l.value = l.cfg.veil.AppendCallID(l.value[:0], l.own.callID)
 	l.edit.Replace(x.Msg.Find(sip.FieldCallID), l.value)
 }
+
+// ownParams are what a registrar may tell a phone of its own Contacts (RFC 3261 §10.2.4, RFC 5626, RFC 5627), besides what begins with "+"
+// and is the phone's own. What it notes for itself, like the place that it saw the REGISTER come from, stays inside.
+var ownParams = [...]string{"q", "methods", "reg-id", "pub-gruu", "temp-gruu", "temp-gruu-cookie", "ob", "audio", "video", "text", "isfocus"}
+
+// appendOwnParams appends those of the parameters of a phone's own Contact.
+func appendOwnParams(dst, raw []byte, params sip.Span) []byte {
+	for rest := params; rest.Present(); {
+		var name, whole sip.Span
+		name, _, whole, rest = sip.NextParam(raw, rest)
+		own := name.Present() && raw[name.Start] == '+'
+		for _, p := range ownParams {
+			own = own || equalFold(name.Of(raw), p)
+		}
+		if own {
+			dst = appendUnfolded(append(dst, ';'), whole.Of(raw))
+		}
+	}
+	return dst
+}

@@ -92,7 +92,7 @@ func (l *lane) registered(x *edge.Exchange, tx *transaction.Tx, note []byte) {
 			l.showContact(x, tx, aor, &a)
 		}
 		switch {
-		case l.cfg.Path:
+		case l.cfg.Path && !l.cfg.Hide:
 		case len(l.value) == 0:
 			l.edit.Remove(i)
 		default:
@@ -155,6 +155,11 @@ func (l *lane) listed(uri, user []byte) (first *noted) {
 // appendContact appends a, of a response, with the URI that the phone knows it by, but for its life, which it returns.
 func (l *lane) appendContact(uri []byte, a *sip.Address) (expires sip.Span) {
 	v := append(append(append(separated(l.value), '<'), uri...), '>')
+	if l.cfg.Hide {
+		l.value = appendOwnParams(v, l.msg.Raw, a.Params)
+		expires, _ = a.Param(l.msg.Raw, "expires")
+		return expires
+	}
 	l.value, expires = cutParam(v, l.msg.Raw, a.Params, "expires")
 	return expires
 }

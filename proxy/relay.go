@@ -141,7 +141,7 @@ func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to hop, tx *transaction
 		extra = appendValues(extra, m, sip.FieldRecordRoute)
 	case m.Method == sip.REGISTER && x.From.Side == edge.Outside:
 		extra = l.registration(x, to, extra)
-	case m.Method == sip.REGISTER && to.peer != nil && l.outbound(x, to):
+	case m.Method == sip.REGISTER && x.From.Side == edge.Inside && (to.peer != nil || l.cfg.Hide) && l.outbound(x, to):
 		extra = append(extra, contactToken)
 	}
 	l.sourceHeader(x)

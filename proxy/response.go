@@ -185,7 +185,7 @@ func (l *lane) returned(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte
 		l.restore(m, note)
 	}
 	if hide {
-		l.hideResponse(x, tx.Client, tx.Method == sip.REGISTER)
+		l.hideResponse(x, tx.Client, tx.Method == sip.REGISTER && m.Status/100 == 2)
 	}
 	if tx.Method == sip.REGISTER && tx.Client.Side == edge.Outside {
 		l.registered(x, tx, extra)
