@@ -9,6 +9,7 @@ package e2e
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,9 @@ type rig struct {
 	edge     *siptest.Edge
 	platform *siptest.UA
 	way      way
+	hidden   bool          // topology.hide is on
+	outside  []*siptest.UA // who must see nothing of the inside then
+	recorded []string      // proxies inside that record themselves, in the order in which requests from outside pass them
 }
 
 // newRig starts a platform and an edge in front of it.
@@ -77,13 +81,20 @@ func newRig(t *testing.T, w way, keys siptest.Keys) *rig {
 	if secure {
 		e.Outside = map[string]netip.AddrPort{"tls": e.TLS, "ws": e.WS, "wss": e.WSS}[w.out] // what rows know as outside
 	}
-	return &rig{T: t, edge: e, platform: platform, way: w}
+	r := &rig{T: t, edge: e, platform: platform, way: w, hidden: strings.Contains(keys["topology"], "hide: true")}
+	if r.hidden {
+		r.leaky()
+		t.Cleanup(r.unseen)
+	}
+	return r
 }
 
 // phone is a new user agent outside that sends to the edge.
 func (r *rig) phone(user string) *siptest.UA {
 	r.Helper()
-	return siptest.NewPhone(r.T, user, r.way.out, r.way.outIP, r.edge.Outside)
+	phone := siptest.NewPhone(r.T, user, r.way.out, r.way.outIP, r.edge.Outside)
+	r.outside = append(r.outside, phone)
+	return phone
 }
 
 // stream reports whether outside speaks TCP, or something on it.
@@ -140,12 +151,11 @@ func (r *rig) ask(from, to *siptest.Dialog, m *siptest.Message) *siptest.Receive
 	got := to.UA.Expect(m.Method())
 	to.UA.Reply(got, 200)
 	from.UA.Expect("200 " + m.Method())
-	own := siptest.URI(to.UA.Contact()) // what it is where the edge hides Contacts
-	if got.RequestURI() != m.RequestURI() && got.RequestURI() != own {
-		r.Errorf("%s: Request-URI %q became %q", m.Method(), m.RequestURI(), got.RequestURI())
+	if want := r.seen(m.RequestURI(), to.UA); got.RequestURI() != want {
+		r.Errorf("%s: Request-URI %q became %q, not %q", m.Method(), m.RequestURI(), got.RequestURI(), want)
 	}
-	if got.Count("Route") != 0 {
-		r.Errorf("%s came with Route %q", m.Method(), got.All("Route"))
+	if routes := got.All("Route"); len(routes) > 0 && (to.UA != r.platform || !slices.Equal(routes, r.recorded)) {
+		r.Errorf("%s came with Route %q", m.Method(), routes)
 	}
 	return got
 }

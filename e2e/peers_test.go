@@ -31,6 +31,7 @@ func (r *rig) trunk(more string) *trunk {
 	r.Helper()
 	carrier := siptest.NewPlatform(r.T, r.way.out, r.way.outIP)
 	carrier.User = "carrier"
+	r.outside = append(r.outside, carrier)
 	carrier.Proxy, r.platform.Proxy = r.edge.Outside, r.edge.Inside
 	r.rewrite("peers:", fmt.Sprintf("peers: [{name: carrier, uri: \"sip:%v\", transport: %s, match: [\"%v\"]%s}]",
 		carrier.Addr, r.way.out, carrier.Addr.Addr(), more))

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +66,7 @@ func p3(r *rig) {
 	}
 	ack := dialog.Send("ACK")
 	at := r.platform.Expect("ACK")
-	if at.RequestURI() != ack.RequestURI() || at.Count("Route") != 0 {
+	if at.RequestURI() != r.seen(ack.RequestURI(), r.platform) || !slices.Equal(at.All("Route"), r.recorded) {
 		r.Errorf("ACK at the platform:\n%s", at.Raw)
 	}
 	if b := siptest.Branch(at.Message); b == siptest.Branch(got.Message) || b == siptest.Branch(ack) {

@@ -129,7 +129,17 @@ func (ua *UA) Send(m *Message) *Message {
 			ua.t.Fatalf("%s: no address to send to in %q:\n%s", ua.User, target, m)
 		}
 	}
-	ua.SendTo(addr, transport, m.String())
+	ua.SendTo(addr, transport, ua.altered(m).String())
+	return m
+}
+
+// altered is m as it is sent.
+func (ua *UA) altered(m *Message) *Message {
+	if ua.Alter == nil {
+		return m
+	}
+	m = m.Clone()
+	ua.Alter(m)
 	return m
 }
 
@@ -168,7 +178,7 @@ func (ua *UA) Reply(r *Received, status int, change ...func(*Message)) *Message 
 	for _, f := range change {
 		f(m)
 	}
-	if err := ua.sendReply(r, m.String()); err != nil && !ua.isClosed() {
+	if err := ua.sendReply(r, ua.altered(m).String()); err != nil && !ua.isClosed() {
 		ua.t.Errorf("%s: reply: %v", ua.User, err)
 	}
 	return m

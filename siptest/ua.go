@@ -38,6 +38,8 @@ type UA struct {
 	Transport string
 	// TLS is the client's configuration for "tls" and "wss"; it trusts the authority of this test run.
 	TLS *tls.Config
+	// Alter, if set, changes a copy of each message before it is sent by Send or Reply: what a platform or a phone adds of its own accord.
+	Alter func(*Message)
 
 	t        testing.TB
 	server   *tls.Config // of its listener, nil for TCP

@@ -1,0 +1,102 @@
+package e2e
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ringwall/ringwall/siptest"
+)
+
+// hiding hides the platform.
+var hiding = siptest.Keys{"topology": "{hide: true}", "domains": "[example.com]"}
+
+// concealed is keys with the platform hidden.
+func concealed(keys siptest.Keys) siptest.Keys {
+	all := maps.Clone(hiding)
+	maps.Copy(all, keys)
+	return all
+}
+
+// TestConformanceHidden runs the rows that are about dialogs and registrations once more with the platform hidden, each as it is: whoever
+// follows the RFC notices nothing. What the phones got is searched for the platform's address.
+func TestConformanceHidden(t *testing.T) {
+	again := strings.Fields("P1 P2 P3 P4 P5 P6 P7 P8 P15 P16 P17 P29 P30 P31 P33 P34 P35 P36 P37 P38 P39 P43 P45 P46 P48 P64 P65 P66 P67 P68")
+	for _, row := range rows {
+		if !slices.Contains(again, row.id) {
+			continue
+		}
+		t.Run(row.id, func(t *testing.T) {
+			for _, w := range row.ways[:min(2, len(row.ways))] {
+				t.Run(w.name, func(t *testing.T) {
+					t.Parallel()
+					row.run(newRig(t, w, concealed(row.keys)))
+				})
+			}
+		})
+	}
+}
+
+// TestFlowsHidden runs every flow with the platform hidden.
+func TestFlowsHidden(t *testing.T) {
+	for _, w := range append(slices.Concat(both, mixes), sixes[0], across[0], secures[0]) {
+		t.Run(w.name, func(t *testing.T) {
+			for _, one := range flows {
+				t.Run(one.name, func(t *testing.T) {
+					t.Parallel()
+					one.run(newRig(t, w, hiding))
+				})
+			}
+		})
+	}
+}
+
+// seen is the Request-URI that a request for uri, sent in a dialog, has when it reaches ua: where the platform is hidden outside knows it
+// by another one.
+func (r *rig) seen(uri string, ua *siptest.UA) string {
+	if r.hidden {
+		return siptest.URI(ua.Contact())
+	}
+	return uri
+}
+
+// marks are what nobody outside may see: where the platform is, and what stories put into its messages.
+func (r *rig) marks() []string {
+	marks := []string{"mark-", "10.77.", r.platform.Addr.String(), r.edge.Inside.String()}
+	for _, a := range []string{r.platform.Addr.Addr().String(), r.edge.Inside.Addr().String()} {
+		if a != r.edge.Outside.Addr().String() && !strings.Contains(siptest.SDP, a) {
+			marks = append(marks, a)
+		}
+	}
+	return marks
+}
+
+// whole are the fields of which peers get all: a seal is computed over them, or they are of one user for another.
+var whole = []string{"Identity", "User-to-User", "P-Access-Network-Info"}
+
+// unseen fails the test if anything that came to anybody outside shows something of the inside, or more than one Via or Record-Route.
+func (r *rig) unseen() {
+	r.Helper()
+	marks, told := r.marks(), map[string]bool{}
+	for _, ua := range r.outside {
+		for _, got := range ua.Log() {
+			if got.Message == nil {
+				continue
+			}
+			for line := range strings.SplitSeq(got.Raw, "\r\n") {
+				name, _, _ := strings.Cut(line, ":")
+				if ua.User == "carrier" && slices.Contains(whole, name) {
+					continue
+				}
+				if slices.ContainsFunc(marks, func(mark string) bool { return strings.Contains(line, mark) }) && !told[name] {
+					told[name] = true
+					r.Errorf("%s sees %q in:\n%s", ua.User, line, got.Raw)
+				}
+			}
+			if len(got.All("Via")) != 1 || len(got.All("Record-Route")) > 1 {
+				r.Errorf("%s sees who else is there:\n%s", ua.User, got.Raw)
+			}
+		}
+	}
+}
