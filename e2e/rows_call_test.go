@@ -41,7 +41,7 @@ func p1(r *rig) {
 
 func p2(r *rig) {
 	phone := r.phone("alice")
-	sent, got := r.invite(phone)
+	sent, got := r.invite(phone, set("User-Agent", strings.Repeat("x", 600))) // pays for a second 180 (docs/adr/0007)
 	phone.Next("100")
 	r.platform.Reply(got, 100)
 	for _, status := range []int{180, 183, 180, 200} {
