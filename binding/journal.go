@@ -120,9 +120,19 @@ func (j *Journal) run() {
 		case <-j.stop:
 			return
 		case <-tick.C:
-			_ = j.Flush(ctx) // State has been told, the changes are kept, the next tick tries again
+			j.tick(ctx)
 		}
 	}
+}
+
+// tick writes what has changed. A panic in it is told to State like any other failure, and the next tick tries again.
+func (j *Journal) tick(ctx context.Context) {
+	defer func() {
+		if p := recover(); p != nil && j.opts.State != nil {
+			j.opts.State(fmt.Errorf("write bindings: panic: %v", p))
+		}
+	}()
+	_ = j.Flush(ctx) // State has been told, the changes are kept, the next tick tries again
 }
 
 // mark notes that a binding was put or removed. It holds a lock for a moment and never waits for the disk.

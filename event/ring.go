@@ -30,6 +30,7 @@ const (
 	Peer     = "peer"     // a carrier or another site, as configured
 	Listener = "listener" // a socket of ours
 	State    = "state"    // the state file
+	Fault    = "fault"    // a mistake in ringwall itself
 	Memory   = "memory"   // how short of it we are
 )
 

@@ -26,9 +26,13 @@ type lane struct {
 	x        edge.Exchange
 	own      belongings
 	asked    registering
-	notes    []noted         // of the REGISTER that is answered
-	left     sip.Message     // a message of ours on its way out, for who traces
-	held     *transaction.Tx // the one that is locked
+	notes    []noted           // of the REGISTER that is answered
+	left     sip.Message       // a message of ours on its way out, for who traces
+	held     *transaction.Tx   // the one that is locked
+	ended    bool              // what is being done came to its end, without a panic
+	was      transaction.State // of held, before the response that is being handled
+	raw      []byte            // the message received that is being handled, nil if none is
+	from     edge.Flow         // where it came from
 
 	mask  topo.Mask
 	leg   topo.Leg
@@ -57,13 +61,22 @@ type belongings struct {
 	field    int // index of the Route field it stands in; rest is what follows in that field
 }
 
-// Receive takes one message all the way: the one function to read to know what the edge does. Its error is that of a message whose
-// own end is in doubt: a connection that brought it is not read on.
+// Receive takes one message all the way; a panic in that is survived. Its error is that of a message whose own end is in doubt: a
+// connection that brought it is not read on.
 func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) error {
 	if idle(b) {
 		return nil
 	}
-	defer l.abandon()
+	l.ended = false
+	defer l.survive(at)
+	l.raw, l.from, l.own.key, l.x.Msg = b, from, 0, nil
+	err := l.handle(b, from, at)
+	l.ended = true
+	return err
+}
+
+// handle is what Receive does: the one function to read to know what the edge does.
+func (l *lane) handle(b []byte, from edge.Flow, at time.Time) error {
 	l.cfg = l.p.cfg.Load()
 	if err := l.msg.Parse(b, from.Transport.Delimited()); err != nil {
 		l.malformed(err, from, at)
@@ -118,15 +131,6 @@ func (l *lane) inDoubt(err error) error {
 func (l *lane) unlock(tx *transaction.Tx) {
 	l.held = nil
 	tx.Unlock()
-}
-
-// abandon is deferred around all that locks transactions: one that is still held then was left by a panic, which transport
-// counts and survives. It is taken off the record, so that nobody waits for it for ever.
-func (l *lane) abandon() {
-	if tx := l.held; tx != nil {
-		l.held = nil
-		tx.Abandon()
-	}
 }
 
 // pass does what an admitted request is for.
@@ -207,8 +211,10 @@ func (l *lane) malformed(err error, from edge.Flow, at time.Time) {
 
 // Refused answers a stream whose framing is in doubt; transport closes it after that.
 func (l *lane) Refused(b []byte, from edge.Flow, err error, at time.Time) {
-	if l.msg.Parse(b, false) == nil { // a later message of the stream is the bad one
-		return
+	l.ended = false
+	defer l.survive(at)
+	if l.msg.Parse(b, false) != nil { // else a later message of the stream is the bad one
+		l.malformed(err, from, at)
 	}
-	l.malformed(err, from, at)
+	l.ended = true
 }

@@ -1,5 +1,5 @@
 // Package proxy is the edge's straight line: a message is received, parsed, matched to what it belongs to, admitted or
-// refused, rewritten and sent on (RFC 3261 §16). Start reading at (*lane).Receive.
+// refused, rewritten and sent on (RFC 3261 §16). Start reading at (*lane).handle.
 package proxy
 
 import (

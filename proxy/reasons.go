@@ -33,6 +33,7 @@ const (
 	reasonFull       edge.Reason = "limit.transactions" // table or share full
 	reasonMemory     edge.Reason = "limit.memory"       // nothing new, since memory is short
 	reasonOutgrown   edge.Reason = "reply.outgrown"     // the answer would be larger than 1.3 times a request that may be forged
+	reasonPanic      edge.Reason = "internal.panic"     // 500: handling the message failed by a mistake of ours
 	reasonOften      edge.Reason = "reply.often"        // more answers of our own than a source that may be forged gets
 	reasonHeaders    edge.Reason = "limit.headers"      // more header fields than limits.headers
 	reasonHeader     edge.Reason = "limit.header"
@@ -50,7 +51,7 @@ const (
 
 // Reasons lists every reason that this room gives, for metrics that must know them up front.
 func Reasons() []edge.Reason {
-	return []edge.Reason{reasonScheme, reasonSIPS, reasonHidden, reasonChallenge, reasonOften,
+	return []edge.Reason{reasonScheme, reasonSIPS, reasonHidden, reasonChallenge, reasonOften, reasonPanic,
 		reasonHeaders, reasonHeader, reasonURI, reasonVias, reasonParameters, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
 		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonNoCancel, reasonStrayReply, reasonNoTarget,
 		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonMemory, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP,

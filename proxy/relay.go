@@ -87,7 +87,7 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 	l.unlock(tx)
 	l.leaving(b, to.flow)
 	if err := l.out.Send(b, to.flow); err != nil {
-		l.Undelivered(b, to.flow, err, x.At)
+		l.unsent(b, to.flow, err, x.At)
 		return
 	}
 	l.count.SentRequest(to.flow, x.Msg.Method)

@@ -75,6 +75,7 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 		return
 	}
 	var b, second []byte // to the client, to the target
+	l.was = tx.State
 	again := l.repeats(tx, x.Msg, x.At)
 	switch tx.Response(status, x.At) {
 	case transaction.Relay:

@@ -14,7 +14,8 @@ import (
 
 // timers does what is due at now. Each transaction is locked for building one message only.
 func (l *lane) timers(now time.Time) {
-	defer l.abandon()
+	l.ended = false
+	defer l.survive(now)
 	l.cfg = l.p.cfg.Load()
 	for i := range l.p.table.Shards() {
 		for {
@@ -28,6 +29,7 @@ func (l *lane) timers(now time.Time) {
 		}
 	}
 	l.out.Flush()
+	l.ended = true
 }
 
 // task does one timer's work and unlocks tx before sending.
@@ -78,7 +80,14 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 // Undelivered is told by transport that a message of ours did not arrive. A request that nobody has answered yet ends with 503,
 // as RFC 3261 §16.9 asks, with 430 if it was for a phone (RFC 5626 §5.3), or with 513 if no datagram holds it.
 func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
-	defer l.abandon()
+	l.ended = false
+	defer l.survive(at)
+	l.unsent(sent, to, err, at)
+	l.ended = true
+}
+
+// unsent is what Undelivered does.
+func (l *lane) unsent(sent []byte, to edge.Flow, err error, at time.Time) {
 	l.cfg = l.p.cfg.Load()
 	if bytes.HasPrefix(sent, []byte("SIP/2.0 ")) {
 		return
@@ -156,6 +165,8 @@ func (l *lane) firstBranch(b []byte) (transaction.ID, bool) {
 
 // everySecond sends keep-alives to phones behind NAT, drops what has expired, and lets waiting output go.
 func (l *lane) everySecond(now time.Time) {
+	l.ended = false
+	defer l.survive(now)
 	l.cfg = l.p.cfg.Load()
 	l.p.bindings.Sweep(now)
 	l.p.calls.sweep(now)
@@ -164,6 +175,7 @@ func (l *lane) everySecond(now time.Time) {
 		l.p.bindings.Keepalives(now, l.cfg.Keepalive, l.keepalive)
 	}
 	l.out.Flush()
+	l.ended = true
 }
 
 // keepalive keeps a NAT's mapping open: CRLFCRLF, which phones ignore or answer with CRLF (RFC 5626 §3.5.1 turned round).

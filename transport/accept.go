@@ -92,7 +92,7 @@ func (s *Server) take(nc *net.TCPConn, remote netip.AddrPort, listener uint16) {
 	s.conns.put(c)
 	s.conns.enter(c)
 	s.count.accepted.Add(1)
-	if !s.start(func() { c.begin(nc) }) {
+	if !s.start(c.guarded(func() { c.begin(nc) })) {
 		nc.Close()
 		c.close(errClosed)
 	}

@@ -30,6 +30,7 @@ const (
 var (
 	errOverflow = errors.New("connection closed: the far end does not read")
 	errClosed   = errors.New("connection closed")
+	errPanicked = errors.New("handling the connection panicked")
 )
 
 // A connState is where a connection is in its life; it only rises.
@@ -152,13 +153,22 @@ func (s *Server) share(c *conn, more int) (share int, none bool) {
 	return int(soft / int64(max(1, s.conns.open()))), none
 }
 
+// guarded is f; a panic in it costs this connection.
+func (c *conn) guarded(f func()) func() {
+	return func() {
+		if !c.server.survived(f) {
+			c.close(errPanicked)
+		}
+	}
+}
+
 // kick starts the writer if there is something to write and none is at work.
 func (c *conn) kick() {
 	c.mu.Lock()
 	start := (c.state == open || c.state == draining) && !c.writing && len(c.pending.bytes) > 0
 	c.writing = c.writing || start
 	c.mu.Unlock()
-	if start && !c.server.start(c.write) {
+	if start && !c.server.start(c.guarded(c.write)) {
 		c.close(errClosed)
 	}
 }

@@ -49,7 +49,7 @@ func (s *Server) newShared(listener uint16, remote netip.AddrPort) (c *conn, fre
 
 // startDial dials c in the background.
 func (s *Server) startDial(c *conn) {
-	if !s.start(c.dial) {
+	if !s.start(c.guarded(c.dial)) {
 		c.close(errClosed)
 	}
 }

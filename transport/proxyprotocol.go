@@ -153,7 +153,8 @@ func (s *Server) balanced(side edge.Side, a netip.Addr) bool {
 func (s *Server) introduced(nc *net.TCPConn, balancer netip.AddrPort, listener uint16) {
 	stop := context.AfterFunc(s.ctx, func() { nc.Close() })
 	_ = nc.SetReadDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
-	source, local, err := readProxyHeader(nc)
+	source, local, err := netip.AddrPort{}, false, errPanicked
+	s.survived(func() { source, local, err = readProxyHeader(nc) })
 	_ = nc.SetReadDeadline(time.Time{})
 	s.conns.unreserve()
 	if !stop() {

@@ -15,6 +15,8 @@ const (
 	noticeBytes = 4 << 10
 	// logEvery spaces log lines that hostile input could cause.
 	logEvery = time.Second
+	// restPause is how long a goroutine that panicked rests before it goes on.
+	restPause = 100 * time.Millisecond
 )
 
 // A notice waits to be told to a Lane by Undelivered.
@@ -66,13 +68,36 @@ func (s *Server) Guarded(f func(at time.Time)) {
 
 // recovered is deferred around everything a Lane does.
 func (s *Server) recovered(at time.Time) {
-	p := recover()
+	s.recoveredFrom(recover(), at)
+}
+
+func (s *Server) recoveredFrom(p any, at time.Time) {
 	if p == nil {
 		return
 	}
 	s.count.droppedPanic.Add(1)
 	if s.panicLog.allow(at) {
 		s.cfg.Log.Error("handling a message panicked", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	}
+}
+
+// survived runs f and reports whether it ended by itself; a panic in it is counted and logged.
+func (s *Server) survived(f func()) (ended bool) {
+	defer func() {
+		if !ended {
+			s.recoveredFrom(recover(), time.Now())
+		}
+	}()
+	f()
+	return true
+}
+
+// lasting is f, begun anew should it panic, until s is closed.
+func (s *Server) lasting(f func()) func() {
+	return func() {
+		for !s.survived(f) && s.ctx.Err() == nil {
+			time.Sleep(restPause)
+		}
 	}
 }
 

@@ -189,7 +189,7 @@ func (s *Server) Serve(newLane func(*Out) Lane) {
 	}
 	readers = append(readers, s.relieve)
 	for _, r := range readers {
-		s.start(r)
+		s.start(s.lasting(r))
 	}
 }
 

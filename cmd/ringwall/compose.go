@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -115,16 +116,31 @@ func (s *service) Close() error {
 	return errors.Join(errs...)
 }
 
-// goUntilClose runs f in a goroutine whose context ends at Close, which waits for it.
+// goUntilClose runs f in a goroutine whose context ends at Close, which waits for it. Should f panic, that is logged and f begins anew.
 func (s *service) goUntilClose(f func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() { f(ctx) })
+	wg.Go(func() {
+		for !s.survived(ctx, f) && ctx.Err() == nil {
+			time.Sleep(time.Second)
+		}
+	})
 	s.onClose(func() error {
 		cancel()
 		wg.Wait()
 		return nil
 	})
+}
+
+// survived runs f and reports whether it ended by itself.
+func (s *service) survived(ctx context.Context, f func(context.Context)) (ended bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("a task panicked and begins anew", "event", event.Fault, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	f(ctx)
+	return true
 }
 
 // openState locks the state folder and opens the keys and the table of bindings.
