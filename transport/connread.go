@@ -3,16 +3,10 @@ package transport
 import (
 	"errors"
 	"io"
-	"sync"
 	"time"
 
 	"github.com/ringwall/ringwall/sip"
 )
-
-// firstBuffer is what a connection reads into until a message turns out to be longer, bytes.
-const firstBuffer = 4 << 10
-
-var firstBuffers = sync.Pool{New: func() any { return new([firstBuffer]byte) }}
 
 // pong answers a ping (RFC 5626 §3.5.1).
 var pong = []byte("\r\n")
@@ -22,8 +16,9 @@ var pong = []byte("\r\n")
 type streamReader struct {
 	c      *conn
 	framer framer
-	small  *[firstBuffer]byte
-	buf    []byte
+	small  *[]byte   // of firstBuffer bytes
+	large  *[]byte   // nil: small will do
+	buf    []byte    // one of them
 	r, w   int       // buf[r:w] is not handled yet
 	began  time.Time // when the connection was made
 	since  time.Time // when buf[r] arrived
@@ -64,10 +59,11 @@ func (c *conn) newFramer() framer {
 // read reads an open connection, from rest on, and returns when it is closed.
 func (c *conn) read(rest []byte) {
 	rd := &streamReader{c: c, framer: c.newFramer(), proven: c.dialed}
-	rd.small = firstBuffers.Get().(*[firstBuffer]byte)
-	rd.buf = rd.small[:]
+	rd.small = takeBuffer(firstBuffer)
+	rd.buf = *rd.small
 	err := rd.run(rest)
-	firstBuffers.Put(rd.small)
+	rd.shrink()
+	giveBuffer(rd.small)
 	if alerted(err) && !rd.spoken {
 		c.distrust(err)
 	}
@@ -238,11 +234,8 @@ func (rd *streamReader) refuse(seat *seat, err error, at time.Time) {
 func (rd *streamReader) makeRoom() error {
 	rd.w = rd.r + rd.framer.pack(rd.buf[rd.r:rd.w])
 	if rd.r == rd.w {
-		if len(rd.buf) > firstBuffer {
-			rd.c.server.conns.hold(rd.c, 0, rd.c.server.cfg.ReadBytes)
-		}
 		rd.r, rd.w = 0, 0
-		rd.buf = rd.small[:]
+		rd.shrink()
 		return nil
 	}
 	rd.w = copy(rd.buf, rd.buf[rd.r:rd.w])
@@ -254,10 +247,23 @@ func (rd *streamReader) makeRoom() error {
 	if !rd.c.server.mayHold(rd.c, size) {
 		return errReading
 	}
-	larger := make([]byte, size)
-	copy(larger, rd.buf)
-	rd.buf = larger
+	larger := takeBuffer(size)
+	copy(*larger, rd.buf)
+	if rd.large != nil {
+		giveBuffer(rd.large)
+	}
+	rd.large, rd.buf = larger, *larger
 	return nil
+}
+
+// shrink goes back to the small buffer.
+func (rd *streamReader) shrink() {
+	if rd.large == nil {
+		return
+	}
+	giveBuffer(rd.large)
+	rd.large, rd.buf = nil, *rd.small
+	rd.c.server.conns.hold(rd.c, 0, rd.c.server.cfg.ReadBytes)
 }
 
 // farewell tells a far end that knows the difference that this is an end and no break.
