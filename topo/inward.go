@@ -9,7 +9,7 @@ import (
 // Inward adds to e what puts the tokens of ours in m right, a request that goes from outside to inside on leg: the Call-ID of its dialog, and
 // the dialogs and targets that fields name. Request-URI, Route and the parties' hosts are proxy's, which knows the route token.
 func (k *Mask) Inward(e *sip.Edit, m *sip.Message, leg *Leg) {
-	k.edit, k.msg, k.leg = e, m, leg
+	k.edit, k.msg, k.leg, k.in = e, m, leg, true
 	for i := range m.Fields {
 		switch f := &m.Fields[i]; f.ID {
 		case sip.FieldCallID:
@@ -65,37 +65,8 @@ func (k *Mask) inReplyToIn(i int) {
 	}
 }
 
-// referred puts a Refer-To right that names a target token of ours, or a dialog by its masked Call-ID.
-func (k *Mask) referred(i int) {
-	raw := k.msg.Raw
-	a, _, err := sip.NextAddress(raw, k.msg.Fields[i].Value)
-	if err != nil {
-		return
-	}
-	u, err := sip.ParseURI(raw, a.URI)
-	if err != nil || u.Scheme != sip.SIP && u.Scheme != sip.SIPS {
-		return
-	}
-	uri, headers := a.URI, u.Headers
-	if headers.Present() {
-		uri.End = headers.Start - 1
-	}
-	var ours bool
-	if k.value, ours = k.Target(k.value[:0], u.User.Of(raw), k.leg.At); !ours {
-		if !headers.Present() {
-			return
-		}
-		k.value = append(k.value, uri.Of(raw)...)
-	}
-	if headers.Present() {
-		k.value = append(k.value, '?')
-		k.value = k.appendHeaders(k.value, headers.Of(raw), k.inID)
-	}
-	k.replaceURI(i, &a)
-}
-
 // inID appends what inside knows the dialog with that Call-ID by.
-func (k *Mask) inID(dst, callID, _ []byte) []byte {
+func (k *Mask) inID(dst, callID []byte) []byte {
 	if out, ok := k.CallID(dst, callID); ok {
 		return out
 	}

@@ -9,26 +9,30 @@ import (
 // A Mask applies a Veil to one message after the other. Its memory is used again; each lane has its own.
 type Mask struct {
 	*Veil
+	// Transfer appends what may stay of the headers of a URI that names a target, with "?" before them. Nil: all of them.
+	Transfer func(dst, headers []byte) []byte
+
 	leg   *Leg
 	edit  *sip.Edit
 	msg   *sip.Message
 	value []byte
 	small []byte
 
-	in              bool // the body at hand goes inside
+	kept []byte
+
+	in              bool // what is at hand goes inside
 	body, delimiter []byte
-	tags            []byte
 }
 
 // Outward adds to e what hides the platform in m, which goes from inside to outside on leg: the Call-ID, the parties' hosts, Contacts, and
 // the dialogs and targets that fields name. Via, Route and Record-Route are proxy's.
 func (k *Mask) Outward(e *sip.Edit, m *sip.Message, leg *Leg) {
-	k.edit, k.msg, k.leg = e, m, leg
+	k.edit, k.msg, k.leg, k.in = e, m, leg, false
 	for i := range m.Fields {
 		switch f := &m.Fields[i]; f.ID {
 		case sip.FieldCallID:
 			if leg.Masked {
-				k.value = k.AppendCallID(k.value[:0], m.CallID.Of(m.Raw), leg.Key)
+				k.value = k.AppendCallID(k.value[:0], m.CallID.Of(m.Raw))
 				e.Replace(i, k.value)
 			}
 		case sip.FieldFrom, sip.FieldTo:
@@ -97,13 +101,13 @@ func (k *Mask) hideAddresses(i int, bare bool) {
 		rest = after
 		k.hideParty(i, a.URI)
 		if bare && a.Params.Present() {
-			k.edit.ReplaceSpan(i, sip.Span{Start: paramsFrom(&a), End: a.Whole.End}, nil)
+			k.edit.ReplaceSpan(i, sip.Span{Start: afterURI(&a), End: a.Whole.End}, nil)
 		}
 	}
 }
 
-// paramsFrom is the index after the URI of a and its angle brackets.
-func paramsFrom(a *sip.Address) uint32 {
+// afterURI is the index after the URI of a and its angle brackets.
+func afterURI(a *sip.Address) uint32 {
 	if a.Angle {
 		return a.URI.End + 1
 	}
@@ -206,86 +210,10 @@ func appendParams(dst, raw []byte, params sip.Span, names []string) []byte {
 	return dst
 }
 
-// referTo hides the target that field i names, and the Call-ID of the dialog that an embedded Replaces names (RFC 3891).
-func (k *Mask) referTo(i int) {
-	raw := k.msg.Raw
-	a, _, err := sip.NextAddress(raw, k.msg.Fields[i].Value)
-	if err != nil {
-		k.edit.Remove(i)
-		return
-	}
-	u, err := sip.ParseURI(raw, a.URI)
-	if err == nil && u.Scheme == sip.TEL {
-		return
-	}
-	uri, headers := a.URI, u.Headers
-	if headers.Present() {
-		uri.End = headers.Start - 1
-	}
-	k.value = k.value[:0]
-	if k.shows(u.Host.Of(raw)) {
-		k.value = append(k.value, uri.Of(raw)...)
-	} else {
-		k.value = k.appendURI(k.value, uri)
-		if method, ok := u.Param(raw, "method"); ok {
-			k.value = append(append(k.value, ";method="...), method.Of(raw)...)
-		}
-	}
-	if headers.Present() {
-		k.value = append(k.value, '?')
-		k.value = k.appendHeaders(k.value, headers.Of(raw), k.outID)
-	}
-	k.replaceURI(i, &a)
-}
-
-// replaceURI puts k.value in the place of the URI of a, in angle brackets: a URI with parameters needs them (RFC 3261 §20).
-func (k *Mask) replaceURI(i int, a *sip.Address) {
-	if !a.Angle {
-		k.value = append(append(append(k.small[:0], '<'), k.value...), '>')
-	}
-	k.edit.ReplaceSpan(i, a.URI, k.value)
-}
-
-// appendHeaders appends the headers of a URI with the Call-IDs in Replaces and Join changed by id.
-func (k *Mask) appendHeaders(dst, headers []byte, id func(dst, callID, tag []byte) []byte) []byte {
-	for n := 0; len(headers) > 0; n++ {
-		var one []byte
-		one, headers, _ = bytes.Cut(headers, []byte{'&'})
-		if n > 0 {
-			dst = append(dst, '&')
-		}
-		name, value, found := bytes.Cut(one, []byte{'='})
-		if !found || !sip.EqualFold(name, []byte("Replaces")) && !sip.EqualFold(name, []byte("Join")) {
-			dst = append(dst, one...)
-			continue
-		}
-		callID, tags := cutEscaped(value)
-		k.small = unescape(k.small[:0], callID)
-		dst = append(append(dst, name...), '=')
-		n := len(dst)
-		k.tags = unescape(k.tags[:0], tags)
-		dst = id(dst, k.small, toTag(k.tags))
-		dst = append(escape(dst, n), tags...)
-	}
-	return dst
-}
-
-// cutEscaped cuts an escaped Replaces value before its first semicolon.
-func cutEscaped(value []byte) (callID, rest []byte) {
-	for i := range value {
-		if value[i] == ';' || value[i] == '%' && i+2 < len(value) && value[i+1] == '3' && value[i+2]|0x20 == 'b' {
-			return value[:i], value[i:]
-		}
-	}
-	return value, nil
-}
-
 // dialog hides the Call-ID at the start of field i: Replaces, Join, Target-Dialog (RFC 3891, RFC 3911, RFC 4538).
 func (k *Mask) dialog(i int) {
-	value := k.msg.Fields[i].Value
-	id := callIDOf(k.msg.Raw, value)
-	value.Start = id.End
-	k.value = k.outID(k.value[:0], id.Of(k.msg.Raw), toTag(value.Of(k.msg.Raw)))
+	id := callIDOf(k.msg.Raw, k.msg.Fields[i].Value)
+	k.value = k.outID(k.value[:0], id.Of(k.msg.Raw))
 	k.edit.ReplaceSpan(i, id, k.value)
 }
 
@@ -299,32 +227,12 @@ func callIDOf(raw []byte, value sip.Span) sip.Span {
 	return sip.Span{Start: value.Start, End: value.Start + uint32(n)}
 }
 
-// toTag is the value of to-tag in the parameters behind the Call-ID of a Replaces or Join: the tag of who gets it.
-func toTag(params []byte) []byte {
-	for param := range bytes.SplitSeq(params, []byte{';'}) {
-		name, value, _ := bytes.Cut(bytes.TrimSpace(param), []byte{'='})
-		if sip.EqualFold(bytes.TrimSpace(name), []byte("to-tag")) {
-			return bytes.TrimSpace(value)
-		}
-	}
-	return nil
-}
-
-// outID appends what the party outside that has this tag knows the dialog with that Call-ID by; no tag: any party.
-func (k *Mask) outID(dst, callID, tag []byte) []byte {
-	if !k.cfg.CallID {
+// outID appends what outside knows the dialog with that Call-ID by.
+func (k *Mask) outID(dst, callID []byte) []byte {
+	if k.leg.Knows != nil && k.leg.Knows(callID) || !k.cfg.CallID {
 		return append(dst, callID...)
 	}
-	if k.leg.Knows != nil {
-		switch key, known := k.leg.Knows(callID, tag); {
-		case known && key == 0:
-			return append(dst, callID...)
-		case known:
-			return k.AppendCallID(dst, callID, key)
-		}
-	}
-	key, _ := k.keys.Active()
-	return k.AppendCallID(dst, callID, key)
+	return k.AppendCallID(dst, callID)
 }
 
 // inReplyTo hides each Call-ID of the list in field i (RFC 3261 §20.21).
@@ -335,7 +243,7 @@ func (k *Mask) inReplyTo(i int) {
 		if len(k.value) > 0 {
 			k.value = append(k.value, ", "...)
 		}
-		k.value = k.outID(k.value, bytes.TrimSpace(id), nil)
+		k.value = k.outID(k.value, bytes.TrimSpace(id))
 	}
 	k.edit.Replace(i, k.value)
 }

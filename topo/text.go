@@ -72,15 +72,15 @@ func (k *Mask) appendOther(dst, text []byte, target bool) []byte {
 	if !u.Headers.Present() {
 		return dst
 	}
-	return k.appendHeaders(append(dst, '?'), u.Headers.Of(text), k.otherID)
+	return k.appendHeaders(dst, u.Headers.Of(text))
 }
 
 // otherID appends what the other side knows the dialog with that Call-ID by.
-func (k *Mask) otherID(dst, callID, tag []byte) []byte {
+func (k *Mask) otherID(dst, callID []byte) []byte {
 	if k.in {
-		return k.inID(dst, callID, tag)
+		return k.inID(dst, callID)
 	}
-	return k.outID(dst, callID, tag)
+	return k.outID(dst, callID)
 }
 
 // appendXML appends an XML document: its URIs, those of elements that say where to call as targets, and the Call-IDs in its attributes.
@@ -101,7 +101,7 @@ func (k *Mask) appendXML(dst, text []byte) []byte {
 			dst = k.appendClean(dst, text[from:at])
 			k.small = appendUnquoted(k.small[:0], text[at:end])
 			n := len(dst)
-			dst = appendQuoted(k.otherID(dst, k.small, nil), n, &k.small)
+			dst = appendQuoted(k.otherID(dst, k.small), n, &k.small)
 			from, i = end, end
 		case schemeAt(text, i) > 0:
 			end := xmlEnd(text, i)
@@ -202,7 +202,7 @@ next:
 
 // appendQuoted turns round what dst holds from n on. room is for use.
 func appendQuoted(dst []byte, n int, room *[]byte) []byte {
-	if !bytes.ContainsAny(dst[n:], `&<>"'`) {
+	if bytes.IndexAny(dst[n:], `&<>"'`) < 0 {
 		return dst
 	}
 	*room = append((*room)[:0], dst[n:]...)

@@ -1,0 +1,146 @@
+package topo
+
+import (
+	"bytes"
+
+	"github.com/ringwall/ringwall/sip"
+)
+
+// referTo hides the target that field i names, and the Call-IDs of dialogs in its headers (RFC 3515, RFC 3891). Its parameters go.
+func (k *Mask) referTo(i int) {
+	raw := k.msg.Raw
+	a, _, err := sip.NextAddress(raw, k.msg.Fields[i].Value)
+	if err != nil {
+		k.edit.Remove(i)
+		return
+	}
+	u, err := sip.ParseURI(raw, a.URI)
+	if err == nil && u.Scheme == sip.TEL {
+		return
+	}
+	k.value = k.value[:0]
+	if uri := bare(&a, &u); k.shows(u.Host.Of(raw)) {
+		k.value = append(k.value, uri.Of(raw)...)
+	} else {
+		k.value = k.appendURI(k.value, uri)
+		if method, ok := u.Param(raw, "method"); ok {
+			k.value = append(append(k.value, ";method="...), method.Of(raw)...)
+		}
+	}
+	k.value = k.appendHeaders(k.value, u.Headers.Of(raw))
+	k.replaceURI(i, &a, a.Whole.End)
+}
+
+// referred puts a Refer-To right that names a target token of ours, or a dialog by its masked Call-ID.
+func (k *Mask) referred(i int) {
+	raw := k.msg.Raw
+	a, _, err := sip.NextAddress(raw, k.msg.Fields[i].Value)
+	if err != nil {
+		return
+	}
+	u, err := sip.ParseURI(raw, a.URI)
+	if err != nil || u.Scheme != sip.SIP && u.Scheme != sip.SIPS {
+		return
+	}
+	var ours bool
+	if k.value, ours = k.Target(k.value[:0], u.User.Of(raw), k.leg.At); !ours {
+		if !u.Headers.Present() {
+			return
+		}
+		k.value = append(k.value, bare(&a, &u).Of(raw)...)
+	}
+	k.value = k.appendHeaders(k.value, u.Headers.Of(raw))
+	k.replaceURI(i, &a, afterURI(&a))
+}
+
+// bare is u, the URI of a, without headers.
+func bare(a *sip.Address, u *sip.URI) sip.Span {
+	uri := a.URI
+	if u.Headers.Present() {
+		uri.End = u.Headers.Start - 1
+	}
+	return uri
+}
+
+// replaceURI gives field i, which holds a, the URI k.value, in angle brackets: one with parameters needs them (RFC 3261 §20). What stands
+// between the URI and index after goes. The field is replaced as a whole, as this is not the first change of it.
+func (k *Mask) replaceURI(i int, a *sip.Address, after uint32) {
+	raw, value := k.msg.Raw, k.msg.Fields[i].Value
+	k.small = append(k.small[:0], raw[value.Start:a.URI.Start]...)
+	if !a.Angle {
+		k.small = append(k.small, '<')
+	}
+	k.small = append(append(k.small, k.value...), '>')
+	k.small = append(k.small, raw[after:value.End]...)
+	k.edit.Replace(i, k.small)
+}
+
+// What becomes of a header of a URI.
+const (
+	headerStays  = iota
+	headerDialog // it names a dialog by its Call-ID first
+	headerGoes   // on the way out
+)
+
+// transferred says it of those that are not of use as they are.
+var transferred = [...]struct {
+	name string
+	what int
+}{{"Replaces", headerDialog}, {"Join", headerDialog}, {"Target-Dialog", headerDialog}, {"In-Reply-To", headerDialog}, {"Referred-By", headerGoes},
+	{"Accept-Contact", headerGoes}}
+
+// appendHeaders appends the headers of a URI, with "?" before them, and in those that name dialogs the Call-IDs of the other side.
+func (k *Mask) appendHeaders(dst, headers []byte) []byte {
+	if k.Transfer != nil && len(headers) > 0 {
+		k.kept = k.Transfer(k.kept[:0], headers)
+		headers = bytes.TrimPrefix(k.kept, []byte{'?'})
+	}
+	separator := byte('?')
+	for len(headers) > 0 {
+		var one []byte
+		one, headers, _ = bytes.Cut(headers, []byte{'&'})
+		name, value, _ := bytes.Cut(one, []byte{'='})
+		what := k.whatOf(name)
+		if what == headerGoes && !k.in {
+			continue
+		}
+		dst = append(dst, separator)
+		separator = '&'
+		if what == headerDialog {
+			dst = k.appendNamed(append(append(dst, name...), '='), value)
+		} else {
+			dst = append(dst, one...)
+		}
+	}
+	return dst
+}
+
+// whatOf says what becomes of the header with this name, escaped or not.
+func (k *Mask) whatOf(name []byte) int {
+	k.small = unescape(k.small[:0], name)
+	for i := range transferred {
+		if t := &transferred[i]; len(t.name) == len(k.small) && sip.EqualFold(k.small, []byte(t.name)) {
+			return t.what
+		}
+	}
+	return headerStays
+}
+
+// appendNamed appends the escaped value of a header that begins with a Call-ID, with that of the other side.
+func (k *Mask) appendNamed(dst, value []byte) []byte {
+	callID, tags := cutEscaped(value)
+	k.small = unescape(k.small[:0], callID)
+	n := len(dst)
+	dst = k.otherID(dst, k.small)
+	return append(escape(dst, n), tags...)
+}
+
+// cutEscaped cuts an escaped Replaces value before its first semicolon.
+func cutEscaped(value []byte) (callID, rest []byte) {
+	for i := range value {
+		if value[i] == ';' || value[i] == '%' && i+2 < len(value) && value[i+1] == '3' && value[i+2]|0x20 == 'b' {
+			return value[:i], value[i:]
+		}
+	}
+	return value, nil
+}
