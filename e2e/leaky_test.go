@@ -69,6 +69,7 @@ func (r *rig) leaky() {
 		near = strings.Replace(near, ";lr", ";transport=tcp;lr", 1)
 	}
 	r.recorded = []string{near, farProxy}
+	r.platform.Domain = "pbx.mark-domain.example"
 	r.platform.Alter = func(m *siptest.Message) {
 		for _, f := range leaks {
 			if m.Count(f.Name) == 0 && (m.IsRequest() || !slices.Contains(asking, f.Name)) {
