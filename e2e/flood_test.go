@@ -33,7 +33,7 @@ type flood struct {
 }
 
 // floods are the kinds.
-var floods = map[string]func(flood){"crowd": flood.crowd, "storm": flood.storm, "bombs": flood.bombs, "forged": flood.forged}
+var floods = map[string]func(flood){"crowd": flood.crowd, "storm": flood.storm, "bombs": flood.bombs, "forged": flood.forged, "hellos": flood.hellos}
 
 // floodNow is what main does in the process of a flood.
 func floodNow(spec string) {
@@ -64,8 +64,12 @@ type flooding struct {
 // flood lets a process flood the edge, and returns when it has done so.
 func (s *siege) flood(kind string, numbers ...int) *flooding {
 	s.Helper()
+	to := s.edge.Outside
+	if kind == "hellos" {
+		to = s.edge.TLS
+	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), floodEnv+"="+kind+" "+s.edge.Outside.String()+" "+strings.Trim(fmt.Sprint(numbers), "[]"))
+	cmd.Env = append(os.Environ(), floodEnv+"="+kind+" "+to.String()+" "+strings.Trim(fmt.Sprint(numbers), "[]"))
 	cmd.Stderr = os.Stderr
 	stdin, _ := cmd.StdinPipe()
 	stdout, err := cmd.StdoutPipe()
@@ -265,4 +269,28 @@ func (f flood) bombs() {
 		_, _ = c.Write([]byte(all[i%len(all)])) // it is closed in the middle
 	})
 	f.done("%d bombs in %v", f.numbers[0], time.Since(began).Round(time.Millisecond))
+}
+
+// hellos begins TLS handshakes with a ClientHello of 60 KB, of which the end never comes.
+func (f flood) hellos() {
+	const record = 16_000
+	hello := append([]byte{1, 0, 60_000 >> 8, 60_000 & 0xff}, make([]byte, 59_000)...)
+	var wire []byte
+	for len(hello) > 0 {
+		n := min(record, len(hello))
+		wire = append(append(wire, 22, 3, 1, byte(n>>8), byte(n)), hello[:n]...)
+		hello = hello[n:]
+	}
+	began := time.Now()
+	held := make([]*holder, f.numbers[0])
+	many(len(held), func(i int) {
+		held[i] = &holder{to: f.to, ip: foreign(i % 1000)}
+		if held[i].conn = dialFrom(held[i].ip, f.to); held[i].conn != nil {
+			held[i].write(string(wire))
+		}
+	})
+	took := time.Since(began)
+	time.Sleep(time.Duration(f.numbers[1]) * time.Second)
+	f.done("%d handshakes begun in %v", len(held), took.Round(time.Millisecond))
+	many(len(held), func(i int) { held[i].drop(i%2 == 0) })
 }

@@ -96,3 +96,22 @@ func TestWhoDoesNotRead(t *testing.T) {
 	c.Close()
 	s.recovered()
 }
+
+// TestHalfHellos is row S34 with as much memory as a handshake can be made to take.
+func TestHalfHellos(t *testing.T) { halfHellos(t, 200, 1) }
+
+// TestSlowHalfHellos: 12,000 of them.
+func TestSlowHalfHellos(t *testing.T) {
+	slow(t)
+	halfHellos(t, size(12_000), 8)
+}
+
+func halfHellos(t *testing.T, connections, seconds int) {
+	s := newSiege(t, nil)
+	s.watch()
+	f := s.flood("hellos", connections, seconds)
+	s.relieve()
+	t.Logf("evicted %.0f, pressure %.0f", s.edge.Counter("connections_evicted_total"), s.edge.Counter("ringwall_memory_pressure "))
+	f.over()
+	s.recovered()
+}

@@ -49,7 +49,7 @@ func newSiege(t *testing.T, keys siptest.Keys) *siege {
 		all[key] = value
 	}
 	s := &siege{T: t, platform: newSink(t), peer: netip.MustParseAddr(peer), stop: make(chan struct{})}
-	s.edge = siptest.StartEdge(t, siptest.Outlets{Upstream: []string{"sip:" + s.platform.addr.String()}}, all)
+	s.edge = siptest.StartEdge(t, siptest.Outlets{Upstream: []string{"sip:" + s.platform.addr.String()}, Secure: true}, all)
 	s.phone = siptest.NewPhone(t, "alice", "udp", "", s.edge.Outside)
 	s.phone.MustRegister()
 	if !complete(s.phone) {
