@@ -190,7 +190,7 @@ func TestShortMemory(t *testing.T) {
 		t.Error("nobody was refused by reason limit.memory")
 	}
 	s.edge.WaitLog("reason=limit.memory")
-	if n := s.edge.Memory(); n > 80<<20 && os.Getenv("RINGWALL_RACE") == "" {
+	if n := s.edge.Memory(); n > 80<<20 && !raced() {
 		t.Errorf("%d MiB resident for limits.memory 64 MiB", n>>20)
 	}
 	served := false
