@@ -22,7 +22,7 @@ func TestF15(t *testing.T) {
 		r.cancelled(phone, sent, got)
 
 		// The callee hangs up in the same breath in which it answers.
-		sent, got = r.invite(phone)
+		_, got = r.invite(phone)
 		answer := r.platform.Reply(got, 200)
 		callee := r.platform.NewCalleeDialog(got, answer)
 		bye := callee.Send("BYE")
