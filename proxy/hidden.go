@@ -15,12 +15,14 @@ type veiled struct {
 	FromHost []byte // host and port that inside wrote in From; empty: outside sees them
 	ToHost   []byte // the same of To
 	Set      []byte // the proxies inside, in the order of Route (topo.NextEntry)
+	Whole    bool   // Set is all there is: outside never saw a Route to a proxy inside
 }
 
 const (
 	hidesCallID = 1 << iota
 	hidesFrom
 	hidesTo
+	hidesSet
 )
 
 // appendTo appends h as it is sealed: nothing if there is nothing.
@@ -34,6 +36,9 @@ func (h *veiled) appendTo(dst []byte) []byte {
 	}
 	if len(h.ToHost) > 0 {
 		flags |= hidesTo
+	}
+	if h.Whole {
+		flags |= hidesSet
 	}
 	if flags == 0 && len(h.Set) == 0 {
 		return dst
@@ -54,7 +59,7 @@ func (h *veiled) parse(b []byte) bool {
 	}
 	flags := b[0]
 	b = b[1:]
-	h.Masked = flags&hidesCallID != 0
+	h.Masked, h.Whole = flags&hidesCallID != 0, flags&hidesSet != 0
 	ok := true
 	if flags&hidesFrom != 0 {
 		h.FromHost, b, ok = cutCounted(b)
@@ -177,7 +182,7 @@ func (l *lane) unveil(x *edge.Exchange) {
 	}
 	l.rename(m, &m.From, sip.FieldFrom, own.route.ToHost) // who answered once is who asks now
 	l.rename(m, &m.To, sip.FieldTo, own.route.FromHost)
-	if len(own.route.Set) == 0 {
+	if len(own.route.Set) == 0 && !own.route.Whole {
 		return
 	}
 	for i := m.Find(sip.FieldRoute); i >= 0; i = m.Next(sip.FieldRoute, i) {

@@ -119,6 +119,19 @@ func TestHiddenForgery(t *testing.T) {
 	b.expect(b.platform, fmt.Sprintf("INVITE sip:mark@%s;x=1 SIP/2.0", b.inside.Remote))
 }
 
+// TestHiddenRouteOfStranger: a Route that a caller adds behind our token does not reach the platform.
+func TestHiddenRouteOfStranger(t *testing.T) {
+	b := newHidden(t)
+	b.send(b.outside, newRequest("INVITE", 1))
+	b.send(b.inside, replyTo(b.expect(b.platform, "INVITE"), "200 OK"))
+	ok := b.expect(b.caller, "SIP/2.0 200")
+	routes := []string{field(t, ok, "Record-Route"), "<sip:10.77.0.66;lr>"}
+	b.inDialog(b.outside, "BYE", "sip:echo@example.com", routes, field(t, ok, "From"), field(t, ok, "To"), "c1")
+	if bye := b.expect(b.platform, "BYE"); strings.Contains(bye, "Route:") {
+		t.Errorf("%s", bye)
+	}
+}
+
 func TestHiddenCallFromInside(t *testing.T) {
 	b := newHidden(t)
 	invite := "INVITE sip:bob@" + addrOf(b.caller).String() + " SIP/2.0\r\nVia: SIP/2.0/UDP " + b.inside.Remote.String() + ";branch=z9hG4bK1;rport\r\n" +

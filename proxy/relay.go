@@ -235,7 +235,7 @@ func (l *lane) recordRoute(x *edge.Exchange, to hop) []byte {
 	default:
 		return nil
 	}
-	r := route{Binding: to.binding, Outside: to.flow, Inside: to.inside}
+	r := route{Binding: to.binding, Outside: to.flow, Inside: to.inside, veiled: veiled{Whole: l.cfg.Hide}}
 	if x.From.Side == edge.Outside {
 		r.Outside = x.From
 		r.Masked = l.own.masked
