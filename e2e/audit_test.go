@@ -28,7 +28,9 @@ func TestF15(t *testing.T) {
 		bye := callee.Send("BYE")
 		phone.Expect("200 INVITE")
 		phone.Reply(phone.Expect("BYE"), 200)
-		r.platform.WaitIn(bye.Get("Call-ID"), "200 BYE", siptest.Deadline)
+		if r.platform.WaitIn(bye.Get("Call-ID"), "200 BYE", siptest.Deadline) == nil {
+			r.Error("the callee's BYE is not answered")
+		}
 
 		// And a caller whose CANCEL crosses the 200 has a call, which it can end.
 		sent, got = r.invite(phone)
