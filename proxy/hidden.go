@@ -12,6 +12,7 @@ import (
 // is put right when it comes back.
 type veiled struct {
 	Masked   bool   // outside knows the dialog by a masked Call-ID
+	Key      byte   // id of the key that it is masked with
 	FromHost []byte // host and port that inside wrote in From; empty: outside sees them
 	ToHost   []byte // the same of To
 	Set      []byte // the proxies inside, in the order of Route (topo.NextEntry)
@@ -43,7 +44,9 @@ func (h *veiled) appendTo(dst []byte) []byte {
 	if flags == 0 && len(h.Set) == 0 {
 		return dst
 	}
-	dst = append(dst, flags)
+	if dst = append(dst, flags); h.Masked {
+		dst = append(dst, h.Key)
+	}
 	for _, host := range [...][]byte{h.FromHost, h.ToHost} {
 		if len(host) > 0 {
 			dst = append(binary.AppendUvarint(dst, uint64(len(host))), host...)
@@ -59,8 +62,14 @@ func (h *veiled) parse(b []byte) bool {
 	}
 	flags := b[0]
 	b = b[1:]
-	h.Masked, h.Whole = flags&hidesCallID != 0, flags&hidesSet != 0
+	h.Whole = flags&hidesSet != 0
 	ok := true
+	if h.Masked = flags&hidesCallID != 0; h.Masked {
+		if len(b) == 0 {
+			return false
+		}
+		h.Key, b = b[0], b[1:]
+	}
 	if flags&hidesFrom != 0 {
 		h.FromHost, b, ok = cutCounted(b)
 	}
@@ -99,7 +108,10 @@ func (l *lane) insideCallID(m *sip.Message) (id []byte, masked bool) {
 // conceal notes in r, the token of a dialog that begins inside, what outside will not see of it.
 func (l *lane) conceal(x *edge.Exchange, r *route) {
 	m := x.Msg
-	r.Masked = l.masks()
+	if r.Masked = l.masks(); r.Masked {
+		r.Key = l.maskKey()
+		l.p.chosen.masked(l.own.callID, r.Key)
+	}
 	l.unseen = l.unseen[:0]
 	if at, ok := l.cfg.veil.Hidden(m.Raw, m.From.URI); ok {
 		r.FromHost = at.Of(m.Raw)
@@ -128,6 +140,18 @@ func (l *lane) masks() bool {
 	return l.cfg.Hide && l.cfg.veil.MasksCallID()
 }
 
+// maskKey is the id of the key that masks the Call-ID of a request from inside: that of its dialog, or of an earlier attempt to begin it.
+func (l *lane) maskKey() byte {
+	if l.own.tokened {
+		return l.own.route.Key
+	}
+	if key, known := l.p.chosen.find(l.own.callID, nil); known && key != 0 {
+		return key
+	}
+	key, _ := l.p.keys.Active()
+	return key
+}
+
 // hide adds what hides the platform in a request from inside: our Via and Record-Route are the only ones, and what topo and scrub do.
 func (l *lane) hide(x *edge.Exchange, to hop) {
 	m := x.Msg
@@ -137,7 +161,9 @@ func (l *lane) hide(x *edge.Exchange, to hop) {
 		}
 	}
 	leg := l.wayOut(to.flow, x)
-	leg.Masked = l.masks()
+	if leg.Masked = l.masks(); leg.Masked {
+		leg.Key = l.maskKey()
+	}
 	leg.Registers = m.Method == sip.REGISTER // its parties are the provider's, too
 	leg.Parties = !leg.Registers && (!l.own.tokened || len(l.own.route.FromHost)+len(l.own.route.ToHost) > 0)
 	l.mask.Outward(&l.edit, m, leg)
@@ -209,7 +235,7 @@ func (l *lane) rename(m *sip.Message, a *sip.Address, id sip.FieldID, host []byt
 
 // maskCallID masks the Call-ID of a request in a dialog that began when the platform was hidden, and no more.
 func (l *lane) maskCallID(x *edge.Exchange) {
-	l.value = l.cfg.veil.AppendCallID(l.value[:0], l.own.callID)
+	l.value = l.cfg.veil.AppendCallID(l.value[:0], l.own.callID, l.own.route.Key)
 	l.edit.Replace(x.Msg.Find(sip.FieldCallID), l.value)
 }
 

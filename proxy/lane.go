@@ -36,7 +36,7 @@ type lane struct {
 
 	mask  topo.Mask
 	leg   topo.Leg
-	knows func(callID []byte) bool // Proxy.chosen
+	knows func(callID, tag []byte) (byte, bool) // Proxy.chosen
 
 	value, vias, extra, small, uri, second, hashed, large []byte // scratch
 

@@ -238,9 +238,11 @@ func (l *lane) recordRoute(x *edge.Exchange, to hop) []byte {
 	r := route{Binding: to.binding, Outside: to.flow, Inside: to.inside, veiled: veiled{Whole: l.cfg.Hide}}
 	if x.From.Side == edge.Outside {
 		r.Outside = x.From
-		r.Masked = l.own.masked
-		if l.cfg.Hide && !m.ToTag.Present() {
-			l.p.chosen.add(l.own.callID)
+		if r.Masked = l.own.masked; r.Masked {
+			r.Key = m.Raw[m.CallID.Start]
+		}
+		if l.cfg.Hide && !m.ToTag.Present() && !r.Masked {
+			l.p.chosen.began(l.own.callID, m.FromTag.Of(m.Raw))
 		}
 		if x.Trust != edge.Unknown { // a phone may be registered from the network of a peer
 			r.Binding = l.p.bindings.At(x.From, x.At)

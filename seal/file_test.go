@@ -240,3 +240,71 @@ func TestErrorsLeaveNothing(t *testing.T) {
 	}
 	onlyEntry(t, dir)
 }
+
+// TestReload: another node rotates the file that both hold.
+func TestReload(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	one, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := one.Seal(nil, []byte("x"), nil, nil)
+	if err := other.Rotate(time.Unix(2e9, 0)); err != nil {
+		t.Fatal(err)
+	}
+	token := other.Seal(nil, []byte("x"), nil, nil)
+	if again := other.SealUnder(old[0], nil, []byte("x"), nil, nil); !bytes.Equal(again, old) {
+		t.Errorf("%s under its old key is %s", old, again)
+	}
+	if gone := other.SealUnder('9', nil, []byte("x"), nil, nil); !bytes.Equal(gone, token) {
+		t.Errorf("%s under no key is %s", token, gone)
+	}
+	if _, err := one.Open(nil, token, nil, nil); err == nil {
+		t.Error("a key is known before it is read")
+	}
+	if changed, err := one.Reload(); err != nil || !changed {
+		t.Fatalf("%t, %v", changed, err)
+	}
+	if _, err := one.Open(nil, token, nil, nil); err != nil {
+		t.Error(err)
+	}
+	if changed, err := one.Reload(); err != nil || changed {
+		t.Errorf("%t, %v", changed, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path); err != nil { // fresh keys
+		t.Fatal(err)
+	}
+	if _, err := one.Reload(); err == nil || !strings.Contains(err.Error(), "identity") {
+		t.Errorf("the keys of somebody else: %v", err)
+	}
+	if _, err := one.Open(nil, token, nil, nil); err != nil {
+		t.Error("a refused file changes the keys")
+	}
+}
+
+// TestFree: a key is not dropped before its time.
+func TestFree(t *testing.T) {
+	k, err := Open(filepath.Join(t.TempDir(), "key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Unix(2e9, 0)
+	for i := range MaxKeys - 1 {
+		if free := k.Free(time.Hour); !free.IsZero() {
+			t.Errorf("%d keys are full until %v", i+1, free)
+		}
+		if err := k.Rotate(start.Add(time.Duration(i) * time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if free := k.Free(time.Hour); !free.Equal(start.Add(time.Hour)) {
+		t.Errorf("free from %v on", free)
+	}
+}

@@ -96,6 +96,35 @@ func (k *Keys) Rotate(now time.Time) error {
 	return nil
 }
 
+// Free returns from when on a Rotate drops no key that sealed anything within the time keep before it; the zero time if there is room for
+// a further key.
+func (k *Keys) Free(keep time.Duration) time.Time {
+	stored := k.set.Load().stored
+	if len(stored) < MaxKeys {
+		return time.Time{}
+	}
+	return stored[MaxKeys-2].created.Add(keep) // its making ended the use of the oldest
+}
+
+// Reload reads the key file again, which another node has rotated, and reports whether it holds other keys now. A file of another
+// identity key is refused: the ids made with it would no longer be equal.
+func (k *Keys) Reload() (changed bool, err error) {
+	k.rotating.Lock()
+	defer k.rotating.Unlock()
+	old := k.set.Load()
+	set, err := readFile(k.path)
+	switch {
+	case err != nil:
+		return false, err
+	case !set.identity.equal(old.identity):
+		return false, fmt.Errorf("read keys again: %s holds another identity key; restart to use it, which every phone notices", k.path)
+	case set.equal(old):
+		return false, nil
+	}
+	k.set.Store(set)
+	return true, nil
+}
+
 // nextID returns the id that follows the active one in keyIDs and is not in use. There are far more ids than MaxKeys,
 // so an id comes back only long after its key is gone.
 func (s *keySet) nextID() byte {

@@ -26,8 +26,17 @@ func TokenLen(plain int) int {
 // Nothing is kept; nothing is allocated when dst has room for TokenLen(len(plain)) more bytes. dst must not overlap
 // the other arguments.
 func (k *Keys) Seal(dst, plain, ad1, ad2 []byte) []byte {
+	return k.set.Load().seal(0, dst, plain, ad1, ad2)
+}
+
+// SealUnder is Seal with the key that has this id, so that a token can be made again after a Rotate; with the active one if that key is gone.
+func (k *Keys) SealUnder(id byte, dst, plain, ad1, ad2 []byte) []byte {
 	set := k.set.Load()
-	c := set.tokens[0]
+	return set.seal(max(0, set.find(id)), dst, plain, ad1, ad2)
+}
+
+func (s *keySet) seal(key int, dst, plain, ad1, ad2 []byte) []byte {
+	c := s.tokens[key]
 	w := getWork()
 	w.bin = slices.Grow(w.bin[:0], tagLen+len(plain))[:tagLen]
 	w.bin = append(w.bin, plain...)
@@ -35,7 +44,7 @@ func (k *Keys) Seal(dst, plain, ad1, ad2 []byte) []byte {
 	v := c.finish(w, c.add(w, c.add(w, c.start, ad1), ad2), text)
 	c.crypt(w, v, text)
 	v.store(w.bin)
-	dst = append(dst, set.stored[0].id)
+	dst = append(dst, s.stored[key].id)
 	dst = base64.RawURLEncoding.AppendEncode(dst, w.bin)
 	putWork(w)
 	return dst

@@ -82,7 +82,7 @@ func (k *Mask) appendDialog(dst, value []byte) []byte {
 	id := callIDOf(value, whole)
 	dst = append(dst, value[:id.Start]...)
 	if id.Len() > 0 {
-		dst = k.otherID(dst, id.Of(value))
+		dst = k.otherID(dst, id.Of(value), toTag(value[id.End:]))
 	}
 	return append(dst, value[id.End:]...)
 }

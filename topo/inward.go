@@ -66,7 +66,7 @@ func (k *Mask) inReplyToIn(i int) {
 }
 
 // inID appends what inside knows the dialog with that Call-ID by.
-func (k *Mask) inID(dst, callID []byte) []byte {
+func (k *Mask) inID(dst, callID, _ []byte) []byte {
 	if out, ok := k.CallID(dst, callID); ok {
 		return out
 	}

@@ -22,6 +22,7 @@ type Mask struct {
 
 	in              bool // what is at hand goes inside
 	body, delimiter []byte
+	tags            []byte
 }
 
 // Outward adds to e what hides the platform in m, which goes from inside to outside on leg: the Call-ID, the parties' hosts, Contacts, and
@@ -32,7 +33,7 @@ func (k *Mask) Outward(e *sip.Edit, m *sip.Message, leg *Leg) {
 		switch f := &m.Fields[i]; f.ID {
 		case sip.FieldCallID:
 			if leg.Masked {
-				k.value = k.AppendCallID(k.value[:0], m.CallID.Of(m.Raw))
+				k.value = k.AppendCallID(k.value[:0], m.CallID.Of(m.Raw), leg.Key)
 				e.Replace(i, k.value)
 			}
 		case sip.FieldFrom, sip.FieldTo:
@@ -212,8 +213,10 @@ func appendParams(dst, raw []byte, params sip.Span, names []string) []byte {
 
 // dialog hides the Call-ID at the start of field i: Replaces, Join, Target-Dialog (RFC 3891, RFC 3911, RFC 4538).
 func (k *Mask) dialog(i int) {
-	id := callIDOf(k.msg.Raw, k.msg.Fields[i].Value)
-	k.value = k.outID(k.value[:0], id.Of(k.msg.Raw))
+	value := k.msg.Fields[i].Value
+	id := callIDOf(k.msg.Raw, value)
+	value.Start = id.End
+	k.value = k.outID(k.value[:0], id.Of(k.msg.Raw), toTag(value.Of(k.msg.Raw)))
 	k.edit.ReplaceSpan(i, id, k.value)
 }
 
@@ -227,12 +230,32 @@ func callIDOf(raw []byte, value sip.Span) sip.Span {
 	return sip.Span{Start: value.Start, End: value.Start + uint32(n)}
 }
 
-// outID appends what outside knows the dialog with that Call-ID by.
-func (k *Mask) outID(dst, callID []byte) []byte {
-	if k.leg.Knows != nil && k.leg.Knows(callID) || !k.cfg.CallID {
+// toTag is the value of to-tag in the parameters behind the Call-ID of a Replaces or Join: the tag of who gets it.
+func toTag(params []byte) []byte {
+	for param := range bytes.SplitSeq(params, []byte{';'}) {
+		name, value, _ := bytes.Cut(bytes.TrimSpace(param), []byte{'='})
+		if sip.EqualFold(bytes.TrimSpace(name), []byte("to-tag")) {
+			return bytes.TrimSpace(value)
+		}
+	}
+	return nil
+}
+
+// outID appends what the party outside that has this tag knows the dialog with that Call-ID by; no tag: any party.
+func (k *Mask) outID(dst, callID, tag []byte) []byte {
+	if !k.cfg.CallID {
 		return append(dst, callID...)
 	}
-	return k.AppendCallID(dst, callID)
+	if k.leg.Knows != nil {
+		switch key, known := k.leg.Knows(callID, tag); {
+		case known && key == 0:
+			return append(dst, callID...)
+		case known:
+			return k.AppendCallID(dst, callID, key)
+		}
+	}
+	key, _ := k.keys.Active()
+	return k.AppendCallID(dst, callID, key)
 }
 
 // inReplyTo hides each Call-ID of the list in field i (RFC 3261 §20.21).
@@ -243,7 +266,7 @@ func (k *Mask) inReplyTo(i int) {
 		if len(k.value) > 0 {
 			k.value = append(k.value, ", "...)
 		}
-		k.value = k.outID(k.value, bytes.TrimSpace(id))
+		k.value = k.outID(k.value, bytes.TrimSpace(id), nil)
 	}
 	k.edit.Replace(i, k.value)
 }

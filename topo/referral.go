@@ -130,8 +130,9 @@ func (k *Mask) whatOf(name []byte) int {
 func (k *Mask) appendNamed(dst, value []byte) []byte {
 	callID, tags := cutEscaped(value)
 	k.small = unescape(k.small[:0], callID)
+	k.tags = unescape(k.tags[:0], tags)
 	n := len(dst)
-	dst = k.otherID(dst, k.small)
+	dst = k.otherID(dst, k.small, toTag(k.tags))
 	return append(escape(dst, n), tags...)
 }
 

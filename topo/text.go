@@ -76,11 +76,11 @@ func (k *Mask) appendOther(dst, text []byte, target bool) []byte {
 }
 
 // otherID appends what the other side knows the dialog with that Call-ID by.
-func (k *Mask) otherID(dst, callID []byte) []byte {
+func (k *Mask) otherID(dst, callID, tag []byte) []byte {
 	if k.in {
-		return k.inID(dst, callID)
+		return k.inID(dst, callID, tag)
 	}
-	return k.outID(dst, callID)
+	return k.outID(dst, callID, tag)
 }
 
 // appendXML appends an XML document: its URIs, those of elements that say where to call as targets, and the Call-IDs in its attributes.
@@ -101,7 +101,7 @@ func (k *Mask) appendXML(dst, text []byte) []byte {
 			dst = k.appendClean(dst, text[from:at])
 			k.small = appendUnquoted(k.small[:0], text[at:end])
 			n := len(dst)
-			dst = appendQuoted(k.otherID(dst, k.small), n, &k.small)
+			dst = appendQuoted(k.otherID(dst, k.small, nil), n, &k.small)
 			from, i = end, end
 		case schemeAt(text, i) > 0:
 			end := xmlEnd(text, i)
@@ -202,7 +202,7 @@ next:
 
 // appendQuoted turns round what dst holds from n on. room is for use.
 func appendQuoted(dst []byte, n int, room *[]byte) []byte {
-	if bytes.IndexAny(dst[n:], `&<>"'`) < 0 {
+	if !bytes.ContainsAny(dst[n:], `&<>"'`) {
 		return dst
 	}
 	*room = append((*room)[:0], dst[n:]...)

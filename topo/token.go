@@ -52,10 +52,11 @@ func (v *Veil) Target(dst, user []byte, now time.Time) ([]byte, bool) {
 	return appendUnpacked(dst, plain[saltLen+2:])
 }
 
-// AppendCallID appends what outside sees instead of callID, which may be of any length.
-func (v *Veil) AppendCallID(dst, callID []byte) []byte {
+// AppendCallID appends what outside sees instead of callID, which may be of any length. key is the id of the key to seal with, so that a
+// dialog keeps its Call-ID when keys rotate.
+func (v *Veil) AppendCallID(dst, callID []byte, key byte) []byte {
 	var room [256]byte
-	return v.keys.Seal(dst, appendPackedID(room[:0], callID), callIDUse, nil)
+	return v.keys.SealUnder(key, dst, appendPackedID(room[:0], callID), callIDUse, nil)
 }
 
 // CallID appends the Call-ID that token stands for; false if it is not one of ours.

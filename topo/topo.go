@@ -69,10 +69,12 @@ type Leg struct {
 	Edge      []byte    // how URIs of ours go on after "@" on the outside: "host:port" and the transport parameter, if any
 	CallID    []byte    // the dialog's Call-ID as inside knows it
 	Masked    bool      // outside knows another one
+	Key       byte      // id of the key that it is masked with, on the way out
 	Parties   bool      // the hosts in From and To are of inside's choice: the dialog, or the request, began there
 	Registers bool      // Contacts are not touched: they are of a registration, whose bindings proxy knows
 	At        time.Time // now
 
-	// Knows reports whether outside chose this Call-ID, which it then knows unmasked. Nil: it chose none.
-	Knows func(callID []byte) bool
+	// Knows tells how the party with that tag knows a dialog, if anything is known of it: by a Call-ID masked with the key of that id, or
+	// unmasked with key 0, since it chose the Call-ID. No tag: any party. Nil: nothing is known.
+	Knows func(callID, tag []byte) (key byte, known bool)
 }

@@ -297,6 +297,7 @@ func (s *service) openAdmin(context.Context) (err error) {
 	s.admin.Handle("status", func(context.Context, json.RawMessage) (any, error) { return s.status(), nil })
 	s.admin.Handle("reload", s.handleReload)
 	s.admin.Handle("drain", s.handleDrain)
+	s.admin.Handle("rotate", s.handleRotate)
 	s.admin.HandleStream("trace", s.trace)
 	s.onClose(func() error { s.admin.Close(); return nil })
 	return nil

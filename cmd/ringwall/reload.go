@@ -210,6 +210,13 @@ func (s *service) apply(ctx context.Context, next *config.Config, r *reloaded) e
 		}
 		to.trunks = s.trunks(ctx, mixed, old.trunks, s.lookup)
 	}
+	rotated, err := s.keys.Reload() // another node may have rotated them
+	if err != nil {
+		return err
+	}
+	if rotated {
+		changed = append(changed, "topology.key_file")
+	}
 	if err := s.enforce(to); err != nil {
 		return err
 	}
