@@ -140,5 +140,6 @@ type Event struct {
 	Method  string
 	Status  int
 	CallID  string // bounded copy
+	Other   string // the Call-ID by which the other side knows the dialog, where that is another one
 	Message string // one sentence for the operator
 }

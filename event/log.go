@@ -168,6 +168,7 @@ func attrs(e *edge.Event) []slog.Attr {
 		list = append(list, slog.Int("status", e.Status))
 	}
 	text("call_id", e.CallID)
+	text("other_call_id", e.Other)
 	return list
 }
 

@@ -69,10 +69,11 @@ type slot struct {
 	source edge.Flow
 	status int
 
-	methodLen, callIDLen, messageLen uint8
+	methodLen, callIDLen, otherLen, messageLen uint8
 
 	method  [MaxMethod]byte
 	callID  [MaxCallID]byte
+	other   [MaxCallID]byte
 	message [MaxMessage]byte
 }
 
@@ -124,6 +125,7 @@ func (r *Ring) add(e *edge.Event, method, callID []byte) {
 	s.at, s.name, s.reason, s.source, s.status = e.At, e.Name, e.Reason, e.Source, e.Status
 	s.methodLen = copyText(s.method[:], method, e.Method)
 	s.callIDLen = copyText(s.callID[:], callID, e.CallID)
+	s.otherLen = copyText(s.other[:], nil, e.Other)
 	s.messageLen = copyText(s.message[:], nil, e.Message)
 	s.turn.Store(at + 1)
 	if r.waiting.Load() {
@@ -175,6 +177,7 @@ func (r *Ring) Next() (e edge.Event, ok bool) {
 				At: s.at, Name: s.name, Reason: s.reason, Source: s.source, Status: s.status,
 				Method:  string(s.method[:s.methodLen]),
 				CallID:  string(s.callID[:s.callIDLen]),
+				Other:   string(s.other[:s.otherLen]),
 				Message: string(s.message[:s.messageLen]),
 			}
 			s.turn.Store(at + r.mask + 1)

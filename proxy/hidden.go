@@ -105,6 +105,29 @@ func (l *lane) insideCallID(m *sip.Message) (id []byte, masked bool) {
 	return id, masked
 }
 
+// otherCallID is the Call-ID by which the other side knows the dialog of m, which came from or goes to side; nil if that is the same, or not
+// known any more. It is valid until the next call.
+func (l *lane) otherCallID(m *sip.Message, side edge.Side) []byte {
+	if !m.CallID.Present() || m.CallID.Start > m.CallID.End || int(m.CallID.End) > len(m.Raw) {
+		return nil
+	}
+	id, ok := m.CallID.Of(m.Raw), false
+	if side == edge.Outside {
+		l.other, ok = l.cfg.veil.CallID(l.other[:0], id)
+	} else if l.cfg.Hide {
+		var key byte
+		if key, ok = l.p.chosen.find(id, nil); ok && key != 0 {
+			l.other = l.cfg.veil.AppendCallID(l.other[:0], id, key)
+		} else {
+			ok = false
+		}
+	}
+	if !ok {
+		return nil
+	}
+	return l.other
+}
+
 // conceal notes in r, the token of a dialog that begins inside, what outside will not see of it.
 func (l *lane) conceal(x *edge.Exchange, r *route) {
 	m := x.Msg

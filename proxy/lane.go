@@ -41,7 +41,7 @@ type lane struct {
 	value, vias, extra, small, uri, second, hashed, large []byte // scratch
 
 	opened, again      []byte // opened route tokens: of the request at hand, of anything else
-	unmasked           []byte // a Call-ID
+	unmasked, other    []byte // a Call-ID; that of the other side for who traces
 	unseen, turn, note []byte // proxies inside, in the order they stand and in reverse; a note
 	counts             []int  // lengths of the entries in unseen
 	face, redone       []byte // our address on one side; a response of ours as its client knows it
@@ -183,7 +183,8 @@ func (l *lane) refuseSaying(x *edge.Exchange, v edge.Verdict, message string) {
 	if v.Action == edge.Note {
 		name = event.Noted
 	}
-	l.p.ring.AddOf(edge.Event{At: x.At, Name: name, Reason: v.Reason, Source: x.From, Status: v.Status, Message: message}, x.Msg)
+	l.p.ring.AddOf(edge.Event{At: x.At, Name: name, Reason: v.Reason, Source: x.From, Status: v.Status, Other: string(l.otherCallID(x.Msg, x.From.Side)),
+		Message: message}, x.Msg)
 }
 
 // malformed deals with what is not a SIP message: silence over UDP to who may not be who they say (so that nobody can be

@@ -30,7 +30,7 @@ var ErrTraces = errors.New("4 traces run already; end one of them first")
 // Call-ID of one of them. The zero TraceFilter is about every message.
 type TraceFilter struct {
 	User   string     // user part of From, To or Request-URI
-	CallID string     // whole value
+	CallID string     // whole value, as either side knows it
 	Source netip.Addr // far end
 }
 
@@ -41,13 +41,15 @@ type Traced struct {
 	Sent   bool      // by us; else received
 	Raw    []byte    // the message, a copy that belongs to the reader
 	Reason edge.Reason
-	Noted  bool // Reason is only noted (mode: monitor); else it is why the message was refused
+	Other  string // the Call-ID by which the other side knows the dialog, where that is another one
+	Noted  bool   // Reason is only noted (mode: monitor); else it is why the message was refused
 }
 
 // A Trace is a bounded queue of the messages that match its filter.
 type Trace struct {
 	p       *Proxy
 	filter  TraceFilter
+	inside  string // what filter.CallID stands for inside, if it is masked
 	queue   chan Traced
 	held    atomic.Int64 // bytes in queue
 	dropped atomic.Uint64
@@ -72,6 +74,9 @@ func (p *Proxy) Trace(f TraceFilter) (*Trace, error) {
 		return nil, ErrTraces
 	}
 	t := &Trace{p: p, filter: f, queue: make(chan Traced, traceQueue)}
+	if id, ok := p.cfg.Load().veil.CallID(nil, []byte(f.CallID)); ok {
+		t.inside = string(id)
+	}
 	next := append(slices.Clone(have), t)
 	p.traces.list.Store(&next)
 	return t, nil
@@ -147,16 +152,21 @@ func (l *lane) leaving(b []byte, to edge.Flow) {
 }
 
 func (l *lane) show(list []*Trace, m *sip.Message, one Traced) {
-	call := maphash.Bytes(l.p.seed, m.CallID.Of(m.Raw))
+	inside := m.CallID.Of(m.Raw)
+	other := l.otherCallID(m, one.Flow.Side)
+	if one.Other = string(other); len(other) > 0 && one.Flow.Side == edge.Outside {
+		inside = other
+	}
+	call := maphash.Bytes(l.p.seed, inside)
 	for _, t := range list {
-		if t.wants(m, one.Flow.Remote.Addr(), call) {
+		if t.wants(m, &one, call) {
 			t.put(one)
 		}
 	}
 }
 
 // wants reports whether m matches, or belongs to a call that did before.
-func (t *Trace) wants(m *sip.Message, far netip.Addr, call uint64) bool {
+func (t *Trace) wants(m *sip.Message, one *Traced, call uint64) bool {
 	if t.filter == (TraceFilter{}) {
 		return true
 	}
@@ -164,7 +174,7 @@ func (t *Trace) wants(m *sip.Message, far netip.Addr, call uint64) bool {
 	if slot.Load() == call && m.CallID.Present() {
 		return true
 	}
-	if !t.filter.matches(m, far) {
+	if !t.matches(m, one) {
 		return false
 	}
 	if m.CallID.Present() {
@@ -173,9 +183,10 @@ func (t *Trace) wants(m *sip.Message, far netip.Addr, call uint64) bool {
 	return true
 }
 
-func (f *TraceFilter) matches(m *sip.Message, far netip.Addr) bool {
-	return (f.CallID == "" || f.CallID == string(m.CallID.Of(m.Raw))) &&
-		(!f.Source.IsValid() || f.Source == far) &&
+func (t *Trace) matches(m *sip.Message, one *Traced) bool {
+	f, callID := &t.filter, m.CallID.Of(m.Raw)
+	return (f.CallID == "" || f.CallID == string(callID) || f.CallID == one.Other || t.inside != "" && t.inside == string(callID)) &&
+		(!f.Source.IsValid() || f.Source == one.Flow.Remote.Addr()) &&
 		(f.User == "" || f.User == string(m.URI.User.Of(m.Raw)) || f.party(m, m.From) || f.party(m, m.To))
 }
 

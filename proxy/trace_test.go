@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -147,4 +148,41 @@ func TestTraceIsBounded(t *testing.T) {
 func exchangeOf(b *bench, raw []byte) *edge.Exchange {
 	_ = b.l.msg.Parse(raw, true)
 	return &edge.Exchange{Msg: &b.l.msg, From: b.outside, At: b.now}
+}
+
+// TestTraceOfHiddenCall: a call is followed by the Call-ID of either side, and each message tells the other one.
+func TestTraceOfHiddenCall(t *testing.T) {
+	b := newHidden(t)
+	invite := func(n int) string {
+		return fmt.Sprintf("INVITE sip:bob@%s SIP/2.0\r\nVia: SIP/2.0/UDP 10.77.0.1;branch=z9hG4bK%d;rport\r\nFrom: <sip:alice@10.77.0.1>;tag=a1\r\n"+
+			"To: <sip:bob@b>\r\nCall-ID: one@mark\r\nCSeq: %d INVITE\r\nContact: <sip:a@10.77.0.1>\r\nContent-Length: 0\r\n\r\n", addrOf(b.caller), n, n)
+	}
+	tr := b.trace(TraceFilter{CallID: "one@mark"})
+	b.send(b.inside, []byte(invite(1)))
+	out := b.expect(b.caller, "INVITE")
+	masked := field(t, out, "Call-ID")
+	also := b.trace(TraceFilter{CallID: masked})
+	b.send(b.outside, answerOf(out, "486 Busy", ""))
+	b.expect(b.platform, "SIP/2.0 486")
+	if got, want := drained(t, also), []string{"< outside 486", "> inside 486", "> outside ACK"}; !slices.Equal(got, want) {
+		t.Errorf("by the Call-ID of outside: %q, want %q", got, want)
+	}
+	for range 5 {
+		m, err := tr.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "one@mark"
+		if m.Flow.Side == edge.Inside {
+			want = masked
+		}
+		if first := !m.Sent && m.Flow.Side == edge.Inside; !first && m.Other != want {
+			t.Errorf("%.20q: other Call-ID %q, want %q", m.Raw, m.Other, want)
+		}
+	}
+	b.reasons()
+	b.send(b.outside, []byte(strings.Replace(string(newRequest("BYE", 5)), "Call-ID: c5", "Call-ID: "+masked, 1)))
+	if e, ok := b.p.ring.Next(); ok && (e.CallID != masked || e.Other != "one@mark") {
+		t.Errorf("%+v", e)
+	}
 }

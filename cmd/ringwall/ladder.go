@@ -14,7 +14,8 @@ const arrowWidth = 30
 type ladder struct {
 	w       io.Writer
 	begin   time.Time // of the first message
-	call    string    // Call-ID of the last line
+	call    string    // Call-ID of the last line, inside
+	masked  string    // that of outside, if it was told
 	dropped uint64    // as the last line told
 	lines   int
 }
@@ -30,9 +31,14 @@ func (l *ladder) add(m traceLine) error {
 		l.begin = m.At
 	}
 	l.lines++
-	if m.CallID != l.call || l.lines == 1 {
-		l.call = m.CallID
-		fmt.Fprintf(l.w, "-- %s\n", m.title())
+	inside, masked := m.callIDs()
+	if inside != l.call || l.lines == 1 {
+		l.call, l.masked = inside, ""
+		fmt.Fprintf(l.w, "-- %s\n", m.title(inside))
+	}
+	if masked != "" && masked != l.masked {
+		l.masked = masked
+		fmt.Fprintf(l.w, "   outside %s\n", masked)
 	}
 	if m.Dropped > l.dropped {
 		fmt.Fprintf(l.w, "          (%s not shown: more came than could be)\n", count(int(m.Dropped-l.dropped), "message"))
@@ -56,15 +62,26 @@ func (l *ladder) add(m traceLine) error {
 	return err
 }
 
+// callIDs are the Call-ID inside, and that of outside where it is another one.
+func (m *traceLine) callIDs() (inside, masked string) {
+	switch {
+	case m.Other == "":
+		return m.CallID, ""
+	case m.Side == "inside":
+		return m.CallID, m.Other
+	}
+	return m.Other, m.CallID
+}
+
 // title names a call: its Call-ID and who calls whom.
-func (m *traceLine) title() string {
-	if m.CallID == "" {
+func (m *traceLine) title(callID string) string {
+	if callID == "" {
 		return "no Call-ID"
 	}
 	if m.From == "" && m.To == "" {
-		return m.CallID
+		return callID
 	}
-	return fmt.Sprintf("%s  %s -> %s", m.CallID, m.From, m.To)
+	return fmt.Sprintf("%s  %s -> %s", callID, m.From, m.To)
 }
 
 // verdict reports whether m is a verdict about the message before.

@@ -23,7 +23,8 @@ type traceLine struct {
 	Start     string    `json:"start,omitempty"`  // method, or status and phrase
 	CSeq      string    `json:"cseq,omitempty"`
 	CallID    string    `json:"call_id,omitempty"`
-	From      string    `json:"from,omitempty"` // user, or host where there is none
+	Other     string    `json:"other_call_id,omitempty"` // by which the other side knows the call, where that is another one
+	From      string    `json:"from,omitempty"`          // user, or host where there is none
 	To        string    `json:"to,omitempty"`
 	Reason    string    `json:"reason,omitempty"`
 	Dropped   uint64    `json:"dropped,omitempty"` // messages not shown so far because too many came
@@ -49,6 +50,7 @@ func lineOf(m proxy.Traced, full bool) traceLine {
 		line.Side = "inside"
 	}
 	line.describe(m.Raw)
+	line.Other = printable(m.Other[:min(len(m.Other), maxTraceText)], false)
 	if full && m.Reason == "" {
 		line.Text = printable(redact(string(m.Raw)), true)
 	}
