@@ -1,0 +1,153 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ringwall/ringwall/siptest"
+)
+
+// otherNode: the node dies in the middle of calls, and another one takes its address, which shares the configuration and the key file with it
+// and nothing else.
+func otherNode(r *rig) {
+	reg := siptest.NewRegistrar(r.platform, nil)
+	phone, stranger := r.phone("alice"), r.phone("stranger")
+	contact := r.register(reg, phone)
+	calls := []*call{r.call(phone), r.callIn(contact, phone), r.call(phone), r.callIn(contact, phone), r.call(stranger), r.call(stranger)}
+	r.edge.Kill()
+	all, err := os.ReadDir(r.edge.State)
+	if err != nil {
+		r.Fatal(err)
+	}
+	for _, file := range all {
+		if !slices.Contains([]string{"topology.key", "ringwall.yaml"}, file.Name()) {
+			if err := os.RemoveAll(filepath.Join(r.edge.State, file.Name())); err != nil {
+				r.Fatal(err)
+			}
+		}
+	}
+	r.edge.Start()
+	if r.stream() { // connections are gone, and whom nobody can call has no other way
+		phone.Hangup()
+		stranger.Hangup()
+		r.register(reg, phone)
+		calls = calls[:4]
+	}
+	for i, c := range calls {
+		r.reinvite(c.phone, c.platform)
+		r.reinvite(c.platform, c.phone)
+		if i%2 == 0 {
+			r.bye(c.phone, c.platform)
+		} else {
+			r.bye(c.platform, c.phone)
+		}
+	}
+}
+
+// tokens are what one dialog shows to outside, in the same order for each.
+func tokens(c *call, m *siptest.Message) []string {
+	return []string{siptest.User(siptest.URI(c.phone.Routes[0])), siptest.User(c.phone.Target), m.Get("Call-ID")}
+}
+
+// unlinkable: what two dialogs of the same phone with the same server show has nothing in common.
+func unlinkable(r *rig) {
+	phone, contact := r.registered("alice")
+	for name, begin := range map[string]func() *call{"outside": func() *call { return r.call(phone) }, "inside": func() *call { return r.callIn(contact, phone) }} {
+		var all [][]string
+		for range 12 {
+			c := begin()
+			all = append(all, tokens(c, phone.Log()[len(phone.Log())-1].Message))
+			r.bye(c.phone, c.platform)
+		}
+		for i, a := range all {
+			for j, b := range all[:i] {
+				for _, token := range a {
+					for _, other := range b {
+						if s := shared(token, other); len(s) > 6 {
+							r.Errorf("%s: %s of dialog %d and %s of dialog %d share %s", name, token, i, other, j, s)
+						}
+					}
+				}
+			}
+		}
+		const head = 2 // what kind of token it is, and the key's id
+		for k := range all[0] {
+			for at := head; at < len(all[0][k]); at++ {
+				if same(all, k, at) {
+					r.Errorf("%s: every token %d has %q at %d: %s", name, k, all[0][k][at], at, all[0][k])
+				}
+			}
+		}
+	}
+}
+
+// same reports whether token k of all dialogs has the same character at a place.
+func same(all [][]string, k, at int) bool {
+	for _, one := range all {
+		if at >= len(one[k]) || one[k][at] != all[0][k][at] {
+			return false
+		}
+	}
+	return true
+}
+
+// shared is the longest text that stands in both.
+func shared(a, b string) (longest string) {
+	for i := range a {
+		for j := i + len(longest) + 1; j <= len(a) && strings.Contains(b, a[i:j]); j++ {
+			longest = a[i:j]
+		}
+	}
+	return longest
+}
+
+// alteredTokens: a route token with any character changed or cut off is refused, told and counted; nobody is routed by a target token that
+// was changed; and one that is good gives no right.
+func alteredTokens(r *rig) {
+	phone, contact := r.registered("alice")
+	for _, c := range []*call{r.call(phone), r.callIn(contact, phone)} {
+		token := siptest.User(siptest.URI(c.phone.Routes[0]))
+		before, sent := r.edge.Counter("ringwall_refused_total", "dialog.token"), 0.0
+		for _, bad := range append(bent(token), token[:1], token[:len(token)/2], token[:len(token)-1], token+"A", token[:len(token)/2]+token[:len(token)/2]) {
+			d := *c.phone
+			d.Routes = []string{strings.Replace(d.Routes[0], token, bad, 1)}
+			phone.Send(d.Request("INFO"))
+			phone.Expect("481 INFO")
+			sent++
+		}
+		if got := r.edge.Counter("ringwall_refused_total", "dialog.token") - before; got < sent {
+			r.Errorf("%v bad tokens were counted, of %v", got, sent)
+		}
+		target := siptest.User(c.phone.Target)
+		for _, user := range bent(target) {
+			bad := strings.Replace(c.phone.Target, target, user, 1)
+			_, got := r.invite(phone, func(m *siptest.Message) { m.Start = "INVITE " + bad + " SIP/2.0" })
+			if got.RequestURI() != bad {
+				r.Errorf("%s led to %s", bad, got.RequestURI())
+			}
+			r.platform.Reply(got, 404)
+			phone.Expect("404")
+		}
+		stranger := r.phone("stranger") // may begin no MESSAGE, whatever it knows
+		stranger.Send(stranger.Request("MESSAGE", c.phone.Target))
+		if r.stream() {
+			stranger.Expect("405 MESSAGE")
+		}
+		r.platform.Silence(hush, "MESSAGE", "INFO")
+		r.bye(c.phone, c.platform)
+	}
+}
+
+// bent is a token with another character in a dozen of its places, the last among them.
+func bent(token string) (all []string) {
+	for at := len(token) - 1; at >= 0; at -= 1 + len(token)/12 {
+		other := "A"
+		if token[at] == 'A' {
+			other = "B"
+		}
+		all = append(all, token[:at]+other+token[at+1:])
+	}
+	return all
+}
