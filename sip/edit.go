@@ -16,6 +16,8 @@ type Edit struct {
 	uri     Span // in arena; absent if not replaced
 	body    Span // in arena
 	newBody bool
+	newText bool   // of a response
+	text    string // then its reason phrase
 }
 
 type changeKind uint8
@@ -43,7 +45,7 @@ type change struct {
 func (e *Edit) Reset(m *Message) {
 	e.m, e.arena, e.ops = m, e.arena[:0], e.ops[:0]
 	e.touched = [(mostFields + 63) / 64]uint64{}
-	e.uri, e.body, e.newBody = Span{}, Span{}, false
+	e.uri, e.body, e.newBody, e.newText = Span{}, Span{}, false, false
 }
 
 // SetRequestURI replaces the Request-URI.
@@ -52,6 +54,9 @@ func (e *Edit) SetRequestURI(uri []byte) {
 		e.uri = e.copy(uri)
 	}
 }
+
+// SetReason replaces the reason phrase of a response by text, which holds no CR or LF.
+func (e *Edit) SetReason(text string) { e.newText, e.text = !e.m.IsRequest(), text }
 
 // Remove leaves out field i.
 func (e *Edit) Remove(i int) { e.change(change{kind: changeRemove, field: i}) }
@@ -124,6 +129,10 @@ func (e *Edit) AppendTo(dst []byte) []byte {
 
 func (e *Edit) appendStartLine(dst []byte) []byte {
 	m := e.m
+	if e.newText {
+		const status = uint32(len("SIP/2.0 200 "))
+		return append(append(append(dst, m.Raw[m.p.start:m.p.start+status]...), e.text...), '\r', '\n')
+	}
 	if !e.uri.Present() {
 		return append(dst, m.Raw[m.p.start:m.p.header]...)
 	}

@@ -214,3 +214,22 @@ func checkEdited(t *testing.T, m *Message, out []byte, touched map[int]bool, add
 		t.Fatalf("%d lines more, %d added, %d touched: %q", n, added, len(touched), out)
 	}
 }
+
+func TestEditReason(t *testing.T) {
+	const reply = "SIP/2.0 486 Busy at pbx7\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:b@b>;tag=2\r\nCall-ID: x\r\n" +
+		"CSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+	for text, want := range map[string]string{"Busy Here": "SIP/2.0 486 Busy Here\r\nVia: ", "": "SIP/2.0 486 \r\nVia: "} {
+		var e Edit
+		e.Reset(mustParse(t, reply))
+		e.SetReason(text)
+		if out := string(e.AppendTo(nil)); !strings.HasPrefix(out, want) {
+			t.Errorf("%q", out)
+		}
+	}
+	var e Edit
+	e.Reset(mustParse(t, editable))
+	e.SetReason("no response")
+	if out := string(e.AppendTo(nil)); !strings.HasPrefix(out, "OPTIONS sip:desk@pbx.example SIP/2.0\r\n") {
+		t.Errorf("%q", out)
+	}
+}
