@@ -90,8 +90,12 @@ func New(cfg Config) *Policy {
 	return p
 }
 
-// Outward adds to e what removes from m, which leaves for outside, the fields that its receiver may not see. peer: it is one.
+// Outward adds to e what removes from m, which leaves for outside, the fields that its receiver may not see. peer: it is one. A reason phrase
+// becomes that of the RFC: what a platform says there tells its product, and sometimes more.
 func (p *Policy) Outward(e *sip.Edit, m *sip.Message, peer bool) {
+	if text := sip.StatusText(m.Status); !m.IsRequest() && text != string(m.Reason.Of(m.Raw)) {
+		e.SetReason(text)
+	}
 	faced := len(p.server) == 0
 	for i := range m.Fields {
 		f := &m.Fields[i]

@@ -7,7 +7,7 @@ import (
 	"github.com/ringwall/ringwall/sip"
 )
 
-const reply = "SIP/2.0 486 Busy\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nf: <sip:a@b>;tag=1\r\nTo: <sip:b@b>;tag=2\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n" +
+const reply = "SIP/2.0 486 Busy at mark\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nf: <sip:a@b>;tag=1\r\nTo: <sip:b@b>;tag=2\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n" +
 	"Server: Secret\r\nWARNING: 399 mark \"mark\"\r\nRetry-After: 18 (mark)\r\nReason: Q.850;cause=17;text=\"mark\", SIP;cause=486, \"mark\";x\r\n" +
 	"Alert-Info: <http://mark/ring.wav>\r\nX-Ticket: 7\r\nx-Mark: mark\r\nP-Asserted-Identity: <sip:a@mark>\r\nDate: Thu, 21 Feb 2002 13:02:03 GMT\r\n" +
 	"Subject: mark\r\ns: mark\r\nOrganization: mark\r\nContent-Length: 0\r\n\r\n"
@@ -32,7 +32,7 @@ func TestOutward(t *testing.T) {
 			t.Errorf("%s leaves: %s", gone, out)
 		}
 	}
-	for _, stays := range []string{"X-Ticket: 7\r\n", "Retry-After: 18\r\n", "Reason: Q.850;cause=17, SIP;cause=486\r\n", "From: <sip:a@b>;tag=1\r\n"} {
+	for _, stays := range []string{"X-Ticket: 7\r\n", "Retry-After: 18\r\n", "Reason: Q.850;cause=17, SIP;cause=486\r\n", "SIP/2.0 486 Busy Here\r\n", "From: <sip:a@b>;tag=1\r\n"} {
 		if !strings.Contains(out, stays) {
 			t.Errorf("no %q: %s", stays, out)
 		}
@@ -54,7 +54,7 @@ func TestOneFace(t *testing.T) {
 			t.Errorf("%s", out)
 		}
 	}
-	request := strings.Replace(reply, "SIP/2.0 486 Busy", "INVITE sip:a@b SIP/2.0", 1)
+	request := strings.Replace(reply, "SIP/2.0 486 Busy at mark", "INVITE sip:a@b SIP/2.0", 1)
 	if out := outward(t, cfg, request, false); strings.Count(out, "User-Agent: phone system\r\n") != 1 || strings.Contains(out, "Secret") {
 		t.Errorf("%s", out)
 	}

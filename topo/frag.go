@@ -2,6 +2,7 @@ package topo
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/ringwall/ringwall/sip"
 )
@@ -43,7 +44,7 @@ func (k *Mask) appendFrag(dst, text []byte) []byte {
 		switch name, value, found := bytes.Cut(line, []byte{':'}); {
 		case line[0] == ' ' || line[0] == '\t':
 		case n == 0 && (!found || bytes.IndexByte(name, ' ') >= 0): // the start line
-			dst = k.appendURIs(dst, line, false)
+			dst = k.appendStart(dst, line)
 			continue
 		default:
 			if kind = kindOfField(bytes.TrimSpace(name)); kind == fragDialog {
@@ -85,4 +86,16 @@ func (k *Mask) appendDialog(dst, value []byte) []byte {
 		dst = k.otherID(dst, id.Of(value), toTag(value[id.End:]))
 	}
 	return append(dst, value[id.End:]...)
+}
+
+// appendStart appends the start line of a message, in the way out with the reason phrase of the RFC.
+func (k *Mask) appendStart(dst, line []byte) []byte {
+	const code, text = len("SIP/2.0 "), len("SIP/2.0 200")
+	if !k.in && len(line) > text && bytes.HasPrefix(line, []byte("SIP/2.0 ")) {
+		if status, err := strconv.Atoi(string(line[code:text])); err == nil {
+			dst = append(append(append(dst, line[:text]...), ' '), sip.StatusText(status)...)
+			return append(dst, '\r', '\n')
+		}
+	}
+	return k.appendURIs(dst, line, false)
 }
