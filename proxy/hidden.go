@@ -157,7 +157,7 @@ func (l *lane) conceal(x *edge.Exchange, r *route) {
 
 // masks reports whether the Call-ID of a request from inside is masked: that of a dialog is or is not from its beginning.
 func (l *lane) masks() bool {
-	if l.own.tokened {
+	if l.own.tokened && !l.own.path {
 		return l.own.route.Masked
 	}
 	return l.cfg.Hide && l.cfg.veil.MasksCallID()
@@ -188,7 +188,7 @@ func (l *lane) hide(x *edge.Exchange, to hop) {
 		leg.Key = l.maskKey()
 	}
 	leg.Registers = m.Method == sip.REGISTER // its parties are the provider's, too
-	leg.Parties = !leg.Registers && (!l.own.tokened || len(l.own.route.FromHost)+len(l.own.route.ToHost) > 0)
+	leg.Parties = !leg.Registers && (!l.own.tokened || l.own.path || len(l.own.route.FromHost)+len(l.own.route.ToHost) > 0)
 	l.mask.Outward(&l.edit, m, leg)
 	l.hideBody(x, leg)
 	l.cfg.scrub.Outward(&l.edit, m, to.peer != nil)

@@ -55,6 +55,7 @@ type belongings struct {
 	loop     uint32 // loop hash
 	route    route  // what its route token says, if tokened
 	tokened  bool   // a route token of ours that verifies stands on top of Route
+	path     bool   // it is that of a registration: the request may begin a dialog
 	forged   bool   // a token is there that does not verify
 	ownRoute bool   // the topmost Route names us and is to be removed
 	rest     sip.Span
