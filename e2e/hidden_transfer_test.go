@@ -21,6 +21,7 @@ var hiddenStories = []struct {
 	{"attended transfer by the platform", attendedByPlatform},
 	{"pickup", pickup},
 	{"challenges", challenges},
+	{"bodies", bodies},
 	{"session timers", p48},
 	{"other node", otherNode},
 	{"unlinkable", unlinkable},
@@ -222,4 +223,38 @@ func challenges(r *rig) {
 			}
 		}
 	}
+}
+
+// bodies of all kinds name the platform in requests and responses, in a dialog and outside; what arrives does not.
+func bodies(r *rig) {
+	phone, contact := r.registered("alice")
+	c := r.call(phone)
+	at := r.platform.Addr.String()
+	frag := "SIP/2.0 486 mark-frag\r\nVia: SIP/2.0/UDP " + at + ";branch=z9hG4bK1\r\nContact: <sip:desk@" + at + ">\r\nServer: mark-server\r\nCall-ID: mark-id@" + at + "\r\n"
+	for _, b := range [][2]string{
+		{"message/sipfrag", frag},
+		{"message/sipfrag;version=2.0", "SIP/2.0 200 OK\r\nTo: <sip:desk@" + at + ">;tag=1\r\n"},
+		{"application/simple-message-summary", "Messages-Waiting: yes\r\nMessage-Account: sip:desk@" + at + "\r\nVoice-Message: 2/8 (0/2)\r\n"},
+		{"application/dialog-info+xml", `<dialog-info entity="sip:desk@` + at + `"><dialog id="1" call-id="mark-1@` + at + `"><remote><target uri="sip:desk@` + at + `"/></remote></dialog></dialog-info>`},
+		{"application/reginfo+xml", `<reginfo><registration aor="sip:desk@` + at + `" id="a" state="active"><contact id="1" state="active" event="registered"><uri>sip:desk@` + at + `</uri></contact></registration></reginfo>`},
+		{"application/pidf+xml", `<presence entity="pres:desk@` + at + `"><tuple id="1"><contact>sip:desk@` + at + `</contact></tuple></presence>`},
+		{"text/plain", "call sip:desk@" + at + " back"},
+		{"application/json", `{"host":"` + at + `"}`},
+		{"application/x-mark", "at " + at},
+		{"application/isup;version=mark", "\x01\x02" + at},
+		{"multipart/mixed;boundary=b", "--b\r\nContent-Type: message/sipfrag\r\n\r\n" + frag + "\r\n--b\r\nContent-Type: application/x-mark\r\n\r\n" + at + "\r\n--b--\r\n"},
+	} {
+		info := c.platform.Request("INFO").WithBody(b[0], b[1])
+		r.ask(c.platform, c.phone, info)
+		r.platform.Send(r.platform.Request("MESSAGE", contact).WithBody(b[0], b[1]))
+		phone.Reply(phone.Expect("MESSAGE"), 200)
+		r.platform.Expect("200 MESSAGE")
+		phone.Send(c.phone.Request("INFO"))
+		r.platform.Reply(r.platform.Expect("INFO"), 200, func(m *siptest.Message) { m.WithBody(b[0], b[1]) })
+		phone.Expect("200 INFO")
+		sent, got := r.invite(phone)
+		r.platform.Reply(got, 404, func(m *siptest.Message) { m.WithBody(b[0], b[1]) })
+		phone.Send(siptest.AckOf(sent, phone.Expect("404")))
+	}
+	r.bye(c.phone, c.platform)
 }

@@ -76,6 +76,9 @@ func (r *rig) leaky() {
 				m.Add(f.Name, f.Value)
 			}
 		}
+		if !m.IsRequest() && m.Status() > 100 {
+			m.Start += " (mark-phrase)"
+		}
 		if m.Method() == "ACK" || m.Method() == "CANCEL" {
 			return
 		}

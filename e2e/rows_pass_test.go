@@ -67,6 +67,9 @@ func p46(r *rig) {
 		for _, ends := range [][2]*siptest.Dialog{{c.phone, c.platform}, {c.platform, c.phone}} {
 			m := ends[0].Request(method).Set("Event", "refer").Set("Refer-To", "<sip:carol@example.com>")
 			m.WithBody("text/plain", "line one\r\n\r\nline two \x00\xff\n")
+			if r.hidden { // where only text leaves as text
+				m.WithBody("text/plain", "line one\r\n\r\nline two \n")
+			}
 			got := r.ask(ends[0], ends[1], m)
 			for _, name := range []string{"Event", "Refer-To", "Content-Type", "From", "To", "CSeq"} {
 				r.equal(name, m, got)
