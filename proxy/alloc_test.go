@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/topo"
 )
 
 // TestCallDoesNotAllocate sends whole calls through the lane: INVITE, 100, 180, 200, BYE refused for its missing token.
@@ -59,6 +61,32 @@ func BenchmarkPeerFrom(b *testing.B) {
 		if s.peerFrom(from) != nil {
 			b.Fatal("a stranger is a peer")
 		}
+	}
+}
+
+// TestHiddenCallDoesNotAllocate: nor does a call to a hidden platform whose messages are looked at, nor what a body costs that is rewritten.
+func TestHiddenCallDoesNotAllocate(t *testing.T) {
+	b := newGuarded(t, GuardBlock, true)
+	call := b.calls()
+	for range 3000 {
+		call()
+	}
+	if n := testing.AllocsPerRun(500, call); n >= 1 {
+		t.Errorf("%v allocations per call", n)
+	}
+	var m sip.Message
+	if err := m.Parse(withBody([]byte(refreshed), "Content-Type: application/dialog-info+xml\r\n",
+		`<dialog call-id="id@10.77.0.1"><target uri="sip:x@10.77.0.1:5099"/></dialog><!-- 10.77.0.1 -->`), true); err != nil {
+		t.Fatal(err)
+	}
+	mask, leg, e := topo.Mask{Veil: b.p.cfg.Load().veil}, topo.Leg{Edge: []byte("192.0.2.1"), CallID: []byte("c"), At: b.now}, sip.Edit{}
+	out := make([]byte, 0, 4096)
+	if n := testing.AllocsPerRun(500, func() {
+		e.Reset(&m)
+		mask.BodyOut(&e, &m, &leg)
+		out = e.AppendTo(out[:0])
+	}); n >= 1 || bytes.Contains(out, []byte("10.77")) {
+		t.Errorf("%v allocations per body: %s", n, out)
 	}
 }
 

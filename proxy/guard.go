@@ -153,23 +153,23 @@ const (
 var reasonOf = [...]edge.Reason{leaks: reasonLeak, media: reasonMedia, exempt: reasonExempt}
 
 // meaning tells what the mark at b[at] of l.left means, and where it stands.
-func (l *lane) meaning(at int, known bool) (finding, string) {
+func (l *lane) meaning(at int, known bool) (finding, []byte) {
 	m := &l.left
 	if at >= int(m.Body.Start) && m.Body.Present() {
 		if inSession(m, at) {
-			return media, "the session description"
+			return media, nil
 		}
-		return leaks, "the body"
+		return leaks, []byte("the body")
 	}
 	for i := range m.Fields {
 		if f := &m.Fields[i]; at >= int(f.Line.Start) && at < int(f.Line.End) {
-			return l.meaningIn(f, at, known), string(f.Name.Of(m.Raw))
+			return l.meaningIn(f, at, known), f.Name.Of(m.Raw)
 		}
 	}
 	if known && m.IsRequest() {
-		return seen, ""
+		return seen, nil
 	}
-	return leaks, "the first line"
+	return leaks, []byte("the first line")
 }
 
 // meaningIn is meaning for a mark in field f.

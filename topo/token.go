@@ -164,12 +164,9 @@ func appendShort(dst, uri []byte) ([]byte, bool) {
 	if len(host) == 0 || len(host) > 45 || host[0] != '[' && (host[0] < '0' || host[0] > '9') {
 		return dst, false
 	}
+	addr, ok := addrOf(host)
 	six := host[0] == '['
-	if six {
-		host = host[1 : len(host)-1]
-	}
-	addr, err := netip.ParseAddr(string(host))
-	if err != nil {
+	if !ok || addr.Is4() == six {
 		return dst, false
 	}
 	flags, at := packedURI, len(dst)
@@ -179,8 +176,12 @@ func appendShort(dst, uri []byte) ([]byte, bool) {
 	}
 	if six {
 		flags |= packed6
+		a := addr.As16()
+		dst = append(dst, a[:]...)
+	} else {
+		a := addr.As4()
+		dst = append(dst, a[:]...)
 	}
-	dst = append(dst, addr.AsSlice()...)
 	end := u.Host.End
 	if u.HasPort {
 		flags |= packedPort

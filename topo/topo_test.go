@@ -2,6 +2,7 @@ package topo
 
 import (
 	"bytes"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -175,27 +176,54 @@ func TestCallIDComesBack(t *testing.T) {
 	}
 }
 
-// FuzzTarget packs and opens any URI.
+// FuzzTarget packs and opens any URI, and no altered, cut, longer or mixed token.
 func FuzzTarget(f *testing.F) {
-	for _, uri := range []string{"sip:a@10.0.0.1:5060;x", "sips:[::1]", "sip:1.2.3.4:0", "tel:1", "", "sip:a@1.2.3.4:99999"} {
-		f.Add([]byte(uri))
+	for i, uri := range []string{"sip:a@10.0.0.1:5060;x", "sips:[::1]", "sip:1.2.3.4:0", "tel:1", "", "sip:a@1.2.3.4:99999"} {
+		f.Add([]byte(uri), uint(i*7), byte('x'))
 	}
 	k := newMask(f)
 	l := leg()
-	f.Fuzz(func(t *testing.T, uri []byte) {
+	other := k.appendTarget(nil, []byte("sip:another@10.0.0.9"), &l)
+	f.Fuzz(func(t *testing.T, uri []byte, at uint, c byte) {
 		if len(uri) == 0 {
 			return
 		}
-		if got, ok := k.Target(nil, k.appendTarget(nil, uri, &l), epoch); !ok || !bytes.Equal(got, uri) {
+		token := k.appendTarget(nil, uri, &l)
+		if got, ok := k.Target(nil, token, epoch); !ok || !bytes.Equal(got, uri) {
 			t.Fatalf("%q came back as %q", uri, got)
 		}
+		refuseForged(t, token, other, at, c, func(b []byte) bool { _, ok := k.Target(nil, b, epoch); return ok })
+		id := k.AppendCallID(nil, uri, 'a')
+		if got, ok := k.CallID(nil, id); !ok || !bytes.Equal(got, uri) {
+			t.Fatalf("the Call-ID %q came back as %q", uri, got)
+		}
+		if _, ok := k.CallID(nil, token); ok {
+			t.Fatalf("the target %s is taken for a Call-ID", token)
+		}
+		refuseForged(t, id, token, at, c, func(b []byte) bool { _, ok := k.CallID(nil, b); return ok })
 	})
+}
+
+// refuseForged wants nothing to be taken that is made of token by changing the byte at, cutting it there, or going on with another token.
+func refuseForged(t *testing.T, token, other []byte, at uint, c byte, taken func([]byte) bool) {
+	t.Helper()
+	i := int(at % uint(len(token)))
+	altered := bytes.Clone(token)
+	altered[i] = c
+	mixed := append(bytes.Clone(token[:i]), other[min(i, len(other)):]...)
+	for _, forged := range [][]byte{altered, token[:i], append(bytes.Clone(token), c), mixed, append(bytes.Clone(other), token...)} {
+		if !bytes.Equal(forged, token) && taken(forged) && !bytes.Equal(forged, other) {
+			t.Fatalf("%s is taken, made of %s", forged, token)
+		}
+	}
 }
 
 // FuzzMask lets any message out and back in: nothing panics, what leaves is well formed, and dialogs come back.
 func FuzzMask(f *testing.F) {
 	f.Add([]byte(refer))
-	k := newMask(f)
+	f.Add([]byte(notify("application/dialog-info+xml", dialogInfo)))
+	f.Add([]byte(notify("message/sipfrag", fragment)))
+	k := newBodyMask(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m, out sip.Message
 		if m.Parse(b, true) != nil {
@@ -206,6 +234,7 @@ func FuzzMask(f *testing.F) {
 		var e sip.Edit
 		e.Reset(&m)
 		k.Outward(&e, &m, &l)
+		k.BodyOut(&e, &m, &l)
 		text := e.AppendTo(nil)
 		if len(text) > 60_000 {
 			return
@@ -213,8 +242,10 @@ func FuzzMask(f *testing.F) {
 		if err := out.Parse(text, true); err != nil {
 			t.Fatalf("%v at %d\n%q\n%q", err, out.ErrorAt(), b, text)
 		}
+		noMark(t, k, &out)
 		e.Reset(&out)
 		k.Inward(&e, &out, &l)
+		k.BodyIn(&e, &out, &l)
 		text = e.AppendTo(nil)
 		if err := m.Parse(text, true); err != nil {
 			t.Fatalf("back: %v\n%q", err, text)
@@ -248,4 +279,50 @@ func TestParties(t *testing.T) {
 	if strings.Contains(out, "Diversion") {
 		t.Errorf("what can't be read leaves:\n%s", out)
 	}
+}
+
+// noMark wants no mark in the Call-ID and the URIs of Contacts of m, which left.
+func noMark(t *testing.T, k *Mask, m *sip.Message) {
+	t.Helper()
+	look := func(s sip.Span) {
+		if at, end := k.cfg.Marks.Find(s.Of(m.Raw), 0); end > 0 {
+			t.Fatalf("%q leaves in %q", s.Of(m.Raw)[at:end], m.Raw)
+		}
+	}
+	look(m.CallID)
+	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
+		for rest := m.Fields[i].Value; rest.Present(); {
+			a, after, err := sip.NextAddress(m.Raw, rest)
+			if err != nil {
+				break
+			}
+			look(a.URI)
+			rest = after
+		}
+	}
+}
+
+// FuzzFind looks for marks in anything: what is found is one, and of what stands alone between blanks nothing is missed.
+func FuzzFind(f *testing.F) {
+	for _, text := range []string{"10.0.0.7", "a@10.0.0.7:5060;x", "[2001:db8:7::1]:5060", "pbx.inside.example", "::10.0.0.1", "1.10.0.0.7", "2001:db8:7:::1"} {
+		f.Add([]byte(text))
+	}
+	m := marks()
+	x := m.now.Load()
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for at, end := m.Find(text, 0); end > 0; at, end = m.Find(text, end) {
+			mark := text[at:end]
+			if a, err := netip.ParseAddr(string(mark)); err == nil && !x.marks(a.Unmap()) || err != nil && !foldedEqual(mark, strings.ToLower(string(mark))) {
+				t.Fatalf("%q in %q is no mark", mark, text)
+			}
+			if end <= at {
+				t.Fatalf("%d to %d", at, end)
+			}
+		}
+		if a, err := netip.ParseAddr(string(text)); err == nil && a.Zone() == "" && x.marks(a.Unmap()) {
+			if _, end := m.Find(append(append([]byte("x "), text...), " y"...), 0); end == 0 {
+				t.Fatalf("%q is missed", text)
+			}
+		}
+	})
 }
