@@ -1,14 +1,11 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
-	"path/filepath"
-	"strings"
+	"os/exec"
 	"testing"
 	"time"
 
-	"github.com/ringwall/ringwall/admin"
 	"github.com/ringwall/ringwall/siptest"
 )
 
@@ -58,12 +55,9 @@ func TestRotate(t *testing.T) {
 // rotate is `ringwall topology rotate`.
 func (r *rig) rotate() string {
 	r.Helper()
-	var a struct{ Key, File string }
-	if err := admin.Call(context.Background(), filepath.Join(r.edge.State, "ringwall.sock"), "rotate", nil, &a); err != nil {
-		r.Fatal(err)
+	out, err := exec.Command(siptest.Binary(r.T), "topology", "rotate", "--state", r.edge.State).CombinedOutput()
+	if err != nil {
+		r.Fatalf("%v: %s", err, out)
 	}
-	if !strings.HasSuffix(a.File, "topology.key") {
-		r.Errorf("%+v", a)
-	}
-	return a.Key
+	return between(string(out), "key ", " seals from now on; ")
 }

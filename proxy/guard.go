@@ -97,36 +97,44 @@ const mostFound = 64
 // guard looks for marks in b, which leaves for outside, and reports whether it may. known: outside knows Request-URI, Call-ID, From and
 // To already, for they are its own or those of a dialog.
 func (l *lane) guard(x *edge.Exchange, b []byte, known bool) bool {
-	var counted [4]bool
-	parsed := false
-	for at, end, n := 0, 0, 0; n < mostFound; n++ {
-		if at, end = l.cfg.Topology.Marks.Find(b, end); end == 0 {
-			return true
-		}
-		if !parsed {
-			parsed = l.left.Parse(b, true) == nil
-		}
+	at, end := l.cfg.Topology.Marks.Find(b, 0)
+	if end == 0 {
+		return true
+	}
+	if err := l.left.Parse(b, true); err != nil { // it is ours: never
+		return l.leak(x, b[at:end], []byte("what can't be read"))
+	}
+	var counted [seen + 1]bool
+	for n := 0; end > 0; n++ {
 		what, where := l.meaning(at, known)
-		if what == seen || counted[what] {
-			continue
+		if n == mostFound {
+			what, where = leaks, []byte("more places than are looked into")
 		}
-		counted[what] = true
-		if what != leaks {
+		switch {
+		case what == leaks:
+			return l.leak(x, b[at:end], where)
+		case what != seen && !counted[what]:
+			counted[what] = true
 			l.noteRealm(at, b[at:end])
 			l.count.Refused(reasonOf[what])
-			continue
 		}
-		v := edge.Verdict{Action: edge.Note, Reason: reasonLeak}
-		if l.cfg.Guard == GuardBlock {
-			v.Action, v.Status = edge.Drop, 500
-		}
-		l.refuseSaying(x, v, fmt.Sprintf("%.64s leaves in %s", b[at:end], where))
-		if l.cfg.Guard == GuardBlock {
-			return false
-		}
+		at, end = l.cfg.Topology.Marks.Find(b, end)
 	}
 	return true
 }
+
+// leak tells of a mark in x, which is on its way to outside, and reports whether it may leave all the same.
+func (l *lane) leak(x *edge.Exchange, mark, where []byte) bool {
+	v := edge.Verdict{Action: edge.Note, Reason: reasonLeak}
+	if l.cfg.Guard == GuardBlock {
+		v.Action, v.Status = edge.Drop, 500
+	}
+	l.refuseSaying(x, v, fmt.Sprintf("%.64s leaves in %s", mark, where))
+	return v.Action == edge.Note
+}
+
+// reasonOf are the reasons that findings are counted by.
+var reasonOf = [...]edge.Reason{leaks: reasonLeak, media: reasonMedia, exempt: reasonExempt}
 
 // noteRealm notes that the platform's challenges name the inside, if the mark at b[at] of l.left is in one.
 func (l *lane) noteRealm(at int, mark []byte) {
@@ -148,9 +156,6 @@ const (
 	exempt         // it can't be replaced: a tag, or a field that a digest covers
 	seen           // outside wrote it
 )
-
-// reasonOf are the reasons that findings are counted by.
-var reasonOf = [...]edge.Reason{leaks: reasonLeak, media: reasonMedia, exempt: reasonExempt}
 
 // meaning tells what the mark at b[at] of l.left means, and where it stands.
 func (l *lane) meaning(at int, known bool) (finding, []byte) {

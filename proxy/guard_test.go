@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/topo"
 )
 
@@ -137,3 +138,21 @@ const refreshed = "INVITE sip:bob@198.51.100.7:5062 SIP/2.0\r\nVia: SIP/2.0/UDP 
 	"From: \"Alice\" <sip:alice@example.com>;tag=8a7b6c5d\r\nTo: <sip:bob@example.com>\r\nCall-ID: aDfPpKZ7-mbnYFq1oAbxSKDPXKO0Fy5GIcUGRMKTKAh\r\n" +
 	"CSeq: 102 INVITE\r\nMax-Forwards: 69\r\nContact: <sip:aDfPpKZ7-mbnYFq1oAbxSKDPXKO0Fy5GIcUGRMKTKAh@203.0.113.5:5060>\r\n" +
 	"Allow: INVITE, ACK, CANCEL, OPTIONS, BYE, REFER, SUBSCRIBE, NOTIFY, INFO, PUBLISH, MESSAGE\r\nSupported: replaces, timer\r\nContent-Length: 0\r\n\r\n"
+
+// FuzzGuard looks at anything that might leave: nothing panics, and what is blocked is told.
+func FuzzGuard(f *testing.F) {
+	f.Add(withBody([]byte(refreshed), "Content-Type: application/sdp\r\n", inSDP), true)
+	f.Add([]byte(strings.ReplaceAll(refreshed, "203.0.113.5", "10.77.0.1")), false)
+	f.Add([]byte(strings.Repeat("10.77.0.1 ", 100)), true)
+	b := newGuarded(f, GuardBlock, true)
+	b.l.cfg = b.p.cfg.Load()
+	f.Fuzz(func(t *testing.T, msg []byte, known bool) {
+		b.l.msg = sip.Message{Raw: msg}
+		x := &edge.Exchange{Msg: &b.l.msg, From: b.inside}
+		may := b.l.guard(x, msg, known)
+		e, told := b.p.ring.Next()
+		if may == told || told && (e.Reason != reasonLeak || !strings.Contains(e.Message, " leaves in ")) {
+			t.Fatalf("may leave: %t, told: %t %+v", may, told, e)
+		}
+	})
+}
