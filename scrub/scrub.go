@@ -46,8 +46,10 @@ var knownFields = map[sip.FieldID]audience{
 	sip.FieldIdentity:      peers,
 	sip.FieldIdentityInfo:  peers,
 	sip.FieldDate:          peers,
+	sip.FieldTimestamp:     nobody, // a server's clock, often the time since it started
 	sip.FieldRetryAfter:    trimmed,
 
+	sip.FieldAccept:             trimmed,
 	sip.FieldSupported:          trimmed,
 	sip.FieldAllowEvents:        trimmed,
 	sip.FieldAuthenticationInfo: trimmed,

@@ -8,7 +8,7 @@ import (
 )
 
 const reply = "SIP/2.0 486 Busy at mark\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nf: <sip:a@b>;tag=1\r\nTo: <sip:b@b>;tag=2\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n" +
-	"Server: Secret\r\nWARNING: 399 mark \"mark\"\r\nRetry-After: 18 (mark)\r\nReason: Q.850;cause=17;text=\"mark\", SIP;cause=486, \"mark\";x\r\n" +
+	"Server: Secret\r\nWARNING: 399 mark \"mark\"\r\nRetry-After: 18 (mark)\r\nReason: Q.850;cause=17;text=\"mark\", SIP;cause=486, \"mark\";x, X-mark;cause=7\r\nTimestamp: 54\r\n" +
 	"Alert-Info: <http://mark/ring.wav>\r\nX-Ticket: 7\r\nx-Mark: mark\r\nP-Asserted-Identity: <sip:a@mark>\r\nDate: Thu, 21 Feb 2002 13:02:03 GMT\r\n" +
 	"Subject: mark\r\ns: mark\r\nOrganization: mark\r\nContent-Length: 0\r\n\r\n"
 
@@ -27,7 +27,7 @@ func outward(t *testing.T, cfg Config, text string, peer bool) string {
 
 func TestOutward(t *testing.T) {
 	out := outward(t, Config{Allow: []string{"x-ticket"}}, reply, false)
-	for _, gone := range []string{"mark", "Secret", "Date", "Alert"} {
+	for _, gone := range []string{"mark", "Secret", "Date", "Alert", "Timestamp"} {
 		if strings.Contains(out, gone) {
 			t.Errorf("%s leaves: %s", gone, out)
 		}
@@ -63,9 +63,10 @@ func TestOneFace(t *testing.T) {
 // TestTrim: what stays of fields that everybody or peers may see.
 func TestTrim(t *testing.T) {
 	for in, want := range map[string]string{
-		"Supported: timer, X-Mark,100rel": "Supported: timer, 100rel",
-		"Supported: timer,100rel":         "Supported: timer,100rel",
-		"Allow-Events: x-mark":            "",
+		"Supported: timer, X-Mark,100rel":          "Supported: timer, 100rel",
+		"Supported: timer,100rel":                  "Supported: timer,100rel",
+		"Accept: text/x-mark, application/sdp;x=1": "Accept: application/sdp;x=1",
+		"Allow-Events: x-mark":                     "",
 		`WWW-Authenticate: Digest domain="sip:mark, x",realm="a, b",qop="a,b",x-mark=1`:          `WWW-Authenticate: Digest realm="a, b", qop="a,b"`,
 		`Proxy-Authenticate: Digest  realm="a",nonce="b" ,stale=FALSE`:                           `Proxy-Authenticate: Digest  realm="a",nonce="b" ,stale=FALSE`,
 		`Proxy-Authenticate: Bearer authz_server="https://a"`:                                    `Proxy-Authenticate: Bearer authz_server="https://a"`,

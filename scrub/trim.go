@@ -6,8 +6,8 @@ import (
 	"github.com/ringwall/ringwall/sip"
 )
 
-// trim cuts field i to what is harmless: Retry-After to its seconds, Reason to protocol and cause (RFC 3326), of Alert-Info the URN of a
-// ringing pattern (RFC 7462) alone, option tags and event packages to those that are no maker's own, challenges and what follows them to
+// trim cuts field i to what is harmless: Retry-After to its seconds, Reason to registered protocols and causes (RFC 3326), of Alert-Info the URN of a
+// ringing pattern (RFC 7462) alone, option tags, event packages and media types to those that are no maker's own, challenges and what follows them to
 // what a digest is computed over, and P-Charging-Vector to the names of networks.
 func trim(e *sip.Edit, m *sip.Message, i int) {
 	f := &m.Fields[i]
@@ -15,7 +15,7 @@ func trim(e *sip.Edit, m *sip.Message, i int) {
 	switch f.ID {
 	case sip.FieldRetryAfter:
 		trimSeconds(e, i, value)
-	case sip.FieldSupported, sip.FieldAllowEvents:
+	case sip.FieldSupported, sip.FieldAllowEvents, sip.FieldAccept:
 		trimList(e, i, nil, value, ", ", general)
 	case sip.FieldWWWAuthenticate, sip.FieldProxyAuthenticate:
 		trimChallenge(e, i, value)
@@ -89,8 +89,11 @@ func trimList(e *sip.Edit, i int, before, list []byte, joint string, keep func(p
 	}
 }
 
-// general reports whether an option tag or event package is not one that a maker gave itself.
+// general reports whether an option tag, event package or media type is not one that a maker gave itself.
 func general(tag []byte) bool {
+	if i := bytes.IndexByte(tag, '/'); i >= 0 {
+		tag = tag[i+1:]
+	}
 	return len(tag) > 0 && !(len(tag) > 1 && tag[0]|0x20 == 'x' && tag[1] == '-')
 }
 
@@ -126,7 +129,7 @@ func trimReason(e *sip.Edit, i int, value []byte) {
 		var one []byte
 		one, value = cutPart(value, ',')
 		protocol, params, _ := bytes.Cut(one, []byte{';'})
-		if protocol = bytes.TrimSpace(protocol); len(protocol) == 0 || !token(protocol) || len(protocol) > 16 {
+		if protocol = bytes.TrimSpace(protocol); !named(protocol, "SIP", "Q.850", "Preemption", "STIR", "RELEASE_CAUSE", "FAILURE_CAUSE") {
 			continue
 		}
 		if len(out) > 0 {
@@ -163,15 +166,6 @@ func cutPart(list []byte, separator byte) (one, rest []byte) {
 		}
 	}
 	return list, nil
-}
-
-func token(b []byte) bool {
-	for _, c := range b {
-		if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') && c != '.' && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return true
 }
 
 func number(b []byte) bool {
