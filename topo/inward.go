@@ -18,6 +18,8 @@ func (k *Mask) Inward(e *sip.Edit, m *sip.Message, leg *Leg) {
 			}
 		case sip.FieldReferTo:
 			k.referred(i)
+		case sip.FieldEvent:
+			k.event(i)
 		case sip.FieldReplaces:
 			k.dialogIn(i)
 		case sip.FieldOther:

@@ -48,6 +48,8 @@ func (k *Mask) Outward(e *sip.Edit, m *sip.Message, leg *Leg) {
 			}
 		case sip.FieldReferTo:
 			k.referTo(i)
+		case sip.FieldEvent:
+			k.event(i)
 		case sip.FieldReplaces:
 			k.dialog(i)
 		case sip.FieldOther:

@@ -145,3 +145,26 @@ func cutEscaped(value []byte) (callID, rest []byte) {
 	}
 	return value, nil
 }
+
+// event changes the Call-ID of an Event that is about one dialog (RFC 4235 §3.2.1: dialog;call-id=...).
+func (k *Mask) event(i int) {
+	raw := k.msg.Raw
+	rest := k.msg.Fields[i].Value
+	at := bytes.IndexByte(rest.Of(raw), ';')
+	if at < 0 {
+		return
+	}
+	for rest.Start += uint32(at) + 1; rest.Present() && rest.Len() > 0; {
+		var name, value sip.Span
+		name, value, _, rest = sip.NextParam(raw, rest)
+		if !value.Present() || !sip.EqualFold(name.Of(raw), []byte("call-id")) {
+			continue
+		}
+		if value.Len() > 1 && raw[value.Start] == '"' {
+			value.Start, value.End = value.Start+1, value.End-1
+		}
+		k.value = k.otherID(k.value[:0], value.Of(raw), nil)
+		k.edit.ReplaceSpan(i, value, k.value)
+		return
+	}
+}

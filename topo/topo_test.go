@@ -326,3 +326,18 @@ func FuzzFind(f *testing.F) {
 		}
 	})
 }
+
+// TestEvent: one dialog that somebody watches.
+func TestEvent(t *testing.T) {
+	k := newMask(t)
+	for _, event := range []string{`dialog;call-id="mark@10.0.0.1";from-tag=1`, "dialog ; from-tag=1; CALL-ID=mark@10.0.0.1", "dialog", "dialog;", "dialog;id=7"} {
+		text := strings.Replace(refer, "\r\nContent-Length:", "\r\nEvent: "+event+"\r\nContent-Length:", 1)
+		out := k.outward(t, text, leg())
+		if strings.Contains(line(out, "Event"), "mark") || strings.Count(line(out, "Event"), `"`) != strings.Count(event, `"`) {
+			t.Errorf("%s leaves as %s", event, line(out, "Event"))
+		}
+		if got := line(k.inward(t, out, leg()), "Event"); got != "Event: "+event {
+			t.Errorf("%s comes back as %s", event, got)
+		}
+	}
+}
