@@ -40,7 +40,7 @@ func TestConformanceHidden(t *testing.T) {
 
 // TestFlowsHidden runs every flow with the platform hidden.
 func TestFlowsHidden(t *testing.T) {
-	for _, w := range append(slices.Concat(both, mixes), sixes[0], across[0], secures[0]) {
+	for _, w := range append(slices.Concat(both, mixes), sixes[0], across[0], secures[0], webs[1]) {
 		t.Run(w.name, func(t *testing.T) {
 			for _, one := range flows {
 				t.Run(one.name, func(t *testing.T) {
@@ -63,7 +63,7 @@ func (r *rig) seen(uri string, ua *siptest.UA) string {
 
 // marks are what nobody outside may see: where the platform is, and what stories put into its messages.
 func (r *rig) marks() []string {
-	marks := []string{"mark-", "10.77.", r.platform.Addr.String(), r.edge.Inside.String()}
+	marks := []string{"mark-", "Timestamp: ", "10.77.", r.platform.Addr.String(), r.edge.Inside.String()}
 	for _, a := range []string{r.platform.Addr.Addr().String(), r.edge.Inside.Addr().String()} {
 		if a != r.edge.Outside.Addr().String() && !strings.Contains(siptest.SDP, a) {
 			marks = append(marks, a)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,6 +45,47 @@ func otherNode(r *rig) {
 			r.bye(c.platform, c.phone)
 		}
 	}
+}
+
+// switched: hiding is switched off and on in the middle of calls, which go on as they began. What leaves meanwhile is not looked at.
+func switched(r *rig) {
+	phone, contact := r.registered("alice")
+	calls := []*call{r.call(phone), r.callIn(contact, phone)}
+	for _, hide := range []bool{false, true, false} {
+		r.rewrite("topology:", fmt.Sprintf("topology: {hide: %v}", hide))
+		if a := r.askReload(); !a.OK {
+			r.Fatalf("%+v", a)
+		}
+		for _, c := range calls {
+			r.onward(c.phone, c.platform)
+			r.onward(c.platform, c.phone)
+		}
+		r.outside = nil
+		calls = append(calls, r.call(phone), r.callIn(contact, phone))
+	}
+	for i, c := range calls {
+		from, to := c.phone, c.platform
+		if i%3 == 0 {
+			from, to = to, from
+		}
+		from.Send("BYE")
+		to.UA.Reply(to.UA.Expect("BYE"), 200)
+		from.UA.Expect("200 BYE")
+	}
+}
+
+// onward sends a re-INVITE that must arrive in its own dialog, whatever Request-URI and Route it has then.
+func (r *rig) onward(from, to *siptest.Dialog) {
+	r.Helper()
+	from.UA.Send(from.Request("INVITE").WithBody("application/sdp", siptest.SDP))
+	got := to.UA.Expect("INVITE")
+	if got.Get("Call-ID") != to.CallID || siptest.Tag(got.Get("To")) != siptest.Tag(to.Local) {
+		r.Errorf("%s does not know this dialog, but %s:\n%s", to.UA.User, to.CallID, got.Raw)
+	}
+	to.UA.Reply(got, 200)
+	from.UA.Expect("200 INVITE")
+	from.Send("ACK")
+	to.UA.Expect("ACK")
 }
 
 // tokens are what one dialog shows to outside, in the same order for each.

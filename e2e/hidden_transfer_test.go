@@ -24,6 +24,7 @@ var hiddenStories = []struct {
 	{"bodies", bodies},
 	{"session timers", p48},
 	{"other node", otherNode},
+	{"switched off and on", switched},
 	{"unlinkable", unlinkable},
 	{"altered tokens", alteredTokens},
 }

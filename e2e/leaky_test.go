@@ -13,7 +13,7 @@ var leaks = []siptest.Field{
 	{Name: "Server", Value: "mark-server/1.0"},
 	{Name: "User-Agent", Value: "mark-agent/1.0"},
 	{Name: "Warning", Value: `399 mark-warner "mark-warning"`},
-	{Name: "Reason", Value: `Q.850;cause=16;text="mark-reason", SIP;cause=200;text="mark-reason-2"`},
+	{Name: "Reason", Value: `Q.850;cause=16;text="mark-reason", SIP;cause=200;text="mark-reason-2", mark-pbx;cause=3`},
 	{Name: "Organization", Value: "mark-organization"},
 	{Name: "Subject", Value: "mark-subject"},
 	{Name: "Session-ID", Value: "f81d4fae7dec11d0a76500a0c91e6bf6;mark-session=1"},
@@ -52,7 +52,8 @@ var leaks = []siptest.Field{
 	{Name: "Allow-Events", Value: "dialog, refer, x-mark-package"},
 	{Name: "Supported", Value: "timer, x-mark-option"},
 	{Name: "Authentication-Info", Value: `nextnonce="abc", mark-info="10.77.0.6"`},
-	{Name: "Timestamp", Value: "54"},
+	{Name: "Timestamp", Value: "10.770"},
+	{Name: "Accept", Value: "application/sdp, application/x-mark-status"},
 }
 
 // asking are those of them that only requests have.
@@ -101,6 +102,8 @@ func (r *rig) leakyContact(m *siptest.Message) {
 			m.Fields[at].Value += `;received="sip:10.77.0.6:5060";mark-param=1`
 		}
 		m.Add("Contact", "<sip:mark-other@10.77.0.6>;expires=60")
+	case method == "REGISTER" && m.IsRequest():
+		m.Set("Contact", contact+`;+sip.instance="<urn:uuid:mark-instance>";reg-id=1;mark-param=1`)
 	case contact == fmt.Sprintf("<%s>", siptest.URI(contact)) && method != "REGISTER":
 		m.Set("Contact", `"mark-name" `+contact+`;+sip.instance="<urn:uuid:mark-instance>";+g.mark-feature;mark-param;isfocus`)
 	}
