@@ -113,9 +113,11 @@ func (l *lane) guard(x *edge.Exchange, b []byte, known bool) bool {
 		switch {
 		case what == leaks:
 			return l.leak(x, b[at:end], where)
-		case what != seen && !counted[what]:
-			counted[what] = true
+		case what == exempt:
 			l.noteRealm(at, b[at:end])
+		}
+		if what != seen && !counted[what] {
+			counted[what] = true
 			l.count.Refused(reasonOf[what])
 		}
 		at, end = l.cfg.Topology.Marks.Find(b, end)

@@ -52,9 +52,15 @@ func TestGuardLogs(t *testing.T) {
 	b.send(b.inside, withBody(replyTo(invite, "180 Ringing"), "Subject: x\r\nContent-Type: application/sdp\r\n", inSDP))
 	b.expect(b.caller, "SIP/2.0 180")
 	b.only() // counted, not told
-	b.send(b.inside, withBody(replyTo(invite, "183 Progress"), "Warning: 399 10.77.0.9 \"x\"\r\nWWW-Authenticate: Digest realm=\"10.77.0.9\"\r\n", ""))
+	b.send(b.inside, withBody(replyTo(invite, "183 Progress"), "Warning: 399 10.77.0.9 \"x\"\r\n", ""))
 	b.expect(b.caller, "SIP/2.0 183")
 	b.only("topology.leak 10.77.0.9 leaves in Warning")
+	b.send(b.inside, withBody(replyTo(invite, "182 Queued"), "WWW-Authenticate: Digest realm=\"10.77.0.8\"\r\n", ""))
+	b.expect(b.caller, "SIP/2.0 182")
+	b.only()
+	if realm := b.p.Status().Realm; realm != "10.77.0.8" {
+		t.Errorf("the realm %q is noted", realm)
+	}
 	b.send(b.inside, withBody(replyTo(invite, "480 gone from 10.77.0.9"), "", ""))
 	b.expect(b.caller, "SIP/2.0 480")
 	b.only("topology.leak 10.77.0.9 leaves in the first line")
