@@ -188,7 +188,9 @@ func (l *lane) hide(x *edge.Exchange, to hop) {
 		leg.Key = l.maskKey()
 	}
 	leg.Registers = m.Method == sip.REGISTER // its parties are the provider's, too
-	leg.Parties = !leg.Registers && (!l.own.tokened || l.own.path || len(l.own.route.FromHost)+len(l.own.route.ToHost) > 0)
+	own := &l.own
+	hidden := own.inner && own.route.Masked || len(own.route.FromHost)+len(own.route.ToHost) > 0 // the dialog began so
+	leg.Parties = !leg.Registers && (!own.tokened || own.path || hidden)
 	l.mask.Outward(&l.edit, m, leg)
 	l.hideBody(x, leg)
 	l.cfg.scrub.Outward(&l.edit, m, to.peer != nil)

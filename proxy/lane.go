@@ -56,6 +56,7 @@ type belongings struct {
 	route    route  // what its route token says, if tokened
 	tokened  bool   // a route token of ours that verifies stands on top of Route
 	path     bool   // it is that of a registration: the request may begin a dialog
+	inner    bool   // it is that of a dialog that began inside
 	forged   bool   // a token is there that does not verify
 	ownRoute bool   // the topmost Route names us and is to be removed
 	rest     sip.Span

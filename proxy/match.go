@@ -117,7 +117,7 @@ func (l *lane) ownRoute(x *edge.Exchange) {
 	}
 	l.identify(x)
 	own.route, l.opened, own.tokened = openToken(l.opened, l.p.keys, user, x.From.Side, m, own.callID)
-	own.forged, own.path = !own.tokened, user[0] == pathToken
+	own.forged, own.path, own.inner = !own.tokened, user[0] == pathToken, user[0] == fromInside
 }
 
 // routeUser reads the first Route of value: its user part and what follows it, if it names one of our listeners of side.

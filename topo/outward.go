@@ -120,10 +120,17 @@ func afterURI(a *sip.Address) uint32 {
 // personal are the URI parameters that tell of a person and a call. Others, like maddr, name servers.
 var personal = [...]string{"user", "cause", "cpc", "oli", "isup-oli"}
 
-// hideParty hides what the URI of a person at s shows of the inside: its host and port, if they may not be seen, and parameters.
+// hideParty hides what the URI of a person at s shows of the inside: its host and port, if they may not be seen, and parameters; of a local
+// number the domain that it is local to (RFC 3966 §5.1.5).
 func (k *Mask) hideParty(i int, s sip.Span) {
 	raw := k.msg.Raw
 	u, err := sip.ParseURI(raw, s)
+	if err == nil && u.Scheme == sip.TEL {
+		if v, ok := u.Param(raw, "phone-context"); ok && v.Len() > 0 && raw[v.Start] != '+' && !k.shows(v.Of(raw)) {
+			k.edit.ReplaceSpan(i, v, k.domain())
+		}
+		return
+	}
 	if err != nil || u.Scheme != sip.SIP && u.Scheme != sip.SIPS {
 		return
 	}

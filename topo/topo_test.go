@@ -263,6 +263,7 @@ func TestParties(t *testing.T) {
 		"P-Asserted-Identity: \"A, B\" <sip:+49@10.0.0.1:5080;user=phone;maddr=10.0.0.2>, <tel:+49>": "P-Asserted-Identity: \"A, B\" <sip:+49@example.com;user=phone>, <tel:+49>",
 		"Diversion: <sip:desk@10.0.0.1>;reason=unconditional":                                        "Diversion: <sip:desk@example.com>;reason=unconditional",
 		"History-Info: <sip:a@10.0.0.1;cause=302;x=y?Privacy=history>;index=1":                       "History-Info: <sip:a@example.com;cause=302?Privacy=history>;index=1",
+		"P-Preferred-Identity: <tel:42;phone-context=pbx.inside.example;x=1>":                        "P-Preferred-Identity: <tel:42;phone-context=example.com;x=1>",
 		"Remote-Party-ID: sip:a@10.0.0.1;party=calling":                                              "Remote-Party-ID: sip:a@example.com;party=calling",
 		"P-Called-Party-ID: <sip:a@TRUNK.example.net:5062;maddr=10.0.0.1>":                           "P-Called-Party-ID: <sip:a@TRUNK.example.net:5062>",
 		"Reply-To: <sip:a@10.0.0.1>;x=10.0.0.1, <sips:b@10.0.0.1>":                                   "Reply-To: <sip:a@example.com>, <sips:b@example.com>",
