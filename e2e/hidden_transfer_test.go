@@ -22,6 +22,7 @@ var hiddenStories = []struct {
 	{"pickup", pickup},
 	{"challenges", challenges},
 	{"bodies", bodies},
+	{"local numbers", localNumbers},
 	{"session timers", p48},
 	{"other node", otherNode},
 	{"switched off and on", switched},
@@ -258,4 +259,25 @@ func bodies(r *rig) {
 		phone.Send(siptest.AckOf(sent, phone.Expect("404")))
 	}
 	r.bye(c.phone, c.platform)
+}
+
+// localNumbers: a desk calls that is known by a number of the platform's own, and names a server where nobody looks.
+func localNumbers(r *rig) {
+	phone, contact := r.registered("alice")
+	sent := r.platform.Request("INVITE", contact)
+	sent.Set("From", `"Desk" <tel:42;phone-context=mark-context.example>;tag=1`).Set("To", "<sip:alice@example.com;maddr=10.77.0.6>")
+	r.platform.Send(sent)
+	got := phone.Expect("INVITE")
+	answer := phone.Reply(got, 200)
+	ok := r.platform.Expect("200 INVITE")
+	if ok.Get("From") != sent.Get("From") || !strings.HasPrefix(ok.Get("To"), sent.Get("To")+";tag=") {
+		r.Errorf("From %q and To %q came back as %q and %q", sent.Get("From"), sent.Get("To"), ok.Get("From"), ok.Get("To"))
+	}
+	a, b := r.platform.NewCallerDialog(sent, ok), phone.NewCalleeDialog(got, answer)
+	a.Send("ACK")
+	phone.Expect("ACK")
+	r.ask(a, b, a.Request("INFO"))
+	r.ask(b, a, b.Request("INFO"))
+	r.reinvite(a, b)
+	r.bye(a, b)
 }
