@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
@@ -140,7 +141,12 @@ const (
 	packed6
 	packedPort
 	packedUser
+	packedToken // the user part is a token of ours: after its first two characters it is packed, too
+	packedLR    // ";lr" and no more stands behind the port
 )
+
+// leastToken is the length of the shortest user part that is worth a look whether it is a token.
+const leastToken = 24
 
 // appendPacked appends uri packed, so that appendUnpacked gives the same bytes.
 func appendPacked(dst, uri []byte) []byte {
@@ -190,11 +196,41 @@ func appendShort(dst, uri []byte) ([]byte, bool) {
 		}
 	}
 	if u.User.Present() {
-		flags |= packedUser
-		dst = append(append(dst, byte(u.User.Len())), u.User.Of(uri)...)
+		var how byte
+		dst, how = appendUser(dst, u.User.Of(uri))
+		flags |= how
+	}
+	tail := uri[end:]
+	if string(tail) == ";lr" {
+		flags, tail = flags|packedLR, nil
 	}
 	dst[at] = flags
-	return append(dst, uri[end:]...), true
+	return append(dst, tail...), true
+}
+
+// appendUser packs a user part of at most 255 bytes, and returns the flags that say how.
+func appendUser(dst, user []byte) ([]byte, byte) {
+	if !isToken(user) {
+		return append(append(dst, byte(len(user))), user...), packedUser
+	}
+	at := len(dst)
+	dst = append(dst, 0, user[0], user[1])
+	dst, _ = base64.RawURLEncoding.AppendDecode(dst, user[2:]) // isToken leaves nothing to fail
+	dst[at] = byte(len(dst) - at - 1)
+	return dst, packedUser | packedToken
+}
+
+// isToken reports whether user may be the user part of a token of ours: two characters, then base64 (RFC 4648 §5).
+func isToken(user []byte) bool {
+	if len(user) < leastToken || (len(user)-2)%4 == 1 {
+		return false
+	}
+	for _, c := range user {
+		if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
 }
 
 // appendUnpacked appends the URI that packed holds.
@@ -229,10 +265,20 @@ func appendUnpacked(dst, packed []byte) ([]byte, bool) {
 		if len(b) == 0 || len(b) < 1+int(b[0]) {
 			return dst, false
 		}
-		dst = append(append(dst, b[1:1+b[0]]...), '@')
-		b = b[1+b[0]:]
+		user := b[1 : 1+int(b[0])]
+		b = b[1+len(user):]
+		if flags&packedToken != 0 && len(user) >= 2 {
+			dst = base64.RawURLEncoding.AppendEncode(append(dst, user[0], user[1]), user[2:])
+		} else {
+			dst = append(dst, user...)
+		}
+		dst = append(dst, '@')
 	}
-	return append(appendHostPort(dst, addr, port), b...), true
+	dst = append(appendHostPort(dst, addr, port), b...)
+	if flags&packedLR != 0 {
+		dst = append(dst, ";lr"...)
+	}
+	return dst, true
 }
 
 func appendHostPort(dst []byte, addr netip.Addr, port []byte) []byte {
