@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -85,7 +87,7 @@ func (s sippRun) calls(t *testing.T, n int) {
 	}
 	edge := siptest.StartEdge(t, siptest.Outlets{Outside: s.ip, Inside: s.ip, Upstream: []string{uri}}, s.keys)
 	callee := s.sipp(t, s.callee, platform, n, nil)
-	time.Sleep(200 * time.Millisecond) // sipp says nothing when it listens
+	awaitListener(t, s.transport[0], platform.Port())
 	calling := s.sipp(t, s.caller, caller, n, []string{"-r", strconv.Itoa(min(n, 300)), "-s", "echo", edge.Outside.String()})
 	if !calling.wait(t) || !callee.wait(t) {
 		t.Logf("edge:\n%s", edge.Log())
@@ -93,6 +95,30 @@ func (s sippRun) calls(t *testing.T, n int) {
 	if got := edge.Counter("ringwall_requests_received_total", "INVITE"); int(got) < n {
 		t.Errorf("the edge saw %v INVITEs, want %d", got, n)
 	}
+}
+
+// awaitListener waits until some program listens on port: sipp itself says nothing when it does. transport is its -t, "u" or "t".
+func awaitListener(t *testing.T, transport byte, port uint16) {
+	t.Helper()
+	tables, state := []string{"/proc/net/udp", "/proc/net/udp6"}, "07"
+	if transport == 't' {
+		tables, state = []string{"/proc/net/tcp", "/proc/net/tcp6"}, "0A"
+	}
+	for range 500 {
+		for _, table := range tables {
+			text, err := os.ReadFile(table)
+			if err != nil {
+				continue
+			}
+			for line := range strings.SplitSeq(string(text), "\n") {
+				if f := strings.Fields(line); len(f) > 3 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) && f[3] == state {
+					return
+				}
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("nobody listens on port %d", port)
 }
 
 // A tool is a program that the test started.
