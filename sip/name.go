@@ -46,12 +46,13 @@ func nameHash(x, y, z uint64) uint64 {
 }
 
 // exactName returns the field whose canonical name stands at b[i:], and the index of the colon right behind it. It knows
-// only the usual spelling, and nothing in the last bytes of b; id is FieldOther then.
+// only the usual spelling, and nothing in the last bytes of b; id is FieldOther then. A Content-Length that ends a message without a body
+// is not too near the end.
 func exactName(b []byte, i int) (id FieldID, colon int) {
-	if len(b)-i < maxKnownName {
+	b = b[i:]
+	if len(b) < 16 {
 		return FieldOther, 0
 	}
-	b = b[i : i+maxKnownName]
 	x := binary.LittleEndian.Uint64(b)
 	if hit := colons(x); hit != 0 {
 		return wordsName(x&upTo(hit), 0, 0), i + bits.TrailingZeros64(hit)>>3
@@ -59,6 +60,9 @@ func exactName(b []byte, i int) (id FieldID, colon int) {
 	y := binary.LittleEndian.Uint64(b[8:])
 	if hit := colons(y); hit != 0 {
 		return wordsName(x, y&upTo(hit), 0), i + 8 + bits.TrailingZeros64(hit)>>3
+	}
+	if len(b) < maxKnownName {
+		return FieldOther, 0
 	}
 	z := binary.LittleEndian.Uint64(b[16:])
 	hit := colons(z)
