@@ -10,7 +10,7 @@ PACKAGES := gcc libc6-dev openssl sip-tester baresip-core linphone-cli kamailio 
 # All packages but the stories, which run the whole binary. Found when a recipe asks for it.
 UNITS = $$($(GO) list ./... | grep -v '/e2e')
 
-.PHONY: build run test packages lint unit alloc race fuzz e2e e2e-slow bench parts
+.PHONY: build run test packages lint unit alloc race fuzz e2e e2e-slow bench parts pgo
 .DEFAULT_GOAL := build
 
 build: ## one static binary, ./ringwall
@@ -55,6 +55,11 @@ bench: ## side by side with Kamailio and a bare forwarder, into bench/REPORT.md;
 	@.ci/packages kamailio
 	$(GO) build -o build/bench ./bench/cmd/bench
 	build/bench $(BENCH)
+
+pgo: ## cmd/ringwall/default.pgo, the profile by which go build inlines: calls and registrations through the lane
+	$(GO) test -run '^$$' -bench 'BenchmarkCall$$' -benchtime 150000x -cpuprofile build/call.prof -o build/proxy.test ./proxy
+	$(GO) test -run '^$$' -bench 'BenchmarkRefresh$$' -benchtime 300000x -cpuprofile build/refresh.prof -o build/proxy.test ./proxy
+	$(GO) tool pprof -proto build/call.prof build/refresh.prof > cmd/ringwall/default.pgo
 
 parts: ## what the parts of a message's way cost
 	$(GO) test -run '^$$' -bench . -benchmem ./sip ./seal ./transaction ./proxy
