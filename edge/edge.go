@@ -129,6 +129,41 @@ type Verdict struct {
 	Reason Reason
 	Status int    // for Reply: the SIP status
 	Text   string // for Reply: reason phrase, "" for the usual one
+	Ban    *Ban   // what is to happen to its source; nil: nothing. Borrowed until the next message
+}
+
+// A Source is what can be banned: every address of a prefix, or one port of one address: a flow over UDP behind a NAT, or the
+// connection from there. The zero Source is none. It is comparable if Prefix is masked and never 4in6.
+type Source struct {
+	Prefix netip.Prefix
+	Port   uint16 // 0: all ports
+}
+
+// String is s as operators write it: "198.51.100.7", "198.51.100.0/24", "[2001:db8::1]:5062", "2001:db8::/64".
+func (s Source) String() string {
+	switch {
+	case s.Port != 0:
+		return netip.AddrPortFrom(s.Prefix.Addr(), s.Port).String()
+	case s.Prefix.IsSingleIP() && s.Prefix.Addr().Is4():
+		return s.Prefix.Addr().String()
+	}
+	return s.Prefix.String()
+}
+
+// A Part is one of the things that a score adds up from.
+type Part struct {
+	Reason Reason  `json:"reason"`
+	Score  float64 `json:"score"`
+}
+
+// A Ban is what is asked to be done to a source, and why. What it points to is borrowed: who keeps it copies.
+type Ban struct {
+	Source   Source
+	Reason   Reason
+	Hard     bool          // its return path is proven: nothing of it is read any more; else new requests are dropped once they are matched
+	For      time.Duration // 0: as long as its offences so far ask
+	Parts    []Part        // what made the score
+	Evidence [][]byte      // the messages that gave it away, oldest first
 }
 
 // An Event is one thing worth telling: kept in the ring, logged, counted by its reason.
@@ -142,4 +177,5 @@ type Event struct {
 	CallID  string // bounded copy
 	Other   string // the Call-ID by which the other side knows the dialog, where that is another one
 	Message string // one sentence for the operator
+	Detail  string // what belongs to it and may hold the words of others; never read as the sentence
 }

@@ -40,12 +40,13 @@ type Budget struct {
 type LogConfig struct {
 	Remote Budget // lines about what strangers can cause: refused messages, registrations, dead flows
 	Own    Budget // lines about this machine and its platform
+	Bans   Budget // lines about bans, which tools such as fail2ban act on
 }
 
 // DefaultLogConfig writes at most one line per second about what strangers can cause (after ten at once), so that no flood
-// fills a disk, and ten per second about the rest.
+// fills a disk, and ten per second about the rest. Bans need proof of a source, so what a log writes of them is what their table can take.
 func DefaultLogConfig() LogConfig {
-	return LogConfig{Remote: Budget{PerSecond: 1, Burst: 10}, Own: Budget{PerSecond: 10, Burst: 100}}
+	return LogConfig{Remote: Budget{PerSecond: 1, Burst: 10}, Own: Budget{PerSecond: 10, Burst: 100}, Bans: Budget{PerSecond: 1000, Burst: 10_000}}
 }
 
 // pause is how long the sink rests between two looks at a ring that keeps filling: a flood costs it at most ten rounds
@@ -58,13 +59,14 @@ type Log struct {
 	logger     *slog.Logger
 	remote     allowance
 	own        allowance
+	bans       allowance
 	suppressed uint64 // events since the last line that no line was written for
 	dropped    uint64 // Ring.Dropped as far as suppressed accounts for it
 }
 
 // NewLog makes the log sink of ring; Run does its work.
 func NewLog(ring *Ring, logger *slog.Logger, cfg LogConfig) *Log {
-	return &Log{ring: ring, logger: logger, remote: allowance{Budget: cfg.Remote}, own: allowance{Budget: cfg.Own}}
+	return &Log{ring: ring, logger: logger, remote: allowance{Budget: cfg.Remote}, own: allowance{Budget: cfg.Own}, bans: allowance{Budget: cfg.Bans}}
 }
 
 // Run writes events until ctx ends, then what is still in the ring. A line says how many events before it got none
@@ -102,11 +104,7 @@ func (l *Log) drain(now time.Time) {
 		if !ok {
 			break
 		}
-		budget := &l.own
-		if remote(e.Name) {
-			budget = &l.remote
-		}
-		if !budget.take(now) {
+		if !l.budget(e.Name).take(now) {
 			l.suppressed++
 			continue
 		}
@@ -115,6 +113,17 @@ func (l *Log) drain(now time.Time) {
 	dropped := l.ring.Dropped()
 	l.suppressed += dropped - l.dropped
 	l.dropped = dropped
+}
+
+// budget is what events of that name are written from.
+func (l *Log) budget(name string) *allowance {
+	switch {
+	case name == Ban || name == Unban:
+		return &l.bans
+	case remote(name):
+		return &l.remote
+	}
+	return &l.own
 }
 
 // summarize accounts for events that no line was written for.
@@ -169,6 +178,7 @@ func attrs(e *edge.Event) []slog.Attr {
 	}
 	text("call_id", e.CallID)
 	text("other_call_id", e.Other)
+	text("detail", e.Detail)
 	return list
 }
 

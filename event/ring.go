@@ -19,6 +19,7 @@ const (
 	MaxMethod  = 24
 	MaxCallID  = 96
 	MaxMessage = 200
+	MaxDetail  = 200
 )
 
 // Names of events (edge.Event.Name) that rooms agree on.
@@ -31,13 +32,15 @@ const (
 	Listener = "listener" // a socket of ours
 	State    = "state"    // the state file
 	Fault    = "fault"    // a mistake in ringwall itself
+	Ban      = "ban"      // a source is banned; one for each ban
+	Unban    = "unban"    // a source is free again before its time, or is never to be banned
 	Memory   = "memory"   // how short of it we are
 )
 
 // remote reports whether anybody on the internet can cause events of that name in any number. Such events may fill only half
 // of a ring and have a log budget of their own. What is not known to be about this machine and its platform is remote.
 func remote(name string) bool {
-	return name != Upstream && name != Peer && name != Listener && name != State && name != Memory
+	return name != Upstream && name != Peer && name != Listener && name != State && name != Memory && name != Ban && name != Unban
 }
 
 // minRing is the smallest ring: with less, half of it would be too small to keep one batch of refusals.
@@ -69,12 +72,13 @@ type slot struct {
 	source edge.Flow
 	status int
 
-	methodLen, callIDLen, otherLen, messageLen uint8
+	methodLen, callIDLen, otherLen, messageLen, detailLen uint8
 
 	method  [MaxMethod]byte
 	callID  [MaxCallID]byte
 	other   [MaxCallID]byte
 	message [MaxMessage]byte
+	detail  [MaxDetail]byte
 }
 
 // NewRing makes a ring of at least size events, rounded up to a power of two.
@@ -88,7 +92,7 @@ func NewRing(size int) *Ring {
 }
 
 // Add queues e, or counts it as dropped where the ring is full (one that strangers can cause: half full). It does not allocate and
-// does not wait. Method, CallID and Message are copied up to their bounds; Name and Reason are kept as they are, so they must be
+// does not wait. Method, CallID, Message and Detail are copied up to their bounds; Name and Reason are kept as they are, so they must be
 // constants, never text of a message.
 func (r *Ring) Add(e edge.Event) { r.add(&e, nil, nil) }
 
@@ -127,6 +131,7 @@ func (r *Ring) add(e *edge.Event, method, callID []byte) {
 	s.callIDLen = copyText(s.callID[:], callID, e.CallID)
 	s.otherLen = copyText(s.other[:], nil, e.Other)
 	s.messageLen = copyText(s.message[:], nil, e.Message)
+	s.detailLen = copyText(s.detail[:], nil, e.Detail)
 	s.turn.Store(at + 1)
 	if r.waiting.Load() {
 		select {
@@ -179,6 +184,7 @@ func (r *Ring) Next() (e edge.Event, ok bool) {
 				CallID:  string(s.callID[:s.callIDLen]),
 				Other:   string(s.other[:s.otherLen]),
 				Message: string(s.message[:s.messageLen]),
+				Detail:  string(s.detail[:s.detailLen]),
 			}
 			s.turn.Store(at + r.mask + 1)
 			return e, true
