@@ -306,8 +306,8 @@ func (e *Edge) finish() {
 	}
 }
 
-// binary is the result of the one build of a test run.
-var binary struct {
+// built is the result of the one build of a test run.
+var built struct {
 	once sync.Once
 	dir  string
 	path string
@@ -318,34 +318,34 @@ var binary struct {
 // the race detector if RINGWALL_RACE is set. Clean removes it.
 func Binary(t testing.TB) string {
 	t.Helper()
-	binary.once.Do(build)
-	if binary.err != nil {
-		t.Fatal(binary.err)
+	built.once.Do(build)
+	if built.err != nil {
+		t.Fatal(built.err)
 	}
-	return binary.path
+	return built.path
 }
 
 func build() {
-	if binary.path = os.Getenv("RINGWALL_BINARY"); binary.path != "" {
+	if built.path = os.Getenv("RINGWALL_BINARY"); built.path != "" {
 		return
 	}
-	if binary.dir, binary.err = os.MkdirTemp("", "ringwall-e2e-"); binary.err != nil {
+	if built.dir, built.err = os.MkdirTemp("", "ringwall-e2e-"); built.err != nil {
 		return
 	}
-	binary.path = filepath.Join(binary.dir, "ringwall")
-	args, cgo := []string{"build", "-o", binary.path}, "CGO_ENABLED=0"
+	built.path = filepath.Join(built.dir, "ringwall")
+	args, cgo := []string{"build", "-o", built.path}, "CGO_ENABLED=0"
 	if os.Getenv("RINGWALL_RACE") != "" {
 		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
 	}
 	cmd := exec.Command("go", append(args, "github.com/ringwall/ringwall/cmd/ringwall")...)
 	cmd.Env = append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		binary.err = fmt.Errorf("go build ./cmd/ringwall: %w\n%s", err, out)
+		built.err = fmt.Errorf("go build ./cmd/ringwall: %w\n%s", err, out)
 	}
 }
 
 // Clean removes the binary that was built. Call it at the end of TestMain.
-func Clean() { os.RemoveAll(binary.dir) }
+func Clean() { os.RemoveAll(built.dir) }
 
 // Eventually asks cond every few milliseconds until it says true; false after the Deadline.
 func Eventually(cond func() bool) bool {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/siptest"
 )
 
 func oneWS(at string) Config {
@@ -144,7 +145,7 @@ func TestWebSocketHandshake(t *testing.T) {
 		"a header without end":   {strings.Replace(handshake, "Origin", strings.Repeat("X: y\r\n", 2000)+"Origin", 1), "400"},
 		"a line without end":     {"GET /" + strings.Repeat("a", 20_000), "400"},
 		"no host":                {less("Host"), "400"},
-		"a message right behind": {handshake + string(clientFrame(0x81, []byte("\r\n\r\n"))), "101"},
+		"a message right behind": {handshake + string(siptest.Frame(0x81, []byte("\r\n\r\n"))), "101"},
 	} {
 		c2 := dialTCP(t, s.Listeners()[0].Addr)
 		go func() { fmt.Fprint(c2, c.raw) }()
@@ -157,25 +158,6 @@ func TestWebSocketHandshake(t *testing.T) {
 			t.Errorf("%s: accept %q", what, accept)
 		}
 	}
-}
-
-// clientFrame is a masked frame.
-func clientFrame(first byte, payload []byte) []byte {
-	b := []byte{first}
-	switch n := len(payload); {
-	case n < 126:
-		b = append(b, 0x80|byte(n))
-	case n < 1<<16:
-		b = binary.BigEndian.AppendUint16(append(b, 0x80|126), uint16(n))
-	default:
-		b = binary.BigEndian.AppendUint64(append(b, 0x80|127), uint64(n))
-	}
-	mask := [4]byte{1, 2, 3, 4}
-	b = append(b, mask[:]...)
-	for i, c := range payload {
-		b = append(b, c^mask[i&3])
-	}
-	return b
 }
 
 // rawWS is a connection after the handshake.
@@ -193,7 +175,7 @@ func rawWS(t testing.TB, to netip.AddrPort) net.Conn {
 // S33: what is not one message in one WebSocket message closes the connection, with the right code, and nothing of it is relayed.
 func TestWebSocketSmuggling(t *testing.T) {
 	ok, cut := message("ok", 4), len(message("ok", 4))-10
-	text := func(s string) []byte { return clientFrame(0x81, []byte(s)) }
+	text := func(s string) []byte { return siptest.Frame(0x81, []byte(s)) }
 	for what, c := range map[string]struct {
 		raw  []byte
 		code uint16
@@ -208,15 +190,15 @@ func TestWebSocketSmuggling(t *testing.T) {
 		"no mask":                {append([]byte{0x81, 4}, "abcd"...), closeProtocol},
 		"2^63":                   {append([]byte{0x82, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0}, "mask"...), closeTooBig},
 		"2^63-1":                 {append([]byte{0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}, "mask"...), closeTooBig},
-		"too large":              {clientFrame(0x82, make([]byte, 64<<10+1)), closeTooBig},
-		"too large in parts":     {append(clientFrame(0x02, make([]byte, 40<<10)), clientFrame(0x80, make([]byte, 40<<10))...), closeTooBig},
-		"fragmented ping":        {clientFrame(0x09, []byte("x")), closeProtocol},
-		"long ping":              {clientFrame(0x89, make([]byte, 126)), closeProtocol},
-		"reserved bit":           {clientFrame(0xC1, []byte(ok)), closeProtocol},
-		"opcode 3":               {clientFrame(0x83, []byte(ok)), closeProtocol},
-		"opcode 11":              {clientFrame(0x8B, nil), closeProtocol},
-		"rest of nothing":        {clientFrame(0x80, []byte(ok)), closeProtocol},
-		"message within message": {append(clientFrame(0x01, []byte(ok[:9])), text(ok)...), closeProtocol},
+		"too large":              {siptest.Frame(0x82, make([]byte, 64<<10+1)), closeTooBig},
+		"too large in parts":     {append(siptest.Frame(0x02, make([]byte, 40<<10)), siptest.Frame(0x80, make([]byte, 40<<10))...), closeTooBig},
+		"fragmented ping":        {siptest.Frame(0x09, []byte("x")), closeProtocol},
+		"long ping":              {siptest.Frame(0x89, make([]byte, 126)), closeProtocol},
+		"reserved bit":           {siptest.Frame(0xC1, []byte(ok)), closeProtocol},
+		"opcode 3":               {siptest.Frame(0x83, []byte(ok)), closeProtocol},
+		"opcode 11":              {siptest.Frame(0x8B, []byte(nil)), closeProtocol},
+		"rest of nothing":        {siptest.Frame(0x80, []byte(ok)), closeProtocol},
+		"message within message": {append(siptest.Frame(0x01, []byte(ok[:9])), text(ok)...), closeProtocol},
 		"more after a bad one":   {append(text("hello"), text(ok)...), closeProtocol},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -251,14 +233,14 @@ func TestWebSocketControlBetween(t *testing.T) {
 	s := serve(t, oneWS("127.0.0.1:0"), st)
 	c := rawWS(t, s.Listeners()[0].Addr)
 	m := message("x", 5000)
-	raw := clientFrame(0x01, []byte(m[:100]))
+	raw := siptest.Frame(0x01, []byte(m[:100]))
 	for i := range 50 {
-		raw = append(raw, clientFrame(0x89, []byte{byte(i)})...)
+		raw = append(raw, siptest.Frame(0x89, []byte{byte(i)})...)
 	}
-	raw = append(raw, clientFrame(0x00, nil)...)
-	raw = append(raw, clientFrame(0x8A, []byte("unasked"))...)
-	raw = append(raw, clientFrame(0x00, []byte(m[100:4000]))...)
-	raw = append(raw, clientFrame(0x80, []byte(m[4000:]))...)
+	raw = append(raw, siptest.Frame(0x00, []byte(nil))...)
+	raw = append(raw, siptest.Frame(0x8A, []byte("unasked"))...)
+	raw = append(raw, siptest.Frame(0x00, []byte(m[100:4000]))...)
+	raw = append(raw, siptest.Frame(0x80, []byte(m[4000:]))...)
 	for len(raw) > 0 { // in pieces that fit nothing
 		n := min(len(raw), 97)
 		_, _ = c.Write(raw[:n])
@@ -288,9 +270,9 @@ func TestWebSocketTinyFrames(t *testing.T) {
 		if i == 0 {
 			first = 0x02
 		}
-		raw = append(raw, clientFrame(first, []byte{m[i]})...)
+		raw = append(raw, siptest.Frame(first, []byte{m[i]})...)
 	}
-	go func() { _, _ = c.Write(append(raw, clientFrame(0x80, nil)...)) }()
+	go func() { _, _ = c.Write(append(raw, siptest.Frame(0x80, []byte(nil))...)) }()
 	if got := st.next(t, "receive"); got.bytes != m {
 		t.Errorf("got %d bytes", len(got.bytes))
 	}
@@ -303,7 +285,7 @@ func TestWebSocketFlows(t *testing.T) {
 	st := &stage{on: func(_ *Out, _ []byte, f edge.Flow) { from = f; got <- true }}
 	s := serve(t, oneWS("127.0.0.1:0"), st)
 	c := rawWS(t, s.Listeners()[0].Addr)
-	_, _ = c.Write(clientFrame(0x81, []byte(message("x", 0))))
+	_, _ = c.Write(siptest.Frame(0x81, []byte(message("x", 0))))
 	<-got
 	o := s.NewOut()
 	for range 300 { // more than the far end and the kernel take: it does not read
@@ -333,7 +315,7 @@ func TestWebSocketLeavesNothing(t *testing.T) {
 	}
 	open := rawWS(t, s.Listeners()[0].Addr)
 	eventually(t, "the deadline", func() bool { return s.Counters().HandshakeErrors == 100 && s.Counters().ConnectionsOpen == 1 })
-	_, _ = open.Write(clientFrame(0x81, []byte("\r\n\r\n")))
+	_, _ = open.Write(siptest.Frame(0x81, []byte("\r\n\r\n")))
 	if got := readAll(t, open, 4); got != "\x81\x02\r\n" {
 		t.Errorf("got %q", got)
 	}
@@ -349,9 +331,9 @@ func TestWebSocketLeavesNothing(t *testing.T) {
 // FuzzWebSocket: whatever comes in whatever pieces, nothing panics, the buffer is kept to, and what is found does not depend on the
 // pieces.
 func FuzzWebSocket(f *testing.F) {
-	f.Add(clientFrame(0x81, []byte(message("x", 3))), uint8(7))
-	f.Add(append(clientFrame(0x01, []byte(message("x", 0))[:9]), clientFrame(0x80, []byte(message("x", 0))[9:])...), uint8(1))
-	f.Add(append(clientFrame(0x89, []byte("ping")), clientFrame(0x82, []byte("\r\n\r\n"))...), uint8(3))
+	f.Add(siptest.Frame(0x81, []byte(message("x", 3))), uint8(7))
+	f.Add(append(siptest.Frame(0x01, []byte(message("x", 0))[:9]), siptest.Frame(0x80, []byte(message("x", 0))[9:])...), uint8(1))
+	f.Add(append(siptest.Frame(0x89, []byte("ping")), siptest.Frame(0x82, []byte("\r\n\r\n"))...), uint8(3))
 	f.Fuzz(func(t *testing.T, raw []byte, piece uint8) {
 		whole, werr := unframe(raw, len(raw)+1)
 		parts, perr := unframe(raw, int(piece)+1)

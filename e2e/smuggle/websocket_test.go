@@ -31,45 +31,45 @@ func frames(m string) (all []framed) {
 		all = append(all, framed{name, strings.Join(bytes, ""), code, pass})
 	}
 	half := len(m) / 2
-	add("one frame", 0, true, frameOf(0x82, m))
-	add("two frames", 0, true, frameOf(0x02, m[:half]), frameOf(0x80, m[half:]))
-	add("frames of a byte", 0, true, frameOf(0x02, m[:1]), byteFrames(m[1:]))
-	add("empty frames between", 0, true, frameOf(0x02, ""), frameOf(0x00, m[:half]), frameOf(0x00, ""), frameOf(0x80, m[half:]))
-	add("a ping between", 0, true, frameOf(0x02, m[:half]), frameOf(0x89, "still there?"), frameOf(0x80, m[half:]))
-	add("a pong before", 0, true, frameOf(0x8a, ""), frameOf(0x82, m))
-	add("an empty message before", 0, true, frameOf(0x82, ""), frameOf(0x82, m))
-	add("CRLF before", 0, true, frameOf(0x81, "\r\n"), frameOf(0x82, m))
-	add("two requests in a message", 1002, false, frameOf(0x82, m+m))
-	add("a request and another's beginning", 1002, false, frameOf(0x82, m+m[:half]))
-	add("two requests in a message of two frames", 1002, false, frameOf(0x02, m), frameOf(0x80, m))
-	add("a request and CRLF", 1002, false, frameOf(0x82, m+"\r\n"))
-	add("a request over two messages", 1002, false, frameOf(0x82, m[:half]), frameOf(0x82, m[half:]))
-	add("a body too short", 1002, false, frameOf(0x82, m[:len(m)-1]))
-	add("a body too long", 1002, false, frameOf(0x82, m+"x"))
+	add("one frame", 0, true, siptest.Frame(0x82, m))
+	add("two frames", 0, true, siptest.Frame(0x02, m[:half]), siptest.Frame(0x80, m[half:]))
+	add("frames of a byte", 0, true, siptest.Frame(0x02, m[:1]), byteFrames(m[1:]))
+	add("empty frames between", 0, true, siptest.Frame(0x02, ""), siptest.Frame(0x00, m[:half]), siptest.Frame(0x00, ""), siptest.Frame(0x80, m[half:]))
+	add("a ping between", 0, true, siptest.Frame(0x02, m[:half]), siptest.Frame(0x89, "still there?"), siptest.Frame(0x80, m[half:]))
+	add("a pong before", 0, true, siptest.Frame(0x8a, ""), siptest.Frame(0x82, m))
+	add("an empty message before", 0, true, siptest.Frame(0x82, ""), siptest.Frame(0x82, m))
+	add("CRLF before", 0, true, siptest.Frame(0x81, "\r\n"), siptest.Frame(0x82, m))
+	add("two requests in a message", 1002, false, siptest.Frame(0x82, m+m))
+	add("a request and another's beginning", 1002, false, siptest.Frame(0x82, m+m[:half]))
+	add("two requests in a message of two frames", 1002, false, siptest.Frame(0x02, m), siptest.Frame(0x80, m))
+	add("a request and CRLF", 1002, false, siptest.Frame(0x82, m+"\r\n"))
+	add("a request over two messages", 1002, false, siptest.Frame(0x82, m[:half]), siptest.Frame(0x82, m[half:]))
+	add("a body too short", 1002, false, siptest.Frame(0x82, m[:len(m)-1]))
+	add("a body too long", 1002, false, siptest.Frame(0x82, m+"x"))
 	add("no mask", 1002, false, "\x82"+string(binary.BigEndian.AppendUint16([]byte{126}, uint16(len(m))))+m)
-	add("an unmasked ping", 1002, false, "\x89\x00", frameOf(0x82, m))
+	add("an unmasked ping", 1002, false, "\x89\x00", siptest.Frame(0x82, m))
 	for _, n := range []uint64{1<<16 + 1, 1 << 20, 1<<31 - 1, 1 << 31, 1 << 32, 1<<32 + 5, 1<<63 - 1, 1 << 63, 1<<64 - 1} {
 		add(fmt.Sprintf("a frame of %d bytes", n), 1009, false, header(0x82, n), m)
 		add(fmt.Sprintf("a text frame of %d bytes", n), 1009, false, header(0x81, n), m)
 	}
-	add("frames that grow too large", 1009, false, frameOf(0x02, m), header(0x80, 1<<16), m)
+	add("frames that grow too large", 1009, false, siptest.Frame(0x02, m), header(0x80, 1<<16), m)
 	for op := byte(0x8); op <= 0xa; op++ {
-		add(fmt.Sprintf("a control frame %#x in parts", op), 1002, false, frameOf(op, "a"), frameOf(0x80, "b"), frameOf(0x82, m))
-		add(fmt.Sprintf("a control frame %#x of 126 bytes", op), 1002, false, frameOf(0x80|op, strings.Repeat("a", 126)), frameOf(0x82, m))
+		add(fmt.Sprintf("a control frame %#x in parts", op), 1002, false, siptest.Frame(op, "a"), siptest.Frame(0x80, "b"), siptest.Frame(0x82, m))
+		add(fmt.Sprintf("a control frame %#x of 126 bytes", op), 1002, false, siptest.Frame(0x80|op, strings.Repeat("a", 126)), siptest.Frame(0x82, m))
 	}
 	for _, op := range []byte{3, 4, 5, 6, 7, 0xb, 0xc, 0xd, 0xe, 0xf} {
-		add(fmt.Sprintf("opcode %#x", op), 1002, false, frameOf(0x80|op, m))
+		add(fmt.Sprintf("opcode %#x", op), 1002, false, siptest.Frame(0x80|op, m))
 	}
 	for _, bits := range []byte{0x40, 0x20, 0x10, 0x70} {
-		add(fmt.Sprintf("reserved bits %#x", bits), 1002, false, frameOf(0x82|bits, m))
-		add(fmt.Sprintf("reserved bits %#x of a ping", bits), 1002, false, frameOf(0x89|bits, ""), frameOf(0x82, m))
+		add(fmt.Sprintf("reserved bits %#x", bits), 1002, false, siptest.Frame(0x82|bits, m))
+		add(fmt.Sprintf("reserved bits %#x of a ping", bits), 1002, false, siptest.Frame(0x89|bits, ""), siptest.Frame(0x82, m))
 	}
-	add("a continuation of nothing", 1002, false, frameOf(0x80, m))
-	add("a message within another", 1002, false, frameOf(0x02, m[:half]), frameOf(0x82, m))
-	add("text that is not UTF-8", 1007, false, frameOf(0x81, m))
-	add("text cut in a rune", 1007, false, frameOf(0x81, strings.Replace(m, "Subject: ", "Subject: \xe2\x82", 1)))
-	add("a close frame first", 1000, false, frameOf(0x88, "\x03\xe8"), frameOf(0x82, m))
-	add("a close frame in a message", 1000, false, frameOf(0x02, m[:half]), frameOf(0x88, "\x03\xe8"), frameOf(0x80, m[half:]))
+	add("a continuation of nothing", 1002, false, siptest.Frame(0x80, m))
+	add("a message within another", 1002, false, siptest.Frame(0x02, m[:half]), siptest.Frame(0x82, m))
+	add("text that is not UTF-8", 1007, false, siptest.Frame(0x81, m))
+	add("text cut in a rune", 1007, false, siptest.Frame(0x81, strings.Replace(m, "Subject: ", "Subject: \xe2\x82", 1)))
+	add("a close frame first", 1000, false, siptest.Frame(0x88, "\x03\xe8"), siptest.Frame(0x82, m))
+	add("a close frame in a message", 1000, false, siptest.Frame(0x02, m[:half]), siptest.Frame(0x88, "\x03\xe8"), siptest.Frame(0x80, m[half:]))
 	add("HTTP", 1002, false, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", m)
 	add("SIP without frames", 1002, false, m)
 	return all
@@ -83,7 +83,7 @@ func byteFrames(m string) string {
 		if i == len(m)-1 {
 			first = 0x80
 		}
-		b.WriteString(frameOf(first, m[i:i+1]))
+		b.WriteString(siptest.Frame(first, m[i:i+1]))
 	}
 	return b.String()
 }

@@ -76,29 +76,10 @@ func (w *wire) send(raw string) error {
 		if !utf8.ValidString(raw) {
 			op = 2
 		}
-		raw = frameOf(0x80|op, raw)
+		raw = siptest.Frame(0x80|op, raw)
 	}
 	_, err := io.WriteString(w, raw)
 	return err
-}
-
-// frameOf is a masked WebSocket frame with this first byte (RFC 6455 §5.2).
-func frameOf(first byte, payload string) string {
-	b := []byte{first}
-	switch n := len(payload); {
-	case n < 126:
-		b = append(b, 0x80|byte(n))
-	case n < 1<<16:
-		b = binary.BigEndian.AppendUint16(append(b, 0x80|126), uint16(n))
-	default:
-		b = binary.BigEndian.AppendUint64(append(b, 0x80|127), uint64(n))
-	}
-	mask := [4]byte{0xde, 0xad, 0xbe, 0xef}
-	b = append(b, mask[:]...)
-	for i := range len(payload) {
-		b = append(b, payload[i]^mask[i&3])
-	}
-	return string(b)
 }
 
 // more reads what has come.
