@@ -26,13 +26,10 @@ func TestSlowCrowd(t *testing.T) {
 
 func crowd(t *testing.T, keys siptest.Keys, sources, each, seconds int) {
 	s := newSiege(t, keys)
-	s.watch()
-	f := s.flood("crowd", sources, each, seconds)
-	s.relieve()
-	t.Logf("evicted %.0f, refused %.0f and for their source %.0f", s.edge.Counter("connections_evicted_total"),
-		s.edge.Counter("connections_refused_total"), s.edge.Counter("connections_refused_source_total"))
-	f.over()
-	s.recovered()
+	s.withstand(func() {
+		t.Logf("evicted %.0f, refused %.0f and for their source %.0f", s.edge.Counter("connections_evicted_total"),
+			s.edge.Counter("connections_refused_total"), s.edge.Counter("connections_refused_source_total"))
+	}, "crowd", sources, each, seconds)
 }
 
 // TestStorm is ES2020-02 in little: connections bring ten INVITEs each and are reset.
@@ -46,12 +43,9 @@ func TestSlowStorm(t *testing.T) {
 
 func storm(t *testing.T, connections int) {
 	s := newSiege(t, nil)
-	s.watch()
-	f := s.flood("storm", connections)
-	s.relieve()
-	t.Logf("%d requests reached the platform, %.0f were refused for want of room", s.platform.got.Load(), s.edge.Counter(`reason="limit.transactions"`))
-	f.over()
-	s.recovered()
+	s.withstand(func() {
+		t.Logf("%d requests reached the platform, %.0f were refused for want of room", s.platform.got.Load(), s.edge.Counter(`reason="limit.transactions"`))
+	}, "storm", connections)
 }
 
 // TestBombs: header fields without end, and their like.
@@ -64,12 +58,7 @@ func TestSlowBombs(t *testing.T) {
 }
 
 func bombs(t *testing.T, connections int) {
-	s := newSiege(t, nil)
-	s.watch()
-	f := s.flood("bombs", connections)
-	s.relieve()
-	f.over()
-	s.recovered()
+	newSiege(t, nil).withstand(func() {}, "bombs", connections)
 }
 
 // TestWhoDoesNotRead is row F2: a client that asks 10,000 times and reads no answer stalls at most its own connection.
@@ -108,10 +97,7 @@ func TestSlowHalfHellos(t *testing.T) {
 
 func halfHellos(t *testing.T, connections, seconds int) {
 	s := newSiege(t, nil)
-	s.watch()
-	f := s.flood("hellos", connections, seconds)
-	s.relieve()
-	t.Logf("evicted %.0f, pressure %.0f", s.edge.Counter("connections_evicted_total"), s.edge.Counter("ringwall_memory_pressure "))
-	f.over()
-	s.recovered()
+	s.withstand(func() {
+		t.Logf("evicted %.0f, pressure %.0f", s.edge.Counter("connections_evicted_total"), s.edge.Counter("ringwall_memory_pressure "))
+	}, "hellos", connections, seconds)
 }

@@ -76,22 +76,19 @@ func forged(t *testing.T, sources int) {
 	s := newSiege(t, nil)
 	series := strings.Count(s.edge.Metrics(), "\n")
 	lines := strings.Count(s.edge.Log(), "\n")
-	s.watch()
-	f := s.flood("forged", sources, int(s.phone.Addr.Addr().As4()[1]))
-	s.relieve()
-	t.Logf("the edge took %.0f packets; %.0f transactions; refused for want of room %.0f", s.edge.Counter("ringwall_transport_packets_in_total"),
-		s.edge.Counter("ringwall_transactions "), s.edge.Counter(`reason="limit.transactions"`))
-	f.over()
-	if now := strings.Count(s.edge.Metrics(), "\n"); now > series+20 {
-		t.Errorf("%d lines of metrics before, %d now", series, now)
-	}
-	if grown := strings.Count(s.edge.Log(), "\n") - lines; grown > 20+20*int(time.Since(s.began).Seconds()) {
-		t.Errorf("%d lines of log in %v", grown, time.Since(s.began))
-	}
-	if strings.Contains(s.edge.Log(), "level=ERROR") {
-		t.Error("an error in the log")
-	}
-	s.recovered()
+	s.withstand(func() {
+		t.Logf("the edge took %.0f packets; %.0f transactions; refused for want of room %.0f", s.edge.Counter("ringwall_transport_packets_in_total"),
+			s.edge.Counter("ringwall_transactions "), s.edge.Counter(`reason="limit.transactions"`))
+		if now := strings.Count(s.edge.Metrics(), "\n"); now > series+20 {
+			t.Errorf("%d lines of metrics before, %d now", series, now)
+		}
+		if grown := strings.Count(s.edge.Log(), "\n") - lines; grown > 20+20*int(time.Since(s.began).Seconds()) {
+			t.Errorf("%d lines of log in %v", grown, time.Since(s.began))
+		}
+		if strings.Contains(s.edge.Log(), "level=ERROR") {
+			t.Error("an error in the log")
+		}
+	}, "forged", sources, int(s.phone.Addr.Addr().As4()[1]))
 }
 
 // forgery is the i-th datagram: requests that would begin something, some that are answered, garbage, and responses to nothing.

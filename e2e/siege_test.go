@@ -108,6 +108,17 @@ func (s *siege) try(name string, least int, work func() bool) {
 	})
 }
 
+// withstand goes through one flood: those inside are served while it lasts, told says what else it did, and afterwards all is as before.
+func (s *siege) withstand(told func(), name string, args ...int) {
+	s.Helper()
+	s.watch()
+	f := s.flood(name, args...)
+	s.relieve()
+	told()
+	f.over()
+	s.recovered()
+}
+
 // relieve ends the probes and tells how they fared.
 func (s *siege) relieve() {
 	s.Helper()
