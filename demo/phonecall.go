@@ -224,13 +224,8 @@ func contactOf(m *sip.Message) (string, error) {
 // routesOf are the Record-Route values of m, in their order.
 func routesOf(m *sip.Message) (routes []string) {
 	for i := m.Find(sip.FieldRecordRoute); i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
-		for rest := m.Fields[i].Value; rest.Present(); {
-			a, after, err := sip.NextAddress(m.Raw, rest)
-			if err != nil {
-				return routes
-			}
+		for a := range sip.Addresses(m.Raw, m.Fields[i].Value) {
 			routes = append(routes, string(a.Whole.Of(m.Raw)))
-			rest = after
 		}
 	}
 	return routes

@@ -47,12 +47,12 @@ func transportOf(raw []byte, u *sip.URI) (edge.Transport, bool) {
 	name := v.Of(raw)
 	switch {
 	case u.Scheme == sip.SIPS:
-		return edge.TLS, !ok || equalFold(name, "tcp") || equalFold(name, "tls")
-	case !ok || equalFold(name, "udp"):
+		return edge.TLS, !ok || sip.Spells(name, "tcp") || sip.Spells(name, "tls")
+	case !ok || sip.Spells(name, "udp"):
 		return edge.UDP, true
-	case equalFold(name, "tcp"):
+	case sip.Spells(name, "tcp"):
 		return edge.TCP, true
-	case equalFold(name, "tls"):
+	case sip.Spells(name, "tls"):
 		return edge.TLS, true
 	}
 	return 0, false
@@ -60,34 +60,6 @@ func transportOf(raw []byte, u *sip.URI) (edge.Transport, bool) {
 
 // mayCarry reports whether a request for uri may go over t: one for a sips URI goes over encrypted hops only (RFC 5630 §3.1).
 func mayCarry(uri *sip.URI, t edge.Transport) bool { return uri.Scheme != sip.SIPS || t.Secure() }
-
-// equalFold compares ASCII text without case.
-func equalFold(b []byte, s string) bool {
-	if len(b) != len(s) {
-		return false
-	}
-	for i, c := range b {
-		if lower(c) != lower(s[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		return c + 'a' - 'A'
-	}
-	return c
-}
-
-// appendLower appends b with ASCII letters in lower case.
-func appendLower(dst, b []byte) []byte {
-	for _, c := range b {
-		dst = append(dst, lower(c))
-	}
-	return dst
-}
 
 // appendHost appends an address, an IPv6 one in brackets where a URI wants it so.
 func appendHost(dst []byte, a netip.Addr, brackets bool) []byte {

@@ -59,33 +59,37 @@ func openContactToken(dst []byte, keys *seal.Keys, user []byte) (uri []byte, to 
 func (l *lane) outbound(x *edge.Exchange, to hop) (done bool) {
 	m := x.Msg
 	f := &l.p.faces[to.flow.Listener]
+	l.contacts(m, func(a sip.Address) {
+		uri, err := sip.ParseURI(m.Raw, a.URI)
+		if a.Star || err != nil || a.URI.Len() > maxContact || uri.Scheme != sip.SIP && uri.Scheme != sip.SIPS {
+			if a.Star || !l.cfg.Hide {
+				l.value = appendUnfolded(separated(l.value), a.Whole.Of(m.Raw))
+			}
+			return
+		}
+		l.value = separated(l.value)
+		done = true
+		if l.value = append(l.value, "<sip"...); uri.Scheme == sip.SIPS {
+			l.value = append(l.value, 's')
+		}
+		l.value = appendContactToken(append(l.value, ':'), l.p.keys, l.home(x, a.URI), a.URI.Of(m.Raw))
+		l.value = append(append(append(append(l.value, '@'), f.host...), f.params...), '>')
+		if l.cfg.Hide { // the platform's instance id goes, too
+			l.value = topo.AppendFeatures(l.value, m.Raw, a.Params)
+		} else {
+			l.value = appendParams(l.value, m.Raw, a.Params, "reg-id")
+		}
+	})
+	l.endOutbound(m)
+	return done
+}
+
+// contacts writes the Contact fields of m anew, each with what show appends to l.value for its addresses. A field without any goes.
+func (l *lane) contacts(m *sip.Message, show func(a sip.Address)) {
 	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
 		l.value = l.value[:0]
-		for rest := m.Fields[i].Value; rest.Present(); {
-			a, after, err := sip.NextAddress(m.Raw, rest)
-			if err != nil {
-				break
-			}
-			rest = after
-			uri, err := sip.ParseURI(m.Raw, a.URI)
-			if a.Star || err != nil || a.URI.Len() > maxContact || uri.Scheme != sip.SIP && uri.Scheme != sip.SIPS {
-				if a.Star || !l.cfg.Hide {
-					l.value = appendUnfolded(separated(l.value), a.Whole.Of(m.Raw))
-				}
-				continue
-			}
-			l.value = separated(l.value)
-			done = true
-			if l.value = append(l.value, "<sip"...); uri.Scheme == sip.SIPS {
-				l.value = append(l.value, 's')
-			}
-			l.value = appendContactToken(append(l.value, ':'), l.p.keys, l.home(x, a.URI), a.URI.Of(m.Raw))
-			l.value = append(append(append(append(l.value, '@'), f.host...), f.params...), '>')
-			if l.cfg.Hide { // the platform's instance id goes, too
-				l.value = topo.AppendFeatures(l.value, m.Raw, a.Params)
-			} else {
-				l.value = appendParams(l.value, m.Raw, a.Params, "reg-id")
-			}
+		for a := range sip.Addresses(m.Raw, m.Fields[i].Value) {
+			show(a)
 		}
 		if len(l.value) == 0 {
 			l.edit.Remove(i)
@@ -93,8 +97,6 @@ func (l *lane) outbound(x *edge.Exchange, to hop) (done bool) {
 			l.edit.Replace(i, l.value)
 		}
 	}
-	l.endOutbound(m)
-	return done
 }
 
 // home is where requests for a Contact of the platform go: to the server that it names, else to the one that sent x.
@@ -118,30 +120,17 @@ func (l *lane) ownContacts(m *sip.Message) {
 	if m.Status < 200 || m.Status > 299 {
 		return
 	}
-	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
-		l.value = l.value[:0]
-		for rest := m.Fields[i].Value; rest.Present(); {
-			a, after, err := sip.NextAddress(m.Raw, rest)
-			if err != nil {
-				break
-			}
-			rest = after
-			uri, err := sip.ParseURI(m.Raw, a.URI)
-			if err != nil {
-				continue
-			}
-			if contact, _, ok := openContactToken(l.uri[:0], l.p.keys, uri.User.Of(m.Raw)); ok {
-				l.uri = contact
-				l.value = append(append(append(separated(l.value), '<'), contact...), '>')
-				l.value = appendParams(l.value, m.Raw, a.Params, "")
-			}
+	l.contacts(m, func(a sip.Address) {
+		uri, err := sip.ParseURI(m.Raw, a.URI)
+		if err != nil {
+			return
 		}
-		if len(l.value) == 0 {
-			l.edit.Remove(i)
-		} else {
-			l.edit.Replace(i, l.value)
+		if contact, _, ok := openContactToken(l.uri[:0], l.p.keys, uri.User.Of(m.Raw)); ok {
+			l.uri = contact
+			l.value = append(append(append(separated(l.value), '<'), contact...), '>')
+			l.value = appendParams(l.value, m.Raw, a.Params, "")
 		}
-	}
+	})
 }
 
 // toContact finds the way of a request from outside whose Request-URI is a contact token at our address: to the server in it, with

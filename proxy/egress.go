@@ -39,7 +39,7 @@ func (d *directory) peerNamed(seed maphash.Seed, m *sip.Message, uri *sip.URI) *
 	var best *peer
 	bestScore := 0.0
 	for i, p := range d.peers {
-		if uri.HasPort && uri.Port != p.Port || !equalFold(bare(uri.Host.Of(m.Raw)), p.Host) || !mayCarry(&m.URI, p.Transport) {
+		if uri.HasPort && uri.Port != p.Port || !sip.Spells(bare(uri.Host.Of(m.Raw)), p.Host) || !mayCarry(&m.URI, p.Transport) {
 			continue
 		}
 		score := weigh(seed, m.CallID.Of(m.Raw), i, float64(max(1, p.Weight)))

@@ -210,8 +210,8 @@ func (l *lane) meaningIn(f *sip.Field, at int, known bool) finding {
 // inSession reports whether m.Raw[at] is in a session description: its line has the form of one, and the body is one or has parts.
 func inSession(m *sip.Message, at int) bool {
 	contentType := m.Value(sip.FieldContentType)
-	if n := len("application/sdp"); len(contentType) < n || !equalFold(contentType[:n], "application/sdp") {
-		if n = len("multipart/"); len(contentType) < n || !equalFold(contentType[:n], "multipart/") {
+	if n := len("application/sdp"); len(contentType) < n || !sip.Spells(contentType[:n], "application/sdp") {
+		if n = len("multipart/"); len(contentType) < n || !sip.Spells(contentType[:n], "multipart/") {
 			return false
 		}
 	}

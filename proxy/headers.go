@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
@@ -91,7 +92,7 @@ func (r *fieldRules) set(t treatment, names ...string) {
 		}
 		h := hintOf([]byte(name))
 		r.hint |= 1 << h
-		r.others[h] = append([]otherField{{name, t}}, r.others[h]...) // the last word counts
+		r.others[h] = append([]otherField{{strings.ToLower(name), t}}, r.others[h]...) // the last word counts
 	}
 }
 
@@ -102,7 +103,7 @@ func hintOf(name []byte) byte { return ((name[0] | 0x20) + byte(5*len(name))) & 
 func (r *fieldRules) unknown(name []byte) treatment {
 	if h := hintOf(name); r.hint>>h&1 == 1 {
 		for i := range r.others[h] {
-			if o := &r.others[h][i]; equalFold(name, o.name) {
+			if o := &r.others[h][i]; sip.Spells(name, o.name) {
 				return o.treatment
 			}
 		}
@@ -198,7 +199,7 @@ func (l *lane) unhide(m *sip.Message, i int, keep bool) {
 
 // transfers are the header fields that the URI of a Refer-To or a redirection may carry: what attended transfer, pickup and joining
 // need (RFC 3891, 3911, 4538, 3892, 3841).
-var transfers = []string{"Replaces", "Join", "Target-Dialog", "In-Reply-To", "Referred-By", "Require", "Accept-Contact"}
+var transfers = []string{"replaces", "join", "target-dialog", "in-reply-to", "referred-by", "require", "accept-contact"}
 
 // appendTransfer appends of the headers part of a URI, without its "?", what may stay: as it was, and with a "?" before it.
 func appendTransfer(dst, headers []byte) []byte {
@@ -223,7 +224,7 @@ func mayTransfer(name []byte) bool {
 		b = append(b, c)
 	}
 	for _, t := range transfers {
-		if len(name) == 0 && equalFold(b, t) {
+		if len(name) == 0 && sip.Spells(b, t) {
 			return true
 		}
 	}

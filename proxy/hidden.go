@@ -143,12 +143,7 @@ func (l *lane) conceal(x *edge.Exchange, r *route) {
 		r.ToHost = at.Of(m.Raw)
 	}
 	for i := m.Find(sip.FieldRecordRoute); i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
-		for rest := m.Fields[i].Value; rest.Present(); {
-			a, after, err := sip.NextAddress(m.Raw, rest)
-			if err != nil {
-				break
-			}
-			rest = after
+		for a := range sip.Addresses(m.Raw, m.Fields[i].Value) {
 			l.unseen = topo.AppendEntry(l.unseen, m.Raw, &a)
 		}
 	}
@@ -275,7 +270,7 @@ func appendOwnParams(dst, raw []byte, params sip.Span) []byte {
 		name, _, whole, rest = sip.NextParam(raw, rest)
 		own := name.Present() && raw[name.Start] == '+'
 		for _, p := range ownParams {
-			own = own || equalFold(name.Of(raw), p)
+			own = own || sip.Spells(name.Of(raw), p)
 		}
 		if own {
 			dst = appendUnfolded(append(dst, ';'), whole.Of(raw))

@@ -99,12 +99,7 @@ func (c *Limits) via(m *sip.Message, rest sip.Span, vias *int) edge.Reason {
 
 // address looks at one field of addresses. What can't be read as such is not held against it here.
 func (c *Limits) address(m *sip.Message, rest sip.Span) edge.Reason {
-	for rest.Present() {
-		a, after, err := sip.NextAddress(m.Raw, rest)
-		if err != nil {
-			return ""
-		}
-		rest = after
+	for a := range sip.Addresses(m.Raw, rest) {
 		if over(a.URI.Len(), c.URI) {
 			return reasonURI
 		}

@@ -17,12 +17,7 @@ func (l *lane) oneRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 	l.unseen, l.value, l.counts = l.unseen[:0], l.value[:0], l.counts[:0]
 	for i := m.Find(sip.FieldRecordRoute); i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
 		l.edit.Remove(i)
-		for rest := m.Fields[i].Value; rest.Present(); {
-			a, after, err := sip.NextAddress(m.Raw, rest)
-			if err != nil {
-				break
-			}
-			rest = after
+		for a := range sip.Addresses(m.Raw, m.Fields[i].Value) {
 			switch uri := a.URI.Of(m.Raw); {
 			case len(l.value) > 0:
 				l.value = appendUnfolded(append(l.value, ", "...), a.Whole.Of(m.Raw))

@@ -110,12 +110,7 @@ func (l *lane) previewReply(x *edge.Exchange, far edge.Flow) ([]byte, error) {
 // previewToken is the user part of our Record-Route in m, nil if there is none.
 func (l *lane) previewToken(m *sip.Message) []byte {
 	for i := m.Find(sip.FieldRecordRoute); i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
-		for rest := m.Fields[i].Value; rest.Present(); {
-			a, after, err := sip.NextAddress(m.Raw, rest)
-			if err != nil {
-				break
-			}
-			rest = after
+		for a := range sip.Addresses(m.Raw, m.Fields[i].Value) {
 			u, err := sip.ParseURI(m.Raw, a.URI)
 			if err == nil && u.User.Present() && (l.ours(edge.Inside, u.Host.Of(m.Raw), u.Port) || l.ours(edge.Outside, u.Host.Of(m.Raw), u.Port)) {
 				return u.User.Of(m.Raw)

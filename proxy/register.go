@@ -48,7 +48,7 @@ func (l *lane) bindable(x *edge.Exchange) edge.Verdict {
 	if err != nil || uri.User.Len()+uri.Host.Len() >= binding.MaxAOR {
 		return bad
 	}
-	l.asked.aor = appendLower(append(append(l.asked.aor[:0], uri.User.Of(m.Raw)...), '@'), uri.Host.Of(m.Raw))
+	l.asked.aor = sip.AppendLower(append(append(l.asked.aor[:0], uri.User.Of(m.Raw)...), '@'), uri.Host.Of(m.Raw))
 	return edge.Verdict{}
 }
 
@@ -108,11 +108,11 @@ func (l *lane) noted(m *sip.Message, c *contact) (n noted, numbered bool) {
 		var name, value sip.Span
 		name, value, _, rest = sip.NextParam(m.Raw, rest)
 		switch b := name.Of(m.Raw); {
-		case equalFold(b, "+sip.instance"):
+		case sip.Spells(b, "+sip.instance"):
 			instance = value
-		case equalFold(b, "reg-id"):
+		case sip.Spells(b, "reg-id"):
 			regID, numbered = value, true
-		case equalFold(b, "expires"):
+		case sip.Spells(b, "expires"):
 			expires = value
 		}
 	}
@@ -153,7 +153,7 @@ func cutParam(dst, raw []byte, params sip.Span, named string) (others []byte, va
 		var name, v, whole sip.Span
 		name, v, whole, rest = sip.NextParam(raw, rest)
 		switch {
-		case equalFold(name.Of(raw), named):
+		case sip.Spells(name.Of(raw), named):
 			value = v
 		case whole.Len() > 0:
 			dst = appendUnfolded(append(dst, ';'), whole.Of(raw))
@@ -183,7 +183,7 @@ func (l *lane) endOutbound(m *sip.Message) {
 			found := false
 			for tag := range bytes.SplitSeq(value, []byte{','}) {
 				tag = bytes.TrimSpace(tag)
-				if equalFold(tag, "outbound") {
+				if sip.Spells(tag, "outbound") {
 					found = true
 					continue
 				}

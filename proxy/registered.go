@@ -83,12 +83,7 @@ func (l *lane) registered(x *edge.Exchange, tx *transaction.Tx, note []byte) {
 	aor := l.openNote(note)
 	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
 		l.value = l.value[:0]
-		for rest := m.Fields[i].Value; rest.Present(); {
-			a, after, err := sip.NextAddress(m.Raw, rest)
-			if err != nil {
-				break
-			}
-			rest = after
+		for a := range sip.Addresses(m.Raw, m.Fields[i].Value) {
 			l.showContact(x, tx, aor, &a)
 		}
 		switch {

@@ -137,12 +137,5 @@ func (p *Policy) otherField(name []byte) audience {
 	if len(name) > longest {
 		return nobody
 	}
-	low := room[:len(name)]
-	for i, c := range name {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		low[i] = c
-	}
-	return p.other[string(low)]
+	return p.other[string(sip.AppendLower(room[:0], name))]
 }

@@ -1,5 +1,7 @@
 package sip
 
+import "iter"
+
 // An Address is one name-addr or addr-spec with its header parameters (RFC 3261 §20.10), spans into its buffer.
 type Address struct {
 	Whole   Span // display name, URI and parameters
@@ -23,6 +25,20 @@ func NextAddress(raw []byte, rest Span) (a Address, after Span, err error) {
 		after = Span{uint32(next), rest.End}
 	}
 	return a, after, nil
+}
+
+// Addresses are those of the list value, which lies in raw: a field value that Parse accepted, or a part of one. They end
+// before what is no address, which only a field that Parse does not look into can hold.
+func Addresses(raw []byte, value Span) iter.Seq[Address] {
+	return func(yield func(Address) bool) {
+		for rest := value; rest.Present(); {
+			a, after, err := NextAddress(raw, rest)
+			if err != nil || !yield(a) {
+				return
+			}
+			rest = after
+		}
+	}
 }
 
 // Param returns the value of a header parameter (name in lower case, compared without case; the value keeps its quotes)

@@ -84,8 +84,8 @@ func lower(c byte) byte {
 	return c
 }
 
-// equalFold reports whether b, in any case, spells s, which is in lower case.
-func equalFold(b []byte, s string) bool {
+// Spells reports whether b, in any ASCII case, spells s, which is in lower case.
+func Spells(b []byte, s string) bool {
 	if len(b) != len(s) {
 		return false
 	}
@@ -97,8 +97,16 @@ func equalFold(b []byte, s string) bool {
 	return true
 }
 
-// named is equalFold for a constant, quick where b is in lower case.
-func named(b []byte, s string) bool { return string(b) == s || equalFold(b, s) }
+// named is Spells for a constant, quick where b is in lower case.
+func named(b []byte, s string) bool { return string(b) == s || Spells(b, s) }
+
+// AppendLower appends b to dst with ASCII letters in lower case.
+func AppendLower(dst, b []byte) []byte {
+	for _, c := range b {
+		dst = append(dst, lower(c))
+	}
+	return dst
+}
 
 // EqualFold reports whether a and b are equal without regard to ASCII case, as RFC 3261 §7.3.1 compares names and tokens.
 func EqualFold(a, b []byte) bool {

@@ -13,7 +13,7 @@ func ParseDigest(raw []byte, s Span) (d Digest, ok bool, err error) {
 	end := int(s.End)
 	i := skipSpace(raw, int(s.Start), end)
 	j := skip(raw, i, end, cToken)
-	if !equalFold(raw[i:j], "digest") || j < end && !is(raw[j], cSpace) {
+	if !Spells(raw[i:j], "digest") || j < end && !is(raw[j], cSpace) {
 		return Digest{}, false, nil
 	}
 	if e := d.params(raw, j, end); e != errNone {
@@ -78,7 +78,7 @@ func (d *Digest) keep(name []byte, value Span) {
 		{"response", &d.Response}, {"algorithm", &d.Algorithm}, {"cnonce", &d.CNonce}, {"opaque", &d.Opaque},
 		{"qop", &d.QOP}, {"nc", &d.NC}, {"domain", &d.Domain}, {"stale", &d.Stale},
 	} {
-		if equalFold(name, p.name) {
+		if Spells(name, p.name) {
 			*p.to = value
 			return
 		}

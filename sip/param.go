@@ -125,7 +125,7 @@ func paramValueEnd(raw []byte, i, end int) int {
 func findParam(raw []byte, list Span, name string) (Span, bool) {
 	for list.Present() {
 		n, value, _, after := NextParam(raw, list)
-		if equalFold(n.Of(raw), name) {
+		if Spells(n.Of(raw), name) {
 			return value, true
 		}
 		list = after

@@ -48,10 +48,10 @@ func parseURI(raw []byte, i, end int, u *URI) (next int, e Error) {
 	case len(b) > 4 && b[3] == ':' && named(b[:3], "sip"):
 		u.Scheme = SIP
 		next, e = parseSIP(raw, i+4, end, u)
-	case len(b) > 5 && equalFold(b[:5], "sips:"):
+	case len(b) > 5 && Spells(b[:5], "sips:"):
 		u.Scheme = SIPS
 		next, e = parseSIP(raw, i+5, end, u)
-	case len(b) > 4 && equalFold(b[:4], "tel:"):
+	case len(b) > 4 && Spells(b[:4], "tel:"):
 		u.Scheme = TEL
 		next, e = parseTel(raw, i+4, end, u)
 	default:
@@ -198,7 +198,7 @@ func parseAbsolute(raw []byte, i, end int) (int, Error) {
 	if j == end || raw[j] != ':' {
 		return i, ErrURI
 	}
-	if b := raw[i:j]; equalFold(b, "sip") || equalFold(b, "sips") || equalFold(b, "tel") {
+	if b := raw[i:j]; Spells(b, "sip") || Spells(b, "sips") || Spells(b, "tel") {
 		return i, ErrURI
 	}
 	next := skipEscaped(raw, j+1, end, cURIC)

@@ -26,7 +26,7 @@ const cookie = "z9hG4bK"
 // tokens are compared so).
 func (v *Via) Cookie(raw []byte) bool {
 	b := v.Branch.Of(raw)
-	return len(b) >= len(cookie) && (string(b[:len(cookie)]) == cookie || equalFold(b[:len(cookie)], "z9hg4bk"))
+	return len(b) >= len(cookie) && (string(b[:len(cookie)]) == cookie || Spells(b[:len(cookie)], "z9hg4bk"))
 }
 
 // NextVia decodes the via-parm at the start of rest, which lies in raw, and returns what follows its comma
@@ -86,7 +86,7 @@ func sentProtocol(raw []byte, i, end int, v *Via) int {
 func spacedProtocol(raw []byte, i, end int) int {
 	for _, part := range [...]string{"sip", "2.0"} {
 		j := skip(raw, i, end, cToken)
-		if !equalFold(raw[i:j], part) {
+		if !Spells(raw[i:j], part) {
 			return -1
 		}
 		if j = skipSpace(raw, j, end); j == end || raw[j] != '/' {
@@ -165,9 +165,9 @@ func viaParam(raw []byte, i, end int) (name, value Span, next int) {
 		return name, value, next
 	}
 	switch {
-	case equalFold(name.Of(raw), "rport") && value.Present() && value.Len() == 0:
+	case Spells(name.Of(raw), "rport") && value.Present() && value.Len() == 0:
 		return name, value, int(value.Start)
-	case equalFold(name.Of(raw), "received"):
+	case Spells(name.Of(raw), "received"):
 		from := int(value.Start)
 		next = from
 		for next < end && (is(raw[next], cHex) || raw[next] == ':' || raw[next] == '.') {

@@ -61,13 +61,7 @@ func (v *Veil) kindOf(contentType []byte) (kind bodyKind, allowed bool) {
 	if len(name) > len(room) {
 		return bodyOther, false
 	}
-	low := room[:len(name)]
-	for i, c := range name {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		low[i] = c
-	}
+	low := sip.AppendLower(room[:0], name)
 	kind = bodyTypes[string(low)]
 	return kind, kind != bodyOther || v.bodies[string(low)]
 }

@@ -64,14 +64,7 @@ func kindOfField(name []byte) fragKind {
 	if len(name) > len(room) {
 		return fragGone
 	}
-	low := room[:len(name)]
-	for i, c := range name {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		low[i] = c
-	}
-	return fragFields[string(low)]
+	return fragFields[string(sip.AppendLower(room[:0], name))]
 }
 
 // appendDialog appends a value that begins with a Call-ID.

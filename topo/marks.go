@@ -202,7 +202,7 @@ func (x *index) marks(a netip.Addr) bool {
 func (x *index) find(b []byte, i int) int {
 	for _, name := range x.starts[b[i]] {
 		end := i + len(name)
-		if end > len(b) || end < len(b) && inLabel(b[end]) || !foldedEqual(b[i:end], name) {
+		if end > len(b) || end < len(b) && inLabel(b[end]) || !sip.Spells(b[i:end], name) {
 			continue
 		}
 		if end+1 < len(b) && b[end] == '.' && inLabel(b[end+1]) { // the beginning of another name
@@ -214,19 +214,6 @@ func (x *index) find(b []byte, i int) int {
 		}
 	}
 	return 0
-}
-
-// foldedEqual compares b without case to name, which is in lower case.
-func foldedEqual(b []byte, name string) bool {
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != name[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func inLabel(c byte) bool {

@@ -29,7 +29,7 @@ func schemeAt(text []byte, i int) int {
 		return 0
 	}
 	for _, scheme := range [...]string{"sip:", "sips:"} {
-		if n := len(scheme); len(text)-i > n && foldedEqual(text[i:i+n], scheme) {
+		if n := len(scheme); len(text)-i > n && sip.Spells(text[i:i+n], scheme) {
 			return n
 		}
 	}

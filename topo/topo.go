@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/seal"
+	"github.com/ringwall/ringwall/sip"
 )
 
 // Config says what is hidden and by what it is replaced.
@@ -53,14 +54,7 @@ func (v *Veil) shows(host []byte) bool {
 	if len(host) > len(room) {
 		return false
 	}
-	low := room[:len(host)]
-	for i, c := range host {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		low[i] = c
-	}
-	return v.shown[string(low)]
+	return v.shown[string(sip.AppendLower(room[:0], host))]
 }
 
 // A Leg is the way that a message takes, and what is known of its dialog.
