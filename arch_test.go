@@ -34,6 +34,7 @@ const test = 9
 // rooms is the table of docs/architecture.md. A new room is one line here, and a page in docs/rooms.
 var rooms = map[string]room{
 	"sip":          {layer: 0, pure: true},
+	"sdp":          {layer: 0, pure: true},
 	"seal":         {layer: 0, uses: []string{"golang.org/x/crypto"}},
 	"edge":         {layer: 1, pure: true},
 	"transport":    {layer: 2, uses: []string{"golang.org/x/sys"}},

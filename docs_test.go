@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/sdp"
 	"github.com/ringwall/ringwall/sip"
 )
 
@@ -159,6 +160,9 @@ func reasonsInCode(t *testing.T) map[string]string {
 	used := map[string]string{}
 	for _, e := range sip.Errors() {
 		used[e.ID()] = "sip/errors.go"
+	}
+	for _, e := range sdp.Errors() {
+		used[e.ID()] = "sdp/errors.go"
 	}
 	for _, s := range tree(t) {
 		if s.isTest || s.room == "" || rooms[s.room].layer == test {
