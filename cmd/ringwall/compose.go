@@ -99,6 +99,7 @@ func start(ctx context.Context, b boot, stdout io.Writer) (_ *service, err error
 	s.serve()
 	if s.platform != nil {
 		s.platform.Banner(stdout, bestFirst(s.transport.Listeners()))
+		tryNext(stdout, s.from)
 	}
 	return s, nil
 }

@@ -111,3 +111,23 @@ func (s *service) places() []any {
 	}
 	return append(fields, "pid", fmt.Sprint(st.PID), "version", st.Version)
 }
+
+// tryNext says what a newcomer can look at while the demonstration platform runs; from is how it was started.
+func tryNext(w io.Writer, from origin) {
+	service := ""
+	switch {
+	case from.flags.State != "":
+		service = " --state " + from.flags.State
+	case from.file != "":
+		service = " --config " + from.file
+	}
+	fmt.Fprintf(w, "Then, in another terminal:\n\n")
+	for _, try := range [...]struct{ verb, shows string }{
+		{"trace" + service + " --user alice", "her calls, message by message, as they happen"},
+		{"status" + service, "what needs attention, and what goes on"},
+		{"demo", "no phone? Built-in ones call each other over UDP, TCP, TLS and WSS"},
+	} {
+		fmt.Fprintf(w, "  %s %-40s %s\n", os.Args[0], try.verb, try.shows)
+	}
+	fmt.Fprintf(w, "\nYour own platform: write its address into a file (README, \"In front of your own platform\") and start with --config FILE. Ctrl-C ends this.\n\n")
+}
