@@ -36,10 +36,12 @@ var rooms = map[string]room{
 	"sip":          {layer: 0, pure: true},
 	"sdp":          {layer: 0, pure: true},
 	"seal":         {layer: 0, uses: []string{"golang.org/x/crypto"}},
+	"state":        {layer: 0, uses: []string{"modernc.org/sqlite"}}, // only state/statefile does
 	"edge":         {layer: 1, pure: true},
 	"transport":    {layer: 2, uses: []string{"golang.org/x/sys"}},
 	"transaction":  {layer: 2, pure: true},
-	"binding":      {layer: 2, uses: []string{"modernc.org/sqlite"}}, // only binding/statefile does
+	"binding":      {layer: 2},
+	"ban":          {layer: 2, uses: []string{"github.com/gaissmai/bart"}, pure: true},
 	"event":        {layer: 2, uses: []string{"github.com/prometheus/client_golang"}},
 	"memory":       {layer: 2, uses: []string{"golang.org/x/sys"}},
 	"resolve":      {layer: 2, uses: []string{"github.com/miekg/dns"}},

@@ -102,7 +102,7 @@ func TestRefresh(t *testing.T) {
 	if table.At(b.Flow, last) != b.ID || table.Known(b.Flow, late) || table.KnownAddr(b.Flow.Remote.Addr(), late) {
 		t.Error("the source does not live as long as its binding")
 	}
-	if n := len(j.dirty); n != 1 {
+	if n, _ := j.Waiting(); n != 1 {
 		t.Errorf("%d changes are remembered of one binding", n)
 	}
 	if err := j.Close(t.Context()); err != nil {

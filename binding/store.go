@@ -3,66 +3,60 @@ package binding
 import (
 	"context"
 	"database/sql"
-	"fmt"
+	"iter"
 	"net/netip"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/state"
 )
 
-// prepare makes the journal's table. Each room that keeps state in the file notes the version of its own tables.
-func (j *Journal) prepare(ctx context.Context) error {
-	for _, statement := range []string{
-		`CREATE TABLE IF NOT EXISTS room_version (room TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT`,
-		`INSERT OR IGNORE INTO room_version VALUES ('binding', ` + fmt.Sprint(journalVersion) + `)`,
-		`CREATE TABLE IF NOT EXISTS binding (
-			id        TEXT PRIMARY KEY,
-			aor       TEXT NOT NULL,
-			contact   TEXT NOT NULL,
-			transport TEXT NOT NULL,
-			remote    TEXT NOT NULL,    -- address:port
-			conn      INTEGER NOT NULL, -- in the process that wrote it
-			listener  TEXT NOT NULL,    -- transport:address:port
-			side      INTEGER NOT NULL,
-			nat       INTEGER NOT NULL,
-			expires   INTEGER NOT NULL  -- Unix milliseconds
-		) STRICT, WITHOUT ROWID`,
-	} {
-		if _, err := j.db.ExecContext(ctx, statement); err != nil {
-			return err
-		}
-	}
-	var version int
-	err := j.db.QueryRowContext(ctx, `SELECT version FROM room_version WHERE room = 'binding'`).Scan(&version)
-	if err == nil && version != journalVersion {
-		err = fmt.Errorf("the state file holds version %d, this ringwall knows version %d: use the newer ringwall, or move the file away", version, journalVersion)
-	}
-	return err
+// A store is the table as state.Journal sees it.
+type store struct {
+	db    *sql.DB
+	table *Table
+	opts  JournalOptions
+}
+
+// Prepare makes the journal's table.
+func (s *store) Prepare(ctx context.Context) error {
+	return state.Prepare(ctx, s.db, "binding", journalVersion, `CREATE TABLE IF NOT EXISTS binding (
+		id        TEXT PRIMARY KEY,
+		aor       TEXT NOT NULL,
+		contact   TEXT NOT NULL,
+		transport TEXT NOT NULL,
+		remote    TEXT NOT NULL,    -- address:port
+		conn      INTEGER NOT NULL, -- in the process that wrote it
+		listener  TEXT NOT NULL,    -- transport:address:port
+		side      INTEGER NOT NULL,
+		nat       INTEGER NOT NULL,
+		expires   INTEGER NOT NULL  -- Unix milliseconds
+	) STRICT, WITHOUT ROWID`)
 }
 
 // load brings the live bindings back and forgets the expired ones.
-func (j *Journal) load(ctx context.Context, now time.Time) error {
-	if _, err := j.db.ExecContext(ctx, `DELETE FROM binding WHERE expires <= ?`, now.UnixMilli()); err != nil {
-		return err
+func (s *store) load(ctx context.Context, now time.Time) (restored, left int, err error) {
+	if _, err := s.db.ExecContext(ctx, `DELETE FROM binding WHERE expires <= ?`, now.UnixMilli()); err != nil {
+		return 0, 0, err
 	}
-	rows, err := j.db.QueryContext(ctx, `SELECT id, aor, contact, transport, remote, listener, side, nat, expires FROM binding`)
+	rows, err := s.db.QueryContext(ctx, `SELECT id, aor, contact, transport, remote, listener, side, nat, expires FROM binding`)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var r row
 		if err := rows.Scan(&r.id, &r.aor, &r.contact, &r.transport, &r.remote, &r.listener, &r.side, &r.nat, &r.expires); err != nil {
-			return err
+			return 0, 0, err
 		}
-		b, ok := r.binding(j.opts.Index)
-		if ok && j.table.Put(b, now) == nil {
-			j.restored++
+		b, ok := r.binding(s.opts.Index)
+		if ok && s.table.Put(b, now) == nil {
+			restored++
 		} else {
-			j.left++
+			left++
 		}
 	}
-	return rows.Err()
+	return restored, left, rows.Err()
 }
 
 // row is a binding as the database has it.
@@ -96,32 +90,45 @@ func (r *row) binding(index func(string) (uint16, bool)) (Binding, bool) {
 	return Binding{ID: id, AOR: r.aor, Contact: r.contact, Flow: flow, Expires: time.UnixMilli(r.expires), NAT: r.nat}, true
 }
 
-// writer writes bindings in one transaction.
-type writer struct {
-	ctx      context.Context
-	j        *Journal
-	tx       *sql.Tx
-	put, del *sql.Stmt
+// Begin prepares writing bindings in one transaction.
+func (s *store) Begin(ctx context.Context, tx *sql.Tx) (func(ID) error, error) {
+	put, err := tx.PrepareContext(ctx, `INSERT OR REPLACE INTO binding VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	if err != nil {
+		return nil, err
+	}
+	del, err := tx.PrepareContext(ctx, `DELETE FROM binding WHERE id = ?`)
+	if err != nil {
+		return nil, err
+	}
+	return func(id ID) error {
+		b, ok := s.table.read(id)
+		if !ok { // it is no longer in the table
+			_, err := del.ExecContext(ctx, id.String())
+			return err
+		}
+		_, err := put.ExecContext(ctx, id.String(), b.AOR, b.Contact, b.Flow.Transport.String(),
+			b.Flow.Remote.String(), int64(b.Flow.Conn), s.opts.Name(b.Flow.Listener), b.Flow.Side, b.NAT, b.Expires.UnixMilli())
+		return err
+	}, nil
 }
 
-// transact runs f in a transaction.
-func (j *Journal) transact(ctx context.Context, f func(*writer) error) error {
-	tx, err := j.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
+// Clear deletes every row.
+func (s *store) Clear(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM binding`)
+	return err
+}
+
+// Keys yields the ids of all bindings.
+func (s *store) Keys() iter.Seq[ID] {
+	return func(yield func(ID) bool) {
+		for i := range s.table.shards {
+			for _, id := range s.table.shards[i].ids() {
+				if !yield(id) {
+					return
+				}
+			}
+		}
 	}
-	defer tx.Rollback() // without effect after Commit
-	w := &writer{ctx: ctx, j: j, tx: tx}
-	if w.put, err = tx.PrepareContext(ctx, `INSERT OR REPLACE INTO binding VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`); err != nil {
-		return err
-	}
-	if w.del, err = tx.PrepareContext(ctx, `DELETE FROM binding WHERE id = ?`); err != nil {
-		return err
-	}
-	if err := f(w); err != nil {
-		return err
-	}
-	return tx.Commit()
 }
 
 // read returns the binding with this id, live or not, for the journal: a change from now on is to be marked again.
@@ -135,22 +142,4 @@ func (t *Table) read(id ID) (Binding, bool) {
 	}
 	e.bits &^= bitMarked
 	return e.binding(), true
-}
-
-// each writes the present state of these bindings: what is no longer in the table is deleted.
-func (w *writer) each(ids []ID) error {
-	for _, id := range ids {
-		b, ok := w.j.table.read(id)
-		var err error
-		if ok {
-			_, err = w.put.ExecContext(w.ctx, id.String(), b.AOR, b.Contact, b.Flow.Transport.String(),
-				b.Flow.Remote.String(), int64(b.Flow.Conn), w.j.opts.Name(b.Flow.Listener), b.Flow.Side, b.NAT, b.Expires.UnixMilli())
-		} else {
-			_, err = w.del.ExecContext(w.ctx, id.String())
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

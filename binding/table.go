@@ -283,6 +283,6 @@ func (t *Table) changed(e *entry) {
 	}
 	if j := t.journal.Load(); j != nil {
 		e.bits |= bitMarked
-		j.mark(e.id)
+		j.Mark(e.id)
 	}
 }

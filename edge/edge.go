@@ -132,24 +132,6 @@ type Verdict struct {
 	Ban    *Ban   // what is to happen to its source; nil: nothing. Borrowed until the next message
 }
 
-// A Source is what can be banned: every address of a prefix, or one port of one address: a flow over UDP behind a NAT, or the
-// connection from there. The zero Source is none. It is comparable if Prefix is masked and never 4in6.
-type Source struct {
-	Prefix netip.Prefix
-	Port   uint16 // 0: all ports
-}
-
-// String is s as operators write it: "198.51.100.7", "198.51.100.0/24", "[2001:db8::1]:5062", "2001:db8::/64".
-func (s Source) String() string {
-	switch {
-	case s.Port != 0:
-		return netip.AddrPortFrom(s.Prefix.Addr(), s.Port).String()
-	case s.Prefix.IsSingleIP() && s.Prefix.Addr().Is4():
-		return s.Prefix.Addr().String()
-	}
-	return s.Prefix.String()
-}
-
 // A Part is one of the things that a score adds up from.
 type Part struct {
 	Reason Reason  `json:"reason"`

@@ -19,7 +19,6 @@ import (
 
 	"github.com/ringwall/ringwall/admin"
 	"github.com/ringwall/ringwall/binding"
-	"github.com/ringwall/ringwall/binding/statefile"
 	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/demo"
 	"github.com/ringwall/ringwall/edge"
@@ -28,6 +27,7 @@ import (
 	"github.com/ringwall/ringwall/proxy"
 	"github.com/ringwall/ringwall/resolve"
 	"github.com/ringwall/ringwall/seal"
+	"github.com/ringwall/ringwall/state/statefile"
 	"github.com/ringwall/ringwall/transport"
 )
 

@@ -1,0 +1,353 @@
+package ban
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+)
+
+var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func newBook(t testing.TB, cfg Config) *Book {
+	t.Helper()
+	b, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func source(text string) edge.Source {
+	s, err := edge.ParseSource(text)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+func from(text string) edge.Flow { return edge.Flow{Remote: netip.MustParseAddrPort(text)} }
+
+// order is an automatic one.
+func order(text string, hard bool) Order {
+	return Order{Ban: edge.Ban{Source: source(text), Hard: hard, Reason: "test.reason"}, By: Judge}
+}
+
+func add(t testing.TB, b *Book, o Order, at time.Time) Ban {
+	t.Helper()
+	ban, _, err := b.Add(o, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ban
+}
+
+func TestAddAndLookup(t *testing.T) {
+	b := newBook(t, Config{})
+	add(t, b, order("198.51.100.7", true), start)
+	add(t, b, order("203.0.113.0/24", true), start)
+	add(t, b, order("192.0.2.1:5062", true), start)
+	add(t, b, order("2001:db8::7", true), start)
+	add(t, b, order("192.0.2.9", false), start)
+	for text, want := range map[string]struct{ hard, soft bool }{
+		"198.51.100.7:1":       {true, false},
+		"198.51.100.8:1":       {},
+		"203.0.113.200:5060":   {true, false},
+		"192.0.2.1:5062":       {true, false},
+		"192.0.2.1:5063":       {},
+		"[2001:db8::9999]:1":   {true, false},
+		"[2001:db8:0:1::7]:1":  {},
+		"192.0.2.9:5060":       {false, true},
+		"[::ffff:192.0.2.9]:1": {}, // transport never shows these
+	} {
+		f := from(text)
+		if got := b.Refuses(f, start); got != want.hard {
+			t.Errorf("%s refused: %t", text, got)
+		}
+		if got := b.Soft(f, start); got != want.soft {
+			t.Errorf("%s softly: %t", text, got)
+		}
+		_, found := b.Lookup(f.Remote, start)
+		if mapped := strings.Contains(text, "ffff"); found != (want.hard || want.soft || mapped) {
+			t.Errorf("%s found: %t", text, found)
+		}
+	}
+	end := start.Add(10 * time.Minute)
+	if b.Refuses(from("198.51.100.7:1"), end) || !b.Refuses(from("198.51.100.7:1"), end.Add(-1)) {
+		t.Error("a first ban does not last ten minutes")
+	}
+}
+
+// TestLadder: 10 min, 1 h, 6 h, 24 h, 7 d; offences are forgiven by half every seven days.
+func TestLadder(t *testing.T) {
+	b := newBook(t, Config{})
+	at := start
+	for i, want := range []time.Duration{10 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour, 7 * 24 * time.Hour} {
+		ban := add(t, b, order("198.51.100.7", true), at)
+		if got := ban.Until.Sub(at); got != want {
+			t.Errorf("ban %d lasts %v, want %v", i+1, got, want)
+		}
+		at = ban.Until
+		b.Tick(at)
+		if b.Refuses(from("198.51.100.7:1"), at) {
+			t.Fatal("not free at the end")
+		}
+	}
+	at = at.Add(halfLife) // five offences count 2.5
+	if got := add(t, b, order("198.51.100.7", true), at).Until.Sub(at); got != 24*time.Hour {
+		t.Errorf("after a week the next lasts %v", got)
+	}
+	if _, err := b.Lift(source("198.51.100.7"), at); err != nil {
+		t.Fatal(err)
+	}
+	if got := add(t, b, order("198.51.100.7", true), at).Until.Sub(at); got != 10*time.Minute {
+		t.Errorf("after an unban the next lasts %v", got)
+	}
+	at = at.Add(10*time.Minute + 2*halfLife)
+	b.Tick(at.Add(-2 * halfLife))
+	b.Tick(at)
+	if s := b.Stats(); s.Remembered != 0 || len(b.entries) != 0 {
+		t.Errorf("a single offence is remembered for more than two weeks: %+v", s)
+	}
+}
+
+func TestLengths(t *testing.T) {
+	b := newBook(t, Config{First: time.Minute, Longest: 5 * time.Minute})
+	if got := add(t, b, order("198.51.100.7", true), start).Until.Sub(start); got != time.Minute {
+		t.Error(got)
+	}
+	later := start.Add(time.Minute)
+	b.Tick(later)
+	if got := add(t, b, order("198.51.100.7", true), later).Until.Sub(later); got != 5*time.Minute {
+		t.Error(got)
+	}
+	o := order("198.51.100.8", true)
+	o.For = time.Hour
+	if got := add(t, b, o, start).Until.Sub(start); got != 5*time.Minute {
+		t.Errorf("a check may ask for %v", got)
+	}
+	o.By, o.Source = Operator, source("198.51.100.9")
+	if got := add(t, b, o, start).Until.Sub(start); got != time.Hour {
+		t.Errorf("an operator gets %v", got)
+	}
+	b.SetLengths(2*time.Minute, 4*time.Minute)
+	if got := add(t, b, order("198.51.100.10", true), start).Until.Sub(start); got != 2*time.Minute {
+		t.Error(got)
+	}
+}
+
+// TestStillSending: who is still there when the ban ends goes to the next step at once; an operator's ban ends as told.
+func TestStillSending(t *testing.T) {
+	var told []Change
+	b := newBook(t, Config{Changed: func(c Change) { told = append(told, c) }})
+	end := add(t, b, order("198.51.100.7", true), start).Until
+	add(t, b, Order{Ban: edge.Ban{Source: source("198.51.100.8"), Hard: true, Reason: ReasonOperator, For: 10 * time.Minute}, By: Operator}, start)
+	add(t, b, order("198.51.100.9", true), start)
+	for _, one := range []string{"198.51.100.7:1", "198.51.100.8:1"} {
+		b.Refuses(from(one), end.Add(-30*time.Second))
+	}
+	b.Refuses(from("198.51.100.9:1"), end.Add(-2*time.Minute)) // not at the end
+	b.Tick(end)
+	var got []string
+	for _, c := range told[3:] {
+		got = append(got, fmt.Sprintln(c.Kind, c.Ban.Source, c.Ban.Until.Sub(end)))
+	}
+	slices.Sort(got)
+	want := []string{fmt.Sprintln(Prolonged, "198.51.100.7", time.Hour), fmt.Sprintln(Expired, "198.51.100.8", time.Duration(0)),
+		fmt.Sprintln(Expired, "198.51.100.9", time.Duration(0))}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if !b.Refuses(from("198.51.100.7:1"), end.Add(59*time.Minute)) || b.Refuses(from("198.51.100.8:1"), end) {
+		t.Error("wrong ones are refused")
+	}
+}
+
+func TestHarder(t *testing.T) {
+	var told []Kind
+	b := newBook(t, Config{Changed: func(c Change) { told = append(told, c.Kind) }})
+	add(t, b, order("198.51.100.7", false), start)
+	_, fresh, _ := b.Add(order("198.51.100.7", false), start.Add(time.Second))
+	if fresh || len(told) != 1 {
+		t.Error("the same order again is news")
+	}
+	ban, fresh, _ := b.Add(order("198.51.100.7", true), start.Add(time.Minute))
+	if !fresh || !ban.Hard || ban.Until.Sub(start) != 11*time.Minute || ban.Offences != 1 {
+		t.Errorf("proof gives %+v", ban)
+	}
+	if _, fresh, _ = b.Add(order("198.51.100.7", false), start.Add(time.Minute)); fresh || b.Stats().Hard != 1 || b.Stats().Soft != 0 {
+		t.Error("a soft order changes a hard ban")
+	}
+	o := order("198.51.100.7", true)
+	o.By, o.For, o.Text = Operator, time.Hour, strings.Repeat("x", 1000)
+	ban, fresh, _ = b.Add(o, start.Add(2*time.Minute))
+	if !fresh || ban.Until.Sub(start) != 62*time.Minute || len(ban.Text) != MaxText || ban.By != Operator {
+		t.Errorf("an operator's order gives %+v", ban)
+	}
+	if _, fresh, _ = b.Add(order("198.51.100.7", true), start.Add(3*time.Minute)); fresh {
+		t.Error("the judge changes an operator's ban")
+	}
+}
+
+func TestRefusedOrders(t *testing.T) {
+	b := newBook(t, Config{})
+	for _, o := range []Order{
+		{},
+		order("0.0.0.0/0", true),
+		order("10.0.0.0/7", true),
+		order("2001::/18", true),
+		{Ban: edge.Ban{Source: source("198.51.100.7")}},
+		{Ban: edge.Ban{Source: source("198.51.100.7"), Reason: "x", For: -1}},
+		{Ban: edge.Ban{Source: source("198.51.100.7"), Reason: "x", For: 1 << 62}},
+		{Ban: edge.Ban{Source: edge.Source{Prefix: netip.MustParsePrefix("198.51.100.0/24"), Port: 5}, Reason: "x"}},
+	} {
+		if _, _, err := b.Add(o, start); err == nil {
+			t.Errorf("%+v is taken", o)
+		}
+	}
+	for _, cfg := range []Config{{First: time.Millisecond}, {First: time.Hour, Longest: time.Minute}, {Max: 3}} {
+		if _, err := New(cfg); err == nil {
+			t.Errorf("%+v is taken", cfg)
+		}
+	}
+}
+
+// TestNeverBanned: rows B4 and B9, and that allow lists win over bans that are there already.
+func TestNeverBanned(t *testing.T) {
+	var told []Kind
+	b := newBook(t, Config{Changed: func(c Change) { told = append(told, c.Kind) }})
+	add(t, b, order("198.51.100.7", true), start)
+	add(t, b, order("203.0.113.0/24", true), start)
+	b.SetNever([]Exemption{
+		{netip.MustParsePrefix("198.51.100.7/32"), "default gateway"},
+		{netip.MustParsePrefix("127.0.0.1/32"), "own address"},
+		{netip.MustParsePrefix("192.0.2.0/28"), "peer carrier"},
+		{netip.MustParsePrefix("203.0.113.9/32"), "DNS server"},
+	}, start)
+	if !slices.Equal(told, []Kind{Banned, Banned, Lifted}) {
+		t.Errorf("told of %v", told)
+	}
+	for text, why := range map[string]string{"198.51.100.7": "default gateway", "127.0.0.1": "own address", "192.0.2.5:5060": "peer carrier", "192.0.2.0/28": "peer carrier"} {
+		_, _, err := b.Add(order(text, true), start)
+		var never *ProtectedError
+		if !errors.As(err, &never) || never.By.Why != why || !strings.Contains(err.Error(), why) {
+			t.Errorf("a ban of %s: %v", text, err)
+		}
+	}
+	if b.Refuses(from("203.0.113.9:53"), start) || !b.Refuses(from("203.0.113.8:53"), start) {
+		t.Error("a ban of a network holds for an address that is never banned, or not for its neighbour")
+	}
+	if b.Stats().Protected != 4 {
+		t.Error(b.Stats())
+	}
+	lifted, err := b.Allow(source("203.0.113.0/24"), "office", start)
+	if err != nil || len(lifted) != 1 || b.Refuses(from("203.0.113.8:53"), start) {
+		t.Errorf("allow lifted %v, %v", lifted, err)
+	}
+	if why, ok := b.Exempt(netip.MustParseAddr("203.0.113.8")); !ok || !strings.Contains(why.Why, "office") {
+		t.Error(why)
+	}
+	if list := b.AllowList(); len(list) != 1 || list[0].Source != source("203.0.113.0/24") {
+		t.Error(list)
+	}
+	if err := b.Disallow(source("203.0.113.0/25"), start); !errors.Is(err, ErrUnknown) {
+		t.Error(err)
+	}
+	if err := b.Disallow(source("203.0.113.0/24"), start); err != nil || b.Stats().Allowed != 0 {
+		t.Error(err)
+	}
+	add(t, b, order("203.0.113.8", true), start)
+	if _, err := b.Allow(source("203.0.113.8:5060"), "", start); err == nil {
+		t.Error("a port is allowed")
+	}
+}
+
+func TestLift(t *testing.T) {
+	b := newBook(t, Config{})
+	for _, text := range []string{"198.51.100.7", "198.51.100.7:5062", "198.51.100.7:5063", "198.51.100.0/24", "198.51.100.8:1"} {
+		add(t, b, order(text, true), start)
+	}
+	lifted, err := b.Lift(source("::ffff:198.51.100.7"), start)
+	if err != nil || len(lifted) != 3 {
+		t.Errorf("lifted %v, %v", lifted, err)
+	}
+	if !b.Refuses(from("198.51.100.7:5062"), start) {
+		t.Error("the network is free, too")
+	}
+	if _, err := b.Lift(source("198.51.100.7"), start); !errors.Is(err, ErrUnknown) {
+		t.Error(err)
+	}
+	if lifted, _ := b.Lift(source("198.51.100.0/24"), start); len(lifted) != 2 || b.Stats().Hard != 0 {
+		t.Errorf("lifted %v of the network", lifted)
+	}
+}
+
+// TestSpares: known-good flows and calls that were accepted before the ban go on, until they end or four hours pass.
+func TestSpares(t *testing.T) {
+	known := from("198.51.100.7:5060")
+	b := newBook(t, Config{
+		Known:     func(f edge.Flow, _ time.Time) bool { return f == known },
+		KnownAddr: func(a netip.Addr, _ time.Time) bool { return a == known.Remote.Addr() },
+	})
+	talking, late := from("198.51.100.7:6000"), from("198.51.100.7:6001")
+	b.CallBegan(1, talking.Remote, start.Add(-time.Minute))
+	b.CallBegan(2, talking.Remote, start.Add(-time.Second))
+	o := order("198.51.100.7", true)
+	o.For = 24 * time.Hour
+	if ban := add(t, b, o, start); !ban.Spares {
+		t.Error("nothing is spared")
+	}
+	b.CallBegan(3, late.Remote, start.Add(time.Second))
+	for f, want := range map[edge.Flow]bool{known: false, talking: false, late: true, from("198.51.100.7:7000"): true} {
+		if b.Refuses(f, start.Add(time.Minute)) != want {
+			t.Errorf("%v refused: %t", f.Remote, !want)
+		}
+	}
+	b.CallEnded(1)
+	if b.Refuses(talking, start.Add(time.Minute)) {
+		t.Error("the second call is not spared")
+	}
+	if !b.Refuses(talking, start.Add(spareTime)) {
+		t.Error("calls are spared for ever")
+	}
+	b.CallEnded(2)
+	if !b.Refuses(talking, start.Add(time.Minute)) || b.Refuses(known, start.Add(time.Minute)) {
+		t.Error("what ended is spared, or the known phone is not")
+	}
+	b.CallEnded(2)
+	o.By, o.Everything = Operator, true
+	add(t, b, o, start.Add(time.Minute))
+	if !b.Refuses(known, start.Add(time.Minute)) {
+		t.Error("everything does not mean everything")
+	}
+	soft := newBook(t, b.cfg)
+	add(t, soft, order("198.51.100.7", false), start)
+	if soft.Soft(known, start) || !soft.Soft(talking, start) {
+		t.Error("a soft ban touches a known flow, or spares another")
+	}
+}
+
+// TestCallsAreBounded holds the limit and the sweep.
+func TestCallsAreBounded(t *testing.T) {
+	b := newBook(t, Config{Calls: 100})
+	for i := range uint64(200) {
+		b.CallBegan(i, netip.AddrPortFrom(netip.MustParseAddr("198.51.100.7"), uint16(i%50+1)), start)
+		b.CallBegan(i, netip.AddrPortFrom(netip.MustParseAddr("198.51.100.7"), 1), start)
+	}
+	if n := b.Stats().Calls; n != 100 {
+		t.Errorf("%d calls of 100", n)
+	}
+	b.Tick(start.Add(callLife - time.Second))
+	if n := b.Stats().Calls; n != 100 {
+		t.Errorf("%d calls after a day", n)
+	}
+	b.Tick(start.Add(callLife + time.Minute))
+	if n := b.Stats().Calls; n != 0 || len(b.calls.flows) != 0 || len(b.calls.addrs) != 0 {
+		t.Errorf("%d calls are never forgotten", n)
+	}
+}
