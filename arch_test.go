@@ -37,6 +37,7 @@ var rooms = map[string]room{
 	"sdp":          {layer: 0, pure: true},
 	"seal":         {layer: 0, uses: []string{"golang.org/x/crypto"}},
 	"state":        {layer: 0, uses: []string{"modernc.org/sqlite"}}, // only state/statefile does
+	"meter":        {layer: 0, pure: true},
 	"edge":         {layer: 1, pure: true},
 	"transport":    {layer: 2, uses: []string{"golang.org/x/sys"}},
 	"transaction":  {layer: 2, pure: true},
@@ -47,6 +48,7 @@ var rooms = map[string]room{
 	"resolve":      {layer: 2, uses: []string{"github.com/miekg/dns"}},
 	"topo":         {layer: 2, pure: true},
 	"scrub":        {layer: 2, pure: true},
+	"judge":        {layer: 2, pure: true},
 	"proxy":        {layer: 3},
 	"demo":         {layer: 3},
 	"config":       {layer: 4, uses: []string{"github.com/goccy/go-yaml"}},

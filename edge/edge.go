@@ -107,6 +107,56 @@ type Exchange struct {
 	At    time.Time // when it was received: the only clock of everything that judges
 	Trust Trust
 	Match Match
+	Asked Asked // of a response: what the request asked for that it answers
+}
+
+// Asked is what a request asks for and who asks, read once for all checks. The judge fills it in before they look; whoever keeps the
+// transaction keeps it, and hands it to the judge with each response. Hashes are keyed; 0 means that there is no such thing.
+type Asked struct {
+	From   Flow
+	Trust  Trust
+	Match  Match
+	Method sip.Method
+
+	Proven bool // its source reads what we send there (design, section 5)
+	Good   bool // the platform accepted this user from this source within 30 days
+	Fresh  bool // its credentials answer a challenge that went to this flow
+	Stale  bool // once it was challenged again: only because the nonce of its credentials was too old
+	Known  int  // how many users the platform accepted from the source's address within 30 days
+
+	Source uint64 // of the address; IPv6: of its /64
+	Port   uint64 // of address and port
+	User   uint64 // of the user it acts for: REGISTER the To, else the From
+	Target uint64 // of the user it is for: REGISTER the To, else the Request-URI
+	Secret uint64 // of the response that its credentials give to a challenge
+	Number Number // dialled with an INVITE
+}
+
+// Failed reports whether status says that the credentials were wrong: asked for again although they were not too old, or, for REGISTER, 403.
+func (a *Asked) Failed(status int) bool {
+	return a.Secret != 0 && (!a.Stale && (status == 401 || status == 407) || status == 403 && a.Method == sip.REGISTER)
+}
+
+// Number is a telephone number: up to 15 of its last digits, four bits each, the last digit lowest, and how many digits it has in the four
+// bits on top (15: 15 and more). 0 is none.
+type Number uint64
+
+// Len is how many digits n has, at most 15.
+func (n Number) Len() int { return int(n >> 60) }
+
+// Last returns the last k digits of n, the same for all numbers that end so.
+func (n Number) Last(k int) uint64 { return uint64(n) & (1<<(4*k) - 1) }
+
+// A Check looks at a request and says what it thinks of it. It looks and says, no more: one place acts. Any number of goroutines call it
+// at once; it does not wait, does not allocate and keeps a bounded memory of what it saw, by x.At and no other clock.
+type Check interface{ Inspect(x *Exchange) Verdict }
+
+// A Watcher looks at the response to a request, by x.Asked, and says what it thinks of who asked.
+type Watcher interface{ Watch(x *Exchange) Verdict }
+
+// A Sorter looks at what could not be parsed. The spans of x.Msg are what could be read.
+type Sorter interface {
+	Unreadable(x *Exchange, why sip.Error) Verdict
 }
 
 // Action is what happens to a message. The strictest opinion wins.
@@ -127,10 +177,24 @@ type Reason string
 type Verdict struct {
 	Action Action
 	Reason Reason
-	Status int    // for Reply: the SIP status
-	Text   string // for Reply: reason phrase, "" for the usual one
-	Ban    *Ban   // what is to happen to its source; nil: nothing. Borrowed until the next message
+	Status int     // for Reply: the SIP status
+	Text   string  // for Reply: reason phrase, "" for the usual one
+	Retry  int     // for Reply: seconds of Retry-After, 0: none
+	Score  float64 // points against the source of the message; of a response: of who asked
+	Most   float64 // what this Reason may add up to at most in a score; 0: any number
+	Lock   Lock    // whom it begins to lock
+	Ban    *Ban    // what is to happen to its source; nil: nothing. Borrowed until the next message
 }
+
+// Lock is who is kept from trying passwords. Users are locked, sources are banned, and the two are not mixed.
+type Lock uint8
+
+// Locks.
+const (
+	LockNone Lock = iota
+	LockPair      // the user, from this source
+	LockUser      // the user, from everywhere but where the platform accepted it before
+)
 
 // A Part is one of the things that a score adds up from.
 type Part struct {

@@ -1,0 +1,191 @@
+package judge
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// read fills in x.Asked.
+func (j *Judge) read(x *edge.Exchange) {
+	m, a := x.Msg, &x.Asked
+	*a = edge.Asked{From: x.From, Trust: x.Trust, Match: x.Match, Method: m.Method, Proven: a.Proven || x.From.Transport.Stream()}
+	if x.Match != edge.MatchNew && x.Match != edge.MatchInDialog || x.From.Side == edge.Inside || x.Trust == edge.Peer {
+		return
+	}
+	a.Source = j.key.Addr(x.From.Remote.Addr())
+	a.Port = j.key.AddrPort(x.From.Remote)
+	self, to := m.From.URI, m.RequestURI
+	if m.Method == sip.REGISTER {
+		self, to = m.To.URI, m.To.URI
+	}
+	a.User = j.hashUser(self.Of(m.Raw))
+	a.Target = a.User
+	if self != to {
+		a.Target = j.hashUser(to.Of(m.Raw))
+	}
+	if m.Method == sip.INVITE {
+		a.Number = dialled(userOf(m.RequestURI.Of(m.Raw)))
+	}
+	a.Known = j.known.at(a.Source, x.At)
+	if a.Known > 0 {
+		a.Good = j.known.good(j.key.Words(a.User, a.Source), x.At)
+	}
+	j.credentials(x)
+}
+
+// credentials reads the answer to a challenge. Of several the first counts.
+func (j *Judge) credentials(x *edge.Exchange) {
+	m, a := x.Msg, &x.Asked
+	i := m.Find(sip.FieldAuthorization)
+	if i < 0 {
+		if i = m.Find(sip.FieldProxyAuthorization); i < 0 {
+			return
+		}
+	}
+	d, ok, err := sip.ParseDigest(m.Raw, m.Fields[i].Value)
+	if !ok || err != nil || !d.Response.Present() {
+		return
+	}
+	a.Secret = max(1, j.key.Bytes(d.Response.Of(m.Raw)))
+	if nonce := d.Nonce.Of(m.Raw); len(nonce) > 0 {
+		var proof bool
+		a.Fresh, proof = j.answers(j.key.Bytes(nonce), a.Port, x.At)
+		a.Proven = a.Proven || proof
+	}
+}
+
+// User returns the user@host that x is about in matters of passwords: of a REGISTER that of To, else that of From; without a host where
+// there is none. It works for a response as for its request.
+func User(x *edge.Exchange) string {
+	a := x.Msg.From
+	if x.Msg.CSeq.Method == sip.REGISTER {
+		a = x.Msg.To
+	}
+	uri := a.URI.Of(x.Msg.Raw)
+	user, host := userOf(uri), hostOf(uri)
+	if len(host) == 0 {
+		return string(user)
+	}
+	return string(user) + "@" + strings.ToLower(string(host))
+}
+
+// userOf is the user of a SIP or tel URI that was parsed before, without parameters and password.
+func userOf(uri []byte) []byte {
+	_, rest, ok := bytes.Cut(uri, []byte{':'})
+	if !ok {
+		return nil
+	}
+	at := bytes.IndexByte(rest, '@')
+	if at < 0 {
+		if len(uri) > 3 && uri[0]|0x20 == 't' {
+			user, _, _ := bytes.Cut(rest, []byte{';'})
+			return user
+		}
+		return nil
+	}
+	rest = rest[:at]
+	if i := bytes.IndexByte(rest, ':'); i >= 0 {
+		rest = rest[:i]
+	}
+	return rest
+}
+
+// hostOf is the host of a SIP URI that was parsed before, without port.
+func hostOf(uri []byte) []byte {
+	_, rest, _ := bytes.Cut(uri, []byte{':'})
+	if at := bytes.IndexByte(rest, '@'); at >= 0 {
+		rest = rest[at+1:]
+	}
+	if i := bytes.IndexAny(rest, ";?"); i >= 0 {
+		rest = rest[:i]
+	}
+	if i := bytes.LastIndexByte(rest, ':'); i >= 0 && bytes.IndexByte(rest[i:], ']') < 0 {
+		rest = rest[:i]
+	}
+	return rest
+}
+
+// maxUser is how much of a user is told apart from others.
+const maxUser = 128
+
+// hashUser is the keyed hash of the user of a URI, 0 if it has none. Escapes are decoded, and a host that is no domain of the platform
+// does not count: who guesses one user's password does not make him another one by writing him differently.
+func (j *Judge) hashUser(uri []byte) uint64 {
+	user := userOf(uri)
+	if len(user) == 0 {
+		return 0
+	}
+	if len(user) > maxUser {
+		user = user[:maxUser]
+	}
+	var plain [maxUser]byte
+	if bytes.IndexByte(user, '%') >= 0 {
+		user = unescape(plain[:0], user)
+	}
+	h := j.key.Bytes(user)
+	if len(j.cfg.Domains) > 1 {
+		host := hostOf(uri)
+		for i, d := range j.cfg.Domains[1:] {
+			if len(host) == len(d) && strings.EqualFold(d, string(host)) {
+				h = j.key.Words(h, uint64(i+1))
+			}
+		}
+	}
+	return max(1, h)
+}
+
+// unescape appends b with its %XX decoded.
+func unescape(dst, b []byte) []byte {
+	for i := 0; i < len(b); i++ {
+		if hi, lo := hex(b, i+1), hex(b, i+2); b[i] == '%' && hi >= 0 && lo >= 0 {
+			dst = append(dst, byte(hi<<4|lo))
+			i += 2
+			continue
+		}
+		dst = append(dst, b[i])
+	}
+	return dst
+}
+
+// hex is the value of the hexadecimal digit at i, -1 if there is none.
+func hex(b []byte, i int) int {
+	if i >= len(b) {
+		return -1
+	}
+	switch c := b[i]; {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c|0x20 >= 'a' && c|0x20 <= 'f':
+		return int(c|0x20-'a') + 10
+	}
+	return -1
+}
+
+// dialled reads a telephone number, 0 where user is something else.
+func dialled(user []byte) edge.Number {
+	n, digits := uint64(0), uint64(0)
+	for i, c := range user {
+		switch {
+		case c >= '0' && c <= '9':
+			n = n<<4 | uint64(c-'0')
+			digits++
+		case c == '-' || c == '.' || c == '(' || c == ')' || c == '+' && i == 0:
+		case c == ';':
+			return number(n, digits)
+		default:
+			return 0
+		}
+	}
+	return number(n, digits)
+}
+
+func number(n, digits uint64) edge.Number {
+	return edge.Number(n&(1<<60-1) | min(digits, 15)<<60)
+}
+
+// Key is the key that makes the hashes of x.Asked, for checks that make some of their own.
+func (j *Judge) Key() meter.Key { return j.key }

@@ -1,0 +1,141 @@
+package judge
+
+import (
+	"cmp"
+	"math"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+)
+
+// Level is what a score amounts to.
+type Level string
+
+// Levels, rising.
+const (
+	Calm  Level = "calm"
+	Watch Level = "watch"
+	Grey  Level = "greylist"
+	Ban   Level = "ban"
+)
+
+// LevelOf is what score amounts to.
+func LevelOf(score float64) Level {
+	switch {
+	case score >= BanAt:
+		return Ban
+	case score >= GreyAt:
+		return Grey
+	case score >= WatchAt:
+		return Watch
+	}
+	return Calm
+}
+
+// A Standing is what the judge thinks of a source, and why.
+type Standing struct {
+	Source   edge.Source
+	Score    float64
+	Level    Level
+	Parts    []edge.Part // most points first
+	Offences int
+	Proven   bool // it reads what we send there
+	First    time.Time
+	Last     time.Time     // offence
+	Free     time.Duration // until its score falls below WatchAt, if it does nothing more
+	Messages [][]byte      // the last that gave it away, oldest first, cut to 768 bytes
+}
+
+// Explain returns what is held against an address as a whole and against its flows, the highest score first. Known is how many users the
+// platform accepted from there within 30 days.
+func (j *Judge) Explain(addr netip.Addr, now time.Time) (list []Standing, knownUsers int) {
+	all, source := j.charges.Load(), j.key.Addr(addr)
+	j.sources.All(func(_ uint64, r *record) bool {
+		if j.key.Addr(netip.AddrFrom16(r.addr)) == source {
+			copied := *r
+			copied.age(now)
+			list = append(list, all.standing(&copied))
+		}
+		return true
+	})
+	for i := range list {
+		list[i].Messages = j.shown.of(source, list[i].Source.Port)
+	}
+	slices.SortFunc(list, func(a, b Standing) int { return cmp.Compare(b.Score, a.Score) })
+	return list, j.known.at(source, now)
+}
+
+func (c *charges) standing(r *record) Standing {
+	addr, score := netip.AddrFrom16(r.addr).Unmap(), r.score()
+	s := Standing{Source: edge.Source{Prefix: netip.PrefixFrom(addr, addr.BitLen()), Port: r.port}, Score: score, Level: LevelOf(score),
+		Parts: c.list(r), Offences: int(r.offences), Proven: r.proven, First: time.Unix(0, r.first), Last: time.Unix(0, r.at)}
+	if score > WatchAt {
+		s.Free = time.Duration(math.Log2(score/WatchAt) * float64(HalfLife)).Round(time.Second)
+	}
+	return s
+}
+
+// list returns the parts of r, most points first.
+func (c *charges) list(r *record) []edge.Part {
+	out := make([]edge.Part, 0, r.used)
+	for _, p := range r.parts[:r.used] {
+		out = append(out, edge.Part{Reason: c.reasons[p.reason], Score: math.Round(float64(p.points)*100) / 100})
+	}
+	slices.SortStableFunc(out, func(a, b edge.Part) int { return cmp.Compare(b.Score, a.Score) })
+	return out
+}
+
+// Pardon forgets what is held against an address and all its flows.
+func (j *Judge) Pardon(addr netip.Addr) {
+	source := j.key.Addr(addr)
+	j.sources.All(func(_ uint64, r *record) bool {
+		if j.key.Addr(netip.AddrFrom16(r.addr)) == source {
+			r.used, r.offences, r.banned = 0, 0, 0
+		}
+		return true
+	})
+}
+
+// Count is what one check did.
+type Count struct {
+	Name string
+	Mode Mode
+
+	hits, measured, cost atomic.Uint64
+}
+
+// Hits is how many opinions the check had, acted on or not.
+func (c *Count) Hits() uint64 { return c.hits.Load() }
+
+// Cost is how many nanoseconds a message cost in this check on average, of the few that are measured; 0 where none was.
+func (c *Count) Cost() float64 {
+	if n := c.measured.Load(); n > 0 {
+		return float64(c.cost.Load()) / float64(n)
+	}
+	return 0
+}
+
+// sampled is about how many messages there are for one whose cost is measured.
+const sampled = 1024
+
+// clock returns the clock that measures what checks cost, where the message of that time is one to be measured, else nil.
+func (j *Judge) clock(at time.Time) func() uint64 {
+	if at.UnixNano()/1000%sampled != 0 {
+		return nil
+	}
+	return j.cfg.Ticks
+}
+
+// timed takes note that c took until now since began, and returns now.
+func (c *Count) timed(ticks func() uint64, began uint64) uint64 {
+	now := ticks()
+	c.measured.Add(1)
+	c.cost.Add(now - began)
+	return now
+}
+
+// Counts returns what the checks at work did, in their order, since they were put to work.
+func (j *Judge) Counts() []*Count { return j.charges.Load().counts }

@@ -1,0 +1,256 @@
+// Package judge makes up its mind about messages and about who sends them. Checks look and say; the judge adds up what they say into a
+// score for each source, remembers whom the platform accepted from where, knows who has shown that it reads our answers, and
+// gives one verdict: what is to happen to the message, and what to its source. Start reading at (*Judge).Inspect.
+//
+// It sends nothing, bans nobody and reads no clock: Exchange.At is the only one. So the same judge works on live traffic and on captures.
+package judge
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// Mode is what the opinions of a check are for.
+type Mode uint8
+
+// Modes.
+const (
+	Off     Mode = iota // it is not asked
+	Monitor             // it is asked and counted, and nothing comes of it
+	Enforce
+)
+
+var modeNames = [...]string{"off", "monitor", "enforce"}
+
+// String is m as in the configuration.
+func (m Mode) String() string { return modeNames[min(int(m), len(modeNames)-1)] }
+
+// A Charge is one check and what its opinions are for. Check is an edge.Check, an edge.Watcher, an edge.Sorter, or several of them.
+type Charge struct {
+	Name    string
+	Mode    Mode
+	Check   any
+	Reasons []edge.Reason // all that it may give
+}
+
+// Config holds the sizes of a Judge. The zero value of a field means its default.
+type Config struct {
+	Sources int           // sources with a score at once, 200 bytes each; default 65,536
+	Pairs   int           // users known good from a source, 64 bytes each; default 131,072
+	Domains []string      // of the platform, lower case: the user of another host counts as one of the first domain
+	Ticks   func() uint64 // nanoseconds of a clock that only tells what checks cost; nil: nobody asks
+}
+
+// The score of a source halves every 10 minutes. From these on it is watched, is greylisted, and is to be banned.
+const (
+	HalfLife = 10 * time.Minute
+
+	WatchAt = 3
+	GreyAt  = 6
+	BanAt   = 10
+)
+
+// A Judge is used by any number of goroutines at once. Nothing in it grows with what strangers send, and nothing on the way of a message
+// allocates but a ban.
+type Judge struct {
+	cfg     Config
+	key     meter.Key
+	charges atomic.Pointer[charges]
+
+	sources  *meter.Table[record] // by address and, as other entries, by address and port
+	offences *meter.Sketch        // of unproven sources without an entry: how many
+	points   *meter.Sketch        // tenths of points of sources without an entry
+	issued   *meter.Table[issue]  // nonces of the platform, by their hash
+	known    known
+	shown    shown
+}
+
+// charges are the checks at work, made anew when the configuration changes.
+type charges struct {
+	inspect, watch, sort []charge
+	reasons              []edge.Reason // that records know by index
+	index                map[edge.Reason]uint8
+	counts               []*Count
+}
+
+// A charge is one opinion to ask for: exactly one of the three is not nil.
+type charge struct {
+	check   edge.Check
+	watcher edge.Watcher
+	sorter  edge.Sorter
+	enforce bool
+	count   *Count
+}
+
+// New makes a judge. key makes every hash; it must be the same in every run, or whom the platform accepted is forgotten.
+func New(cfg Config, key meter.Key, list []Charge) (*Judge, error) {
+	if cfg.Sources == 0 {
+		cfg.Sources = 1 << 16
+	}
+	if cfg.Pairs == 0 {
+		cfg.Pairs = 1 << 17
+	}
+	j := &Judge{cfg: cfg, key: key,
+		offences: meter.NewSketch(1<<15, HalfLife), points: meter.NewSketch(1<<15, HalfLife),
+		issued: meter.NewTable[issue](1<<15, nil)}
+	j.sources = meter.NewTable(2*cfg.Sources, j.forget)
+	j.known.init(cfg.Pairs)
+	return j, j.Apply(list)
+}
+
+// maxReasons is how many reasons records can tell apart.
+const maxReasons = 255
+
+// Apply puts other checks to work, from the next message on. Scores and memories stay. The error says which check is none.
+func (j *Judge) Apply(list []Charge) error {
+	next := &charges{index: map[edge.Reason]uint8{}}
+	if now := j.charges.Load(); now != nil { // records keep their indices
+		next.reasons = slices.Clone(now.reasons)
+	}
+	for i, r := range next.reasons {
+		next.index[r] = uint8(i)
+	}
+	for _, one := range list {
+		if err := next.take(one); err != nil {
+			return err
+		}
+	}
+	j.charges.Store(next)
+	return nil
+}
+
+func (c *charges) take(one Charge) error {
+	if one.Mode == Off {
+		return nil
+	}
+	for _, r := range one.Reasons {
+		if _, have := c.index[r]; !have && len(c.reasons) < maxReasons {
+			c.index[r] = uint8(len(c.reasons))
+			c.reasons = append(c.reasons, r)
+		}
+	}
+	count := &Count{Name: one.Name, Mode: one.Mode}
+	base := charge{enforce: one.Mode == Enforce, count: count}
+	check, inspects := one.Check.(edge.Check)
+	watcher, watches := one.Check.(edge.Watcher)
+	sorter, sorts := one.Check.(edge.Sorter)
+	if !inspects && !watches && !sorts {
+		return fmt.Errorf("judge: %s (%T) is no check", one.Name, one.Check)
+	}
+	if inspects {
+		base.check = check
+		c.inspect = append(c.inspect, base)
+		base.check = nil
+	}
+	if watches {
+		base.watcher = watcher
+		c.watch = append(c.watch, base)
+		base.watcher = nil
+	}
+	if sorts {
+		base.sorter = sorter
+		c.sort = append(c.sort, base)
+	}
+	c.counts = append(c.counts, count)
+	return nil
+}
+
+// Inspect judges a request that has been matched. The caller sets x.Asked.Proven if it knows the return path to be proven; the judge fills in
+// the rest of x.Asked, which is then to be kept for the responses. What belongs to something accepted before, and what peers and the
+// platform send, is not judged: the zero Verdict.
+func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
+	j.read(x)
+	if x.Match != edge.MatchNew || x.Trust == edge.Peer || x.From.Side == edge.Inside {
+		return edge.Verdict{}
+	}
+	var out edge.Verdict
+	all, ticks, began := j.charges.Load(), j.clock(x.At), uint64(0)
+	if ticks != nil {
+		began = ticks()
+	}
+	for i := range all.inspect {
+		c := &all.inspect[i]
+		v := c.check.Inspect(x)
+		if ticks != nil {
+			began = c.count.timed(ticks, began)
+		}
+		if v.Action != edge.Pass || v.Score != 0 {
+			j.heard(all, c, x, &out, v)
+		}
+	}
+	return out
+}
+
+// Watch judges who asked by the response that it gets. x.Asked is what Inspect made of the request; x.Match is MatchReply. Of the verdict
+// the response itself is never touched: it says what happens to the source.
+func (j *Judge) Watch(x *edge.Exchange) edge.Verdict {
+	a := &x.Asked
+	if a.Source == 0 || a.Trust == edge.Peer || a.From.Side == edge.Inside || x.Msg.Status < 200 {
+		return edge.Verdict{}
+	}
+	j.learn(x)
+	var out edge.Verdict
+	all, ticks, began := j.charges.Load(), j.clock(x.At), uint64(0)
+	if ticks != nil {
+		began = ticks()
+	}
+	for i := range all.watch {
+		c := &all.watch[i]
+		v := c.watcher.Watch(x)
+		if ticks != nil {
+			began = c.count.timed(ticks, began)
+		}
+		if v.Action != edge.Pass || v.Score != 0 || v.Lock != edge.LockNone {
+			j.heard(all, c, x, &out, v)
+		}
+	}
+	out.Action = min(out.Action, edge.Note)
+	return out
+}
+
+// Unreadable judges what came from outside and could not be parsed.
+func (j *Judge) Unreadable(x *edge.Exchange, why sip.Error) edge.Verdict {
+	if x.Trust == edge.Peer || x.From.Side == edge.Inside {
+		return edge.Verdict{}
+	}
+	x.Asked = edge.Asked{From: x.From, Trust: x.Trust, Proven: x.Asked.Proven || x.From.Transport.Stream(),
+		Source: j.key.Addr(x.From.Remote.Addr()), Port: j.key.AddrPort(x.From.Remote)}
+	x.Asked.Known = j.known.at(x.Asked.Source, x.At)
+	var out edge.Verdict
+	all := j.charges.Load()
+	for i := range all.sort {
+		c := &all.sort[i]
+		if v := c.sorter.Unreadable(x, why); v.Score != 0 {
+			j.heard(all, c, x, &out, v)
+		}
+	}
+	return out
+}
+
+// heard takes one opinion into the verdict.
+func (j *Judge) heard(all *charges, c *charge, x *edge.Exchange, out *edge.Verdict, v edge.Verdict) {
+	c.count.hits.Add(1)
+	if !c.enforce {
+		v.Action, v.Score, v.Lock = min(v.Action, edge.Note), 0, edge.LockNone
+	}
+	if v.Score != 0 {
+		v.Ban = j.weigh(all, x, v)
+	}
+	if v.Ban == nil {
+		v.Ban = out.Ban
+	}
+	if v.Lock == edge.LockNone {
+		v.Lock = out.Lock
+	}
+	v.Score += out.Score
+	if v.Action < out.Action || v.Action == out.Action && out.Reason != "" {
+		v.Action, v.Reason, v.Status, v.Text, v.Retry = out.Action, out.Reason, out.Status, out.Text, out.Retry
+	}
+	*out = v
+}

@@ -1,0 +1,386 @@
+package judge
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
+	"github.com/ringwall/ringwall/sip"
+)
+
+var (
+	start  = time.Unix(1_700_000_000, 0)
+	secret = meter.NewKey([16]byte{1, 2, 3})
+)
+
+// opinion is a check that always says the same, of requests, of responses and of what can't be read.
+type opinion struct{ request, response, unreadable edge.Verdict }
+
+func (o opinion) Inspect(*edge.Exchange) edge.Verdict               { return o.request }
+func (o opinion) Watch(*edge.Exchange) edge.Verdict                 { return o.response }
+func (o opinion) Unreadable(*edge.Exchange, sip.Error) edge.Verdict { return o.unreadable }
+
+const reasonTest, reasonOther edge.Reason = "test.one", "test.other"
+
+func newJudge(t testing.TB, mode Mode, checks ...any) *Judge {
+	t.Helper()
+	var list []Charge
+	for i, c := range checks {
+		list = append(list, Charge{Name: fmt.Sprint("c", i), Mode: mode, Check: c, Reasons: []edge.Reason{reasonTest, reasonOther}})
+	}
+	j, err := New(Config{Sources: 1024, Pairs: 1024}, secret, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// A talk is one source's conversation with the platform, as the judge sees it.
+type talk struct {
+	t    testing.TB
+	j    *Judge
+	from edge.Flow
+	at   time.Time
+	x    edge.Exchange
+}
+
+func (j *Judge) talk(t testing.TB, from string) *talk {
+	return &talk{t: t, j: j, from: edge.Flow{Remote: netip.MustParseAddrPort(from)}, at: start}
+}
+
+func (k *talk) parse(text string) *sip.Message {
+	k.t.Helper()
+	m := new(sip.Message)
+	if err := m.Parse([]byte(strings.ReplaceAll(text, "\n", "\r\n")), true); err != nil {
+		k.t.Fatalf("%v\n%s", err, text)
+	}
+	return m
+}
+
+// asks sends a request with further fields, and returns the verdict.
+func (k *talk) asks(method, user string, fields ...string) edge.Verdict {
+	k.t.Helper()
+	k.x = edge.Exchange{From: k.from, At: k.at, Msg: k.parse(fmt.Sprintf("%s sip:%s@example.com SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKabc\n"+
+		"From: <sip:%s@example.com>;tag=a\nTo: <sip:%s@example.com>\nCall-ID: abc\nCSeq: 1 %s\n%sContent-Length: 0\n\n",
+		method, user, user, user, method, strings.Join(append(fields, ""), "\n")))}
+	return k.j.Inspect(&k.x)
+}
+
+// gets is the platform's response to the last request.
+func (k *talk) gets(status int, fields ...string) edge.Verdict {
+	k.t.Helper()
+	r := edge.Exchange{At: k.at, Match: edge.MatchReply, From: edge.Flow{Side: edge.Inside}, Asked: k.x.Asked}
+	r.Msg = k.parse(fmt.Sprintf("SIP/2.0 %d X\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKabc\nFrom: <sip:a@b>;tag=a\nTo: <sip:u@example.com>;tag=b\n"+
+		"Call-ID: abc\nCSeq: 1 %s\n%sContent-Length: 0\n\n", status, k.x.Msg.Method, strings.Join(append(fields, ""), "\n")))
+	return k.j.Watch(&r)
+}
+
+// registers goes through a whole registration, with a nonce of its own.
+func (k *talk) registers(user string, final int) edge.Verdict {
+	k.t.Helper()
+	nonce := fmt.Sprintf("%016x", k.at.UnixNano())
+	k.asks("REGISTER", user)
+	k.gets(401, `WWW-Authenticate: Digest realm="r", nonce="`+nonce+`"`)
+	k.asks("REGISTER", user, answerTo(user, nonce))
+	return k.gets(final)
+}
+
+func answerTo(user, nonce string) string {
+	return fmt.Sprintf(`Authorization: Digest username="%s", realm="r", nonce="%s", uri="sip:example.com", response="0123456789abcdef%s"`, user, nonce, user)
+}
+
+func TestAsked(t *testing.T) {
+	k := newJudge(t, Enforce).talk(t, "198.51.100.7:5060")
+	k.asks("REGISTER", "100")
+	first := k.x.Asked
+	if first.Secret != 0 || first.Proven || first.Known != 0 || first.User == 0 || first.Number != 0 || first.Target != first.User {
+		t.Errorf("of a first REGISTER: %+v", first)
+	}
+	k.asks("REGISTER", "%31%300")
+	if k.x.Asked.User != first.User {
+		t.Error("an escaped user is another one")
+	}
+	k.asks("INVITE", "+49-30-12345678")
+	if n := k.x.Asked.Number; n.Len() != 12 || n.Last(7) != 0x2345678 {
+		t.Errorf("number %x", uint64(n))
+	}
+	k.asks("INVITE", "alice")
+	if n := k.x.Asked.Number; n != 0 {
+		t.Errorf("alice is number %x", uint64(n))
+	}
+	k.asks("INVITE", "00000000000123456789012345")
+	if n := k.x.Asked.Number; n.Len() != 15 || n.Last(4) != 0x2345 {
+		t.Errorf("a long number is %x", uint64(n))
+	}
+	k.from.Transport = edge.TCP
+	if k.asks("REGISTER", "100"); !k.x.Asked.Proven {
+		t.Error("a handshake proves nothing")
+	}
+}
+
+// TestProof (B11): an answer to a challenge proves the flow that the challenge went to, for five minutes, and no other.
+func TestProof(t *testing.T) {
+	nonce := "0123456789abcdef"
+	challenge := `WWW-Authenticate: Digest realm="r", nonce="` + nonce + `"`
+	j := newJudge(t, Enforce)
+	k := j.talk(t, "198.51.100.7:5060")
+	k.asks("REGISTER", "100")
+	k.gets(401, challenge)
+	for _, c := range []struct {
+		from  string
+		after time.Duration
+		proof bool
+	}{
+		{"198.51.100.7:5060", 0, true},
+		{"198.51.100.7:5061", 0, false},
+		{"203.0.113.9:5060", 0, false},
+		{"198.51.100.7:5060", 6 * time.Minute, false},
+	} {
+		o := j.talk(t, c.from)
+		o.at = start.Add(c.after)
+		if o.asks("REGISTER", "100", answerTo("100", nonce)); o.x.Asked.Proven != c.proof {
+			t.Errorf("from %s after %v: proven %v", c.from, c.after, o.x.Asked.Proven)
+		}
+	}
+	restarted := newJudge(t, Enforce).talk(t, "198.51.100.7:5060")
+	if restarted.asks("REGISTER", "100", answerTo("100", nonce)); restarted.x.Asked.Proven {
+		t.Error("a nonce from before a restart proves something")
+	}
+	other := j.talk(t, "203.0.113.9:5060") // the platform gives all the nonce of the second
+	other.asks("REGISTER", "200")
+	other.gets(401, challenge)
+	if k.asks("REGISTER", "100", answerTo("100", nonce)); k.x.Asked.Proven || !k.x.Asked.Fresh {
+		t.Errorf("a nonce that others have, too: %+v", k.x.Asked)
+	}
+}
+
+func TestKnownGood(t *testing.T) {
+	j := newJudge(t, Enforce)
+	k := j.talk(t, "198.51.100.7:5060")
+	k.registers("100", 200)
+	k.asks("REGISTER", "100")
+	if a := k.x.Asked; !a.Good || a.Known != 1 {
+		t.Errorf("after a 200: %+v", a)
+	}
+	k.registers("200", 401)
+	if k.asks("REGISTER", "200"); k.x.Asked.Good || k.x.Asked.Known != 1 {
+		t.Errorf("after a 401: %+v", k.x.Asked)
+	}
+	kept := j.Changed(nil)
+	if len(kept) != 1 || len(j.Changed(nil)) != 0 {
+		t.Fatalf("%d pairs to keep", len(kept))
+	}
+	after := newJudge(t, Enforce)
+	after.Restore(kept, start.Add(29*24*time.Hour))
+	n := after.talk(t, "198.51.100.7:9999")
+	n.at = start.Add(29 * 24 * time.Hour)
+	if n.asks("REGISTER", "100"); !n.x.Asked.Good || n.x.Asked.Known != 1 {
+		t.Errorf("after a restart: %+v", n.x.Asked)
+	}
+	n.at = start.Add(31 * 24 * time.Hour)
+	if n.asks("REGISTER", "100"); n.x.Asked.Good || n.x.Asked.Known != 0 {
+		t.Errorf("after 31 days: %+v", n.x.Asked)
+	}
+	if n = after.talk(t, "203.0.113.9:5060"); n.asks("REGISTER", "100").Score != 0 || n.x.Asked.Good {
+		t.Error("known good from elsewhere")
+	}
+}
+
+func drop(score float64) opinion {
+	return opinion{request: edge.Verdict{Action: edge.Drop, Reason: reasonTest, Score: score}}
+}
+
+// TestScore: points add up, halve in ten minutes, and what a reason may add is bounded.
+func TestScore(t *testing.T) {
+	j := newJudge(t, Enforce, drop(2), opinion{request: edge.Verdict{Action: edge.Note, Reason: reasonOther, Score: 1, Most: 1.5}})
+	k := j.talk(t, "198.51.100.7:5060")
+	k.from.Transport = edge.TCP
+	for range 3 {
+		if v := k.asks("INVITE", "1"); v.Action != edge.Drop || v.Reason != reasonTest || v.Score != 3 || v.Ban != nil {
+			t.Fatalf("%+v", v)
+		}
+	}
+	list, known := j.Explain(k.from.Remote.Addr(), k.at)
+	if len(list) != 2 || known != 0 {
+		t.Fatalf("%d standings", len(list))
+	}
+	if s := list[0]; s.Score != 7.5 || s.Level != Grey || !s.Proven || len(s.Messages) != 3 || s.Free != 13*time.Minute+13*time.Second ||
+		!slices.Equal(s.Parts, []edge.Part{{Reason: reasonTest, Score: 6}, {Reason: reasonOther, Score: 1.5}}) {
+		t.Errorf("%+v", s)
+	}
+	if later, _ := j.Explain(k.from.Remote.Addr(), k.at.Add(HalfLife)); later[0].Score != 3.75 || later[0].Level != Watch {
+		t.Errorf("ten minutes later: %+v", later[0])
+	}
+	k.asks("INVITE", "1")
+	v := k.asks("INVITE", "1")
+	if v.Ban == nil || !v.Ban.Hard || v.Ban.Source.String() != "198.51.100.7" || v.Ban.Reason != reasonTest || len(v.Ban.Evidence) != 3 {
+		t.Fatalf("no ban at 11.5 points: %+v", v.Ban)
+	}
+	if v := k.asks("INVITE", "1"); v.Ban != nil {
+		t.Error("banned twice at once")
+	}
+	j.Pardon(k.from.Remote.Addr())
+	if list, _ := j.Explain(k.from.Remote.Addr(), k.at); list[0].Score != 0 {
+		t.Errorf("pardoned, and still %v", list[0].Score)
+	}
+}
+
+// TestBanScope: whom a ban is for, by what is proven and by whom the platform knows there.
+func TestBanScope(t *testing.T) {
+	for name, c := range map[string]struct {
+		tcp, office bool
+		messages    int
+		source      string
+		hard        bool
+	}{
+		"one forged packet":                           {messages: 1},
+		"two forged packets":                          {messages: 2},
+		"unproven, again and again":                   {messages: 3, source: "198.51.100.7"},
+		"proven":                                      {messages: 1, tcp: true, source: "198.51.100.7", hard: true},
+		"proven, behind the NAT of an office":         {messages: 1, tcp: true, office: true, source: "198.51.100.7:4000", hard: true},
+		"in the name of an office (F5, B1), unproven": {messages: 1000, office: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := newJudge(t, Enforce)
+			if c.office {
+				j.talk(t, "198.51.100.7:5060").registers("100", 200)
+			}
+			if err := j.Apply([]Charge{{Name: "c", Mode: Enforce, Check: drop(10), Reasons: []edge.Reason{reasonTest}}}); err != nil {
+				t.Fatal(err)
+			}
+			k := j.talk(t, "198.51.100.7:4000")
+			if c.tcp {
+				k.from.Transport = edge.TCP
+			}
+			var ban *edge.Ban
+			for range c.messages {
+				v := k.asks("INVITE", "1")
+				if v.Action != edge.Drop {
+					t.Fatalf("the message itself: %+v", v)
+				}
+				if v.Ban != nil {
+					ban = v.Ban
+				}
+			}
+			switch {
+			case c.source == "" && ban != nil:
+				t.Errorf("banned %v", ban.Source)
+			case c.source != "" && (ban == nil || ban.Source.String() != c.source || ban.Hard != c.hard):
+				t.Errorf("ban %+v", ban)
+			}
+		})
+	}
+}
+
+// TestMonitor: everything is counted, and nothing comes of it.
+func TestMonitor(t *testing.T) {
+	j := newJudge(t, Monitor, drop(50))
+	k := j.talk(t, "198.51.100.7:5060")
+	k.from.Transport = edge.TCP
+	if v := k.asks("INVITE", "1"); v.Action != edge.Note || v.Reason != reasonTest || v.Ban != nil || v.Score != 0 {
+		t.Errorf("%+v", v)
+	}
+	if n := j.Counts()[0].Hits(); n != 1 {
+		t.Errorf("%d hits", n)
+	}
+}
+
+// TestNotJudged: what belongs to something accepted before, peers and the platform.
+func TestNotJudged(t *testing.T) {
+	j := newJudge(t, Enforce, drop(50))
+	for _, change := range []func(*edge.Exchange){
+		func(x *edge.Exchange) { x.Match = edge.MatchRetransmission },
+		func(x *edge.Exchange) { x.Match = edge.MatchInDialog },
+		func(x *edge.Exchange) { x.Match = edge.MatchACK },
+		func(x *edge.Exchange) { x.Trust = edge.Peer },
+		func(x *edge.Exchange) { x.From.Side = edge.Inside },
+	} {
+		k := j.talk(t, "198.51.100.7:5060")
+		k.asks("INVITE", "1")
+		change(&k.x)
+		if v := j.Inspect(&k.x); v != (edge.Verdict{}) {
+			t.Errorf("%+v: %+v", k.x, v)
+		}
+	}
+}
+
+func TestUnreadable(t *testing.T) {
+	j := newJudge(t, Enforce, opinion{unreadable: edge.Verdict{Reason: reasonTest, Score: 4}})
+	x := edge.Exchange{Msg: new(sip.Message), From: edge.Flow{Remote: netip.MustParseAddrPort("198.51.100.7:5060"), Transport: edge.TCP}, At: start}
+	for want := range 3 {
+		if v := j.Unreadable(&x, sip.ErrEmpty); (v.Ban != nil) != (want == 2) {
+			t.Errorf("message %d: %+v", want, v)
+		}
+	}
+}
+
+// TestForgedSources (B5, F6): a million forged sources of one or of four packets each ban nobody who is known, fill bounded tables, and an
+// attacker who answers challenges is banned among them.
+func TestForgedSources(t *testing.T) {
+	j := newJudge(t, Enforce, drop(10))
+	bans, single := 0, 0
+	k := j.talk(t, "198.51.100.7:5060")
+	k.asks("INVITE", "1")
+	for i := range 1_000_000 {
+		x := k.x
+		x.From.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{100, byte(i >> 16), byte(i >> 8), byte(i)}), 5060)
+		x.At = start.Add(time.Duration(i) * 20 * time.Microsecond) // 50,000 a second
+		if v := j.Inspect(&x); v.Ban != nil {
+			single++
+		}
+	}
+	if single > 0 {
+		t.Errorf("%d bans for a packet each", single)
+	}
+	for i := range 400_000 {
+		x := k.x
+		x.From.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{101, byte(i >> 18), byte(i >> 10), byte(i >> 2)}), 5060)
+		x.At = start.Add(20 * time.Second)
+		if v := j.Inspect(&x); v.Ban != nil {
+			if bans++; v.Ban.Hard {
+				t.Fatal("a forged packet proves something")
+			}
+		}
+	}
+	if j.sources.Len() > 4*1024 {
+		t.Errorf("%d entries", j.sources.Len())
+	}
+	real := j.talk(t, "198.51.100.99:5060")
+	real.at = start.Add(21 * time.Second)
+	real.from.Transport = edge.TCP
+	if v := real.asks("INVITE", "1"); v.Ban == nil || !v.Ban.Hard {
+		t.Error("a real attacker finds shelter behind forged entries")
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for name, c := range map[string]struct{ size, most uintptr }{
+		"record": {unsafe.Sizeof(record{}) + 24, 256},
+		"pair":   {unsafe.Sizeof(pair{}) + 24, 64},
+		"home":   {unsafe.Sizeof(home{}) + 24, 64},
+		"issue":  {unsafe.Sizeof(issue{}) + 24, 64},
+	} {
+		if c.size > c.most {
+			t.Errorf("%s: %d bytes with its place in the table, want up to %d", name, c.size, c.most)
+		}
+	}
+}
+
+func TestUser(t *testing.T) {
+	k := newJudge(t, Enforce).talk(t, "198.51.100.7:5060")
+	k.asks("REGISTER", "100")
+	if u := User(&k.x); u != "100@example.com" {
+		t.Error(u)
+	}
+	for uri, want := range map[string]string{"sip:a:pw@h;x=y": "a h", "sip:host": " host", "tel:+49;x=y": "+49 +49", "sips:u@[2001:db8::1]:5061;t": "u [2001:db8::1]", "sip:a@h:5060?x=y": "a h"} {
+		if got := string(userOf([]byte(uri))) + " " + string(hostOf([]byte(uri))); got != want {
+			t.Errorf("%s: %q", uri, got)
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package judge
+
+import (
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+)
+
+// What a score is made of.
+const (
+	otherWeight = 0.1 // of what belongs to something accepted before
+	credit      = 2   // points off for each user that the platform accepts for the first time
+	admission   = 3   // offences until a source that may be forged gets an entry, and so may be banned
+	banAgain    = time.Second
+	maxParts    = 8
+)
+
+// A record is the score of one source: an address (port 0), or an address and port. It holds no pointers, so that a table of them costs the
+// garbage collector nothing. TestSizes holds it to what it may take.
+type record struct {
+	addr     [16]byte
+	first    int64 // offence, nanoseconds
+	at       int64 // of the scores below
+	banned   int64 // when it was last asked to be
+	parts    [maxParts]part
+	port     uint16
+	offences uint16
+	proven   bool
+	used     uint8 // parts
+}
+
+// A part is what one reason adds.
+type part struct {
+	points float32
+	count  uint16
+	reason uint8 // index in charges.reasons
+}
+
+// age brings the points to at.
+func (r *record) age(at time.Time) {
+	gone := at.UnixNano() - r.at
+	if gone <= 0 {
+		return
+	}
+	left := float32(math.Exp2(-float64(gone) / float64(HalfLife)))
+	for i := range r.parts[:r.used] {
+		r.parts[i].points *= left
+	}
+	r.at = at.UnixNano()
+}
+
+// score is the sum of the parts.
+func (r *record) score() (sum float64) {
+	for i := range r.parts[:r.used] {
+		sum += float64(r.parts[i].points)
+	}
+	return sum
+}
+
+// add adds points for a reason, no more than most of them in all (0: any number). What finds no room goes to the last part.
+func (r *record) add(reason uint8, points, most float64) {
+	i := 0
+	for i < int(r.used) && r.parts[i].reason != reason && i < maxParts-1 {
+		i++
+	}
+	if i == int(r.used) {
+		r.used++
+		r.parts[i] = part{reason: reason}
+	}
+	p := &r.parts[i]
+	sum := p.points + float32(points)
+	if most > 0 {
+		sum = max(p.points, min(sum, float32(most)))
+	}
+	p.points, p.count = sum, min(p.count, math.MaxUint16-1)+1
+}
+
+// worth is what a record is worth keeping: proven sources before all others, then by score.
+func worth(proven bool, score float64) uint32 {
+	w := uint32(min(score, 1<<20) * 100)
+	if proven {
+		w |= 1 << 31
+	}
+	return w
+}
+
+// weigh adds the points of v to the score of the source of x, and returns the ban that they lead to.
+//
+// Where the platform knows nobody at the address, the address is held to account. Where it does (a NAT, an office), each of its flows answers
+// for itself, and only if its return path is proven: the others, and whoever's name is on forged packets, are not touched.
+func (j *Judge) weigh(all *charges, x *edge.Exchange, v edge.Verdict) *edge.Ban {
+	a := &x.Asked
+	if a.Match != edge.MatchNew {
+		v.Score *= otherWeight
+	}
+	j.shown.keep(a, x)
+	whole := j.charge(all, a.Source, 0, x, v)
+	flow := j.charge(all, a.Port, a.From.Remote.Port(), x, v)
+	if a.Known == 0 {
+		return j.sentence(all, x, whole, a.Source)
+	}
+	if !a.Proven {
+		return nil
+	}
+	return j.sentence(all, x, flow, a.Port)
+}
+
+// charge adds v to one record, and returns a copy of it; the zero record if the source has no entry yet.
+func (j *Judge) charge(all *charges, key uint64, port uint16, x *edge.Exchange, v edge.Verdict) record {
+	a, times := &x.Asked, 1
+	r := j.sources.Find(key, x.At)
+	if r == nil {
+		n := j.offences.Add(key, 1, x.At)
+		if !a.Proven && n < admission+2*j.offences.Noise(x.At) {
+			j.points.Add(key, int(10*v.Score), x.At)
+			return record{}
+		}
+		had := float64(j.points.Add(key, int(10*v.Score), x.At)-2*j.points.Noise(x.At)) / 10
+		var fresh bool
+		if r, fresh = j.sources.Enter(key, worth(a.Proven, had), x.At); r == nil {
+			return record{}
+		}
+		if fresh {
+			*r = record{addr: a.From.Remote.Addr().As16(), port: port, first: x.At.UnixNano(), at: x.At.UnixNano()}
+			times = max(1, int(had/max(v.Score, 0.1)))
+		}
+	}
+	r.age(x.At)
+	for range min(times, 1000) {
+		r.add(all.index[v.Reason], v.Score, v.Most)
+		r.offences = min(r.offences, math.MaxUint16-1) + 1
+	}
+	r.proven = r.proven || a.Proven
+	out := *r
+	j.sources.Leave(key)
+	j.sources.Value(key, worth(out.proven, out.score()))
+	return out
+}
+
+// forget keeps the score of an evicted record where it is not lost.
+func (j *Judge) forget(key uint64, r *record, now time.Time) {
+	r.age(now)
+	j.offences.Raise(key, int(r.offences), now)
+	j.points.Raise(key, int(10*r.score()), now)
+}
+
+// credit takes points off the source of a, whose user the platform accepted.
+func (j *Judge) credit(a *edge.Asked, at time.Time) {
+	for _, key := range [...]uint64{a.Source, a.Port} {
+		r := j.sources.Find(key, at)
+		if r == nil {
+			continue
+		}
+		r.age(at)
+		if sum := r.score(); sum > 0 {
+			left := float32(max(0, sum-credit) / sum)
+			for i := range r.parts[:r.used] {
+				r.parts[i].points *= left
+			}
+		}
+		j.sources.Leave(key)
+	}
+}
+
+// sentence is the ban that r has deserved, nil if none.
+func (j *Judge) sentence(all *charges, x *edge.Exchange, r record, key uint64) *edge.Ban {
+	if r.score() < BanAt || x.At.UnixNano()-r.banned < int64(banAgain) {
+		return nil
+	}
+	if held := j.sources.Find(key, x.At); held != nil {
+		held.banned = x.At.UnixNano()
+		j.sources.Leave(key)
+	}
+	addr := x.Asked.From.Remote.Addr().Unmap()
+	ban := &edge.Ban{Source: edge.Source{Prefix: netip.PrefixFrom(addr, addr.BitLen()), Port: r.port}, Hard: r.proven, Parts: all.list(&r)}
+	if addr.Is6() && r.port == 0 {
+		ban.Source.Prefix, _ = addr.WithZone("").Prefix(64)
+	}
+	ban.Reason = ban.Parts[0].Reason
+	ban.Evidence = j.shown.of(x.Asked.Source, r.port)
+	return ban
+}
