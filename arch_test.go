@@ -49,6 +49,7 @@ var rooms = map[string]room{
 	"topo":         {layer: 2, pure: true},
 	"scrub":        {layer: 2, pure: true},
 	"judge":        {layer: 2, pure: true},
+	"media":        {layer: 2, uses: []string{"golang.org/x/sys"}},
 	"proxy":        {layer: 3},
 	"demo":         {layer: 3},
 	"config":       {layer: 4, uses: []string{"github.com/goccy/go-yaml"}},

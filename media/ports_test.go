@@ -1,0 +1,132 @@
+package media
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A few ports: when they are gone Open says so, streams that run go on, and ports rest before another call gets them.
+func TestPortsRunOutAndRest(t *testing.T) {
+	now := newClock()
+	r := newRelay(t, func(c *RelayConfig) { c.First, c.Last, c.Now = 31000, 31007, now.Now })
+	first := newCall(t, r, nil)
+	var more []*Stream
+	for range 3 {
+		more = append(more, openStream(t, r, fromOutside))
+	}
+	if _, err := r.Open(fromOutside); !errors.Is(err, ErrNoPorts) {
+		t.Fatalf("the fifth stream of four pairs: %v", err)
+	}
+	first.both(t)
+	old := more[0].Port(Caller)
+	more[0].Close()
+	more[0].Close()
+	unbound(t, old)
+	now.advance(4 * time.Second)
+	if _, err := r.Open(fromOutside); !errors.Is(err, ErrNoPorts) {
+		t.Fatalf("a port that rests was given out: %v", err)
+	}
+	now.advance(time.Second)
+	if s := openStream(t, r, fromOutside); s.Port(Caller) != old {
+		t.Errorf("got %v, want %v", s.Port(Caller), old)
+	}
+	first.both(t)
+}
+
+// unbound waits until the loop has closed the socket of a port.
+func unbound(t *testing.T, at netip.AddrPort) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if fd, err := openSocket(at); err == nil {
+			unix.Close(fd)
+			return
+		}
+	}
+	t.Fatalf("%v is still open", at)
+}
+
+// A source that nobody has authenticated holds no more than its share (F9); an IPv6 network of 64 bits is one source.
+func TestOwnerCap(t *testing.T) {
+	r := newRelay(t, func(c *RelayConfig) { c.PerOwner = 3 })
+	owned := func(a string) Spec {
+		s := fromOutside
+		s.Owner = netip.MustParseAddr(a)
+		return s
+	}
+	var held []*Stream
+	for range 3 {
+		held = append(held, openStream(t, r, owned("192.0.2.1")))
+		openStream(t, r, owned("2001:db8::1"))
+	}
+	for _, a := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8::ffff"} {
+		if _, err := r.Open(owned(a)); !errors.Is(err, ErrOwner) {
+			t.Errorf("%s: %v, want the cap", a, err)
+		}
+	}
+	openStream(t, r, owned("192.0.2.2"))
+	held[0].Admit()
+	held[0].Admit()
+	held[1].Close()
+	openStream(t, r, owned("192.0.2.1"))
+	openStream(t, r, owned("192.0.2.1"))
+	if _, err := r.Open(owned("192.0.2.1")); !errors.Is(err, ErrOwner) {
+		t.Errorf("%v, want the cap", err)
+	}
+}
+
+func TestStreamLimit(t *testing.T) {
+	r := newRelay(t, func(c *RelayConfig) { c.Streams = 2 })
+	s := openStream(t, r, fromOutside)
+	openStream(t, r, fromOutside)
+	if _, err := r.Open(fromOutside); !errors.Is(err, ErrLimit) {
+		t.Errorf("%v, want the limit", err)
+	}
+	s.Close()
+	openStream(t, r, fromOutside)
+}
+
+// Ports that another process holds are passed over.
+func TestForeignPorts(t *testing.T) {
+	for port := uint16(31100); port < 31106; port += 2 {
+		newPhoneAt(t, netip.AddrPortFrom(outsideAddr, port))
+	}
+	newPhoneAt(t, netip.AddrPortFrom(insideAddr, 31101)) // the RTCP port of the first pair
+	r := newRelay(t, func(c *RelayConfig) { c.First, c.Last = 31100, 31107 })
+	for range 8 { // by chance all four may be tried before the free one
+		if s, err := r.Open(fromOutside); err == nil {
+			if s.Port(Caller).Port() != 31106 {
+				t.Errorf("got %v", s.Port(Caller))
+			}
+			s.Close()
+			return
+		}
+	}
+	t.Error("the one free port was never found")
+}
+
+// Ports come at random: a run of neighbours is next to impossible.
+func TestPortsAreRandom(t *testing.T) {
+	p := newPortPool(30001, 39999, 0)
+	if len(p.unused) != 4999 {
+		t.Errorf("%d pairs", len(p.unused))
+	}
+	neighbours, last := 0, uint16(0)
+	seen := map[uint16]bool{}
+	for range 500 {
+		port, ok := p.take(0, time.Time{})
+		if !ok || port%2 != 0 || port < 30002 || port > 39998 || seen[port] {
+			t.Fatalf("got %d %v", port, ok)
+		}
+		if port == last+2 {
+			neighbours++
+		}
+		seen[port], last = true, port
+	}
+	if neighbours > 10 {
+		t.Errorf("%d of 500 came right after their neighbour", neighbours)
+	}
+}

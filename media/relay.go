@@ -1,0 +1,305 @@
+// Package media relays calls' media: RTP, RTCP and whatever else a session description opens UDP ports for. The data plane in
+// this package (Relay, Stream) moves packets between the two ends of a media line; it knows addresses and packet headers, not SIP.
+//
+// A packet is accepted only from who signalling made likely, and sent only to where packets were accepted from or what signalling
+// proved; that is the whole defence against bleeding and injection, and it stands in latch.go.
+package media
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+)
+
+// Why a stream could not be opened.
+var (
+	ErrNoPorts = errors.New("no free media ports")                          // the range is full, or the process may not open more sockets
+	ErrLimit   = errors.New("limit of media streams reached")               // RelayConfig.Streams
+	ErrOwner   = errors.New("limit of media streams of one source reached") // RelayConfig.PerOwner
+	ErrAddress = errors.New("no media address of this side and IP version") // RelayConfig.Outside or Inside lacks it
+	ErrClosed  = errors.New("media relay is closed")                        // after Relay.Close
+)
+
+// RelayConfig is what a Relay needs to know. Zero values take the default in brackets.
+type RelayConfig struct {
+	Outside, Inside []netip.Addr  // own media addresses of each side, at most one of each IP version
+	First, Last     uint16        // the ports of both sides; a pair takes an even one and the next [30000 to 39999]
+	Streams         int           // streams at once [20000]
+	PerOwner        int           // streams that one Spec.Owner holds without having been admitted [32]
+	Quarantine      time.Duration // how long a port rests before another call gets it, so that late packets never enter that [5 s]; negative: none
+	Loops           int           // threads that relay [1]
+	Coalesce        time.Duration // under load: sleep so long between packets to handle more of them per wake; they come later by as much [0: never]
+
+	// Guard returns an error for an address outside that only a description named and that nothing may be sent to: loopback, an inside or own
+	// address and the like (audit F21). Nil allows all but what no host has.
+	Guard func(netip.AddrPort) error
+
+	// Now is the clock [time.Now], read once per turn of a loop.
+	Now func() time.Time
+}
+
+func (c *RelayConfig) setDefaults() {
+	if c.First == 0 && c.Last == 0 {
+		c.First, c.Last = 30000, 39999
+	}
+	if c.Streams == 0 {
+		c.Streams = 20000
+	}
+	if c.PerOwner == 0 {
+		c.PerOwner = 32
+	}
+	if c.Quarantine == 0 {
+		c.Quarantine = 5 * time.Second
+	}
+	if c.Loops == 0 {
+		c.Loops = 1
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Guard == nil {
+		c.Guard = func(netip.AddrPort) error { return nil }
+	}
+}
+
+// maxNap bounds RelayConfig.Coalesce: a packet of 20 ms of speech may not wait longer than that for the next one.
+const maxNap = 20 * time.Millisecond
+
+// Validate returns what makes c unusable.
+func (c *RelayConfig) Validate() error {
+	var errs []error
+	if len(c.Outside) == 0 || len(c.Inside) == 0 {
+		errs = append(errs, errors.New("media addresses: want at least one outside and one inside"))
+	}
+	errs = append(errs, oneOfEach("outside", c.Outside), oneOfEach("inside", c.Inside))
+	if c.First < 1024 || c.Last <= c.First {
+		errs = append(errs, fmt.Errorf("media ports %d to %d: want a range above 1023", c.First, c.Last))
+	}
+	if c.Streams < 1 || c.PerOwner < 1 || c.Loops < 1 {
+		errs = append(errs, fmt.Errorf("media limits: %d streams, %d per source, %d loops: want at least 1 of each", c.Streams, c.PerOwner, c.Loops))
+	}
+	if c.Coalesce < 0 || c.Coalesce > maxNap {
+		errs = append(errs, fmt.Errorf("media coalescing %v: want 0 to %v", c.Coalesce, maxNap))
+	}
+	return errors.Join(errs...)
+}
+
+// oneOfEach returns an error unless list has at most one usable address of each IP version.
+func oneOfEach(side string, list []netip.Addr) error {
+	var four, six int
+	for _, a := range list {
+		switch {
+		case !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.Is4In6():
+			return fmt.Errorf("%s media address %v: want one of this machine's addresses", side, a)
+		case a.Is4():
+			four++
+		default:
+			six++
+		}
+	}
+	if four > 1 || six > 1 {
+		return fmt.Errorf("%s media addresses %v: want at most one of each IP version", side, list)
+	}
+	return nil
+}
+
+// A Relay moves the packets of all streams. Its methods may be called from any goroutine.
+type Relay struct {
+	cfg   RelayConfig
+	loops []*loop
+
+	mu      sync.Mutex // guards the following; never held while a packet is moved
+	ports   map[netip.Addr]*portPool
+	owners  map[netip.Addr]int // streams by Spec.Owner, until admitted
+	streams map[*Stream]struct{}
+	closed  bool
+}
+
+// NewRelay starts a relay. It opens no port until a stream is opened.
+func NewRelay(cfg RelayConfig) (*Relay, error) {
+	cfg.setDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	r := &Relay{cfg: cfg, ports: map[netip.Addr]*portPool{}, owners: map[netip.Addr]int{}, streams: map[*Stream]struct{}{}}
+	for _, list := range [][]netip.Addr{cfg.Outside, cfg.Inside} {
+		for _, a := range list {
+			if r.ports[a] == nil { // both sides may have the same address
+				r.ports[a] = newPortPool(cfg.First, cfg.Last, max(cfg.Quarantine, 0))
+			}
+		}
+	}
+	for range cfg.Loops {
+		l, err := newLoop(r)
+		if err != nil {
+			r.Close()
+			return nil, err
+		}
+		r.loops = append(r.loops, l)
+		go l.run()
+	}
+	return r, nil
+}
+
+// Close ends all streams and the relay, and returns when nothing of it runs any more.
+func (r *Relay) Close() {
+	r.mu.Lock()
+	r.closed = true
+	all := make([]*Stream, 0, len(r.streams))
+	for s := range r.streams {
+		all = append(all, s)
+	}
+	r.mu.Unlock()
+	for _, s := range all {
+		s.Close()
+	}
+	for _, l := range r.loops {
+		l.stop()
+	}
+}
+
+// Address is the relay's media address of a side, invalid if it has none of that IP version.
+func (r *Relay) Address(side edge.Side, ipv6 bool) netip.Addr {
+	list := r.cfg.Outside
+	if side == edge.Inside {
+		list = r.cfg.Inside
+	}
+	for _, a := range list {
+		if a.Is6() == ipv6 {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// Streams is how many streams are open.
+func (r *Relay) Streams() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.streams)
+}
+
+// Open opens the ports of one media line. The error is or wraps ErrNoPorts, ErrLimit, ErrOwner, ErrAddress or ErrClosed. Nothing is accepted or
+// sent before Expect.
+func (r *Relay) Open(spec Spec) (*Stream, error) { return r.open(spec, [Ends]uint16{}) }
+
+// open is Open with the RTP ports to take, 0 for any.
+func (r *Relay) open(spec Spec, ports [Ends]uint16) (*Stream, error) {
+	s := &Stream{relay: r, spec: spec}
+	if err := r.enter(s); err != nil {
+		return nil, fmt.Errorf("open a media stream: %w", err)
+	}
+	for i := range s.ends {
+		if err := s.bind(End(i), ports[i]); err != nil {
+			s.Close()
+			return nil, fmt.Errorf("open a media stream: %w", err)
+		}
+	}
+	if err := s.watch(); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("open a media stream: %w", err)
+	}
+	return s, nil
+}
+
+// enter counts s in if the limits allow it, and gives it to a loop.
+func (r *Relay) enter(s *Stream) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	owner := ownerKey(s.spec.Owner)
+	switch {
+	case r.closed:
+		return ErrClosed
+	case len(r.streams) >= r.cfg.Streams:
+		return fmt.Errorf("%w: %d", ErrLimit, r.cfg.Streams)
+	case owner.IsValid() && r.owners[owner] >= r.cfg.PerOwner:
+		return fmt.Errorf("%w: %d of %v", ErrOwner, r.cfg.PerOwner, owner)
+	}
+	if owner.IsValid() {
+		r.owners[owner]++
+		s.owned = true
+	}
+	s.since = r.cfg.Now()
+	s.loop = r.loops[len(r.streams)%len(r.loops)]
+	r.streams[s] = struct{}{}
+	return nil
+}
+
+// leave counts s out.
+func (r *Relay) leave(s *Stream) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.disownLocked(s)
+	delete(r.streams, s)
+}
+
+func (r *Relay) disownLocked(s *Stream) {
+	if !s.owned {
+		return
+	}
+	s.owned = false
+	owner := ownerKey(s.spec.Owner)
+	if r.owners[owner]--; r.owners[owner] <= 0 {
+		delete(r.owners, owner)
+	}
+}
+
+// ownerKey is what counts as one source: an IPv4 address, or an IPv6 network of 64 bits, which one host may have for itself.
+func ownerKey(a netip.Addr) netip.Addr {
+	a = a.Unmap()
+	if !a.Is6() {
+		return a
+	}
+	p, _ := a.Prefix(64)
+	return p.Addr()
+}
+
+// takePorts takes the pair that begins with want, or any if want is 0, and opens its sockets. A pair that another process holds is left alone
+// for a while and another one is tried.
+func (r *Relay) takePorts(addr netip.Addr, want uint16) (port uint16, rtp, rtcp int, err error) {
+	for range bindAttempts {
+		if port, err = r.takePort(addr, want); err != nil {
+			return 0, -1, -1, err
+		}
+		if rtp, rtcp, err = openPair(netip.AddrPortFrom(addr, port)); err == nil {
+			return port, rtp, rtcp, nil
+		}
+		r.freePort(addr, port)
+		if want != 0 || !inUse(err) {
+			break
+		}
+	}
+	return 0, -1, -1, fmt.Errorf("%w: %w", ErrNoPorts, err)
+}
+
+// bindAttempts is how many pairs that other processes hold are passed over.
+const bindAttempts = 16
+
+func (r *Relay) takePort(addr netip.Addr, want uint16) (uint16, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pool := r.ports[addr]
+	if pool == nil {
+		return 0, fmt.Errorf("%w: %v", ErrAddress, addr)
+	}
+	port, ok := pool.take(want, r.cfg.Now())
+	if !ok {
+		return 0, fmt.Errorf("%w: %d to %d of %v", ErrNoPorts, r.cfg.First, r.cfg.Last, addr)
+	}
+	return port, nil
+}
+
+func (r *Relay) freePort(addr netip.Addr, port uint16) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ports[addr].free(port, r.cfg.Now())
+}
+
+// ours reports whether a is one of the relay's own ports.
+func (r *Relay) ours(a netip.AddrPort) bool {
+	return r.ports[a.Addr()] != nil && a.Port() >= r.cfg.First && a.Port() <= r.cfg.Last
+}
