@@ -48,6 +48,7 @@ var rooms = map[string]room{
 	"resolve":      {layer: 2, uses: []string{"github.com/miekg/dns"}},
 	"topo":         {layer: 2, pure: true},
 	"scrub":        {layer: 2, pure: true},
+	"check":        {layer: 2, pure: true},
 	"judge":        {layer: 2, pure: true},
 	"media":        {layer: 2, uses: []string{"golang.org/x/sys"}},
 	"proxy":        {layer: 3},

@@ -69,8 +69,12 @@ func (j *Judge) Explain(addr netip.Addr, now time.Time) (list []Standing, knownU
 }
 
 func (c *charges) standing(r *record) Standing {
-	addr, score := netip.AddrFrom16(r.addr).Unmap(), r.score()
-	s := Standing{Source: edge.Source{Prefix: netip.PrefixFrom(addr, addr.BitLen()), Port: r.port}, Score: score, Level: LevelOf(score),
+	addr, score := netip.AddrFrom16(r.addr), r.score()
+	source := edge.SourceOf(addr)
+	if r.port != 0 {
+		source = edge.PortOf(netip.AddrPortFrom(addr, r.port))
+	}
+	s := Standing{Source: source, Score: score, Level: LevelOf(score),
 		Parts: c.list(r), Offences: int(r.offences), Proven: r.proven, First: time.Unix(0, r.first), Last: time.Unix(0, r.at)}
 	if score > WatchAt {
 		s.Free = time.Duration(math.Log2(score/WatchAt) * float64(HalfLife)).Round(time.Second)

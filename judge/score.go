@@ -2,7 +2,6 @@ package judge
 
 import (
 	"math"
-	"net/netip"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -173,11 +172,11 @@ func (j *Judge) sentence(all *charges, x *edge.Exchange, r record, key uint64) *
 		held.banned = x.At.UnixNano()
 		j.sources.Leave(key)
 	}
-	addr := x.Asked.From.Remote.Addr().Unmap()
-	ban := &edge.Ban{Source: edge.Source{Prefix: netip.PrefixFrom(addr, addr.BitLen()), Port: r.port}, Hard: r.proven, Parts: all.list(&r)}
-	if addr.Is6() && r.port == 0 {
-		ban.Source.Prefix, _ = addr.WithZone("").Prefix(64)
+	source := edge.SourceOf(x.Asked.From.Remote.Addr())
+	if r.port != 0 {
+		source = edge.PortOf(x.Asked.From.Remote)
 	}
+	ban := &edge.Ban{Source: source, Hard: r.proven, Parts: all.list(&r)}
 	ban.Reason = ban.Parts[0].Reason
 	ban.Evidence = j.shown.of(x.Asked.Source, r.port)
 	return ban

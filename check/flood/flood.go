@@ -1,0 +1,131 @@
+// Package flood turns away what a source sends faster than it may. See README.md.
+package flood
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
+	"github.com/ringwall/ringwall/sip"
+)
+
+const (
+	reasonRate  edge.Reason = "flood.rate"  // faster than the source may
+	reasonStorm edge.Reason = "flood.storm" // the same, a REGISTER of another user: come back later
+)
+
+// Reasons lists every reason this check gives.
+func Reasons() []edge.Reason { return []edge.Reason{reasonRate, reasonStorm} }
+
+// Config is what sources may do. The zero value of a field means its default.
+type Config struct {
+	Limit     meter.Limit   // new requests of an address; default 10 a second, 60 at once
+	Unlimited bool          // count what is over Limit, and do nothing
+	Shut      time.Duration // how long a source stays shut that was over its limit; 0: until it is within it again
+	Places    int           // of the rate table, 16 bytes each; default 131,072
+}
+
+// What each user whom the platform accepted adds for his address: half a request a second, and 6 at once.
+const (
+	userEvery = 2 * time.Second
+	userBurst = 6
+	maxUsers  = 2000 // that count
+)
+
+const (
+	overWeight   = 0.02 // points for each request over the limit of who is proven
+	overMost     = 5
+	stormEvery   = 30 * time.Second // between two 503 to one user
+	leastRetry   = 5                // seconds
+	retrySpread  = 56
+	leastBurst   = 1
+	mostPerLimit = time.Hour
+)
+
+func (c Config) withDefaults() Config {
+	if c.Limit.Every == 0 {
+		c.Limit.Every = 100 * time.Millisecond
+	}
+	if c.Limit.Burst == 0 {
+		c.Limit.Burst = 60
+	}
+	if c.Places == 0 {
+		c.Places = 1 << 17
+	}
+	return c
+}
+
+// Validate reports what cannot work.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	if c.Limit.Every < 0 || c.Limit.Every > mostPerLimit {
+		errs = append(errs, fmt.Errorf("flood: a request every %v, want up to %v", c.Limit.Every, mostPerLimit))
+	}
+	if c.Limit.Burst < leastBurst {
+		errs = append(errs, fmt.Errorf("flood: a burst of %d, want at least %d", c.Limit.Burst, leastBurst))
+	}
+	if c.Shut < 0 {
+		errs = append(errs, fmt.Errorf("flood: shut for %v", c.Shut))
+	}
+	return errors.Join(errs...)
+}
+
+// A Check counts what each source sends.
+type Check struct {
+	cfg   Config
+	key   meter.Key
+	rates *meter.Rates
+}
+
+// New makes the check. cfg is valid.
+func New(cfg Config, key meter.Key) *Check {
+	cfg = cfg.withDefaults()
+	return &Check{cfg: cfg, key: key, rates: meter.NewRates(cfg.Places)}
+}
+
+// Inspect implements edge.Check.
+//
+// The address is what counts, but for who has earned a budget of his own: the flow of a registered phone, and a flow that answers a challenge
+// which went there. So nobody spends the budget of a customer by writing his address on packets.
+func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+	a := &x.Asked
+	key := a.Source
+	switch {
+	case a.Fresh:
+		key = a.Port + 1
+	case a.Trust == edge.Known:
+		key = a.Port
+	}
+	limit := c.limit(a.Known)
+	if c.rates.Take(key, limit, x.At) {
+		return edge.Verdict{}
+	}
+	if c.cfg.Unlimited {
+		return edge.Verdict{Action: edge.Note, Reason: reasonRate}
+	}
+	if c.cfg.Shut > 0 && key == a.Source {
+		c.rates.Shut(key, limit, x.At.Add(c.cfg.Shut))
+	}
+	v := edge.Verdict{Action: edge.Drop, Reason: reasonRate}
+	if a.Proven {
+		v.Score, v.Most = overWeight, overMost
+	}
+	if a.Method == sip.REGISTER && a.User != 0 && c.rates.Take(c.key.Words(a.User, a.Source), meter.Limit{Every: stormEvery, Burst: 1}, x.At) {
+		v.Action, v.Reason, v.Status, v.Retry = edge.Reply, reasonStorm, 503, leastRetry+int(a.User%retrySpread)
+	}
+	return v
+}
+
+// limit is that of an address with so many known users.
+func (c *Check) limit(users int) meter.Limit {
+	l := c.cfg.Limit
+	if users = min(users, maxUsers); users > 0 {
+		perSecond := float64(time.Second)/float64(l.Every) + float64(users)*float64(time.Second)/float64(userEvery)
+		l.Every = time.Duration(float64(time.Second) / perSecond)
+		l.Burst += users * userBurst
+	}
+	return l
+}

@@ -1,0 +1,124 @@
+package flood
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ringwall/ringwall/check/checktest"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
+)
+
+// passed sends n requests at x.At and returns how many pass.
+func passed(c *Check, x *edge.Exchange, n int) (ok int, last edge.Verdict) {
+	for range n {
+		if v := c.Inspect(x); v.Action <= edge.Note {
+			ok++
+		} else {
+			last = v
+		}
+	}
+	return ok, last
+}
+
+func invite(t *testing.T) *edge.Exchange {
+	return checktest.Exchange(t, checktest.Request("INVITE", "sip:2002@example.com"))
+}
+
+func TestRate(t *testing.T) {
+	c, x := New(Config{}, checktest.Key), invite(t)
+	n, v := passed(c, x, 1000)
+	if n != 60 || v.Action != edge.Drop || v.Reason != "flood.rate" || v.Score != 0 {
+		t.Errorf("%d pass at once; %+v", n, v)
+	}
+	x.At = x.At.Add(time.Second)
+	if n, _ := passed(c, x, 1000); n != 10 {
+		t.Errorf("%d pass after a second", n)
+	}
+	x.Asked.Proven = true
+	if _, v := passed(c, x, 1); v.Score == 0 {
+		t.Error("the flood of who is proven weighs nothing")
+	}
+}
+
+// TestKnownUsers: each user whom the platform accepted widens what his address may send.
+func TestKnownUsers(t *testing.T) {
+	c, x := New(Config{}, checktest.Key), invite(t)
+	x.Asked.Known = 500
+	if n, _ := passed(c, x, 10_000); n != 3060 {
+		t.Errorf("%d pass at once from an office of 500", n)
+	}
+	x.At = x.At.Add(time.Second)
+	if n, _ := passed(c, x, 10_000); n != 260 {
+		t.Errorf("%d pass in a second from an office of 500", n)
+	}
+}
+
+// TestOwnBudgets (B1, B2): forged packets with a customer's address, and with his port, take nothing from his flow and from his passwords.
+func TestOwnBudgets(t *testing.T) {
+	c, x := New(Config{}, checktest.Key), invite(t)
+	passed(c, x, 10_000)
+	x.Asked.Trust = edge.Known
+	if n, _ := passed(c, x, 30); n != 30 {
+		t.Errorf("%d of 30 pass from a registered phone whose address is forged", n)
+	}
+	passed(c, x, 10_000)
+	x.Asked.Fresh = true
+	if n, _ := passed(c, x, 30); n != 30 {
+		t.Errorf("%d of 30 pass with a password, from a phone whose address and port are forged", n)
+	}
+}
+
+// TestStorm: phones of a site that nobody knows yet are told to come back, each once in a while.
+func TestStorm(t *testing.T) {
+	c := New(Config{}, checktest.Key)
+	x := checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
+	told, retries := 0, map[int]bool{}
+	for phone := range 500 {
+		x.Asked.User = uint64(phone + 1)
+		for range 2 {
+			if v := c.Inspect(x); v.Action == edge.Reply {
+				if v.Status != 503 || v.Retry < 5 || v.Retry > 60 || v.Reason != "flood.storm" {
+					t.Fatalf("%+v", v)
+				}
+				told++
+				retries[v.Retry] = true
+			}
+		}
+	}
+	if told < 400 || told > 500 || len(retries) < 20 {
+		t.Errorf("%d of 500 phones told to come back, at %d different times", told, len(retries))
+	}
+}
+
+// TestPike: pike's parameters, and no limit at all.
+func TestPike(t *testing.T) {
+	c, x := New(Config{Limit: meter.Limit{Every: 100 * time.Millisecond, Burst: 20}, Shut: 4 * time.Second}, checktest.Key), invite(t)
+	if n, _ := passed(c, x, 50); n != 20 {
+		t.Errorf("%d pass of a density of 20", n)
+	}
+	x.At = x.At.Add(3 * time.Second)
+	if n, _ := passed(c, x, 50); n != 0 {
+		t.Errorf("%d pass before remove_latency is over", n)
+	}
+	x.At = x.At.Add(8 * time.Second)
+	if n, _ := passed(c, x, 50); n == 0 {
+		t.Error("shut for ever")
+	}
+	free := New(Config{Unlimited: true}, checktest.Key)
+	n, _ := passed(free, x, 5000)
+	if v := free.Inspect(x); n != 5000 || v.Action != edge.Note || v.Score != 0 {
+		t.Errorf("without a limit %d of 5000 pass, %+v", n, v)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	if err := (Config{}).Validate(); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []Config{{Limit: meter.Limit{Every: -1}}, {Limit: meter.Limit{Burst: -1}}, {Shut: -1}} {
+		if bad.Validate() == nil {
+			t.Errorf("%+v is fine", bad)
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package lockout
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ringwall/ringwall/check/checktest"
+	"github.com/ringwall/ringwall/edge"
+)
+
+// try sends one REGISTER with a password, and what the platform says to it if it gets there.
+func try(t *testing.T, c *Check, x *edge.Exchange, status int) (asked, answered edge.Verdict) {
+	t.Helper()
+	x.Asked.Secret++
+	if asked = c.Inspect(x); asked.Action <= edge.Note {
+		answered = c.Watch(checktest.Reply(t, x, status))
+	}
+	return asked, answered
+}
+
+func register(t *testing.T) *edge.Exchange {
+	return checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
+}
+
+// TestThreeIn15Minutes (T10): the third wrong password locks the pair of user and source, and nobody else.
+func TestThreeIn15Minutes(t *testing.T) {
+	c, x := New(Config{}, checktest.Key), register(t)
+	for i := range 3 {
+		asked, answered := try(t, c, x, 401)
+		if asked.Action != edge.Pass || (answered.Lock == edge.LockPair) != (i == 2) || answered.Ban != nil {
+			t.Fatalf("wrong password %d: %+v, %+v", i+1, asked, answered)
+		}
+	}
+	if v, _ := try(t, c, x, 200); v.Action != edge.Reply || v.Status != 503 || v.Text != "Try later" || v.Retry < 1790 || v.Retry > 1801 {
+		t.Errorf("the first one after: %+v", v)
+	}
+	for range 20 {
+		if v, _ := try(t, c, x, 200); v.Action != edge.Drop {
+			t.Errorf("a further one: %+v", v)
+		}
+	}
+	other := register(t)
+	other.Asked.User = 2
+	if v, _ := try(t, c, other, 200); v.Action != edge.Pass {
+		t.Errorf("another user of that source: %+v", v)
+	}
+	owner := register(t)
+	owner.Asked.Source = 5
+	if v, _ := try(t, c, owner, 200); v.Action != edge.Pass {
+		t.Errorf("the user from elsewhere: %+v", v)
+	}
+	x.At = x.At.Add(30*time.Minute + time.Second)
+	if v, _ := try(t, c, x, 200); v.Action != edge.Pass {
+		t.Errorf("half an hour later: %+v", v)
+	}
+}
+
+func TestWhatIsNoFailure(t *testing.T) {
+	c, x := New(Config{}, checktest.Key), register(t)
+	for name, change := range map[string]func(*edge.Exchange){
+		"no password":             func(x *edge.Exchange) { x.Asked.Secret = 0 },
+		"a nonce that is too old": func(x *edge.Exchange) { x.Asked.Stale = true },
+	} {
+		y := *x
+		y.Asked.Secret = 1
+		change(&y)
+		for range 10 {
+			if v := c.Watch(checktest.Reply(t, &y, 401)); v != (edge.Verdict{}) {
+				t.Errorf("%s: %+v", name, v)
+			}
+		}
+	}
+	for range 10 { // a right one in between
+		try(t, c, x, 401)
+		try(t, c, x, 401)
+		if asked, answered := try(t, c, x, 200); asked.Action != edge.Pass || answered.Lock != 0 {
+			t.Fatalf("%+v %+v", asked, answered)
+		}
+	}
+	for range 10 { // far apart
+		x.At = x.At.Add(16 * time.Minute)
+		if asked, _ := try(t, c, x, 401); asked.Action != edge.Pass {
+			t.Fatalf("%+v", asked)
+		}
+	}
+}
+
+// TestKnownGoodIsSlowed: who was accepted from there before may try once a minute, and is in with the right password.
+func TestKnownGoodIsSlowed(t *testing.T) {
+	c, x := New(Config{}, checktest.Key), register(t)
+	x.Asked.Good = true
+	passed := 0
+	for range 600 { // ten minutes
+		x.At = x.At.Add(time.Second)
+		if v, _ := try(t, c, x, 401); v.Action == edge.Pass {
+			passed++
+		} else if v.Action != edge.Reply || v.Status != 503 || v.Retry > 61 {
+			t.Fatalf("%+v", v)
+		}
+	}
+	if passed < 10 || passed > 14 {
+		t.Errorf("%d tries in ten minutes", passed)
+	}
+	x.At = x.At.Add(time.Minute)
+	if v, _ := try(t, c, x, 200); v.Action != edge.Pass {
+		t.Errorf("%+v", v)
+	}
+	if v, _ := try(t, c, x, 200); v.Action != edge.Pass {
+		t.Errorf("after the right password: %+v", v)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, bad := range []Config{{Failures: -1}, {Failures: 5000}, {Within: time.Millisecond}, {For: -1}} {
+		if bad.Validate() == nil {
+			t.Errorf("%+v is fine", bad)
+		}
+	}
+	if err := (Config{}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
