@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"encoding/binary"
-
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/topo"
@@ -24,6 +22,8 @@ const (
 	hidesFrom
 	hidesTo
 	hidesSet
+	hidesPacked // hosts and set are packed; else they are as in tokens of before 2026-11-23
+	hidesSame   // the host of To is that of From
 )
 
 // appendTo appends h as it is sealed: nothing if there is nothing.
@@ -33,60 +33,83 @@ func (h *veiled) appendTo(dst []byte) []byte {
 		flags |= hidesCallID
 	}
 	if len(h.FromHost) > 0 {
-		flags |= hidesFrom
+		flags |= hidesFrom | hidesPacked
 	}
-	if len(h.ToHost) > 0 {
-		flags |= hidesTo
+	switch {
+	case len(h.ToHost) == 0:
+	case string(h.ToHost) == string(h.FromHost):
+		flags |= hidesSame
+	default:
+		flags |= hidesTo | hidesPacked
 	}
 	if h.Whole {
 		flags |= hidesSet
 	}
-	if flags == 0 && len(h.Set) == 0 {
+	if len(h.Set) > 0 {
+		flags |= hidesPacked
+	}
+	if flags == 0 {
 		return dst
 	}
 	if dst = append(dst, flags); h.Masked {
 		dst = append(dst, h.Key)
 	}
-	for _, host := range [...][]byte{h.FromHost, h.ToHost} {
-		if len(host) > 0 {
-			dst = append(binary.AppendUvarint(dst, uint64(len(host))), host...)
-		}
+	if flags&hidesFrom != 0 {
+		dst = topo.AppendHost(dst, h.FromHost)
+	}
+	if flags&hidesTo != 0 {
+		dst = topo.AppendHost(dst, h.ToHost)
 	}
 	return append(dst, h.Set...)
 }
 
-// parse reads what appendTo wrote. h refers to b.
-func (h *veiled) parse(b []byte) bool {
-	if len(b) == 0 {
-		return true
+// parse reads what appendTo wrote at b[at]. h refers to b, or to what is appended to it: b is returned as it has grown.
+func (h *veiled) parse(b []byte, at int) (grown []byte, ok bool) {
+	rest := b[at:]
+	if len(rest) == 0 {
+		return b, true
 	}
-	flags := b[0]
-	b = b[1:]
+	flags := rest[0]
+	rest = rest[1:]
 	h.Whole = flags&hidesSet != 0
-	ok := true
 	if h.Masked = flags&hidesCallID != 0; h.Masked {
-		if len(b) == 0 {
-			return false
+		if len(rest) == 0 {
+			return b, false
 		}
-		h.Key, b = b[0], b[1:]
+		h.Key, rest = rest[0], rest[1:]
 	}
+	if flags&hidesPacked == 0 {
+		return h.parseEarlier(b, rest, flags)
+	}
+	ok = true
 	if flags&hidesFrom != 0 {
-		h.FromHost, b, ok = cutCounted(b)
+		b, h.FromHost, rest, ok = topo.CutHost(b, rest)
 	}
 	if ok && flags&hidesTo != 0 {
-		h.ToHost, b, ok = cutCounted(b)
+		b, h.ToHost, rest, ok = topo.CutHost(b, rest)
 	}
-	h.Set = b
-	return ok
+	if flags&hidesSame != 0 {
+		h.ToHost = h.FromHost
+	}
+	h.Set = rest
+	return b, ok
 }
 
-// cutCounted cuts bytes off that stand behind their number.
-func cutCounted(b []byte) (first, rest []byte, ok bool) {
-	n, used := binary.Uvarint(b)
-	if used <= 0 || n > uint64(len(b)-used) {
-		return nil, nil, false
+// parseEarlier reads rest, what stands behind flags in a token of before 2026-11-23: hosts as text, and the set as it was.
+func (h *veiled) parseEarlier(b, rest []byte, flags byte) (grown []byte, ok bool) {
+	ok = true
+	if flags&hidesFrom != 0 {
+		h.FromHost, rest, ok = topo.CutCounted(rest)
 	}
-	return b[used : used+int(n)], b[used+int(n):], true
+	if ok && flags&hidesTo != 0 {
+		h.ToHost, rest, ok = topo.CutCounted(rest)
+	}
+	if ok && len(rest) > 0 {
+		n := len(b)
+		b, ok = topo.AppendEarlier(b, rest)
+		h.Set = b[n:]
+	}
+	return b, ok
 }
 
 // identify finds out which dialog a request from outside belongs to, where that is known there by a masked Call-ID.

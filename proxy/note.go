@@ -5,6 +5,7 @@ import (
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/topo"
 	"github.com/ringwall/ringwall/transaction"
 )
 
@@ -25,7 +26,7 @@ func (l *lane) appendNote(dst []byte, x *edge.Exchange) []byte {
 
 // cutNote splits what a transaction keeps as "extra" into the note and the rest.
 func cutNote(extra []byte) (note, rest []byte) {
-	note, rest, _ = cutCounted(extra)
+	note, rest, _ = topo.CutCounted(extra)
 	return note, rest
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/seal"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/topo"
 )
 
 // A route is what a route token says: both ends of a dialog as the edge saw them when it began. It travels sealed in the
@@ -38,6 +39,9 @@ const (
 	_
 	flagInsideTLS
 )
+
+// flagInsideInSet, which no stream has, says that Inside is where the first entry of Set leads to, over UDP.
+const flagInsideInSet = flagInsideTLS
 
 // outsideKind is the place of the two bits in the flags.
 const outsideKind = 5
@@ -69,12 +73,16 @@ func (r *route) appendPlain(dst []byte, kind byte) []byte {
 		flags |= flagOutsideStream | byte(r.Outside.Transport-edge.TCP)<<outsideKind
 		dst = binary.BigEndian.AppendUint64(dst, r.Outside.Conn)
 	}
-	dst = appendAddr(dst, r.Inside.Remote, &flags, flagInside6)
-	if r.Inside.Transport.Stream() {
+	if next, ok := topo.NextServer(r.Set); ok && next == r.Inside.Remote && r.Inside.Transport == edge.UDP {
+		flags |= flagInsideInSet
+	} else {
+		dst = appendAddr(dst, r.Inside.Remote, &flags, flagInside6)
+	}
+	switch r.Inside.Transport {
+	case edge.TCP:
 		flags |= flagInsideStream
-		if r.Inside.Transport == edge.TLS {
-			flags |= flagInsideTLS
-		}
+	case edge.TLS:
+		flags |= flagInsideStream | flagInsideTLS
 	}
 	dst[at] = flags
 	return r.veiled.appendTo(dst)
@@ -92,45 +100,50 @@ func appendAddr(dst []byte, a netip.AddrPort, flags *byte, six byte) []byte {
 	return binary.BigEndian.AppendUint16(dst, a.Port())
 }
 
-// parse reads what appendPlain wrote for this kind. The bytes were authenticated, so a failure means that the token is of another
-// kind, or that another version of ringwall made it.
-func (r *route) parse(b []byte, kind byte) bool {
+// parse reads from b what appendPlain wrote for this kind. r refers to b, which is returned as it has grown. The bytes were
+// authenticated, so a failure means that the token is of another kind, or that another version of ringwall made it.
+func (r *route) parse(b []byte, kind byte) (grown []byte, ok bool) {
 	*r = route{Outside: edge.Flow{Side: edge.Outside}, Inside: edge.Flow{Side: edge.Inside}}
 	if len(b) < 3 || b[0] != kind {
-		return false
+		return b, false
 	}
 	flags := b[1]
 	r.Outside.Listener = uint16(b[2])
-	b = b[3:]
+	rest := b[3:]
 	if flags&flagBinding != 0 {
-		if len(b) < 10 {
-			return false
+		if len(rest) < 10 {
+			return b, false
 		}
-		idText.Encode(r.Binding[:], b[:10])
-		b = b[10:]
+		idText.Encode(r.Binding[:], rest[:10])
+		rest = rest[10:]
 	}
-	var ok bool
-	if r.Outside.Remote, b, ok = cutAddr(b, flags&flagOutside6 != 0); !ok {
-		return false
+	if r.Outside.Remote, rest, ok = cutAddr(rest, flags&flagOutside6 != 0); !ok {
+		return b, false
 	}
 	if flags&flagOutsideStream != 0 {
-		if len(b) < 8 {
-			return false
+		if len(rest) < 8 {
+			return b, false
 		}
 		r.Outside.Transport = edge.TCP + edge.Transport(flags>>outsideKind&3)
-		r.Outside.Conn = binary.BigEndian.Uint64(b)
-		b = b[8:]
+		r.Outside.Conn = binary.BigEndian.Uint64(rest)
+		rest = rest[8:]
 	}
-	if r.Inside.Remote, b, ok = cutAddr(b, flags&flagInside6 != 0); !ok {
-		return false
-	}
-	if flags&flagInsideStream != 0 {
-		r.Inside.Transport = edge.TCP
-		if flags&flagInsideTLS != 0 {
-			r.Inside.Transport = edge.TLS
+	inSet := flags&(flagInsideStream|flagInsideInSet) == flagInsideInSet
+	if !inSet {
+		if r.Inside.Remote, rest, ok = cutAddr(rest, flags&flagInside6 != 0); !ok {
+			return b, false
 		}
 	}
-	return r.veiled.parse(b)
+	switch flags & (flagInsideStream | flagInsideTLS) {
+	case flagInsideStream:
+		r.Inside.Transport = edge.TCP
+	case flagInsideStream | flagInsideTLS:
+		r.Inside.Transport = edge.TLS
+	}
+	if b, ok = r.veiled.parse(b, len(b)-len(rest)); ok && inSet {
+		r.Inside.Remote, ok = topo.NextServer(r.Set)
+	}
+	return b, ok
 }
 
 func cutAddr(b []byte, six bool) (netip.AddrPort, []byte, bool) {
@@ -173,7 +186,9 @@ func openToken(room []byte, keys *seal.Keys, user []byte, side edge.Side, m *sip
 		ad2 = m.ToTag.Of(m.Raw)
 	}
 	room, err := keys.Open(room[:0], user[1:], ad1, ad2)
-	ok = err == nil && r.parse(room, user[0])
+	if err == nil {
+		room, ok = r.parse(room, user[0])
+	}
 	return r, room, ok
 }
 

@@ -2,42 +2,99 @@ package topo
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"github.com/ringwall/ringwall/sip"
 )
 
-// A route set is what a route token holds of the proxies inside: the values of their Record-Routes, packed one after the other.
-
-// What an entry of a route set is.
-const (
-	entryURI byte = iota // a URI in angle brackets and nothing else
-	entryRaw             // any other value, as it is
-)
+// A route set is what a route token holds of the proxies inside: the values of their Record-Routes, packed one after the other. A URI in
+// angle brackets and nothing else begins as a packed URI does; unless its tail is ";lr", that follows behind its length. Any other value
+// follows a zero and its length.
 
 // AppendEntry appends the Record-Route value a to a route set.
 func AppendEntry(set, raw []byte, a *sip.Address) []byte {
-	var room [128]byte
-	entry := append(room[:0], entryURI)
 	if uri := a.URI.Of(raw); a.Angle && a.Whole.Len() == len(uri)+2 {
-		entry = appendPacked(entry, uri)
-	} else {
-		entry = append(append(room[:0], entryRaw), a.Whole.Of(raw)...)
+		if packed, tail, ok := appendShort(set, uri); ok {
+			if packed[len(set)]&packedLR != 0 {
+				return packed
+			}
+			return appendCounted(packed, tail)
+		}
 	}
-	return append(binary.AppendUvarint(set, uint64(len(entry))), entry...)
+	return appendCounted(append(set, 0), a.Whole.Of(raw))
+}
+
+func appendCounted(dst, b []byte) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+}
+
+// CutCounted cuts the bytes off b that stand behind their number, a varint; false if they are not there. They refer to b.
+func CutCounted(b []byte) (first, rest []byte, ok bool) {
+	n, used := binary.Uvarint(b)
+	if used <= 0 || n > uint64(len(b)-used) {
+		return nil, nil, false
+	}
+	return b[used : used+int(n)], b[used+int(n):], true
 }
 
 // NextEntry appends the first value of set to dst, and returns what follows it; false at the end.
 func NextEntry(dst, set []byte) (value, rest []byte, ok bool) {
-	n, used := binary.Uvarint(set)
-	if used <= 0 || n == 0 || n > uint64(len(set)-used) {
+	var tail []byte
+	switch {
+	case len(set) == 0:
 		return dst, nil, false
+	case set[0]&packedURI == 0:
+		value, rest, ok = CutCounted(set[1:])
+		return append(dst, value...), rest, ok && set[0] == 0
 	}
-	entry, rest := set[used:used+int(n)], set[used+int(n):]
-	if entry[0] == entryRaw {
-		return append(dst, entry[1:]...), rest, true
+	dst, rest, ok = appendUnshort(append(dst, '<'), set)
+	if ok && set[0]&packedLR == 0 {
+		tail, rest, ok = CutCounted(rest)
 	}
-	if dst, ok = appendUnpacked(append(dst, '<'), entry[1:]); !ok {
-		return dst, nil, false
+	return append(append(dst, tail...), '>'), rest, ok
+}
+
+// NextServer is where the first value of set leads to over UDP, if it is but the address and port of a server.
+func NextServer(set []byte) (server netip.AddrPort, ok bool) {
+	if len(set) == 0 || set[0]&^packed6 != packedURI|packedLR|packedPort {
+		return server, false
 	}
-	return append(dst, '>'), rest, true
+	size := 4
+	if set[0]&packed6 != 0 {
+		size = 16
+	}
+	if set = set[1:]; len(set) < size+2 {
+		return server, false
+	}
+	addr, _ := netip.AddrFromSlice(set[:size])
+	return netip.AddrPortFrom(addr, binary.BigEndian.Uint16(set[size:])), true
+}
+
+// AppendEarlier appends a set in the form that it had in tokens of before 2026-11-23, each value behind its length and a byte that says
+// whether it is a URI, as it is now. Such tokens verify for as long as their key is kept.
+func AppendEarlier(set, earlier []byte) ([]byte, bool) {
+	for len(earlier) > 0 {
+		entry, rest, ok := CutCounted(earlier)
+		if !ok || len(entry) < 2 || entry[0] > 1 {
+			return set, false
+		}
+		earlier = rest
+		kind, value := entry[0], entry[1:]
+		switch {
+		case kind == 1:
+			set = appendCounted(append(set, 0), value)
+		case value[0]&packedURI == 0:
+			set = appendCounted(append(set, 0), append(append([]byte{'<'}, value[1:]...), '>'))
+		default:
+			var room [maxShort + 64]byte
+			_, tail, ok := appendUnshort(room[:0], value)
+			if !ok {
+				return set, false
+			}
+			if set = append(set, value[:len(value)-len(tail)]...); value[0]&packedLR == 0 {
+				set = appendCounted(set, tail)
+			}
+		}
+	}
+	return set, true
 }

@@ -150,30 +150,40 @@ const leastToken = 24
 
 // appendPacked appends uri packed, so that appendUnpacked gives the same bytes.
 func appendPacked(dst, uri []byte) []byte {
-	n := len(dst)
-	if packed, ok := appendShort(dst, uri); ok {
-		var room [maxShort + 64]byte
-		if again, ok := appendUnpacked(room[:0], packed[n:]); ok && string(again) == string(uri) {
-			return packed
-		}
+	if packed, tail, ok := appendShort(dst, uri); ok {
+		return append(packed, tail...)
 	}
-	return append(append(dst[:n], 0), uri...)
+	return append(append(dst, 0), uri...)
 }
 
-// appendShort packs a SIP URI whose host is an address.
-func appendShort(dst, uri []byte) ([]byte, bool) {
+// appendShort packs a SIP URI whose host is an address, but for what stands behind the port, which it returns as tail. False, and dst as
+// it was: uri is none, or would not come back byte for byte.
+func appendShort(dst, uri []byte) (packed, tail []byte, ok bool) {
+	if packed, tail, ok = appendParsed(dst, uri); !ok {
+		return dst, nil, false
+	}
+	var room [maxShort + 64]byte
+	again, _, ok := appendUnshort(room[:0], packed[len(dst):])
+	if again = append(again, tail...); !ok || string(again) != string(uri) {
+		return dst, nil, false
+	}
+	return packed, tail, true
+}
+
+// appendParsed is appendShort without the last look.
+func appendParsed(dst, uri []byte) (packed, tail []byte, ok bool) {
 	u, err := sip.ParseURI(uri, sip.Span{End: uint32(len(uri))})
 	if err != nil || len(uri) > maxShort || u.Scheme != sip.SIP && u.Scheme != sip.SIPS || u.Password.Present() || u.User.Len() > 255 {
-		return dst, false
+		return dst, nil, false
 	}
 	host := u.Host.Of(uri)
 	if len(host) == 0 || len(host) > 45 || host[0] != '[' && (host[0] < '0' || host[0] > '9') {
-		return dst, false
+		return dst, nil, false
 	}
 	addr, ok := addrOf(host)
 	six := host[0] == '['
 	if !ok || addr.Is4() == six {
-		return dst, false
+		return dst, nil, false
 	}
 	flags, at := packedURI, len(dst)
 	dst = append(dst, 0)
@@ -188,24 +198,21 @@ func appendShort(dst, uri []byte) ([]byte, bool) {
 		a := addr.As4()
 		dst = append(dst, a[:]...)
 	}
-	end := u.Host.End
+	end := HostPort(uri, &u).End
 	if u.HasPort {
 		flags |= packedPort
 		dst = binary.BigEndian.AppendUint16(dst, u.Port)
-		for end++; int(end) < len(uri) && '0' <= uri[end] && uri[end] <= '9'; end++ {
-		}
 	}
 	if u.User.Present() {
 		var how byte
 		dst, how = appendUser(dst, u.User.Of(uri))
 		flags |= how
 	}
-	tail := uri[end:]
-	if string(tail) == ";lr" {
+	if tail = uri[end:]; string(tail) == ";lr" {
 		flags, tail = flags|packedLR, nil
 	}
 	dst[at] = flags
-	return append(dst, tail...), true
+	return dst, tail, true
 }
 
 // appendUser packs a user part of at most 255 bytes, and returns the flags that say how.
@@ -238,22 +245,28 @@ func appendUnpacked(dst, packed []byte) ([]byte, bool) {
 	if len(packed) == 0 {
 		return dst, false
 	}
-	flags, b := packed[0], packed[1:]
-	if flags&packedURI == 0 {
-		return append(dst, b...), flags == 0 && len(b) > 0
+	if packed[0]&packedURI == 0 {
+		return append(dst, packed[1:]...), packed[0] == 0 && len(packed) > 1
 	}
+	dst, tail, ok := appendUnshort(dst, packed)
+	return append(dst, tail...), ok
+}
+
+// appendUnshort appends the URI that appendShort packed, and returns what stands behind it, which may be its tail.
+func appendUnshort(dst, packed []byte) (uri, rest []byte, ok bool) {
+	flags, b := packed[0], packed[1:]
 	size := 4
 	if flags&packed6 != 0 {
 		size = 16
 	}
 	if len(b) < size {
-		return dst, false
+		return dst, nil, false
 	}
 	addr, _ := netip.AddrFromSlice(b[:size])
 	var port []byte
 	if b = b[size:]; flags&packedPort != 0 {
 		if len(b) < 2 {
-			return dst, false
+			return dst, nil, false
 		}
 		port, b = b[:2], b[2:]
 	}
@@ -263,7 +276,7 @@ func appendUnpacked(dst, packed []byte) ([]byte, bool) {
 	dst = append(dst, ':')
 	if flags&packedUser != 0 {
 		if len(b) == 0 || len(b) < 1+int(b[0]) {
-			return dst, false
+			return dst, nil, false
 		}
 		user := b[1 : 1+int(b[0])]
 		b = b[1+len(user):]
@@ -274,11 +287,10 @@ func appendUnpacked(dst, packed []byte) ([]byte, bool) {
 		}
 		dst = append(dst, '@')
 	}
-	dst = append(appendHostPort(dst, addr, port), b...)
-	if flags&packedLR != 0 {
+	if dst = appendHostPort(dst, addr, port); flags&packedLR != 0 {
 		dst = append(dst, ";lr"...)
 	}
-	return dst, true
+	return dst, b, true
 }
 
 func appendHostPort(dst []byte, addr netip.Addr, port []byte) []byte {
