@@ -167,7 +167,7 @@ func (l *lane) conceal(x *edge.Exchange, r *route) {
 	}
 	for i := m.Find(sip.FieldRecordRoute); i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
 		for a := range sip.Addresses(m.Raw, m.Fields[i].Value) {
-			l.unseen = topo.AppendEntry(l.unseen, m.Raw, &a)
+			l.unseen = topo.AppendEntry(l.unseen, m.Raw, &a, l.p.within)
 		}
 	}
 	r.Set = l.unseen
@@ -259,7 +259,7 @@ func (l *lane) unveil(x *edge.Exchange) {
 	}
 	for set := own.route.Set; ; {
 		var ok bool
-		if l.value, set, ok = topo.NextEntry(l.value[:0], set); !ok {
+		if l.value, set, ok = topo.NextEntry(l.value[:0], set, l.p.within); !ok {
 			return
 		}
 		l.edit.Top(sip.FieldRoute, l.value)

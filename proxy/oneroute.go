@@ -26,7 +26,7 @@ func (l *lane) oneRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 				l.value = l.appendOwnRoute(m, uri, token, first, tx)
 			default:
 				first = a.URI
-				l.small = topo.AppendEntry(l.small[:0], m.Raw, &a)
+				l.small = topo.AppendEntry(l.small[:0], m.Raw, &a, l.p.within)
 				l.unseen = append(l.unseen, l.small...) // turned round below
 				l.counts = append(l.counts, len(l.small))
 			}
@@ -86,7 +86,7 @@ func (l *lane) revealed(x *edge.Exchange) (uri []byte, next Upstream, ok bool) {
 	}
 	hop := uri
 	if l.own.tokened && len(l.own.route.Set) > 0 {
-		l.value, _, ok = topo.NextEntry(l.value[:0], l.own.route.Set)
+		l.value, _, ok = topo.NextEntry(l.value[:0], l.own.route.Set, l.p.within)
 		a, _, err := sip.NextAddress(l.value, sip.Span{End: uint32(len(l.value))})
 		if !ok || err != nil {
 			return uri, Upstream{}, false

@@ -31,7 +31,8 @@ type Proxy struct {
 	table    *transaction.Table
 	branches brancher
 	seed     maphash.Seed
-	faces    []face // by edge.Flow.Listener
+	faces    []face           // by edge.Flow.Listener
+	within   []netip.AddrPort // our listeners inside, as route sets name them
 	draining atomic.Bool
 	traces   traces
 	calls    calls
@@ -69,6 +70,7 @@ func New(cfg Config, srv *transport.Server, bindings *binding.Table, keys *seal.
 	}
 	p := &Proxy{srv: srv, bindings: bindings, keys: keys, ring: ring, metrics: metrics, table: table,
 		branches: branches, seed: maphash.MakeSeed(), faces: faces(srv.Listeners())}
+	p.within = insideListeners(p.faces)
 	p.chosen.seed = p.seed
 	cfg.Topology.Marks = p.marks(&cfg, nil)
 	p.cfg.Store(newSettings(cfg, keys, nil))
@@ -115,6 +117,16 @@ func faces(listeners []transport.Listener) []face {
 		out[i] = f
 	}
 	return out
+}
+
+// insideListeners are the addresses of the listeners inside, at most 256. A spread socket is none: nobody is told its port.
+func insideListeners(faces []face) (all []netip.AddrPort) {
+	for i := range faces {
+		if f := &faces[i]; f.Side == edge.Inside && !f.Spread && len(all) < 256 {
+			all = append(all, f.Addr)
+		}
+	}
+	return all
 }
 
 // NewLane makes a lane for one reading goroutine; it is what transport.Server.Serve asks for.

@@ -11,10 +11,11 @@ import (
 // angle brackets and nothing else begins as a packed URI does; unless its tail is ";lr", that follows behind its length. Any other value
 // follows a zero and its length.
 
-// AppendEntry appends the Record-Route value a to a route set.
-func AppendEntry(set, raw []byte, a *sip.Address) []byte {
+// AppendEntry appends the Record-Route value a to a route set. own are the listeners of ours inside, at most 256, by which calls come back
+// to us; NextEntry must be given them in the same order.
+func AppendEntry(set, raw []byte, a *sip.Address, own []netip.AddrPort) []byte {
 	if uri := a.URI.Of(raw); a.Angle && a.Whole.Len() == len(uri)+2 {
-		if packed, tail, ok := appendShort(set, uri); ok {
+		if packed, tail, ok := appendShort(set, uri, own); ok {
 			if packed[len(set)]&packedLR != 0 {
 				return packed
 			}
@@ -38,7 +39,7 @@ func CutCounted(b []byte) (first, rest []byte, ok bool) {
 }
 
 // NextEntry appends the first value of set to dst, and returns what follows it; false at the end.
-func NextEntry(dst, set []byte) (value, rest []byte, ok bool) {
+func NextEntry(dst, set []byte, own []netip.AddrPort) (value, rest []byte, ok bool) {
 	var tail []byte
 	switch {
 	case len(set) == 0:
@@ -47,7 +48,7 @@ func NextEntry(dst, set []byte) (value, rest []byte, ok bool) {
 		value, rest, ok = CutCounted(set[1:])
 		return append(dst, value...), rest, ok && set[0] == 0
 	}
-	dst, rest, ok = appendUnshort(append(dst, '<'), set)
+	dst, rest, ok = appendUnshort(append(dst, '<'), set, own)
 	if ok && set[0]&packedLR == 0 {
 		tail, rest, ok = CutCounted(rest)
 	}
@@ -59,15 +60,8 @@ func NextServer(set []byte) (server netip.AddrPort, ok bool) {
 	if len(set) == 0 || set[0]&^packed6 != packedURI|packedLR|packedPort {
 		return server, false
 	}
-	size := 4
-	if set[0]&packed6 != 0 {
-		size = 16
-	}
-	if set = set[1:]; len(set) < size+2 {
-		return server, false
-	}
-	addr, _ := netip.AddrFromSlice(set[:size])
-	return netip.AddrPortFrom(addr, binary.BigEndian.Uint16(set[size:])), true
+	server, _, ok = cutAddrPort(set[1:], set[0], nil)
+	return server, ok
 }
 
 // AppendEarlier appends a set in the form that it had in tokens of before 2026-11-23, each value behind its length and a byte that says
@@ -87,7 +81,7 @@ func AppendEarlier(set, earlier []byte) ([]byte, bool) {
 			set = appendCounted(append(set, 0), append(append([]byte{'<'}, value[1:]...), '>'))
 		default:
 			var room [maxShort + 64]byte
-			_, tail, ok := appendUnshort(room[:0], value)
+			_, tail, ok := appendUnshort(room[:0], value, nil)
 			if !ok {
 				return set, false
 			}

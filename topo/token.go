@@ -1,10 +1,12 @@
 package topo
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -75,6 +77,7 @@ const (
 	idAsIs byte = iota
 	idHex       // lower-case hexadecimal, of even length
 	idUUID      // the same with the hyphens of RFC 9562
+	idSix       // six bits for each character of base64 (RFC 4648 §5)
 )
 
 // appendPackedID appends callID in few bytes: most are random numbers in hexadecimal.
@@ -90,7 +93,21 @@ func appendPackedID(dst, callID []byte) []byte {
 	if len(callID) > 0 && isHex(callID) {
 		return appendHex(append(dst, idHex), callID)
 	}
+	if packed, ok := appendSix(append(dst, idSix), callID); ok {
+		return packed
+	}
 	return append(append(dst, idAsIs), callID...)
+}
+
+// appendSix appends the bytes that text stands for as base64; false, if it is too long, or other text would stand for the same.
+func appendSix(dst, text []byte) ([]byte, bool) {
+	var room [64]byte
+	if !isBase64(text) || len(text) > len(room) {
+		return dst, false
+	}
+	n := len(dst)
+	dst, err := base64.RawURLEncoding.AppendDecode(dst, text)
+	return dst, err == nil && bytes.Equal(base64.RawURLEncoding.AppendEncode(room[:0], dst[n:]), text)
 }
 
 func isHex(b []byte) bool {
@@ -121,6 +138,8 @@ func appendUnpackedID(dst, packed []byte) ([]byte, bool) {
 		return append(dst, b...), true
 	case kind == idHex:
 		return hex.AppendEncode(dst, b), true
+	case kind == idSix:
+		return base64.RawURLEncoding.AppendEncode(dst, b), true
 	case kind == idUUID && len(b) == 16:
 		for i, part := range [...][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
 			if i > 0 {
@@ -143,6 +162,7 @@ const (
 	packedUser
 	packedToken // the user part is a token of ours: after its first two characters it is packed, too
 	packedLR    // ";lr" and no more stands behind the port
+	packedOwn   // address and port are those of a listener of ours, whose place among them is one byte
 )
 
 // leastToken is the length of the shortest user part that is worth a look whether it is a token.
@@ -150,20 +170,20 @@ const leastToken = 24
 
 // appendPacked appends uri packed, so that appendUnpacked gives the same bytes.
 func appendPacked(dst, uri []byte) []byte {
-	if packed, tail, ok := appendShort(dst, uri); ok {
+	if packed, tail, ok := appendShort(dst, uri, nil); ok {
 		return append(packed, tail...)
 	}
 	return append(append(dst, 0), uri...)
 }
 
-// appendShort packs a SIP URI whose host is an address, but for what stands behind the port, which it returns as tail. False, and dst as
-// it was: uri is none, or would not come back byte for byte.
-func appendShort(dst, uri []byte) (packed, tail []byte, ok bool) {
-	if packed, tail, ok = appendParsed(dst, uri); !ok {
+// appendShort packs a SIP URI whose host is an address, but for what stands behind the port, which it returns as tail. own are
+// listeners of ours, at most 256. False, and dst as it was: uri is none, or would not come back byte for byte.
+func appendShort(dst, uri []byte, own []netip.AddrPort) (packed, tail []byte, ok bool) {
+	if packed, tail, ok = appendParsed(dst, uri, own); !ok {
 		return dst, nil, false
 	}
 	var room [maxShort + 64]byte
-	again, _, ok := appendUnshort(room[:0], packed[len(dst):])
+	again, _, ok := appendUnshort(room[:0], packed[len(dst):], own)
 	if again = append(again, tail...); !ok || string(again) != string(uri) {
 		return dst, nil, false
 	}
@@ -171,7 +191,7 @@ func appendShort(dst, uri []byte) (packed, tail []byte, ok bool) {
 }
 
 // appendParsed is appendShort without the last look.
-func appendParsed(dst, uri []byte) (packed, tail []byte, ok bool) {
+func appendParsed(dst, uri []byte, own []netip.AddrPort) (packed, tail []byte, ok bool) {
 	u, err := sip.ParseURI(uri, sip.Span{End: uint32(len(uri))})
 	if err != nil || len(uri) > maxShort || u.Scheme != sip.SIP && u.Scheme != sip.SIPS || u.Password.Present() || u.User.Len() > 255 {
 		return dst, nil, false
@@ -190,19 +210,21 @@ func appendParsed(dst, uri []byte) (packed, tail []byte, ok bool) {
 	if u.Scheme == sip.SIPS {
 		flags |= packedSIPS
 	}
-	if six {
-		flags |= packed6
-		a := addr.As16()
-		dst = append(dst, a[:]...)
-	} else {
-		a := addr.As4()
-		dst = append(dst, a[:]...)
-	}
-	end := HostPort(uri, &u).End
+	place := -1
 	if u.HasPort {
 		flags |= packedPort
-		dst = binary.BigEndian.AppendUint16(dst, u.Port)
+		place = slices.Index(own, netip.AddrPortFrom(addr, u.Port))
 	}
+	if place >= 0 {
+		flags |= packedOwn
+		dst = append(dst, byte(place))
+	} else {
+		dst = appendAddr(dst, addr, &flags)
+		if u.HasPort {
+			dst = binary.BigEndian.AppendUint16(dst, u.Port)
+		}
+	}
+	end := HostPort(uri, &u).End
 	if u.User.Present() {
 		var how byte
 		dst, how = appendUser(dst, u.User.Of(uri))
@@ -213,6 +235,17 @@ func appendParsed(dst, uri []byte) (packed, tail []byte, ok bool) {
 	}
 	dst[at] = flags
 	return dst, tail, true
+}
+
+// appendAddr appends an address in binary.
+func appendAddr(dst []byte, addr netip.Addr, flags *byte) []byte {
+	if addr.Is4() {
+		a := addr.As4()
+		return append(dst, a[:]...)
+	}
+	*flags |= packed6
+	a := addr.As16()
+	return append(dst, a[:]...)
 }
 
 // appendUser packs a user part of at most 255 bytes, and returns the flags that say how.
@@ -229,10 +262,12 @@ func appendUser(dst, user []byte) ([]byte, byte) {
 
 // isToken reports whether user may be the user part of a token of ours: two characters, then base64 (RFC 4648 §5).
 func isToken(user []byte) bool {
-	if len(user) < leastToken || (len(user)-2)%4 == 1 {
-		return false
-	}
-	for _, c := range user {
+	return len(user) >= leastToken && (len(user)-2)%4 != 1 && isBase64(user)
+}
+
+// isBase64 reports whether b is nothing but characters of base64 (RFC 4648 §5).
+func isBase64(b []byte) bool {
+	for _, c := range b {
 		if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') && c != '-' && c != '_' {
 			return false
 		}
@@ -248,27 +283,16 @@ func appendUnpacked(dst, packed []byte) ([]byte, bool) {
 	if packed[0]&packedURI == 0 {
 		return append(dst, packed[1:]...), packed[0] == 0 && len(packed) > 1
 	}
-	dst, tail, ok := appendUnshort(dst, packed)
+	dst, tail, ok := appendUnshort(dst, packed, nil)
 	return append(dst, tail...), ok
 }
 
 // appendUnshort appends the URI that appendShort packed, and returns what stands behind it, which may be its tail.
-func appendUnshort(dst, packed []byte) (uri, rest []byte, ok bool) {
-	flags, b := packed[0], packed[1:]
-	size := 4
-	if flags&packed6 != 0 {
-		size = 16
-	}
-	if len(b) < size {
+func appendUnshort(dst, packed []byte, own []netip.AddrPort) (uri, rest []byte, ok bool) {
+	flags := packed[0]
+	at, b, ok := cutAddrPort(packed[1:], flags, own)
+	if !ok {
 		return dst, nil, false
-	}
-	addr, _ := netip.AddrFromSlice(b[:size])
-	var port []byte
-	if b = b[size:]; flags&packedPort != 0 {
-		if len(b) < 2 {
-			return dst, nil, false
-		}
-		port, b = b[:2], b[2:]
 	}
 	if dst = append(dst, "sip"...); flags&packedSIPS != 0 {
 		dst = append(dst, 's')
@@ -287,20 +311,45 @@ func appendUnshort(dst, packed []byte) (uri, rest []byte, ok bool) {
 		}
 		dst = append(dst, '@')
 	}
-	if dst = appendHostPort(dst, addr, port); flags&packedLR != 0 {
+	if dst = appendHostPort(dst, at, flags&packedPort != 0); flags&packedLR != 0 {
 		dst = append(dst, ";lr"...)
 	}
 	return dst, b, true
 }
 
-func appendHostPort(dst []byte, addr netip.Addr, port []byte) []byte {
-	if addr.Is6() {
+// cutAddrPort reads the address that b begins with, and the port if there is one.
+func cutAddrPort(b []byte, flags byte, own []netip.AddrPort) (at netip.AddrPort, rest []byte, ok bool) {
+	if flags&packedOwn != 0 {
+		if len(b) == 0 || int(b[0]) >= len(own) {
+			return at, nil, false
+		}
+		return own[b[0]], b[1:], true
+	}
+	size, port := 4, uint16(0)
+	if flags&packed6 != 0 {
+		size = 16
+	}
+	if len(b) < size {
+		return at, nil, false
+	}
+	addr, _ := netip.AddrFromSlice(b[:size])
+	if b = b[size:]; flags&packedPort != 0 {
+		if len(b) < 2 {
+			return at, nil, false
+		}
+		port, b = binary.BigEndian.Uint16(b), b[2:]
+	}
+	return netip.AddrPortFrom(addr, port), b, true
+}
+
+func appendHostPort(dst []byte, at netip.AddrPort, hasPort bool) []byte {
+	if addr := at.Addr(); addr.Is6() {
 		dst = append(addr.AppendTo(append(dst, '[')), ']')
 	} else {
 		dst = addr.AppendTo(dst)
 	}
-	if port == nil {
+	if !hasPort {
 		return dst
 	}
-	return strconv.AppendUint(append(dst, ':'), uint64(binary.BigEndian.Uint16(port)), 10)
+	return strconv.AppendUint(append(dst, ':'), uint64(at.Port()), 10)
 }

@@ -162,14 +162,14 @@ func TestTargetKeepsEveryURI(t *testing.T) {
 func TestCallIDComesBack(t *testing.T) {
 	k := newMask(t)
 	rapid.Check(t, func(t *rapid.T) {
-		id := rapid.OneOf(rapid.StringMatching(`[0-9a-f]{0,40}`), rapid.StringMatching(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`),
+		id := rapid.OneOf(rapid.StringMatching(`[0-9a-f]{0,40}`), rapid.StringMatching(`[0-9A-Za-z_-]{1,70}`), rapid.StringMatching(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`),
 			rapid.StringMatching(`[!-~]{1,80}`)).Draw(t, "id")
 		token := k.AppendCallID(nil, []byte(id), 'a')
 		if got, ok := k.CallID(nil, token); !ok || string(got) != id {
 			t.Fatalf("%s came back as %s", id, got)
 		}
 	})
-	for id, most := range map[string]int{callID: 46, strings.Repeat("ab", 16): 46, "3c2670a0@10.0.0.1": 48} {
+	for id, most := range map[string]int{callID: 46, strings.Repeat("ab", 16): 46, "3c2670a0@10.0.0.1": 48, "DAYOBP2RZNM5K2QQ": 40} {
 		if n := len(k.AppendCallID(nil, []byte(id), 'a')); n > most {
 			t.Errorf("%s: %d characters", id, n)
 		}
