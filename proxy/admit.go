@@ -26,8 +26,12 @@ func (l *lane) admit(x *edge.Exchange) edge.Verdict {
 	if v := l.shed(x); v.Action != edge.Pass {
 		return v
 	}
-	if l.own.forged {
+	switch l.own.forged {
+	case "":
+	case reasonForged:
 		return refusal(x, edge.Reply, reasonForged, 481, "")
+	default:
+		return refusal(x, edge.Reply, l.own.forged, 404, "")
 	}
 	v := l.policy(x)
 	if v.Action != edge.Pass && l.cfg.Monitor {

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bytes"
+
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/seal"
 	"github.com/ringwall/ringwall/sip"
@@ -11,15 +13,21 @@ import (
 // learns nothing of the inside. The token holds the Contact and the server to send to, sealed: nothing is kept for it, and as
 // sealing is deterministic it is equal at each refresh and the peer's registrar never sees a second binding.
 
-// contactToken is the kind of such a token, and the first character of its user part. It is bound to nothing but its kind.
+// contactToken is the kind of such a token, sealed in it; tokens of before 2026-11-23 began with it.
 const contactToken = 'c'
 
-var contactAD = []byte("contact")
+// contactMark begins the user part of such a token. No usual name begins so, nor does a target token (topo.TargetMark).
+const contactMark = ".."
+
+var (
+	contactAD        = []byte("marked contact")
+	earlierContactAD = []byte("contact")
+)
 
 // maxContact is the longest Contact URI that is sealed, in bytes.
 const maxContact = 255
 
-// minContactToken is the length of the shortest user part that could be one: kind, flags, an address with port, "sip:a".
+// minContactToken is the length of the shortest user part that could be one of before 2026-11-23: kind, flags, an address with port, "sip:a".
 var minContactToken = 1 + seal.TokenLen(1+1+4+2+5)
 
 // What the flags of a contact token say of the server: its family, and above that its transport.
@@ -35,16 +43,21 @@ func appendContactToken(dst []byte, keys *seal.Keys, to edge.Flow, uri []byte) [
 	flags := plain[1]
 	plain = appendAddr(plain, to.Remote, &flags, flagContact6)
 	plain[1] = flags
-	return keys.Seal(append(dst, contactToken), append(plain, uri...), contactAD, nil)
+	return keys.Seal(append(dst, contactMark...), append(plain, uri...), contactAD, nil)
 }
 
 // openContactToken reads a user part: the Contact URI, appended to dst, and the server. Most user parts are no tokens, which is no offence.
 func openContactToken(dst []byte, keys *seal.Keys, user []byte) (uri []byte, to edge.Flow, ok bool) {
-	if len(user) < minContactToken || user[0] != contactToken {
-		return dst, to, false
+	ad := contactAD
+	token, marked := bytes.CutPrefix(user, []byte(contactMark))
+	if !marked {
+		if len(user) < minContactToken || user[0] != contactToken {
+			return dst, to, false
+		}
+		token, ad = user[1:], earlierContactAD
 	}
 	var room [2 + 18 + maxContact + 16]byte
-	b, err := keys.Open(room[:0], user[1:], contactAD, nil)
+	b, err := keys.Open(room[:0], token, ad, nil)
 	if err != nil || len(b) < 2 || b[0] != contactToken {
 		return dst, to, false
 	}
@@ -133,19 +146,13 @@ func (l *lane) ownContacts(m *sip.Message) {
 	})
 }
 
-// toContact finds the way of a request from outside whose Request-URI is a contact token at our address: to the server in it, with
-// the platform's own Contact as Request-URI. It gives no right to be there: that was access's matter.
-func (l *lane) toContact(x *edge.Exchange) (hop, bool) {
-	m := x.Msg
-	user := m.URI.User.Of(m.Raw)
-	if len(user) < minContactToken || user[0] != contactToken || !l.named(x) {
+// toContact is the way of a request from outside whose Request-URI is a contact token at our address: to the server in it, with the
+// platform's own Contact as Request-URI. It gives no right to be there: that was access's matter.
+func (l *lane) toContact() (hop, bool) {
+	home := l.own.home
+	if !home.Remote.IsValid() || !l.cfg.inside(home.Remote.Addr()) {
 		return hop{}, false
 	}
-	uri, home, ok := openContactToken(l.uri[:0], l.p.keys, user)
-	if !ok || !l.cfg.inside(home.Remote.Addr()) {
-		return hop{}, false
-	}
-	l.uri = uri
 	flow, ok := l.out.Route(edge.Inside, home.Transport, home.Remote)
-	return hop{flow: flow, inside: flow, uri: uri}, ok
+	return hop{flow: flow, inside: flow, uri: l.own.target}, ok
 }

@@ -74,12 +74,24 @@ func TestRegisterAtPeer(t *testing.T) {
 	}
 	b.send(b.outside, []byte(invite(token, 2)))
 	b.expect(b.platform, "INVITE sip:alice@"+b.inside.Remote.String()+" SIP/2.0")
-	b.send(b.outside, []byte(invite("c"+token[1:60], 3))) // cut: an ordinary user, of whom the platform knows nothing
+	b.send(b.outside, []byte(invite("c"+token[1:60], 3))) // an ordinary user, of whom the platform knows nothing
 	b.expect(b.platform, "INVITE sip:c"+token[1:60]+"@")
+	b.reasons()
+	b.send(b.outside, []byte(invite(token[:60], 5)))
+	b.only("topology.token")
+	b.send(b.outside, []byte(invite(string(appendEarlierContact(b, "sip:alice@10.0.0.10")), 6)))
+	b.expect(b.platform, "INVITE sip:alice@10.0.0.10 SIP/2.0")
 	stranger := b.outside
 	stranger.Remote = netip.MustParseAddrPort("127.0.1.1:5060")
 	b.send(stranger, []byte(invite(token, 4)))
 	b.silence(b.platform)
+}
+
+// appendEarlierContact is the token of a Contact that was made before 2026-11-23.
+func appendEarlierContact(b *bench, uri string) []byte {
+	plain, flags := []byte{contactToken, 0}, byte(0)
+	plain = appendAddr(plain, b.inside.Remote, &flags, flagContact6)
+	return b.p.keys.Seal([]byte{contactToken}, append(plain, uri...), earlierContactAD, nil)
 }
 
 // TestRegisterElsewhere: only what goes to a peer is rewritten.

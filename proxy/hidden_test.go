@@ -5,8 +5,10 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/topo"
 )
 
@@ -117,6 +119,83 @@ func TestHiddenForgery(t *testing.T) {
 	again := strings.Replace(string(newRequest("INVITE", 2)), "sip:echo@example.com SIP/2.0", target(contact)+" SIP/2.0", 1)
 	b.send(b.outside, []byte(again))
 	b.expect(b.platform, fmt.Sprintf("INVITE sip:mark@%s;x=1 SIP/2.0", b.inside.Remote))
+}
+
+// contactOf lets a caller call, and returns the Contact that it gets of the platform.
+func (b *bench) contactOf(n int) string {
+	b.t.Helper()
+	b.send(b.outside, newRequest("INVITE", n))
+	b.send(b.inside, b.marked(string(replyTo(b.expect(b.platform, "INVITE"), "200 OK"))))
+	return target(field(b.t, b.expect(b.caller, "SIP/2.0 200"), "Contact"))
+}
+
+// asking is a request for uri.
+func asking(method, uri string, n int) []byte {
+	return []byte(strings.Replace(string(newRequest(method, n)), "sip:echo@example.com SIP", uri+" SIP", 1))
+}
+
+// TestBentTarget: who asks for a target token that was altered, cut, or put together of two is refused with a reason, in every mode, and users
+// with odd names are not.
+func TestBentTarget(t *testing.T) {
+	b := newHidden(t)
+	b.p.Apply(func() Config { c := b.p.cfg.Load().Config; c.Monitor = true; return c }())
+	uri, other := b.contactOf(1), b.contactOf(2)
+	_, host, _ := strings.Cut(uri, "@")
+	b.reasons()
+	for i, bent := range []string{strings.Replace(uri, uri[20:22], "zz", 1), uri[:40] + "@" + host, uri[:30] + other[30:], uri[:len(uri)-len(host)-1] + "A@" + host,
+		"sip:.." + uri[4:], "sip:." + strings.Repeat("A", topo.LeastTarget) + "@" + host} {
+		b.send(b.outside, asking("INVITE", bent, 10+i))
+		b.expect(b.caller, "SIP/2.0 404")
+		b.only("topology.token")
+		b.send(b.outside, asking("ACK", bent, 100+i))
+		b.silence(b.caller)
+		b.only("topology.token")
+	}
+	for i, user := range []string{"bob", ".bob", "..b", "conference-room-of-the-engineering-department", "5f1c0f6e-8a3b-4c1d-9e2f-0a1b2c3d4e5f", "." + strings.Repeat("A", topo.LeastTarget-2)} {
+		b.send(b.outside, asking("INVITE", "sip:"+user+"@"+host, 50+i))
+		b.expect(b.platform, "INVITE sip:"+user+"@"+host+" SIP/2.0")
+	}
+	b.send(b.outside, asking("INVITE", strings.Replace(uri, uri[20:22], "zz", 1)[:len(uri)-len(host)]+"elsewhere.example", 70))
+	b.expect(b.platform, "INVITE sip:.") // at another host it is that host's user
+	b.only()
+	b.now = b.now.Add(50 * 24 * time.Hour)
+	b.send(b.outside, asking("INVITE", uri, 80))
+	b.expect(b.caller, "SIP/2.0 404")
+	b.only("topology.expired")
+}
+
+// FuzzTargetUser asks for any user at our address. What has the shape of a token is refused, and any other user gets to the platform as it is;
+// nothing is routed by what was not sealed here.
+func FuzzTargetUser(f *testing.F) {
+	b := newHidden(f)
+	token, host, _ := strings.Cut(strings.TrimPrefix(b.contactOf(1), "sip:"), "@")
+	for _, user := range []string{token, token[1:], token[:30], token + "A", ".." + token, "bob", ".", "+15551234", "a.b.c-d_e~f!g*h'i(j)k&l=m+n$o,p;q?r/s"} {
+		f.Add(user)
+	}
+	n := 1000
+	f.Fuzz(func(t *testing.T, user string) {
+		b.t = t
+		b.now = b.now.Add(time.Minute)
+		b.l.timers(b.now)
+		drainSocket(b.caller, b.buf[:])
+		drainSocket(b.platform, b.buf[:])
+		n++
+		msg := asking("MESSAGE", "sip:"+user+"@"+host, n)
+		var m sip.Message
+		if m.Parse(msg, true) != nil || m.URI.User.Len() != len(user) || user == token {
+			return
+		}
+		b.p.proofs.add(hashFlow(b.p.seed, b.outside), b.now)
+		b.send(b.outside, msg)
+		if len(user) >= topo.LeastTarget && user[0] == topo.TargetMark {
+			if got := b.got(b.caller); !strings.HasPrefix(got, "SIP/2.0 404") {
+				t.Fatalf("%q: %q, want 404", user, got)
+			}
+			b.silence(b.platform)
+		} else if got := b.got(b.platform); got != "" && !strings.HasPrefix(got, "MESSAGE sip:"+user+"@"+host+" SIP/2.0\r\n") {
+			t.Fatalf("%q became %q", user, got)
+		}
+	})
 }
 
 // TestHiddenRouteOfStranger: a Route that a caller adds behind our token does not reach the platform.

@@ -49,16 +49,18 @@ type lane struct {
 
 // belongings is what match found out about a request besides Exchange.Match.
 type belongings struct {
-	key      uint64 // of its server transaction
-	callID   []byte // as inside knows it
-	masked   bool   // outside knows another one
-	loop     uint32 // loop hash
-	route    route  // what its route token says, if tokened
-	tokened  bool   // a route token of ours that verifies stands on top of Route
-	path     bool   // it is that of a registration: the request may begin a dialog
-	inner    bool   // it is that of a dialog that began inside
-	forged   bool   // a token is there that does not verify
-	ownRoute bool   // the topmost Route names us and is to be removed
+	key      uint64      // of its server transaction
+	callID   []byte      // as inside knows it
+	masked   bool        // outside knows another one
+	loop     uint32      // loop hash
+	route    route       // what its route token says, if tokened
+	tokened  bool        // a route token of ours that verifies stands on top of Route
+	path     bool        // it is that of a registration: the request may begin a dialog
+	inner    bool        // it is that of a dialog that began inside
+	forged   edge.Reason // a token is there that does not verify, and which; "": none
+	target   []byte      // the URI that the Request-URI stands for, if that is a token of ours
+	home     edge.Flow   // the server of the platform that is in it, if it is one of a Contact that the platform registered
+	ownRoute bool        // the topmost Route names us and is to be removed
 	rest     sip.Span
 	field    int // index of the Route field it stands in; rest is what follows in that field
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/topo"
 	"github.com/ringwall/ringwall/transaction"
 )
 
@@ -28,6 +29,7 @@ func (l *lane) match(x *edge.Exchange) {
 		return
 	}
 	l.ownRoute(x)
+	l.ownTarget(x)
 	if x.Trust == edge.Unknown && l.p.bindings.Known(x.From, x.At) {
 		x.Trust = edge.Known
 	}
@@ -117,7 +119,33 @@ func (l *lane) ownRoute(x *edge.Exchange) {
 	}
 	l.identify(x)
 	own.route, l.opened, own.tokened = openToken(l.opened, l.p.keys, user, x.From.Side, m, own.callID)
-	own.forged, own.path, own.inner = !own.tokened, user[0] == pathToken, user[0] == fromInside
+	if own.path, own.inner = user[0] == pathToken, user[0] == fromInside; !own.tokened {
+		own.forged = reasonForged
+	}
+}
+
+// ownTarget looks at the Request-URI of a request from outside: is it a token of ours, and what does it stand for? A user part that has
+// the mark of one and does not verify is told from a user by its length.
+func (l *lane) ownTarget(x *edge.Exchange) {
+	m := x.Msg
+	user := m.URI.User.Of(m.Raw)
+	if x.From.Side == edge.Inside || len(user) < topo.LeastTarget || !l.named(x) {
+		return
+	}
+	var ok bool
+	if l.uri, l.own.home, ok = openContactToken(l.uri[:0], l.p.keys, user); ok {
+		l.own.target = l.uri
+		return
+	}
+	var err error
+	if l.uri, err = l.cfg.veil.Target(l.uri[:0], user, x.At); err == nil && len(l.uri) > 0 {
+		l.own.target = l.uri
+	}
+	if l.own.forged == "" && err != nil {
+		if l.own.forged = reasonTarget; err == topo.ErrExpired {
+			l.own.forged = reasonExpired
+		}
+	}
 }
 
 // routeUser reads the first Route of value: its user part and what follows it, if it names one of our listeners of side.

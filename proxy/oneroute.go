@@ -76,13 +76,9 @@ func (l *lane) turned() []byte {
 // revealed is where a request from outside with a token goes: to the first proxy inside that the token holds, else to the URI that its
 // Request-URI stands for. uri is that URI, nil if the Request-URI is no token of ours. Both were sealed by us, so any server inside will
 // do; false: neither names one.
-func (l *lane) revealed(x *edge.Exchange) (uri []byte, next Upstream, ok bool) {
-	m := x.Msg
-	if l.named(x) {
-		var open bool
-		if l.uri, open = l.cfg.veil.Target(l.uri[:0], m.URI.User.Of(m.Raw), x.At); open {
-			uri = l.uri
-		}
+func (l *lane) revealed() (uri []byte, next Upstream, ok bool) {
+	if !l.own.home.Remote.IsValid() {
+		uri = l.own.target
 	}
 	hop := uri
 	if l.own.tokened && len(l.own.route.Set) > 0 {

@@ -42,7 +42,7 @@ func Preview(cfg Config, keys *seal.Keys, listeners []transport.Listener, raw []
 	to := hop{flow: far, inside: near}
 	if from == edge.Outside {
 		to.inside = far
-		to.uri, _, _ = l.revealed(&l.x)
+		to.uri, _, _ = l.revealed()
 	}
 	return l.rewriteInto(nil, &l.x, to, nil), nil
 }

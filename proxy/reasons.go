@@ -18,6 +18,8 @@ const (
 
 	reasonDialog     edge.Reason = "dialog.unknown"     // To tag, but no route token of ours
 	reasonForged     edge.Reason = "dialog.token"       // a route token that does not verify
+	reasonTarget     edge.Reason = "topology.token"     // a Request-URI that is a token which does not verify
+	reasonExpired    edge.Reason = "topology.expired"   // the same, and one that did for five weeks
 	reasonNoCancel   edge.Reason = "cancel.unmatched"   // CANCEL of nothing on record
 	reasonChallenge  edge.Reason = "reply.challenge"    // a stranger outside asks the platform for credentials
 	reasonStrayReply edge.Reason = "reply.unmatched"    // response to nothing that we sent
@@ -53,7 +55,7 @@ const (
 func Reasons() []edge.Reason {
 	return []edge.Reason{reasonScheme, reasonSIPS, reasonHidden, reasonChallenge, reasonOften, reasonPanic,
 		reasonHeaders, reasonHeader, reasonURI, reasonVias, reasonParameters, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
-		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonNoCancel, reasonStrayReply, reasonNoTarget,
+		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonTarget, reasonExpired, reasonNoCancel, reasonStrayReply, reasonNoTarget,
 		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonMemory, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP,
 		reasonLeak, reasonMedia, reasonExempt, reasonBody}
 }

@@ -39,7 +39,7 @@ func (l *lane) loose(x *edge.Exchange) bool {
 func (l *lane) routeIn(x *edge.Exchange) (hop, edge.Verdict) {
 	chosen := -1
 	var target Upstream
-	uri, next, revealed := l.revealed(x)
+	uri, next, revealed := l.revealed()
 	switch {
 	case l.own.tokened:
 		target.Addr, target.Transport = l.own.route.Inside.Remote, l.own.route.Inside.Transport
@@ -51,7 +51,7 @@ func (l *lane) routeIn(x *edge.Exchange) (hop, edge.Verdict) {
 	case revealed:
 		target = next
 	default:
-		if to, ok := l.toContact(x); ok {
+		if to, ok := l.toContact(); ok {
 			return to, edge.Verdict{}
 		}
 		chosen = l.cfg.choose(l.p.seed, x.Msg.CallID.Of(x.Msg.Raw), 0)

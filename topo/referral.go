@@ -42,8 +42,7 @@ func (k *Mask) referred(i int) {
 	if err != nil || u.Scheme != sip.SIP && u.Scheme != sip.SIPS {
 		return
 	}
-	var ours bool
-	if k.value, ours = k.Target(k.value[:0], u.User.Of(raw), k.leg.At); !ours {
+	if k.value, _ = k.Target(k.value[:0], u.User.Of(raw), k.leg.At); len(k.value) == 0 {
 		if !u.Headers.Present() {
 			return
 		}

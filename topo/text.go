@@ -57,9 +57,8 @@ func (k *Mask) appendOther(dst, text []byte, target bool) []byte {
 	switch host := u.Host.Of(text); {
 	case k.in:
 		n := len(dst)
-		var ours bool
-		if dst, ours = k.Target(dst, u.User.Of(text), k.leg.At); !ours {
-			dst = append(dst[:n], text[:end]...)
+		if dst, _ = k.Target(dst, u.User.Of(text), k.leg.At); len(dst) == n {
+			dst = append(dst, text[:end]...)
 		}
 	case k.shows(host):
 		dst = k.appendClean(dst, text[:end])

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -15,8 +16,9 @@ import (
 
 // What the seals are for. A token of one use opens as no other.
 var (
-	targetUse = []byte("target")
-	callIDUse = []byte("call-id")
+	targetUse  = []byte("marked target")
+	earlierUse = []byte("target") // of target tokens of before 2026-11-23, which had no mark
+	callIDUse  = []byte("call-id")
 )
 
 // Life of target tokens. They hold the week they were made in, so one dialog shows one token for days.
@@ -30,29 +32,67 @@ const (
 	maxShort = 200 // bytes of a URI that is worth packing
 )
 
+// TargetMark is the first character of target tokens. No usual user name begins with it, and nobody escapes it.
+const TargetMark = '.'
+
+// LeastTarget is how long a user part that begins with TargetMark must be to be taken for a token, if an altered or cut one; the shortest
+// whole one has 33 characters.
+const LeastTarget = 20
+
+// ErrTarget is why a user part that looks like a token of ours stands for nothing, and ErrExpired why a good one does not any more.
+var (
+	ErrTarget  = errors.New("token does not verify")
+	ErrExpired = errors.New("token is too old")
+)
+
 // appendTarget appends the token for uri, a whole URI, in the dialog of leg.
 func (v *Veil) appendTarget(dst, uri []byte, leg *Leg) []byte {
 	var room [256]byte
 	salt := v.keys.ID("topo target", leg.CallID, nil, nil)
-	plain := append(room[:0], salt[:saltLen]...)
-	plain = binary.BigEndian.AppendUint16(plain, weekOf(leg.At))
-	return v.keys.Seal(dst, appendPacked(plain, uri), targetUse, nil)
+	plain := append(append(room[:0], salt[:saltLen]...), byte(weekOf(leg.At)))
+	return v.keys.Seal(append(dst, TargetMark), appendPacked(plain, uri), targetUse, nil)
 }
 
 func weekOf(t time.Time) uint16 { return uint16(t.Unix() / int64(week/time.Second)) }
 
 // Target opens the user part of a URI that names us: the URI that it stands for, appended to dst. It gives the sender no right; it only
-// says which URI is meant.
-func (v *Veil) Target(dst, user []byte, now time.Time) ([]byte, bool) {
+// says which URI is meant. Nil and dst as it was: user is an ordinary name.
+func (v *Veil) Target(dst, user []byte, now time.Time) (uri []byte, err error) {
+	if len(user) < LeastTarget {
+		return dst, nil
+	}
+	if user[0] != TargetMark {
+		return v.earlierTarget(dst, user, now)
+	}
 	var room [256]byte
-	plain, err := v.keys.Open(room[:0], user, targetUse, nil)
-	if err != nil || len(plain) < saltLen+2 {
-		return dst, false
+	plain, err := v.keys.Open(room[:0], user[1:], targetUse, nil)
+	if err != nil || len(plain) < saltLen+1 {
+		return dst, ErrTarget
 	}
-	if weekOf(now)-binary.BigEndian.Uint16(plain[saltLen:]) > targetLife {
-		return dst, false
+	if byte(weekOf(now))-plain[saltLen] > targetLife {
+		return dst, ErrExpired
 	}
-	return appendUnpacked(dst, plain[saltLen+2:])
+	return unpackedTarget(dst, plain[saltLen+1:])
+}
+
+// earlierTarget is Target for the tokens of before 2026-11-23: they had no mark, so what does not verify may be a user.
+func (v *Veil) earlierTarget(dst, user []byte, now time.Time) ([]byte, error) {
+	var room [256]byte
+	plain, err := v.keys.Open(room[:0], user, earlierUse, nil)
+	switch {
+	case err != nil || len(plain) < saltLen+2:
+		return dst, nil
+	case weekOf(now)-binary.BigEndian.Uint16(plain[saltLen:]) > targetLife:
+		return dst, ErrExpired
+	}
+	return unpackedTarget(dst, plain[saltLen+2:])
+}
+
+func unpackedTarget(dst, packed []byte) ([]byte, error) {
+	if uri, ok := appendUnpacked(dst, packed); ok {
+		return uri, nil
+	}
+	return dst, ErrTarget
 }
 
 // AppendCallID appends what outside sees instead of callID, which may be of any length. key is the id of the key to seal with, so that a

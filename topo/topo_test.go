@@ -2,6 +2,7 @@ package topo
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -114,14 +115,67 @@ func TestUnlinkable(t *testing.T) {
 	if !bytes.Equal(a, b) {
 		t.Errorf("one dialog shows %s and %s", a, b)
 	}
-	if shared := common(a[1:], c[1:]); shared > 6 {
+	if shared := common(a[2:], c[2:]); shared > 6 {
 		t.Errorf("%s and %s share %d characters", a, c, shared)
 	}
-	if _, ok := k.Target(nil, a, epoch.Add(30*24*time.Hour)); !ok {
-		t.Error("a token of 30 days is refused")
+	if got, err := k.Target(nil, a, epoch.Add(30*24*time.Hour)); err != nil || !bytes.Equal(got, uri) {
+		t.Errorf("a token of 30 days: %v", err)
 	}
-	if _, ok := k.Target(nil, a, epoch.Add(50*24*time.Hour)); ok {
-		t.Error("a token of 50 days is taken")
+	for _, token := range [][]byte{a, k.appendEarlierTarget(uri, &one)} {
+		if got, err := k.Target(nil, token, epoch.Add(50*24*time.Hour)); err != ErrExpired || got != nil {
+			t.Errorf("a token of 50 days: %v", err)
+		}
+	}
+}
+
+// appendEarlierTarget is the token that was made for uri before 2026-11-23.
+func (k *Mask) appendEarlierTarget(uri []byte, leg *Leg) []byte {
+	salt := k.keys.ID("topo target", leg.CallID, nil, nil)
+	plain := binary.BigEndian.AppendUint16(append([]byte(nil), salt[:saltLen]...), weekOf(leg.At))
+	return k.keys.Seal(nil, appendPacked(plain, uri), earlierUse, nil)
+}
+
+// opens reports whether user stands for a URI.
+func (k *Mask) opens(user []byte) bool {
+	uri, err := k.Target(nil, user, epoch)
+	return err == nil && len(uri) > 0
+}
+
+// TestTargetOrUser: an ordinary user is never taken for a token, and a token that was altered, cut or put together of two never for a user.
+func TestTargetOrUser(t *testing.T) {
+	k := newMask(t)
+	l := leg()
+	token, other := k.appendTarget(nil, []byte("sip:alice@10.0.0.10:5080"), &l), k.appendTarget(nil, []byte("sip:bob@10.0.0.11:5080"), &l)
+	rapid.Check(t, func(t *rapid.T) {
+		user := rapid.OneOf(rapid.StringMatching(`[a-zA-Z0-9+*#_~!-][a-zA-Z0-9._=+*-]{0,80}`), rapid.StringMatching(`[.]{1,2}[a-z]{1,17}`),
+			rapid.SampledFrom([]string{"", ".", "..", string(token[1:]), string(token[2:]), "5f1c0f6e-8a3b-4c1d-9e2f-0a1b2c3d4e5f",
+				"conference-room-of-the-engineering-department"})).Draw(t, "user")
+		if got, err := k.Target(nil, []byte(user), epoch); err != nil || got != nil {
+			t.Fatalf("the user %q: %q, %v", user, got, err)
+		}
+		at := rapid.IntRange(LeastTarget, min(len(token), len(other))-1).Draw(t, "at")
+		altered := bytes.Clone(token)
+		altered[at] ^= byte(1 + rapid.IntRange(0, 254).Draw(t, "by"))
+		for _, bent := range [][]byte{altered, token[:at], append(bytes.Clone(token[:at]), other[at:]...), append(bytes.Clone(token), altered[at])} {
+			if got, err := k.Target(nil, bent, epoch); err != ErrTarget && !bytes.Equal(bent, token) && !bytes.Equal(bent, other) {
+				t.Fatalf("%s, made of %s: %q, %v", bent, token, got, err)
+			}
+		}
+	})
+}
+
+// TestEarlierTargets: those of before 2026-11-23 stand for what they did.
+func TestEarlierTargets(t *testing.T) {
+	k := newMask(t)
+	l := leg()
+	for _, uri := range []string{"sip:alice@10.0.0.10:5080;ob", "sips:x@pbx.example", "tel:1"} {
+		token := k.appendEarlierTarget([]byte(uri), &l)
+		if got, err := k.Target(nil, token, epoch); err != nil || string(got) != uri {
+			t.Errorf("%s came back as %q: %v", uri, got, err)
+		}
+		if got, err := k.Target(nil, append([]byte{TargetMark}, token...), epoch); err != ErrTarget || got != nil {
+			t.Errorf("with a mark it is %q, %v", got, err)
+		}
 	}
 }
 
@@ -141,14 +195,14 @@ func TestTargetKeepsEveryURI(t *testing.T) {
 	for _, uri := range []string{"sip:a@10.0.0.1", "sip:10.0.0.1:05060", "sips:u;x=y@[2001:db8::1]:5061;transport=tls;lr?h=v", "sip:a:pw@10.0.0.1:1",
 		"sip:[2001:DB8::1]", "tel:+49;ext=1", "sip:host.name:5060", "sip:" + strings.Repeat("u", 300) + "@10.0.0.1", "sip:%41@10.0.0.1;a"} {
 		token := k.appendTarget(nil, []byte(uri), &l)
-		got, ok := k.Target(nil, token, epoch)
-		if !ok || string(got) != uri {
+		got, err := k.Target(nil, token, epoch)
+		if err != nil || string(got) != uri {
 			t.Errorf("%s came back as %s", uri, got)
 		}
 		for i := range token {
 			forged := bytes.Clone(token)
 			forged[i] ^= 1
-			if _, ok := k.Target(nil, forged, epoch); ok {
+			if k.opens(forged) {
 				t.Fatalf("%s: altered at %d it is taken", uri, i)
 			}
 		}
@@ -189,10 +243,10 @@ func FuzzTarget(f *testing.F) {
 			return
 		}
 		token := k.appendTarget(nil, uri, &l)
-		if got, ok := k.Target(nil, token, epoch); !ok || !bytes.Equal(got, uri) {
+		if got, err := k.Target(nil, token, epoch); err != nil || !bytes.Equal(got, uri) {
 			t.Fatalf("%q came back as %q", uri, got)
 		}
-		refuseForged(t, token, other, at, c, func(b []byte) bool { _, ok := k.Target(nil, b, epoch); return ok })
+		refuseForged(t, token, other, at, c, k.opens)
 		id := k.AppendCallID(nil, uri, 'a')
 		if got, ok := k.CallID(nil, id); !ok || !bytes.Equal(got, uri) {
 			t.Fatalf("the Call-ID %q came back as %q", uri, got)
