@@ -36,6 +36,7 @@ type settings struct {
 	directory
 	headers headerPolicy
 	limits  Limits // capped
+	source  string // SourceHeader in lower case
 	veil    *topo.Veil
 	scrub   *scrub.Policy
 }
@@ -43,7 +44,7 @@ type settings struct {
 // newSettings keeps what is known of the servers that stay.
 func newSettings(cfg Config, keys *seal.Keys, old *settings) *settings {
 	return &settings{Config: cfg, pool: makePool(cfg.Upstreams, edge.Inside, "", old), directory: newDirectory(cfg.Peers, old),
-		headers: newHeaderPolicy(&cfg), limits: cfg.Limits.capped(), veil: topo.New(keys, cfg.Topology), scrub: scrub.New(cfg.Scrub)}
+		headers: newHeaderPolicy(&cfg), limits: cfg.Limits.capped(), source: strings.ToLower(cfg.SourceHeader), veil: topo.New(keys, cfg.Topology), scrub: scrub.New(cfg.Scrub)}
 }
 
 // A pool is servers of which any would do as well: the platform's, or those of one peer.

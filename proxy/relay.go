@@ -285,7 +285,7 @@ func (l *lane) sourceHeader(x *edge.Exchange) {
 // dropSource removes what sourceHeader adds.
 func (l *lane) dropSource(m *sip.Message) {
 	for i := range m.Fields {
-		if f := &m.Fields[i]; f.ID == sip.FieldOther && sip.Spells(f.Name.Of(m.Raw), l.cfg.SourceHeader) {
+		if f := &m.Fields[i]; f.ID == sip.FieldOther && sip.Spells(f.Name.Of(m.Raw), l.cfg.source) {
 			l.edit.Remove(i)
 		}
 	}
