@@ -122,6 +122,7 @@ func (g *Generator) callerGot(p batch.Packet) {
 	}
 	got := &g.got
 	err := got.read(p.Data)
+	g.faults.checkLeaks(got, g.secret)
 	if err != nil || got.status == 0 || p.From != g.target {
 		g.report.Unexpected++
 		g.faults.add(0, got, "from %s to caller %s: not a response of the edge (%v)", p.From, p.To, err)

@@ -49,7 +49,8 @@ type Config struct {
 type Traits struct {
 	Transparent bool     // forwards bytes and knows no SIP: nothing at all may change, and one caller at a time
 	Outbound    bool     // the callers' outbound proxy: they send everything to it, and it needs no Record-Route
-	Hides       bool     // masks Call-ID, Contact and the caller's Via towards the platform, the platform's Contact towards callers
+	Hides       bool     // gives callers a Contact of its own for the platform's, and shows them no address of the inside
+	Masks       bool     // gives the platform a Call-ID, Contact and Via of its own for the callers', too
 	Reorders    bool     // its workers overtake each other, so that ACK may come after BYE, and 100 or 180 after 200
 	Added       []string // header fields it may add to requests, besides Via and Record-Route
 	Source      string   // the header field in which it must tell the platform each caller's "address:port;udp"; empty: none
@@ -110,6 +111,7 @@ type Generator struct {
 	rules    rules
 	script   *script
 	target   netip.AddrPort // where callers send their first requests
+	secret   [][]byte       // addresses inside, which callers of a system that hides must not see
 	inside   netip.Addr     // where the platform expects the edge to send from; invalid: anywhere
 	callers  []netip.AddrPort
 	out      *batch.Conn // the callers' socket: all of 127.0.0.0/8 on one port
@@ -184,6 +186,12 @@ func (g *Generator) Platform() netip.AddrPort { return g.platform.LocalAddr() }
 // any).
 func (g *Generator) Aim(target netip.AddrPort, inside netip.Addr) {
 	g.target, g.inside = target, inside
+	if g.secret = nil; g.cfg.Hides {
+		g.secret = [][]byte{[]byte(g.Platform().Addr().String())}
+		if inside.IsValid() && inside != target.Addr() {
+			g.secret = append(g.secret, []byte(inside.String()))
+		}
+	}
 }
 
 // Close closes the sockets.
@@ -197,7 +205,7 @@ func (g *Generator) Run(ctx context.Context, count int) (Report, error) {
 	}
 	runtime.LockOSThread() // for threadCPU
 	defer runtime.UnlockOSThread()
-	g.report = Report{Mode: g.cfg.Mode, Reorders: g.cfg.Reorders}
+	g.report = Report{Mode: g.cfg.Mode, Hides: g.cfg.Hides, Reorders: g.cfg.Reorders}
 	g.faults = faults{}
 	g.latencies = make([]time.Duration, 0, count)
 	cpu := threadCPU()
@@ -237,7 +245,7 @@ func (g *Generator) finish(begin, cpu time.Duration) Report {
 }
 
 func (g *Generator) addFaults() {
-	g.report.Faults = g.faults.count
+	g.report.Faults, g.report.Leaks = g.faults.count, g.faults.leaks
 	g.report.Examples = g.faults.examples
 }
 

@@ -28,9 +28,11 @@ type Report struct {
 	Late            int      `json:"late"`          // copies that arrived after their call had ended
 	Probes          int      `json:"probes"`        // OPTIONS of the edge's own to the platform, answered
 	Missing         int      `json:"missing"`       // 180 that had not come when its 200 came; if the system reorders, when its call ended
+	Hides           bool     `json:"hides"`         // the system hides the inside: Traits
 	Reorders        bool     `json:"reorders"`      // the system may: Traits
 	Overtaken       int      `json:"overtaken"`     // 100, 180 or ACK that came after a later message
 	Unexpected      int      `json:"unexpected"`    // messages that belong to nothing
+	Leaks           int      `json:"leaks"`         // messages to callers that named an address inside; looked for if the system hides
 	Faults          int      `json:"faults"`        // fields that were not as they must be
 	Examples        []string `json:"examples,omitempty"`
 	GeneratorMicros float64  `json:"generator_us_per_message"` // CPU of the generator's thread per message sent or received

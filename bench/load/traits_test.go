@@ -15,20 +15,25 @@ func TestOutboundProxyNeedsNoRecordRoute(t *testing.T) {
 	}
 }
 
-// TestWhatHidesMustHide: the stub masks nothing, so it is caught showing the platform's address.
+// TestWhatHidesMustHide: the stub masks nothing, so it is caught showing the platform's address: in the Contact of the 180 and of the 200.
 func TestWhatHidesMustHide(t *testing.T) {
 	r := runThroughStub(t, Config{Window: 1, Traits: Traits{Hides: true}}, 1, nil)
-	if r.Valid() == nil || !strings.Contains(strings.Join(r.Examples, "\n"), "leaks") {
-		t.Errorf("reported %q, want a leak", r.Examples)
+	if r.Valid() == nil || !strings.Contains(strings.Join(r.Examples, "\n"), "leaks") || r.Leaks < 2 {
+		t.Errorf("reported %d leaks and %q, want two", r.Leaks, r.Examples)
+	}
+	if r := runThroughStub(t, Config{Window: 1}, 1, nil); r.Leaks != 0 || r.Valid() != nil {
+		t.Errorf("%d leaks of a system that hides nothing: %v", r.Leaks, r.Valid())
 	}
 	tests := []struct{ name, prefix, old, new, want string }{
 		{"contact not restored", "BYE", "sip:bob@127", "sip:eve@127", "hidden platform"},
+		{"platform in the body", "SIP/2.0 200", "IN IP4 127.2.0.1", "IN IP4 127.0.20.1", "the inside address 127.0.20.1 leaks"},
+		{"inside of the edge", "SIP/2.0 100", "Content-Length: 0", "X-From: 127.0.10.2:5070\r\nContent-Length: 0", "the inside address 127.0.10.2 leaks"},
 		{"call-id not restored", "SIP/2.0 180", "@caller.example.net", "@masked.example.net", "Call-ID is not"},
 		{"other field", "INVITE", "Min-SE: 90", "Min-SE: 91", "Min-SE"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := runThroughStub(t, Config{T1: 10 * time.Millisecond, Window: 1, Traits: Traits{Hides: true}}, 1, replaceIn(tt.prefix, tt.old, tt.new))
+			r := runThroughStub(t, Config{T1: 10 * time.Millisecond, Window: 1, Traits: Traits{Hides: true, Masks: true}}, 1, replaceIn(tt.prefix, tt.old, tt.new))
 			if !strings.Contains(strings.Join(r.Examples, "\n"), tt.want) {
 				t.Errorf("reported %q, want something about %q", r.Examples, tt.want)
 			}

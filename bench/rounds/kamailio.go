@@ -33,7 +33,7 @@ func (k Kamailio) Name() string { return "kamailio-" + k.Variant }
 
 // Traits implements System. Two workers read one socket, so messages overtake each other.
 func (k Kamailio) Traits() load.Traits {
-	return load.Traits{Reorders: true, Outbound: k.Variant == "a", Hides: k.Variant == "c"}
+	return load.Traits{Reorders: true, Outbound: k.Variant == "a", Hides: k.Variant == "c", Masks: k.Variant == "c"}
 }
 
 // kamailioMemory is what the processes share, in MB: at 12,000 calls a second a second's transactions take 400.

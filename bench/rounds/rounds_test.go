@@ -221,8 +221,8 @@ func TestRingwallTakesItsConfig(t *testing.T) {
 	at := func(port uint16) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
 	}
-	for _, extra := range []string{"", "access: {unknown: [INVITE]}"} {
-		text := Ringwall{Linger: time.Second, Extra: extra}.config(at(1), at(2), at(3), at(4), t.TempDir())
+	for i, extra := range []string{"", "access: {unknown: [INVITE]}"} {
+		text := Ringwall{Linger: time.Second, Extra: extra, Hidden: i == 0}.config(at(1), at(2), at(3), at(4), t.TempDir())
 		if _, err := ringwall.Parse("bench", []byte(text)); err != nil {
 			t.Errorf("%s\n%v", text, err)
 		}

@@ -50,19 +50,29 @@ func (f Forwarder) Start(ctx context.Context, upstream netip.AddrPort, cpus []in
 type Ringwall struct {
 	Binary string
 	Linger time.Duration // timers.linger: short, so that a saturated run does not measure the size of a table
+	Hidden bool          // topology.hide, and the guard that goes with it
 	Extra  string        // more lines for the config file
 }
 
 // Name implements System.
-func (Ringwall) Name() string { return "ringwall" }
+func (r Ringwall) Name() string {
+	if r.Hidden {
+		return "ringwall-hidden"
+	}
+	return "ringwall"
+}
 
 // Traits implements System. Max-Breadth is RFC 5393's, X-Source the default of headers.source.
-func (Ringwall) Traits() load.Traits {
-	return load.Traits{Added: []string{"Max-Breadth"}, Source: "X-Source"}
+func (r Ringwall) Traits() load.Traits {
+	return load.Traits{Added: []string{"Max-Breadth"}, Source: "X-Source", Hides: r.Hidden}
 }
 
 // config is the file that ringwall is measured with; dir is its state directory.
 func (r Ringwall) config(outside, inside, upstream, admin netip.AddrPort, dir string) string {
+	topology := "{hide: false, guard: off}"
+	if r.Hidden {
+		topology = "{hide: true, guard: log}"
+	}
 	return fmt.Sprintf(`version: 1
 outside: {listen: ["udp:%s"]}
 inside: {listen: ["udp:%s"]}
@@ -70,10 +80,11 @@ upstreams: [{uri: "sip:%s"}]
 mode: enforce
 timers: {linger: %s, drain: 1s}
 limits: {calls: 1000000}
+topology: %s
 state: %s
 admin: {http: %s, socket: %s}
 %s
-`, outside, inside, upstream, r.Linger, filepath.Join(dir, "state.db"), admin, filepath.Join(dir, "ringwall.sock"), r.Extra)
+`, outside, inside, upstream, r.Linger, topology, filepath.Join(dir, "state.db"), admin, filepath.Join(dir, "ringwall.sock"), r.Extra)
 }
 
 // Start implements System.

@@ -134,18 +134,18 @@ func chooseSystems(ctx context.Context, o *options, mode load.Mode, dir string) 
 				return nil, err
 			}
 			out = append(out, rounds.Forwarder{Command: []string{self, "forwarder"}, Drop: mode == load.Flood})
-		case "ringwall":
+		case "ringwall", "ringwall-hidden":
 			if o.binary == "" {
 				var err error
 				if o.binary, err = rounds.Build(ctx, dir); err != nil {
 					return nil, err
 				}
 			}
-			out = append(out, rounds.Ringwall{Binary: o.binary, Linger: o.linger, Extra: extraConfig(mode)})
+			out = append(out, rounds.Ringwall{Binary: o.binary, Linger: o.linger, Hidden: name == "ringwall-hidden", Extra: extraConfig(mode)})
 		case "kamailio-a", "kamailio-b", "kamailio-c":
 			out = append(out, rounds.Kamailio{Variant: strings.TrimPrefix(name, "kamailio-"), Linger: o.linger})
 		default:
-			return nil, fmt.Errorf("unknown system %q: want forwarder, ringwall, kamailio-a, kamailio-b or kamailio-c", name)
+			return nil, fmt.Errorf("unknown system %q: want forwarder, ringwall, ringwall-hidden, kamailio-a, kamailio-b or kamailio-c", name)
 		}
 	}
 	return out, nil

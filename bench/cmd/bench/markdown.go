@@ -34,6 +34,7 @@ func (c *comparison) write(w io.Writer) {
 	for _, s := range c.Series {
 		s.write(w)
 	}
+	c.writeLeaks(w)
 	c.writeNoise(w)
 	fmt.Fprint(w, caveats)
 }
@@ -139,6 +140,25 @@ func (s *series) roundRatios(above, base string) (low, high float64) {
 	return low, high
 }
 
+// writeLeaks tells what callers saw of the inside, through the systems that hide it.
+func (c *comparison) writeLeaks(w io.Writer) {
+	fmt.Fprint(w, "\n## What callers saw of the inside\n\nEvery message that came back to a caller was searched for the addresses of the platform and of the edge's inside.\n\n"+
+		"| load | system | messages | that named one |\n|---|---|---|---|\n")
+	for _, s := range c.Series {
+		for _, sum := range s.Sums {
+			messages, leaks, hides := 0, 0, false
+			for _, r := range s.Results {
+				if r.System == sum.System {
+					messages, leaks, hides = messages+r.Load.CallerGot, leaks+r.Load.Leaks, hides || r.Load.Hides
+				}
+			}
+			if hides {
+				fmt.Fprintf(w, "| %s | %s | %d | %d |\n", s.Title, sum.System, messages, leaks)
+			}
+		}
+	}
+}
+
 // writeNoise tells which runs others disturbed, which do not count, and what Kamailio's workers did to the order.
 func (c *comparison) writeNoise(w io.Writer) {
 	fmt.Fprint(w, "\n## What disturbed the runs\n\n")
@@ -180,6 +200,7 @@ const caveats = `
 
 - Kamailio runs with its fast allocators. Debian's default allocator is for debugging and several times slower; comparing with it would be a trap.
 - Both keep a finished transaction for the same time, a second, so that a saturated run does not measure the size of a table.
+- ringwall-hidden is ringwall with topology.hide and guard: log; c is Kamailio with topoh, which leaves REGISTER alone.
 - Kamailio has one address for both sides and adds one Record-Route; ringwall has a socket and an address on each side. That favours Kamailio.
 - a neither retransmits nor keeps itself in a dialog's path: the callers use it as their outbound proxy. c looks at a Contact with an IP address and lets it
   pass, because the callers have one. Its limits are never reached.
