@@ -5,7 +5,7 @@ FUZZTIME ?= 60s
 BENCH    ?= compare -out bench/REPORT.md
 
 # Debian packages that the tests use: a C compiler for the race detector, real phones and a real platform for the stories.
-PACKAGES := gcc libc6-dev openssl sip-tester baresip-core linphone-cli kamailio iproute2
+PACKAGES := gcc libc6-dev openssl sip-tester baresip-core linphone-cli kamailio rtpengine-daemon iproute2
 
 # All packages but the stories, which run the whole binary. Found when a recipe asks for it.
 UNITS = $$($(GO) list ./... | grep -v '/e2e')
@@ -62,4 +62,4 @@ pgo: ## cmd/ringwall/default.pgo, the profile by which go build inlines: calls a
 	$(GO) tool pprof -proto build/call.prof build/refresh.prof > cmd/ringwall/default.pgo
 
 parts: ## what the parts of a message's way cost
-	$(GO) test -run '^$$' -bench . -benchmem ./sip ./seal ./transaction ./proxy
+	$(GO) test -run '^$$' -bench . -benchmem ./sip ./sdp ./seal ./transaction ./proxy
