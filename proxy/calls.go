@@ -187,6 +187,7 @@ func (l *lane) callKey(p *peer, side edge.Side, tag sip.Span) uint64 {
 
 // settle takes note of how the request of tx ended. tx is locked.
 func (l *lane) settle(tx *transaction.Tx, status int) {
+	l.over(tx, status)
 	switch {
 	case tx.Call == 0 || status < 200:
 		return

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/media"
 	"github.com/ringwall/ringwall/scrub"
 	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/topo"
@@ -64,6 +65,7 @@ type Config struct {
 	Scrub         scrub.Config
 	Path          bool // RFC 3327 Path instead of an own Contact (registrations.path)
 	Keepalive     time.Duration
+	Media         *media.Calls // the calls whose media is relayed; nil: none are. Apply does not change it
 
 	Transactions transaction.Config
 }

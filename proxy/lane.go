@@ -44,7 +44,10 @@ type lane struct {
 	unmasked, other    []byte // a Call-ID; that of the other side for who traces
 	unseen, turn, note []byte // proxies inside, in the order they stand and in reverse; a note
 	counts             []int  // lengths of the entries in unseen
-	face, redone       []byte // our address on one side; a response of ours as its client knows it
+	d                  description // in the message at hand
+	body               []byte      // one of several parts, with another description
+	ending             ending      // of the transaction that is locked
+	face, redone       []byte      // our address on one side; a response of ours as its client knows it
 }
 
 // belongings is what match found out about a request besides Exchange.Match.
@@ -60,6 +63,7 @@ type belongings struct {
 	forged   edge.Reason // a token is there that does not verify, and which; "": none
 	target   []byte      // the URI that the Request-URI stands for, if that is a token of ours
 	home     edge.Flow   // the server of the platform that is in it, if it is one of a Contact that the platform registered
+	token    []byte      // if tokened: the user part of the topmost Route
 	ownRoute bool        // the topmost Route names us and is to be removed
 	rest     sip.Span
 	field    int // index of the Route field it stands in; rest is what follows in that field
@@ -81,7 +85,7 @@ func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) error {
 
 // handle is what Receive does: the one function to read to know what the edge does.
 func (l *lane) handle(b []byte, from edge.Flow, at time.Time) error {
-	l.cfg = l.p.cfg.Load()
+	l.cfg, l.d.fate = l.p.cfg.Load(), fateNone
 	if err := l.msg.Parse(b, from.Transport.Delimited()); err != nil {
 		l.malformed(err, from, at)
 		return l.inDoubt(err)
@@ -135,6 +139,7 @@ func (l *lane) inDoubt(err error) error {
 func (l *lane) unlock(tx *transaction.Tx) {
 	l.held = nil
 	tx.Unlock()
+	l.conclude()
 }
 
 // pass does what an admitted request is for.

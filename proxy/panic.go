@@ -86,6 +86,7 @@ func (l *lane) leave(b []byte, tx *transaction.Tx) {
 // giveUp ends tx, which waits for a final response, with 500. Late responses of its target are still acknowledged.
 func (l *lane) giveUp(tx *transaction.Tx, at time.Time) {
 	b, client := l.ownReply(l.out.Buffer(), tx, 500), tx.Client
+	l.over(tx, 500)
 	tx.Final(at)
 	tx.Relayed(b)
 	l.unlock(tx)
@@ -96,7 +97,9 @@ func (l *lane) giveUp(tx *transaction.Tx, at time.Time) {
 // abandonHeld is abandon while the message at hand is still needed.
 func (l *lane) abandonHeld() {
 	if tx := l.held; tx != nil {
+		l.over(tx, 500)
 		l.held = nil
 		tx.Abandon()
+		l.conclude()
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/ringwall/ringwall/binding"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/media"
 	"github.com/ringwall/ringwall/seal"
 	"github.com/ringwall/ringwall/topo"
 	"github.com/ringwall/ringwall/transaction"
@@ -36,6 +37,7 @@ type Proxy struct {
 	draining atomic.Bool
 	traces   traces
 	calls    calls
+	media    *media.Calls // nil: media is not relayed
 	chosen   chosen
 	proofs   marks // addresses with port that have shown a return path
 	relayed  marks // responses to sources that have not
@@ -69,7 +71,7 @@ func New(cfg Config, srv *transport.Server, bindings *binding.Table, keys *seal.
 		return nil, err
 	}
 	p := &Proxy{srv: srv, bindings: bindings, keys: keys, ring: ring, metrics: metrics, table: table,
-		branches: branches, seed: maphash.MakeSeed(), faces: faces(srv.Listeners())}
+		branches: branches, seed: maphash.MakeSeed(), faces: faces(srv.Listeners()), media: cfg.Media}
 	p.within = insideListeners(p.faces)
 	p.chosen.seed = p.seed
 	cfg.Topology.Marks = p.marks(&cfg, nil)

@@ -31,8 +31,13 @@ func (l *lane) relay(x *edge.Exchange) {
 	if v.Action == edge.Pass && !mayCarry(&x.Msg.URI, to.flow.Transport) {
 		v = refusal(x, edge.Reply, reasonSIPS, 480, "")
 	}
+	if v.Action == edge.Pass && l.p.media != nil {
+		v = l.mediate(x, &to)
+	}
 	if v.Action == edge.Pass && len(l.cfg.peers) > 0 {
-		to.call, v = l.metered(x, &to)
+		if to.call, v = l.metered(x, &to); v.Action != edge.Pass {
+			l.unmediated(v.Status, x.At)
+		}
 	}
 	if v.Action != edge.Pass {
 		l.refuse(x, v)
@@ -59,6 +64,9 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 	tx, found, err := l.enter(x)
 	if err != nil || found {
 		l.p.calls.failed(to.call)
+		if !found {
+			l.unmediated(503, x.At)
+		}
 		l.full(x, found)
 		return
 	}
@@ -72,6 +80,7 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 		l.held = nil
 		tx.Abandon()
 		l.p.calls.failed(to.call)
+		l.unmediated(500, x.At)
 		l.reply(x, 500, "")
 		return
 	}
@@ -157,7 +166,8 @@ func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to hop, tx *transaction
 		tx.Keep(l.vias, token, extra)
 	}
 	l.extra = extra[:0]
-	return e.AppendTo(dst)
+	l.describe(m)
+	return l.describePart(dst, e.AppendTo(dst), m)
 }
 
 // finishVia ends l.value, the Via of a request to flow: over TLS with a client certificate of ours it asks that requests to us come back

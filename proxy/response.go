@@ -41,6 +41,11 @@ func (l *lane) response(x *edge.Exchange) {
 	if s := l.cfg.serverAt(tx.Target); s != nil {
 		s.heard(l, x.At)
 	}
+	if l.p.media != nil {
+		if tx = l.mediated(buf, x, tx); tx == nil {
+			return
+		}
+	}
 	l.step(buf, x, tx)
 }
 
@@ -93,9 +98,7 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 		b = l.hundred(buf, x, tx)
 		tx.Relayed(b)
 	}
-	if tx.Call != 0 {
-		l.settle(tx, x.Msg.Status)
-	}
+	l.settle(tx, x.Msg.Status)
 	if tx.CancelHeld(x.At) {
 		second = l.cancelFor(tx)
 	}
@@ -193,7 +196,8 @@ func (l *lane) returned(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte
 	} else if tx.Method == sip.REGISTER && len(extra) > 0 {
 		l.ownContacts(m)
 	}
-	return e.AppendTo(dst)
+	l.describe(m)
+	return l.describePart(dst, e.AppendTo(dst), m)
 }
 
 // ackFor builds the ACK for a final response of 300 and more (RFC 3261 §17.1.1.3).

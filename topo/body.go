@@ -87,7 +87,7 @@ func (k *Mask) BodyOut(e *sip.Edit, m *sip.Message, leg *Leg) bool {
 	}
 	switch {
 	case !ok:
-		k.dropBody()
+		DropBody(e, m)
 	case !bytes.Equal(k.body, body):
 		e.SetBody(k.body)
 	}
@@ -111,17 +111,17 @@ func (k *Mask) BodyIn(e *sip.Edit, m *sip.Message, leg *Leg) {
 	}
 }
 
-// dropBody takes the body out, and every field that would speak of it.
-func (k *Mask) dropBody() {
-	k.edit.SetBody(nil)
-	for i := range k.msg.Fields {
-		name := k.msg.Fields[i].Name.Of(k.msg.Raw)
-		switch id := k.msg.Fields[i].ID; {
+// DropBody adds to e what takes the body out of m, with every field that speaks of it.
+func DropBody(e *sip.Edit, m *sip.Message) {
+	e.SetBody(nil)
+	for i := range m.Fields {
+		name := m.Fields[i].Name.Of(m.Raw)
+		switch id := m.Fields[i].ID; {
 		case id == sip.FieldContentLength:
 		case id == sip.FieldContentType, id == sip.FieldContentEncoding, id == sip.FieldContentDisposition,
 			len(name) > len("Content-") && sip.EqualFold(name[:len("Content-")], []byte("Content-")),
 			sip.EqualFold(name, []byte("MIME-Version")):
-			k.edit.Remove(i)
+			e.Remove(i)
 		}
 	}
 }

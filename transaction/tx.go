@@ -99,6 +99,9 @@ type Tx struct {
 // ID names tx in our branch.
 func (tx *Tx) ID() ID { return newID(tx.shard.index, tx.slot, tx.generation) }
 
+// Key is what tx was begun with.
+func (tx *Tx) Key() uint64 { return tx.key }
+
 // Request is the request as it was sent to Target; once a final response of it came, the ACK of an INVITE, or nil.
 func (tx *Tx) Request() []byte { return tx.request }
 

@@ -1,0 +1,365 @@
+package media
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sdp"
+)
+
+// mostLines bounds the media lines of one call that are relayed; further ones are refused by port 0.
+const mostLines = 8
+
+// A BuiltIn is the relay of this package as what moves the media of calls.
+type BuiltIn struct {
+	Relay    *Relay
+	Latch    [edge.Peer + 1]Latch      // by trust class of who is outside
+	Announce map[netip.Addr]netip.Addr // what descriptions name in the place of own addresses, behind a NAT; others name themselves
+}
+
+// NewCalls makes an empty table of calls whose media b moves.
+func (b *BuiltIn) NewCalls(cfg CallsConfig) *Calls {
+	return newCalls(cfg, func() anchor { return &lines{to: b, toCaller: map[uint64]*sdp.Numbering{}, toCallee: numbering()} })
+}
+
+func numbering() sdp.Numbering { return sdp.Numbering{ID: rand.Uint64() >> 1} }
+
+// lines are the media lines of one call: an anchor of streams. Both ends of a line keep their ports however often it is described anew. All
+// dialogs of a forked INVITE share them; media flows by the one that answered last, and for good by the one that was accepted.
+type lines struct {
+	to       *BuiltIn
+	all      []line
+	open     []*Stream
+	pending  []*offer
+	known    bool // the platform took the call
+	toCallee sdp.Numbering
+	toCaller map[uint64]*sdp.Numbering // by dialog
+}
+
+// A line is one media line.
+type line struct {
+	stream *Stream // nil: it is refused
+	kind   string
+	ends   [Ends]description
+}
+
+// A description is what one end said of a line last.
+type description struct {
+	remote    Remote
+	direction sdp.Direction
+	said      bool
+}
+
+// sends reports whether media is to come from that end if the other one wants it.
+func (d *description) sends() bool {
+	return d.said && (d.direction == sdp.SendRecv || d.direction == sdp.SendOnly)
+}
+
+// wants reports whether that end wants media.
+func (d *description) wants() bool {
+	return d.said && (d.direction == sdp.SendRecv || d.direction == sdp.RecvOnly) && !d.remote.RTP.Addr().IsUnspecified()
+}
+
+// An offer is what lines keep of one until it is answered or refused.
+type offer struct {
+	from   End
+	ice    bool
+	lines  []line    // as they are if it is accepted
+	opened []*Stream // for it
+	before []line    // as they were, once it was answered
+}
+
+// descriptions that were read are reused.
+var readers = sync.Pool{New: func() any { return new(sdp.Session) }}
+
+func (l *lines) offer(dst []byte, m *described) (staged, []byte, error) {
+	s := readers.Get().(*sdp.Session)
+	defer readers.Put(s)
+	if err := s.Parse(m.sdp); err != nil {
+		return nil, dst, err
+	}
+	o := &offer{from: m.from}
+	for i := range s.Media[:min(len(s.Media), mostLines)] {
+		if err := l.take(o, s, i, m); err != nil {
+			closeAll(o.opened)
+			return nil, dst, err
+		}
+	}
+	l.open = append(l.open, o.opened...)
+	out, err := l.write(dst, s, m, o.lines, o.ice)
+	if err != nil {
+		l.free(o.opened)
+		return nil, dst, err
+	}
+	l.pending = append(l.pending, o)
+	return o, out, nil
+}
+
+// take adds line i of an offer to o.
+func (l *lines) take(o *offer, s *sdp.Session, i int, m *described) (err error) {
+	var ln line
+	md := &s.Media[i]
+	if i < len(l.all) {
+		ln = l.all[i]
+	}
+	ln.kind = string(md.Type)
+	e := &ln.ends[m.from]
+	*e = description{l.remote(s, md, m), md.Direction, true}
+	o.ice = o.ice || e.remote.ICE
+	switch {
+	case !md.Usable():
+		ln.stream = nil
+	case ln.stream == nil || ln.stream.Spec().Opaque == md.RTP:
+		ln.ends[m.from.Other()] = description{}
+		if ln.stream, err = l.openLine(md, m); err != nil {
+			return err
+		}
+		o.opened = append(o.opened, ln.stream)
+		ln.stream.Expect(m.from, e.remote)
+	}
+	o.lines = append(o.lines, ln)
+	return nil
+}
+
+// openLine opens the stream for a line that m.from describes.
+func (l *lines) openLine(md *sdp.Media, m *described) (*Stream, error) {
+	spec := Spec{Opaque: !md.RTP}
+	for e := range m.parties {
+		p := &m.parties[e].Flow
+		spec.Ends[e] = Place{Side: p.Side, IPv6: p.Remote.Addr().Is6()}
+	}
+	if near := &spec.Ends[m.from]; l.to.Relay.Address(near.Side, md.Addr.Is6()).IsValid() {
+		near.IPv6 = md.Addr.Is6()
+	}
+	if p := &m.parties[Caller]; !l.known && p.Flow.Side == edge.Outside && p.Trust == edge.Unknown {
+		spec.Owner = p.Flow.Remote.Addr()
+	}
+	return l.to.Relay.Open(spec)
+}
+
+// remote says what a line of m.from tells the relay of that end. Two agents that are ICE-lite have nothing to check.
+func (l *lines) remote(s *sdp.Session, md *sdp.Media, m *described) Remote {
+	p := &m.parties[m.from]
+	trusted := p.Flow.Side == edge.Inside || p.Trust == edge.Peer
+	return Remote{RTP: netip.AddrPortFrom(md.Addr, md.Port), RTCP: md.RTCP, Mux: md.Mux, Signalling: p.Flow.Remote.Addr(), Proven: p.Proven,
+		Trusted: trusted, Latch: l.to.Latch[p.Trust], ICE: md.ICE && !s.Lite}
+}
+
+// write appends s as the other end of m.from gets it, with our addresses on its side. ice: it may have credentials of ours.
+func (l *lines) write(dst []byte, s *sdp.Session, m *described, all []line, ice bool) ([]byte, error) {
+	to := m.from.Other()
+	plan := sdp.Plan{Clean: m.clean, Media: make([]sdp.MediaPlan, len(all))}
+	for i := range all {
+		if all[i].stream == nil {
+			continue
+		}
+		at := all[i].stream.Port(to)
+		p := &plan.Media[i]
+		p.Addr, p.Port, p.RTCP = l.announced(at.Addr()), at.Port(), at.Port()+1
+		if ice {
+			p.Ufrag, p.Pwd = all[i].stream.OfferICE(to, false)
+		}
+		if !plan.Addr.IsValid() {
+			plan.Addr = p.Addr
+		}
+	}
+	if !plan.Addr.IsValid() {
+		plan.Addr = l.announced(l.address(&m.parties[to]))
+	}
+	l.number(m).Apply(s, &plan)
+	return s.Rewrite(dst, &plan)
+}
+
+// address is our media address on the side of p, of its version of IP if there is one.
+func (l *lines) address(p *Party) netip.Addr {
+	six := p.Flow.Remote.Addr().Is6()
+	if a := l.to.Relay.Address(p.Flow.Side, six); a.IsValid() {
+		return a
+	}
+	return l.to.Relay.Address(p.Flow.Side, !six)
+}
+
+func (l *lines) announced(a netip.Addr) netip.Addr {
+	if other, ok := l.to.Announce[a]; ok {
+		return other
+	}
+	return a
+}
+
+// number is what the receiver of m has seen of our o= lines. The callees of a forked INVITE have seen the same ones.
+func (l *lines) number(m *described) *sdp.Numbering {
+	if m.from == Caller {
+		return &l.toCallee
+	}
+	n := l.toCaller[m.dialog]
+	if n == nil {
+		first := numbering()
+		n = &first
+		l.toCaller[m.dialog] = n
+	}
+	return n
+}
+
+func (l *lines) again(dst []byte, m *described, st staged) ([]byte, error) {
+	s := readers.Get().(*sdp.Session)
+	defer readers.Put(s)
+	if err := s.Parse(m.sdp); err != nil {
+		return dst, err
+	}
+	o := st.(*offer)
+	return l.write(dst, s, m, o.lines, o.ice)
+}
+
+func (l *lines) answer(dst []byte, m *described, st staged) (chosen, []byte, error) {
+	s := readers.Get().(*sdp.Session)
+	defer readers.Put(s)
+	if err := s.Parse(m.sdp); err != nil {
+		return nil, dst, err
+	}
+	o := st.(*offer)
+	all := append([]line(nil), o.lines...)
+	for i := range all {
+		ln := &all[i]
+		if i >= len(s.Media) || !s.Media[i].Usable() {
+			ln.stream = nil
+			continue
+		}
+		md := &s.Media[i]
+		ln.ends[m.from] = description{l.remote(s, md, m), md.Direction, true}
+		ln.agree()
+	}
+	out, err := l.write(dst, s, m, all, o.ice)
+	if err != nil {
+		return nil, dst, err
+	}
+	if m.apply {
+		if o.before == nil {
+			o.before = append([]line{}, l.all...)
+		}
+		l.follow(all)
+	}
+	return all, out, nil
+}
+
+// agree holds what both ends must want: RTCP on the port of RTP, and ICE.
+func (ln *line) agree() {
+	a, b := &ln.ends[Caller].remote, &ln.ends[Callee].remote
+	mux := a.Mux && b.Mux
+	a.Mux, b.Mux = mux, mux
+}
+
+// follow lets media flow as all says.
+func (l *lines) follow(all []line) {
+	l.all = append(l.all[:0], all...)
+	for i := range l.all {
+		ln := &l.all[i]
+		for e := range ln.ends {
+			if ln.stream != nil && ln.ends[e].said {
+				ln.stream.Expect(End(e), ln.ends[e].remote)
+			}
+		}
+	}
+}
+
+func (l *lines) choose(c chosen) { l.follow(c.([]line)) }
+
+func (l *lines) rollback(st staged) {
+	o := st.(*offer)
+	l.forget(o)
+	if o.before != nil {
+		l.follow(o.before)
+	}
+	l.free(o.opened)
+}
+
+func (l *lines) settled(st staged) {
+	if o, ok := st.(*offer); ok {
+		l.forget(o)
+	}
+	var unused []*Stream
+	for _, s := range l.open {
+		if !l.uses(s) {
+			unused = append(unused, s)
+		}
+	}
+	l.free(unused)
+}
+
+// uses reports whether a line has s, or an offer that waits for its answer.
+func (l *lines) uses(s *Stream) bool {
+	has := func(all []line) bool { return slices.ContainsFunc(all, func(ln line) bool { return ln.stream == s }) }
+	return has(l.all) || slices.ContainsFunc(l.pending, func(o *offer) bool { return has(o.lines) })
+}
+
+// forget takes o off the offers that wait for an answer.
+func (l *lines) forget(o *offer) {
+	l.pending = slices.DeleteFunc(l.pending, func(p *offer) bool { return p == o })
+}
+
+// free closes streams that are open.
+func (l *lines) free(gone []*Stream) {
+	l.open = slices.DeleteFunc(l.open, func(s *Stream) bool { return slices.Contains(gone, s) })
+	closeAll(gone)
+}
+
+func closeAll(streams []*Stream) {
+	for _, s := range streams {
+		s.Close()
+	}
+}
+
+func (l *lines) close() {
+	closeAll(l.open)
+	l.open, l.all, l.pending = nil, nil, nil
+}
+
+func (l *lines) empty() bool { return len(l.open) == 0 }
+
+func (l *lines) proven(e End) {
+	for _, s := range l.open {
+		s.Prove(e)
+	}
+}
+
+func (l *lines) admitted() {
+	l.known = true
+	for _, s := range l.open {
+		s.Admit()
+	}
+}
+
+func (l *lines) heard() (last [Ends]time.Time, expected [Ends]bool) {
+	for i := range l.all {
+		ln := &l.all[i]
+		for e := range End(Ends) {
+			if ln.stream == nil || !ln.ends[e].sends() || !ln.ends[e.Other()].wants() {
+				continue
+			}
+			expected[e] = true
+			if at := ln.stream.Stats(e).Last; at.After(last[e]) {
+				last[e] = at
+			}
+		}
+	}
+	return last, expected
+}
+
+func (l *lines) streams() []StreamStatus {
+	all := make([]StreamStatus, 0, len(l.all))
+	for i := range l.all {
+		ln := &l.all[i]
+		if ln.stream == nil {
+			continue
+		}
+		one := StreamStatus{Kind: ln.kind}
+		for e := range End(Ends) {
+			one.Ends[e] = EndStatus{Port: ln.stream.Port(e), Named: ln.ends[e].remote.RTP, Stats: ln.stream.Stats(e)}
+		}
+		all = append(all, one)
+	}
+	return all
+}
