@@ -17,7 +17,7 @@ func leaves(v reflect.Value, name string, do func(name string, leaf reflect.Valu
 		}
 		where := strings.TrimPrefix(name+"."+f.Name, ".")
 		switch v.Field(i).Interface().(type) {
-		case netip.AddrPort, Methods:
+		case netip.AddrPort, netip.Addr, Methods, Ports, Latches:
 			do(where, v.Field(i))
 		default:
 			if v.Field(i).Kind() == reflect.Struct {
@@ -44,6 +44,8 @@ func disturb(v reflect.Value) {
 		v.Set(reflect.MakeMap(v.Type()))
 	case v.CanInt():
 		v.SetInt(1)
+	case v.Type() == reflect.TypeFor[netip.Addr]():
+		v.Set(reflect.ValueOf(loopback))
 	default:
 		panic("disturb cannot change a " + v.Type().String())
 	}

@@ -37,6 +37,7 @@ func (c *Config) check() Errors {
 	all = append(all, twice(c, "inside.sources", c.Inside.Sources)...)
 	all = append(all, twice(c, "outside.proxy_protocol", c.Outside.ProxyProtocol)...)
 	all = append(all, c.checkBalancers()...)
+	all = append(all, c.checkMedia()...)
 	return all
 }
 
@@ -285,7 +286,10 @@ func (c *Config) Warnings() []string {
 	if !c.Topology.Hide {
 		return nil
 	}
-	all := []string{"topology.hide: media still reveals the platform: session descriptions keep its addresses, since media.relay is off"}
+	var all []string
+	if c.Media.Relay == RelayOff {
+		all = append(all, "topology.hide: media still reveals the platform: session descriptions keep its addresses, since media.relay is off")
+	}
 	if !c.Topology.MaskCallID {
 		all = append(all, "topology.mask_call_id: Call-IDs of the platform leave as they are; many platforms put their address into them")
 	}

@@ -33,6 +33,7 @@ type Config struct {
 	TLS           TLS
 	Topology      Topology
 	Identity      Identity
+	Media         Media
 	Access        Access
 	Headers       Headers
 	Limits        Limits
@@ -257,7 +258,9 @@ func defaults() *Config {
 		},
 		TLS:      TLS{ClientCertificates: Off},
 		Topology: Topology{MaskCallID: true, Guard: GuardOff},
-		Headers:  Headers{Source: "X-Source"},
+		Media: Media{Relay: RelayOff, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
+			Silence: Silence{After: time.Minute}},
+		Headers: Headers{Source: "X-Source"},
 		Limits: Limits{Message: maxMessage, Headers: sip.MaxFields, Header: sip.MaxValue, URI: sip.MaxURI, Vias: sip.MaxVias,
 			Parameters: sip.MaxParams, Calls: 10_000, ConnectionsPerSource: 64},
 		Timers: Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second, C: 185 * time.Second,

@@ -21,6 +21,7 @@ import (
 
 // plain compares configurations without the places their values stand at.
 var plain = cmp.Options{
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmpopts.IgnoreUnexported(Config{}, Listen{}),
 	cmpopts.IgnoreFields(Config{}, "File"),
 	cmpopts.IgnoreFields(Listen{}, "Path"),
@@ -56,6 +57,8 @@ func TestDefaults(t *testing.T) {
 			Known:   Methods{Any: true},
 			Peer:    Methods{Any: true},
 		},
+		Media: Media{Relay: RelayOff, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
+			Silence: Silence{After: time.Minute}},
 		Headers: Headers{Source: "X-Source"},
 		Limits:  Limits{Message: 65536, Headers: 256, Header: 16384, URI: 4096, Vias: 64, Parameters: 64, Calls: 10000, ConnectionsPerSource: 64},
 		Timers: Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second, C: 185 * time.Second,
@@ -94,6 +97,7 @@ peers:
 domains: [Example.com, 192.0.2.1]
 registrations: {path: true, keepalive: 30s}
 topology: {hide: true, key_file: keys/topology.key, guard: block, bodies: [Application/ISUP]}
+media: {relay: builtin, ports: 20000-20999, address: 203.0.113.5, inside_address: "2001:db8::1", latch: {known: any, peer: prefix24}, silence: {after: 90s}}
 access: {unknown: any, known: [INVITE, MESSAGE], peer: []}
 headers: {source: X-Real-Source, from_outside: {remove: [X-Internal, y], allow: [p-asserted-identity, k]}}
 limits: {memory: 1GiB, message: 16KiB, headers: 100, header: 4KiB, uri: 512B, vias: 20, parameters: 16, calls: 5, connections: 100, connections_per_source: 7}
@@ -136,8 +140,10 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 			ClientCertificates: Require, ClientCA: Reference{File: "ca.pem"}},
 		Topology: Topology{Hide: true, MaskCallID: true, KeyFile: "keys/topology.key", Guard: GuardBlock, Bodies: []string{"application/isup"}},
 		Access:   Access{Unknown: Methods{Any: true}, Known: Methods{List: []sip.Method{sip.INVITE, sip.MESSAGE}}},
-		Headers:  Headers{Source: "X-Real-Source", Remove: []string{"X-Internal", "y"}, Allow: []string{"p-asserted-identity", "k"}},
-		Limits:   Limits{Memory: 1 << 30, Message: 16 << 10, Headers: 100, Header: 4 << 10, URI: 512, Vias: 20, Parameters: 16, Calls: 5, Connections: 100, ConnectionsPerSource: 7},
+		Media: Media{Relay: RelayBuiltIn, Ports: Ports{20000, 20999}, Address: netip.MustParseAddr("203.0.113.5"), InsideAddress: netip.MustParseAddr("2001:db8::1"),
+			Latch: Latches{LatchStrict, LatchAny, LatchPrefix24}, Silence: Silence{After: 90 * time.Second}},
+		Headers: Headers{Source: "X-Real-Source", Remove: []string{"X-Internal", "y"}, Allow: []string{"p-asserted-identity", "k"}},
+		Limits:  Limits{Memory: 1 << 30, Message: 16 << 10, Headers: 100, Header: 4 << 10, URI: 512, Vias: 20, Parameters: 16, Calls: 5, Connections: 100, ConnectionsPerSource: 7},
 		Timers: Timers{T1: 100 * time.Millisecond, T2: time.Second, T4: 2 * time.Second, C: 4 * time.Minute,
 			Linger: 6400 * time.Millisecond},
 		State: "/srv/state.db",

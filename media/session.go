@@ -32,8 +32,8 @@ type session struct {
 	branches  []*branch
 	current   *branch // that media flows by
 	exchanges []*exchange
-	inviting  *exchange // the INVITE that begins it, until its final response
-	told      [Ends]bool  // silence of each end was reported
+	inviting  *exchange  // the INVITE that begins it, until its final response
+	told      [Ends]bool // silence of each end was reported
 }
 
 // A branch is one dialog of a call (RFC 3261 §12, early ones included).

@@ -136,7 +136,7 @@ func (l *lane) leak(x *edge.Exchange, mark, where []byte) bool {
 }
 
 // reasonOf are the reasons that findings are counted by.
-var reasonOf = [...]edge.Reason{leaks: reasonLeak, media: reasonMedia, exempt: reasonExempt}
+var reasonOf = [...]edge.Reason{leaks: reasonLeak, inMedia: reasonMedia, exempt: reasonExempt}
 
 // noteRealm notes that the platform's challenges name the inside, if the mark at b[at] of l.left is in one.
 func (l *lane) noteRealm(at int, mark []byte) {
@@ -153,10 +153,10 @@ func (l *lane) noteRealm(at int, mark []byte) {
 type finding uint8
 
 const (
-	leaks  finding = iota
-	media          // it is in a session description, which is media's business
-	exempt         // it can't be replaced: a tag, or a field that a digest covers
-	seen           // outside wrote it
+	leaks   finding = iota
+	inMedia         // it is in a session description, which is media's business
+	exempt          // it can't be replaced: a tag, or a field that a digest covers
+	seen            // outside wrote it
 )
 
 // meaning tells what the mark at b[at] of l.left means, and where it stands.
@@ -164,7 +164,7 @@ func (l *lane) meaning(at int, known bool) (finding, []byte) {
 	m := &l.left
 	if at >= int(m.Body.Start) && m.Body.Present() {
 		if inSession(m, at) {
-			return media, nil
+			return inMedia, nil
 		}
 		return leaks, []byte("the body")
 	}

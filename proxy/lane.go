@@ -40,14 +40,15 @@ type lane struct {
 
 	value, vias, extra, small, uri, second, hashed, large []byte // scratch
 
-	opened, again      []byte // opened route tokens: of the request at hand, of anything else
-	unmasked, other    []byte // a Call-ID; that of the other side for who traces
-	unseen, turn, note []byte // proxies inside, in the order they stand and in reverse; a note
-	counts             []int  // lengths of the entries in unseen
-	d                  description // in the message at hand
-	body               []byte      // one of several parts, with another description
-	ending             ending      // of the transaction that is locked
-	face, redone       []byte      // our address on one side; a response of ours as its client knows it
+	opened, again      []byte            // opened route tokens: of the request at hand, of anything else
+	unmasked, other    []byte            // a Call-ID; that of the other side for who traces
+	unseen, turn, note []byte            // proxies inside, in the order they stand and in reverse; a note
+	counts             []int             // lengths of the entries in unseen
+	d                  description       // in the message at hand
+	clean              func([]byte) bool // unmarked
+	body               []byte            // one of several parts, with another description
+	ending             ending            // of the transaction that is locked
+	face, redone       []byte            // our address on one side; a response of ours as its client knows it
 }
 
 // belongings is what match found out about a request besides Exchange.Match.

@@ -52,6 +52,7 @@ func (l *lane) mediate(x *edge.Exchange, to *hop) edge.Verdict {
 	m.Parties[m.From] = media.Party{Flow: x.From, Trust: x.Trust, Proven: l.proven(x)}
 	m.Parties[m.From.Other()] = l.receiver(to)
 	m.Label = media.Label{CallID: l.own.callID, Caller: x.Msg.From.URI.Of(x.Msg.Raw), Callee: x.Msg.To.URI.Of(x.Msg.Raw)}
+	m.Clean = l.cleanTo(to.flow.Side)
 	out, err := l.p.media.Request(d.text[:0], m)
 	return l.settleDescription(x, found, out, err)
 }
@@ -63,7 +64,7 @@ func (l *lane) mediateReply(x *edge.Exchange, tx *transaction.Tx) (*transaction.
 	if !found && v.Action == edge.Pass && !mayDescribe(tx.Method) {
 		return tx, v
 	}
-	id, method, flow := tx.ID(), tx.Method, tx.Target
+	id, method := tx.ID(), tx.Method
 	m := &l.d.msg
 	*m = media.Message{At: x.At, Key: tx.Key(), Method: method, Status: x.Msg.Status, SDP: m.SDP,
 		Reliable: x.Msg.Status < 200 && x.Msg.Find(sip.FieldRSeq) >= 0}
@@ -72,8 +73,8 @@ func (l *lane) mediateReply(x *edge.Exchange, tx *transaction.Tx) (*transaction.
 	} else {
 		m.Dialog = l.dialogKey(x.Msg.CallID.Of(x.Msg.Raw), x.Msg, x.Msg.ToTag)
 	}
-	m.Replier = l.receiver(&hop{flow: flow})
-	m.Replier.Flow.Remote, m.Replier.Proven = x.From.Remote, true
+	m.Replier = l.receiver(&hop{flow: x.From})
+	m.Clean = l.cleanTo(tx.Client.Side)
 	if v.Action == edge.Pass && mayDescribe(method) {
 		l.unlock(tx)
 		out, err := l.p.media.Response(l.d.text[:0], m)
@@ -82,6 +83,24 @@ func (l *lane) mediateReply(x *edge.Exchange, tx *transaction.Tx) (*transaction.
 		l.held = tx
 	}
 	return tx, v
+}
+
+// cleanTo says what may stand in a description for side: where the platform is hidden nothing that names the inside leaves (F20).
+func (l *lane) cleanTo(side edge.Side) func([]byte) bool {
+	if side == edge.Inside || !l.cfg.Hide {
+		return nil
+	}
+	return l.clean
+}
+
+// unmarked reports whether text names nothing of the inside.
+func (l *lane) unmarked(text []byte) bool {
+	marks := l.cfg.Topology.Marks
+	if marks == nil {
+		return true
+	}
+	_, end := marks.Find(text, 0)
+	return end == 0
 }
 
 // mayDescribe reports whether requests of method, or responses to them, hold offers and answers (RFC 6337 §1.2).
@@ -225,15 +244,50 @@ func (l *lane) describePart(dst, b []byte, m *sip.Message) []byte {
 	return append(dst, l.redone...)
 }
 
+// mediated is mediateReply for a response that goes on if it can. nil: it does not, and tx is unlocked.
+func (l *lane) mediated(buf []byte, x *edge.Exchange, tx *transaction.Tx) *transaction.Tx {
+	tx, v := l.mediateReply(x, tx)
+	if tx == nil || v.Action != edge.Reply {
+		return tx
+	}
+	v.Action, v.Status = edge.Drop, 500
+	l.refuse(x, v)
+	if x.Msg.Status < 200 { // it comes again, and its sender gives up in the end (RFC 3262 §3)
+		l.unlock(tx)
+		return nil
+	}
+	if tx.State < transaction.Completed {
+		l.giveUp(tx, x.At)
+	} else {
+		l.unlock(tx)
+	}
+	return nil
+}
+
 // An ending is how the request of a transaction ended, for media to be told once nothing is locked.
 type ending struct {
 	key    uint64
 	status int
 }
 
-// over notes how the request of tx, which is locked, ended.
+// over notes how the request of tx, which is locked, ended. conclude tells it.
 func (l *lane) over(tx *transaction.Tx, status int) {
 	if l.p.media != nil && status >= 200 && mayDescribe(tx.Method) {
 		l.ending = ending{tx.Key(), status}
+	}
+}
+
+// conclude tells media what over noted.
+func (l *lane) conclude() {
+	if e := l.ending; e.key != 0 {
+		l.ending = ending{}
+		l.p.media.Over(e.key, e.status)
+	}
+}
+
+// unmediated tells media that the request at hand, which it has seen, does not go on.
+func (l *lane) unmediated(status int) {
+	if l.p.media != nil {
+		l.p.media.Over(l.own.key, status)
 	}
 }

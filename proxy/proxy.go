@@ -133,7 +133,9 @@ func insideListeners(faces []face) (all []netip.AddrPort) {
 
 // NewLane makes a lane for one reading goroutine; it is what transport.Server.Serve asks for.
 func (p *Proxy) NewLane(out *transport.Out) transport.Lane {
-	return &lane{p: p, out: out, count: p.metrics.Lane(), branches: p.branches, cfg: p.cfg.Load(), knows: p.chosen.find, mask: topo.Mask{Transfer: appendTransfer}}
+	l := &lane{p: p, out: out, count: p.metrics.Lane(), branches: p.branches, cfg: p.cfg.Load(), knows: p.chosen.find, mask: topo.Mask{Transfer: appendTransfer}}
+	l.clean = l.unmarked
+	return l
 }
 
 // Run does what the clock asks for, timers and keep-alives, until ctx ends.

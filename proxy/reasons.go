@@ -49,6 +49,10 @@ const (
 	reasonMedia      edge.Reason = "topology.media"  // the same in a session description
 	reasonExempt     edge.Reason = "topology.exempt" // the same where it can't be replaced: tags, digest fields
 	reasonBody       edge.Reason = "topology.body"   // a body that may not leave was taken out
+	reasonMediaFull  edge.Reason = "media.full"      // no port, or no place on record, for the media of a call
+	reasonMediaShare edge.Reason = "media.share"     // strangers have all that they may have of it
+	reasonStraySDP   edge.Reason = "media.stray"     // a session description that is no offer and no answer was taken out
+	reasonEncoded    edge.Reason = "media.encoded"   // 415: a session description behind a Content-Encoding
 )
 
 // Reasons lists every reason that this room gives, for metrics that must know them up front.
@@ -57,5 +61,5 @@ func Reasons() []edge.Reason {
 		reasonHeaders, reasonHeader, reasonURI, reasonVias, reasonParameters, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
 		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonTarget, reasonExpired, reasonNoCancel, reasonStrayReply, reasonNoTarget,
 		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonMemory, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP,
-		reasonLeak, reasonMedia, reasonExempt, reasonBody}
+		reasonLeak, reasonMedia, reasonExempt, reasonBody, reasonMediaFull, reasonMediaShare, reasonStraySDP, reasonEncoded}
 }

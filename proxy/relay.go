@@ -36,7 +36,7 @@ func (l *lane) relay(x *edge.Exchange) {
 	}
 	if v.Action == edge.Pass && len(l.cfg.peers) > 0 {
 		if to.call, v = l.metered(x, &to); v.Action != edge.Pass {
-			l.unmediated(v.Status, x.At)
+			l.unmediated(v.Status)
 		}
 	}
 	if v.Action != edge.Pass {
@@ -65,7 +65,7 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 	if err != nil || found {
 		l.p.calls.failed(to.call)
 		if !found {
-			l.unmediated(503, x.At)
+			l.unmediated(503)
 		}
 		l.full(x, found)
 		return
@@ -80,7 +80,7 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 		l.held = nil
 		tx.Abandon()
 		l.p.calls.failed(to.call)
-		l.unmediated(500, x.At)
+		l.unmediated(500)
 		l.reply(x, 500, "")
 		return
 	}

@@ -44,6 +44,9 @@ func (s *Server) SetInside(nets []netip.Prefix, addrs []netip.AddrPort) {
 	s.inside.Store(&inside{nets, addrs})
 }
 
+// Own reports whether a is an address of this machine.
+func (s *Server) Own(a netip.Addr) bool { return s.local.own[a] }
+
 // Guard is the egress guard: it refuses, with a GuardError, an address that only a message named and that nobody outside can
 // have. listener is the outside listener the message would leave by. The source a message came from, and bindings and
 // tokens made from it, need no guard. Where that listener is on loopback, as in a trial on one machine, other loopback

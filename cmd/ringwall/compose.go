@@ -23,6 +23,7 @@ import (
 	"github.com/ringwall/ringwall/demo"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/media"
 	"github.com/ringwall/ringwall/memory"
 	"github.com/ringwall/ringwall/proxy"
 	"github.com/ringwall/ringwall/resolve"
@@ -48,6 +49,7 @@ type service struct {
 	bindings  *binding.Table
 	platform  *demo.Platform // nil unless there are no upstreams
 	transport *transport.Server
+	calls     *media.Calls // nil: media is not relayed
 	proxy     *proxy.Proxy
 	admin     *admin.Server
 	memory    *memory.Watch
@@ -90,7 +92,7 @@ func start(ctx context.Context, b boot, stdout io.Writer) (_ *service, err error
 	}()
 	s.goUntilClose(event.NewLog(s.ring, s.log, event.DefaultLogConfig()).Run) // first, so that it is closed last
 	for _, step := range []func(context.Context) error{
-		s.openState, s.openNames, s.findPlatform, s.openTransport, s.openJournal, s.openPeers, s.openProxy, s.openAdmin,
+		s.openState, s.openNames, s.findPlatform, s.openTransport, s.openJournal, s.openPeers, s.openMedia, s.openProxy, s.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -284,7 +286,9 @@ func (s *service) openPeers(ctx context.Context) error {
 func (s *service) openProxy(context.Context) (err error) {
 	s.metrics.Reasons(proxy.Reasons()...)
 	now := s.settings.Load()
-	s.proxy, err = proxy.New(now.proxyConfig(), s.transport, s.bindings, s.keys, s.ring, s.metrics, s.since)
+	cfg := now.proxyConfig()
+	cfg.Media = s.calls
+	s.proxy, err = proxy.New(cfg, s.transport, s.bindings, s.keys, s.ring, s.metrics, s.since)
 	return err
 }
 
@@ -300,6 +304,7 @@ func (s *service) openAdmin(context.Context) (err error) {
 	s.admin.Handle("drain", s.handleDrain)
 	s.admin.Handle("rotate", s.handleRotate)
 	s.admin.HandleStream("trace", s.trace)
+	s.admin.Handle("calls", func(context.Context, json.RawMessage) (any, error) { return s.listCalls(), nil })
 	s.onClose(func() error { s.admin.Close(); return nil })
 	return nil
 }
@@ -310,6 +315,7 @@ func (s *service) serve() {
 	s.goUntilClose(s.proxy.Run)
 	s.goUntilClose(s.watchDrops)
 	s.goUntilClose(s.memory.Run)
+	s.serveMedia()
 	s.transport.Serve(s.proxy.NewLane)
 	s.admin.Serve()
 }

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/media"
+)
+
+// callState is one call in the answer to the verb calls. Its names are stable.
+type callState struct {
+	ID        uint64        `json:"id"`
+	CallID    string        `json:"call_id"` // as inside knows it
+	Caller    string        `json:"caller"`
+	Callee    string        `json:"callee"`
+	State     string        `json:"state"` // "ringing", "up", "silent"
+	Since     time.Time     `json:"since"`
+	Connected *time.Time    `json:"connected"` // null: not answered yet
+	Streams   []streamState `json:"streams"`
+}
+
+// streamState is one direction of one media line: what came from one end.
+type streamState struct {
+	Kind    string            `json:"kind"` // "audio"
+	From    string            `json:"from"` // "caller", "callee"
+	Side    string            `json:"side"` // of that end
+	Port    netip.AddrPort    `json:"port"` // ours, that it sends to
+	Named   string            `json:"named"`
+	Locked  string            `json:"locked"` // the only address that media is accepted from, "" before the first packet
+	Packets uint64            `json:"packets"`
+	Bytes   uint64            `json:"bytes"`
+	RTCP    uint64            `json:"rtcp"`
+	Lost    uint64            `json:"lost"`
+	Jitter  float64           `json:"jitter_ms"`
+	Sent    uint64            `json:"sent"`    // to that end
+	Refused map[string]uint64 `json:"refused"` // packets not accepted, by why
+	Silent  bool              `json:"silent"`  // although it should send
+}
+
+func newCalls() *cobra.Command {
+	var of target
+	var form string
+	cmd := &cobra.Command{
+		Use:   "calls",
+		Short: "list the calls whose media is relayed",
+		Long: "calls lists the calls whose media the running ringwall relays, with a line for what comes from each end: packets, bytes,\n" +
+			"packets lost on the way, jitter, packets that were refused because they came from somebody else, and the address that the\n" +
+			"end is locked to. A call that passes ringwall twice, from one phone to another, is listed twice.",
+		Args: cobra.NoArgs,
+	}
+	of.flags(cmd)
+	cmd.Flags().StringVarP(&form, "output", "o", "table", "form of the output: table, json or csv")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if form != "table" && form != "json" && form != "csv" {
+			return fmt.Errorf("--output %q: want table, json or csv", form)
+		}
+		return verb(func(cmd *cobra.Command, _ []string) error {
+			var all []callState
+			if err := of.call(cmd.Context(), "calls", nil, &all); err != nil {
+				return err
+			}
+			return printCalls(cmd.OutOrStdout(), all, form)
+		})(cmd, args)
+	}
+	return cmd
+}
+
+func printCalls(out io.Writer, all []callState, form string) error {
+	switch form {
+	case "json":
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(all)
+	case "csv":
+		w := csv.NewWriter(out)
+		w.Write(callColumns)
+		for _, c := range all {
+			w.WriteAll(c.rows())
+		}
+		w.Flush()
+		return w.Error()
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, strings.ToUpper(strings.Join(callColumns, "\t")))
+	for _, c := range all {
+		for _, row := range c.rows() {
+			fmt.Fprintln(w, strings.Join(row, "\t"))
+		}
+	}
+	return w.Flush()
+}
+
+// callColumns are those of the table and of csv.
+var callColumns = []string{"id", "caller", "callee", "state", "since", "kind", "from", "side", "locked", "packets", "bytes", "lost", "jitter", "refused"}
+
+// rows are the lines of c: one without media if there is none yet.
+func (c *callState) rows() (rows [][]string) {
+	first := []string{strconv.FormatUint(c.ID, 10), c.Caller, c.Callee, c.State, c.Since.Format(time.RFC3339)}
+	for _, s := range c.Streams {
+		refused := uint64(0)
+		for _, n := range s.Refused {
+			refused += n
+		}
+		number := func(n uint64) string { return strconv.FormatUint(n, 10) }
+		row := append([]string(nil), first...)
+		rows = append(rows, append(row, s.Kind, s.From, s.Side, dash(s.Locked), number(s.Packets), number(s.Bytes), number(s.Lost),
+			strconv.FormatFloat(s.Jitter, 'f', 1, 64), number(refused)))
+	}
+	if rows == nil {
+		rows = [][]string{append(first, "-", "-", "-", "-", "0", "0", "0", "0", "0")}
+	}
+	return rows
+}
+
+// dash is text, "-" if it is empty.
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// listCalls answers the verb calls.
+func (s *service) listCalls() []callState {
+	all := []callState{}
+	if s.calls == nil {
+		return all
+	}
+	for _, c := range s.calls.List() {
+		one := callState{ID: c.ID, CallID: c.CallID, Caller: c.Caller, Callee: c.Callee, Since: c.Begun, State: "ringing", Streams: []streamState{}}
+		if !c.Connected.IsZero() {
+			one.Connected, one.State = &c.Connected, "up"
+		}
+		if c.Silent != [media.Ends]bool{} {
+			one.State = "silent"
+		}
+		for _, line := range c.Streams {
+			for e := range line.Ends {
+				one.Streams = append(one.Streams, endState(&c, &line, media.End(e)))
+			}
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// endState tells what came from one end of a media line.
+func endState(c *media.CallStatus, line *media.StreamStatus, e media.End) streamState {
+	at := &line.Ends[e]
+	s := streamState{Kind: line.Kind, From: [...]string{"caller", "callee"}[e], Side: [...]string{edge.Outside: "outside", edge.Inside: "inside"}[c.Parties[e].Flow.Side], Port: at.Port,
+		Named: place(at.Named), Locked: place(at.Stats.Source), Packets: at.Stats.Packets, Bytes: at.Stats.Bytes, RTCP: at.Stats.RTCP,
+		Lost: at.Stats.Lost, Jitter: float64(at.Stats.Jitter.Microseconds()) / 1000, Sent: at.Stats.Sent, Silent: c.Silent[e], Refused: map[string]uint64{}}
+	for why, n := range at.Stats.Refused {
+		if n > 0 {
+			s.Refused[media.Refusal(why).String()] = n
+		}
+	}
+	return s
+}
+
+// place is a, "" if it is none.
+func place(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}

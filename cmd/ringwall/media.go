@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/media"
+	"github.com/ringwall/ringwall/transport"
+)
+
+// unknownShare is the part of all calls with media, in percent, that strangers may have whom the platform has not answered.
+const unknownShare = 30
+
+// openMedia starts the relay of media, if there is to be one.
+func (s *service) openMedia(context.Context) error {
+	m := &s.cfg.Media
+	if m.Relay == config.RelayOff {
+		return nil
+	}
+	outside, announced := s.mediaAddrs(edge.Outside, m.Address)
+	inside, more := s.mediaAddrs(edge.Inside, m.InsideAddress)
+	for own, shown := range more {
+		announced[own] = shown
+	}
+	relay, err := media.NewRelay(media.RelayConfig{Outside: outside, Inside: inside, First: m.Ports.First, Last: m.Ports.Last, Guard: s.guardMedia})
+	if err != nil {
+		return s.cfg.Fault("media", err.Error(), "")
+	}
+	s.onClose(func() error { relay.Close(); return nil })
+	by := &media.BuiltIn{Relay: relay, Announce: announced, Latch: [...]media.Latch{
+		edge.Unknown: latch(m.Latch.Unknown), edge.Known: latch(m.Latch.Known), edge.Peer: latch(m.Latch.Peer)}}
+	calls := media.DefaultCallsConfig()
+	calls.Calls, calls.Strangers = s.cfg.Limits.Calls, max(1, s.cfg.Limits.Calls*unknownShare/100)
+	calls.Silence, calls.Tell = m.Silence.After, s.ring.Add
+	s.calls = by.NewCalls(calls)
+	s.metrics.Reasons(media.ReasonSilent, media.ReasonLost)
+	s.metrics.Gauge("ringwall_media_calls", "Calls whose media is relayed.", func() float64 { return float64(s.calls.Len()) })
+	s.metrics.Gauge("ringwall_media_streams", "Media lines with ports.", func() float64 { return float64(relay.Streams()) })
+	return nil
+}
+
+// latch says it in media's terms.
+func latch(l config.Latch) media.Latch {
+	switch l {
+	case config.LatchPrefix24:
+		return media.Prefix24
+	case config.LatchAny:
+		return media.Any
+	}
+	return media.Strict
+}
+
+// mediaAddrs are the addresses of a side that media comes to, at most one of each IP version, and what descriptions name in their place.
+// wanted is what the configuration names: one of ours, or an address by which others reach the listeners; not valid if it names none.
+func (s *service) mediaAddrs(side edge.Side, wanted netip.Addr) (all []netip.Addr, announced map[netip.Addr]netip.Addr) {
+	announced = map[netip.Addr]netip.Addr{}
+	if wanted.IsValid() && s.transport.Own(wanted) {
+		all = append(all, wanted)
+	}
+	for _, l := range s.transport.Listeners() {
+		a := l.Addr.Addr()
+		if l.Side != side || slices.ContainsFunc(all, func(b netip.Addr) bool { return b.Is4() == a.Is4() }) {
+			continue
+		}
+		if all = append(all, a); wanted.IsValid() && a.Is4() == wanted.Is4() && a != wanted {
+			announced[a] = wanted
+		}
+	}
+	return all, announced
+}
+
+// guardMedia returns an error for an address outside that only a description named and that nothing may be sent to.
+func (s *service) guardMedia(to netip.AddrPort) error {
+	i := slices.IndexFunc(s.transport.Listeners(), func(l transport.Listener) bool {
+		return l.Side == edge.Outside && l.Addr.Addr().Is4() == to.Addr().Is4()
+	})
+	if i < 0 {
+		return nil // no media is sent there either
+	}
+	return s.transport.Guard(to, uint16(i))
+}
+
+// serveMedia looks after calls.
+func (s *service) serveMedia() {
+	if s.calls == nil {
+		return
+	}
+	s.goUntilClose(func(ctx context.Context) {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-tick.C:
+				s.calls.Sweep(now)
+			}
+		}
+	})
+}
