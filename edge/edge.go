@@ -137,6 +137,14 @@ func (a *Asked) Failed(status int) bool {
 	return a.Secret != 0 && (!a.Stale && (status == 401 || status == 407) || status == 403 && a.Method == sip.REGISTER)
 }
 
+// Account is who is held to account: the address, or, where the platform knows somebody there, each of its flows for itself.
+func (a *Asked) Account() uint64 {
+	if a.Known > 0 {
+		return a.Port
+	}
+	return a.Source
+}
+
 // Number is a telephone number: up to 15 of its last digits, four bits each, the last digit lowest, and how many digits it has in the four
 // bits on top (15: 15 and more). 0 is none.
 type Number uint64

@@ -169,7 +169,7 @@ func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
 	if x.Match != edge.MatchNew || x.Trust == edge.Peer || x.From.Side == edge.Inside {
 		return edge.Verdict{}
 	}
-	var out edge.Verdict
+	var h hearing
 	all, ticks, began := j.charges.Load(), j.clock(x.At), uint64(0)
 	if ticks != nil {
 		began = ticks()
@@ -181,10 +181,10 @@ func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
 			began = c.count.timed(ticks, began)
 		}
 		if v.Action != edge.Pass || v.Score != 0 {
-			j.heard(all, c, x, &out, v)
+			h.take(c, v)
 		}
 	}
-	return out
+	return j.verdict(all, &h, x)
 }
 
 // Watch judges who asked by the response that it gets. x.Asked is what Inspect made of the request; x.Match is MatchReply. Of the verdict
@@ -195,7 +195,7 @@ func (j *Judge) Watch(x *edge.Exchange) edge.Verdict {
 		return edge.Verdict{}
 	}
 	j.learn(x)
-	var out edge.Verdict
+	var h hearing
 	all, ticks, began := j.charges.Load(), j.clock(x.At), uint64(0)
 	if ticks != nil {
 		began = ticks()
@@ -207,9 +207,10 @@ func (j *Judge) Watch(x *edge.Exchange) edge.Verdict {
 			began = c.count.timed(ticks, began)
 		}
 		if v.Action != edge.Pass || v.Score != 0 || v.Lock != edge.LockNone {
-			j.heard(all, c, x, &out, v)
+			h.take(c, v)
 		}
 	}
+	out := j.verdict(all, &h, x)
 	out.Action = min(out.Action, edge.Note)
 	return out
 }
@@ -222,35 +223,55 @@ func (j *Judge) Unreadable(x *edge.Exchange, why sip.Error) edge.Verdict {
 	x.Asked = edge.Asked{From: x.From, Trust: x.Trust, Proven: x.Asked.Proven || x.From.Transport.Stream(),
 		Source: j.key.Addr(x.From.Remote.Addr()), Port: j.key.AddrPort(x.From.Remote)}
 	x.Asked.Known = j.known.at(x.Asked.Source, x.At)
-	var out edge.Verdict
+	var h hearing
 	all := j.charges.Load()
 	for i := range all.sort {
 		c := &all.sort[i]
 		if v := c.sorter.Unreadable(x, why); v.Score != 0 {
-			j.heard(all, c, x, &out, v)
+			h.take(c, v)
 		}
 	}
-	return out
+	return j.verdict(all, &h, x)
 }
 
-// heard takes one opinion into the verdict.
-func (j *Judge) heard(all *charges, c *charge, x *edge.Exchange, out *edge.Verdict, v edge.Verdict) {
+// A hearing is what checks said of one message.
+type hearing struct {
+	out    edge.Verdict
+	points [maxPoints]opinion
+	n      int
+}
+
+// maxPoints is how many opinions on one message count at most.
+const maxPoints = 8
+
+// An opinion is what one check holds against the source.
+type opinion struct {
+	reason      edge.Reason
+	score, most float64
+}
+
+// take hears one check.
+func (h *hearing) take(c *charge, v edge.Verdict) {
 	c.count.hits.Add(1)
 	if !c.enforce {
 		v.Action, v.Score, v.Lock = min(v.Action, edge.Note), 0, edge.LockNone
 	}
-	if v.Score != 0 {
-		v.Ban = j.weigh(all, x, v)
+	if v.Score > 0 && h.n < maxPoints {
+		h.points[h.n] = opinion{v.Reason, v.Score, v.Most}
+		h.n++
 	}
-	if v.Ban == nil {
-		v.Ban = out.Ban
+	out := &h.out
+	out.Score += v.Score
+	out.Lock = max(out.Lock, v.Lock)
+	if v.Action > out.Action || out.Reason == "" {
+		out.Action, out.Reason, out.Status, out.Text, out.Retry = v.Action, v.Reason, v.Status, v.Text, v.Retry
 	}
-	if v.Lock == edge.LockNone {
-		v.Lock = out.Lock
+}
+
+// verdict is what comes of a hearing about x.
+func (j *Judge) verdict(all *charges, h *hearing, x *edge.Exchange) edge.Verdict {
+	if h.n > 0 {
+		h.out.Ban = j.weigh(all, x, h)
 	}
-	v.Score += out.Score
-	if v.Action < out.Action || v.Action == out.Action && out.Reason != "" {
-		v.Action, v.Reason, v.Status, v.Text, v.Retry = out.Action, out.Reason, out.Status, out.Text, out.Retry
-	}
-	*out = v
+	return h.out
 }

@@ -19,12 +19,12 @@ var (
 	secret = meter.NewKey([16]byte{1, 2, 3})
 )
 
-// opinion is a check that always says the same, of requests, of responses and of what can't be read.
-type opinion struct{ request, response, unreadable edge.Verdict }
+// says is a check that always says the same, of requests, of responses and of what can't be read.
+type says struct{ request, response, unreadable edge.Verdict }
 
-func (o opinion) Inspect(*edge.Exchange) edge.Verdict               { return o.request }
-func (o opinion) Watch(*edge.Exchange) edge.Verdict                 { return o.response }
-func (o opinion) Unreadable(*edge.Exchange, sip.Error) edge.Verdict { return o.unreadable }
+func (o says) Inspect(*edge.Exchange) edge.Verdict               { return o.request }
+func (o says) Watch(*edge.Exchange) edge.Verdict                 { return o.response }
+func (o says) Unreadable(*edge.Exchange, sip.Error) edge.Verdict { return o.unreadable }
 
 const reasonTest, reasonOther edge.Reason = "test.one", "test.other"
 
@@ -192,13 +192,13 @@ func TestKnownGood(t *testing.T) {
 	}
 }
 
-func drop(score float64) opinion {
-	return opinion{request: edge.Verdict{Action: edge.Drop, Reason: reasonTest, Score: score}}
+func drop(score float64) says {
+	return says{request: edge.Verdict{Action: edge.Drop, Reason: reasonTest, Score: score}}
 }
 
 // TestScore: points add up, halve in ten minutes, and what a reason may add is bounded.
 func TestScore(t *testing.T) {
-	j := newJudge(t, Enforce, drop(2), opinion{request: edge.Verdict{Action: edge.Note, Reason: reasonOther, Score: 1, Most: 1.5}})
+	j := newJudge(t, Enforce, drop(2), says{request: edge.Verdict{Action: edge.Note, Reason: reasonOther, Score: 1, Most: 1.5}})
 	k := j.talk(t, "198.51.100.7:5060")
 	k.from.Transport = edge.TCP
 	for range 3 {
@@ -311,7 +311,7 @@ func TestNotJudged(t *testing.T) {
 }
 
 func TestUnreadable(t *testing.T) {
-	j := newJudge(t, Enforce, opinion{unreadable: edge.Verdict{Reason: reasonTest, Score: 4}})
+	j := newJudge(t, Enforce, says{unreadable: edge.Verdict{Reason: reasonTest, Score: 4}})
 	x := edge.Exchange{Msg: new(sip.Message), From: edge.Flow{Remote: netip.MustParseAddrPort("198.51.100.7:5060"), Transport: edge.TCP}, At: start}
 	for want := range 3 {
 		if v := j.Unreadable(&x, sip.ErrEmpty); (v.Ban != nil) != (want == 2) {

@@ -85,18 +85,20 @@ func worth(proven bool, score float64) uint32 {
 	return w
 }
 
-// weigh adds the points of v to the score of the source of x, and returns the ban that they lead to.
+// weigh adds what h holds against the source of x to its score, and returns the ban that this leads to.
 //
 // Where the platform knows nobody at the address, the address is held to account. Where it does (a NAT, an office), each of its flows answers
 // for itself, and only if its return path is proven: the others, and whoever's name is on forged packets, are not touched.
-func (j *Judge) weigh(all *charges, x *edge.Exchange, v edge.Verdict) *edge.Ban {
+func (j *Judge) weigh(all *charges, x *edge.Exchange, h *hearing) *edge.Ban {
 	a := &x.Asked
 	if a.Match != edge.MatchNew {
-		v.Score *= otherWeight
+		for i := range h.points[:h.n] {
+			h.points[i].score *= otherWeight
+		}
 	}
 	j.shown.keep(a, x)
-	whole := j.charge(all, a.Source, 0, x, v)
-	flow := j.charge(all, a.Port, a.From.Remote.Port(), x, v)
+	whole := j.charge(all, a.Source, 0, x, h)
+	flow := j.charge(all, a.Port, a.From.Remote.Port(), x, h)
 	if a.Known == 0 {
 		return j.sentence(all, x, whole, a.Source)
 	}
@@ -106,36 +108,51 @@ func (j *Judge) weigh(all *charges, x *edge.Exchange, v edge.Verdict) *edge.Ban 
 	return j.sentence(all, x, flow, a.Port)
 }
 
-// charge adds v to one record, and returns a copy of it; the zero record if the source has no entry yet.
-func (j *Judge) charge(all *charges, key uint64, port uint16, x *edge.Exchange, v edge.Verdict) record {
-	a, times := &x.Asked, 1
+// charge adds what h holds against the source to one record, and returns a copy of it; the zero record if the source has no entry yet.
+func (j *Judge) charge(all *charges, key uint64, port uint16, x *edge.Exchange, h *hearing) record {
+	a, times := &x.Asked, 1.0
 	r := j.sources.Find(key, x.At)
 	if r == nil {
-		n := j.offences.Add(key, 1, x.At)
-		if !a.Proven && n < admission+2*j.offences.Noise(x.At) {
-			j.points.Add(key, int(10*v.Score), x.At)
+		if r, times = j.admit(key, port, x, h); r == nil {
 			return record{}
-		}
-		had := float64(j.points.Add(key, int(10*v.Score), x.At)-2*j.points.Noise(x.At)) / 10
-		var fresh bool
-		if r, fresh = j.sources.Enter(key, worth(a.Proven, had), x.At); r == nil {
-			return record{}
-		}
-		if fresh {
-			*r = record{addr: a.From.Remote.Addr().As16(), port: port, first: x.At.UnixNano(), at: x.At.UnixNano()}
-			times = max(1, int(had/max(v.Score, 0.1)))
 		}
 	}
 	r.age(x.At)
-	for range min(times, 1000) {
-		r.add(all.index[v.Reason], v.Score, v.Most)
-		r.offences = min(r.offences, math.MaxUint16-1) + 1
+	for _, o := range h.points[:h.n] {
+		r.add(all.index[o.reason], o.score*times, o.most)
 	}
+	r.offences = uint16(min(float64(r.offences)+times, math.MaxUint16))
 	r.proven = r.proven || a.Proven
 	out := *r
 	j.sources.Leave(key)
 	j.sources.Value(key, worth(out.proven, out.score()))
 	return out
+}
+
+// admit makes a new entry, locked, for who is proven or has offended often enough; nil if it gets none. times is how often what h holds against
+// the source was seen of it, or what amounts to that, this time included.
+func (j *Judge) admit(key uint64, port uint16, x *edge.Exchange, h *hearing) (r *record, times float64) {
+	tenths := int(10 * h.score())
+	n := j.offences.Add(key, 1, x.At)
+	if !x.Asked.Proven && n < admission+2*j.offences.Noise(x.At) {
+		j.points.Add(key, tenths, x.At)
+		return nil, 0
+	}
+	had := j.points.Add(key, tenths, x.At) - 2*j.points.Noise(x.At)
+	r, fresh := j.sources.Enter(key, worth(x.Asked.Proven, float64(had)/10), x.At)
+	if r == nil || !fresh {
+		return r, 1
+	}
+	*r = record{addr: x.Asked.From.Remote.Addr().As16(), port: port, first: x.At.UnixNano(), at: x.At.UnixNano()}
+	return r, max(1, float64(had)/float64(max(tenths, 1)))
+}
+
+// score is what h holds against the source.
+func (h *hearing) score() (sum float64) {
+	for _, o := range h.points[:h.n] {
+		sum += o.score
+	}
+	return sum
 }
 
 // forget keeps the score of an evicted record where it is not lost.

@@ -276,3 +276,18 @@ func TestKeyedPlaces(t *testing.T) {
 		}
 	}
 }
+
+func TestLog(t *testing.T) {
+	var l Log
+	for i := range 40 {
+		if n := l.Add(15*time.Minute, start.Add(time.Duration(i)*5*time.Minute)); n != min(i+1, 3) {
+			t.Errorf("event %d: %d within 15 minutes", i, n)
+		}
+	}
+	for range 40 {
+		l.Add(time.Minute, start.Add(9*time.Hour))
+	}
+	if n := l.Count(time.Minute, start.Add(9*time.Hour)); n != LogMost {
+		t.Errorf("%d of many", n)
+	}
+}

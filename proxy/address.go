@@ -5,31 +5,14 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"unsafe"
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
 )
 
-// hostAddr reads the host of a URI or Via as an address; false for a name. It does not allocate.
-func hostAddr(host []byte) (netip.Addr, bool) {
-	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {
-		host = host[1 : n-1]
-	}
-	if len(host) == 0 || len(host) > 45 || bytes.IndexByte(host, '%') >= 0 {
-		return netip.Addr{}, false
-	}
-	if c := host[0]; c != ':' && (c < '0' || c > '9') && bytes.IndexByte(host, ':') < 0 {
-		return netip.Addr{}, false
-	}
-	// ParseAddr keeps its argument only for a zone, which was excluded, or in an error, which is dropped here.
-	a, err := netip.ParseAddr(unsafe.String(&host[0], len(host)))
-	return a.Unmap(), err == nil
-}
-
 // hostPort is where a URI points: its address, and the port or that of its scheme and transport. False for a name.
 func hostPort(raw []byte, u *sip.URI) (netip.AddrPort, bool) {
-	a, ok := hostAddr(u.Host.Of(raw))
+	a, ok := sip.HostAddr(u.Host.Of(raw))
 	port := u.Port
 	if port == 0 {
 		port = 5060

@@ -30,7 +30,7 @@ func (p *Proxy) marks(cfg *Config, old *settings) *topo.Marks {
 	for _, u := range cfg.Upstreams {
 		nets = append(nets, single(u.Addr.Addr()))
 		if uri, err := sip.ParseURI([]byte(u.URI), sip.Span{End: uint32(len(u.URI))}); err == nil {
-			if _, isAddr := hostAddr(uri.Host.Of([]byte(u.URI))); !isAddr {
+			if _, isAddr := sip.HostAddr(uri.Host.Of([]byte(u.URI))); !isAddr {
 				names = append(names, string(uri.Host.Of([]byte(u.URI))))
 			}
 		}

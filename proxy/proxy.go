@@ -15,6 +15,7 @@ import (
 	"github.com/ringwall/ringwall/event"
 	"github.com/ringwall/ringwall/media"
 	"github.com/ringwall/ringwall/seal"
+	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/topo"
 	"github.com/ringwall/ringwall/transaction"
 	"github.com/ringwall/ringwall/transport"
@@ -209,6 +210,6 @@ func (f *face) named(host []byte, port uint16) bool {
 
 // isAddr reports whether host, as it stands in a URI, is the address a.
 func isAddr(host []byte, a netip.Addr) bool {
-	parsed, ok := hostAddr(host)
+	parsed, ok := sip.HostAddr(host)
 	return ok && parsed == a
 }

@@ -27,11 +27,14 @@ type Config struct {
 	Places    int           // of the rate table, 16 bytes each; default 131,072
 }
 
-// What each user whom the platform accepted adds for his address: half a request a second, and 6 at once.
+// What each user whom the platform accepted adds for his address: half a request a second, and 6 at once. So does each call without credentials
+// that it accepted within about 10 minutes: a trunk that nobody made a peer.
 const (
 	userEvery = 2 * time.Second
 	userBurst = 6
 	maxUsers  = 2000 // that count
+
+	callsHalve = 10 * time.Minute
 )
 
 const (
@@ -78,12 +81,13 @@ type Check struct {
 	cfg   Config
 	key   meter.Key
 	rates *meter.Rates
+	calls *meter.Sketch // accepted without credentials
 }
 
 // New makes the check. cfg is valid.
 func New(cfg Config, key meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, key: key, rates: meter.NewRates(cfg.Places)}
+	return &Check{cfg: cfg, key: key, rates: meter.NewRates(cfg.Places), calls: meter.NewSketch(1<<14, callsHalve)}
 }
 
 // Inspect implements edge.Check.
@@ -103,6 +107,11 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 	if c.rates.Take(key, limit, x.At) {
 		return edge.Verdict{}
 	}
+	if calls := c.calls.Sum(a.Source, x.At); calls > 0 {
+		if limit = c.limit(a.Known + calls); c.rates.Take(key, limit, x.At) {
+			return edge.Verdict{}
+		}
+	}
 	if c.cfg.Unlimited {
 		return edge.Verdict{Action: edge.Note, Reason: reasonRate}
 	}
@@ -117,6 +126,14 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 		v.Action, v.Reason, v.Status, v.Retry = edge.Reply, reasonStorm, 503, leastRetry+int(a.User%retrySpread)
 	}
 	return v
+}
+
+// Watch implements edge.Watcher: it counts calls that the platform accepts without credentials.
+func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
+	if a := &x.Asked; a.Method == sip.INVITE && a.Secret == 0 && x.Msg.Status/100 == 2 {
+		c.calls.Add(a.Source, 1, x.At)
+	}
+	return edge.Verdict{}
 }
 
 // limit is that of an address with so many known users.

@@ -22,7 +22,7 @@ type Config struct {
 	Failures int           // wrong passwords; default 3
 	Within   time.Duration // default 15 min
 	For      time.Duration // how long the pair of user and source is locked; default 30 min
-	Pairs    int           // with failures at once, 64 bytes each; default 65,536
+	Pairs    int           // with failures at once, 120 bytes each; default 65,536
 }
 
 func (c Config) withDefaults() Config {
@@ -45,8 +45,8 @@ func (c Config) withDefaults() Config {
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	var errs []error
-	if c.Failures < 1 || c.Failures > 1000 {
-		errs = append(errs, fmt.Errorf("lockout: %d failures, want 1 to 1000", c.Failures))
+	if c.Failures < 1 || c.Failures > meter.LogMost {
+		errs = append(errs, fmt.Errorf("lockout: %d failures, want 1 to %d", c.Failures, meter.LogMost))
 	}
 	if c.Within < time.Second || c.For < time.Second {
 		errs = append(errs, fmt.Errorf("lockout: within %v, ban %v, want at least a second each", c.Within, c.For))
@@ -54,11 +54,8 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// lockWeight is what a lock weighs to its source; what guesses at many users adds up.
-const (
-	lockWeight = 1
-	goodEvery  = time.Minute // between two tries of a user whom the platform accepted from there before
-)
+// goodEvery is between two tries of a user whom the platform accepted from there before.
+const goodEvery = time.Minute
 
 // A Check remembers failures by pairs of user and source.
 type Check struct {
@@ -70,7 +67,7 @@ type Check struct {
 
 // A pair is one user from one source.
 type pair struct {
-	failed meter.Window
+	failed meter.Log
 	until  int64 // it is locked, nanoseconds
 	next   int64 // it may try again, if it is known good
 	told   bool  // it got its 503
@@ -137,14 +134,14 @@ func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
 	}
 	defer c.pairs.Leave(key)
 	now := x.At.UnixNano()
-	if p.failed.Add(1, c.cfg.Within, x.At) < c.cfg.Failures || now < p.until {
+	if p.failed.Add(c.cfg.Within, x.At) < c.cfg.Failures || now < p.until {
 		return edge.Verdict{}
 	}
 	*p = pair{until: now + int64(c.cfg.For), next: now + int64(goodEvery)}
 	if c.last.Load() < p.until {
 		c.last.Store(p.until)
 	}
-	return edge.Verdict{Action: edge.Note, Reason: reasonLocked, Score: lockWeight, Lock: edge.LockPair}
+	return edge.Verdict{Action: edge.Note, Reason: reasonLocked, Lock: edge.LockPair}
 }
 
 func seconds(nanoseconds int64) int { return int(nanoseconds/int64(time.Second)) + 1 }

@@ -168,6 +168,7 @@ const sipptsBranch = 60
 var (
 	nowhere   = []byte("@1.1.1.1")
 	nmapProbe = []byte("sip:nm")
+	nmapAllow = []byte("PRACK, INVITE ,ACK") // as its library sip.lua spells it
 	displays  = [][]byte{[]byte("sipvicious"), []byte("sipssc")}
 )
 
@@ -187,8 +188,7 @@ func shaped(m *sip.Message) bool {
 	if !m.Via.Cookie(m.Raw) && m.Via.Branch.Len() >= sipptsBranch {
 		return true
 	}
-	contact := m.Value(sip.FieldContact)
-	return bytes.Contains(contact, nowhere)
+	return bytes.HasPrefix(m.Value(sip.FieldAllow), nmapAllow) || bytes.Contains(m.Value(sip.FieldContact), nowhere)
 }
 
 // The example hosts of RFC 3261 that scripts copy.

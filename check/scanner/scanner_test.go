@@ -37,6 +37,7 @@ func TestMarks(t *testing.T) {
 		"branch without cookie":    {"Via: SIP/2.0/UDP 192.0.2.1;branch=" + fmt.Sprintf("%071d", 7), "scanner.shape", 10},
 		"an old phone's branch":    {"Via: SIP/2.0/UDP 192.0.2.1;branch=7f3", "", 0},
 		"nmap's service probe":     {"From: <sip:nm@nm>;tag=root", "scanner.shape", 10},
+		"nmap's library":           {"Allow: PRACK, INVITE ,ACK, BYE, CANCEL", "scanner.shape", 10},
 		"sipsak":                   {"User-Agent: sipsak 0.9.8", "scanner.weak", 2},
 		"a host of RFC 3261":       {"Via: SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bK7", "scanner.weak", 2},
 		"a User-Agent of a letter": {"User-Agent: x", "scanner.weak", 2},

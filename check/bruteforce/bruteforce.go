@@ -1,0 +1,105 @@
+// Package bruteforce finds who tries one password after the other. See README.md.
+package bruteforce
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
+)
+
+const reasonGuess edge.Reason = "bruteforce.guess" // many different passwords for one user, and none was right
+
+// Reasons lists every reason this check gives.
+func Reasons() []edge.Reason { return []edge.Reason{reasonGuess} }
+
+// Config says how many tries are too many. The zero value of a field means its default.
+type Config struct {
+	Tries  int           // answers to challenges for one user, within Within; default 8
+	Within time.Duration // default 1 min
+	Pairs  int           // of user and source, remembered at once, 250 bytes each; default 16,384
+}
+
+const points = 10
+
+func (c Config) withDefaults() Config {
+	if c.Tries == 0 {
+		c.Tries = 8
+	}
+	if c.Within == 0 {
+		c.Within = time.Minute
+	}
+	if c.Pairs == 0 {
+		c.Pairs = 1 << 14
+	}
+	return c
+}
+
+// Validate reports what cannot work.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	if c.Tries < 2 || c.Tries > meter.LogMost {
+		errs = append(errs, fmt.Errorf("bruteforce: %d tries, want 2 to %d", c.Tries, meter.LogMost))
+	}
+	if c.Within < time.Second {
+		errs = append(errs, fmt.Errorf("bruteforce: within %v, want at least 1s", c.Within))
+	}
+	return errors.Join(errs...)
+}
+
+// A Check remembers what was answered for each pair of user and source.
+type Check struct {
+	cfg   Config
+	key   meter.Key
+	pairs *meter.Table[pair]
+}
+
+type pair struct {
+	recent meter.Log      // new answers
+	seen   meter.Distinct // answers since the last success
+}
+
+// New makes the check. cfg is valid.
+func New(cfg Config, key meter.Key) *Check {
+	cfg = cfg.withDefaults()
+	return &Check{cfg: cfg, key: key, pairs: meter.NewTable[pair](cfg.Pairs, nil)}
+}
+
+// Inspect implements edge.Check. Tries count when they come, whether or not they get as far as the platform: who is locked out and goes on
+// all the same is no phone. A repeated request has the same answer in it and counts once.
+func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+	a := &x.Asked
+	if a.Secret == 0 || a.User == 0 || a.Good {
+		return edge.Verdict{}
+	}
+	key := c.key.Words(a.User, a.Account())
+	p, _ := c.pairs.Enter(key, 0, x.At)
+	if p == nil {
+		return edge.Verdict{}
+	}
+	defer c.pairs.Leave(key)
+	if p.seen.Count() <= full && !p.seen.Add(a.Secret) || p.recent.Add(c.cfg.Within, x.At) < c.cfg.Tries {
+		return edge.Verdict{}
+	}
+	return edge.Verdict{Action: edge.Drop, Reason: reasonGuess, Score: points, Most: 2 * points}
+}
+
+// full is how many answers are told apart; after that each counts.
+const full = 32
+
+// Watch implements edge.Watcher: a right password ends the count.
+func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
+	a := &x.Asked
+	if a.Secret == 0 || a.User == 0 || x.Msg.Status/100 != 2 {
+		return edge.Verdict{}
+	}
+	key := c.key.Words(a.User, a.Account())
+	if p := c.pairs.Find(key, x.At); p != nil {
+		*p = pair{}
+		c.pairs.Leave(key)
+	}
+	return edge.Verdict{}
+}

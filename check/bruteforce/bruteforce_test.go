@@ -1,0 +1,70 @@
+package bruteforce
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ringwall/ringwall/check/checktest"
+	"github.com/ringwall/ringwall/edge"
+)
+
+// guesses sends n passwords, each so much after the one before, and returns how many pass before the first that does not.
+func guesses(t *testing.T, c *Check, n int, every time.Duration, change func(i int, x *edge.Exchange)) int {
+	x := checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
+	for i := range n {
+		x.Asked.Secret = uint64(i+1) << 33
+		change(i, x)
+		if v := c.Inspect(x); v.Action == edge.Drop {
+			if v.Score != 10 || v.Reason != "bruteforce.guess" {
+				t.Fatalf("%+v", v)
+			}
+			return i
+		}
+		x.At = x.At.Add(every)
+	}
+	return n
+}
+
+func TestGuesses(t *testing.T) {
+	for name, c := range map[string]struct {
+		every  time.Duration
+		change func(i int, x *edge.Exchange)
+		pass   int
+	}{
+		"as svcrack":               {5 * time.Millisecond, func(int, *edge.Exchange) {}, 7},
+		"slowly":                   {20 * time.Second, func(int, *edge.Exchange) {}, 100},
+		"one password again":       {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Secret = 1 << 33 }, 100},
+		"no password":              {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Secret = 0 }, 100},
+		"many users of an office":  {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.User = uint64(i + 1) }, 100},
+		"a user known there":       {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Good = true }, 100},
+		"another port each (NAT)":  {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Port = uint64(i + 1) }, 7},
+		"phones of a known office": {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Known, x.Asked.Port = 9, uint64(i+1) }, 100},
+	} {
+		if n := guesses(t, New(Config{}, checktest.Key), 100, c.every, c.change); n != c.pass {
+			t.Errorf("%s: %d pass, want %d", name, n, c.pass)
+		}
+	}
+}
+
+// TestSuccess: a right password in between ends the count.
+func TestSuccess(t *testing.T) {
+	c := New(Config{}, checktest.Key)
+	if n := guesses(t, c, 100, time.Second, func(i int, x *edge.Exchange) {
+		if i%5 == 0 {
+			c.Watch(checktest.Reply(t, x, 200))
+		}
+	}); n != 100 {
+		t.Errorf("%d pass", n)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, bad := range []Config{{Tries: 1}, {Tries: 17}, {Within: 1}} {
+		if bad.Validate() == nil {
+			t.Errorf("%+v is fine", bad)
+		}
+	}
+	if err := (Config{}).Validate(); err != nil {
+		t.Error(err)
+	}
+}

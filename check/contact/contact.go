@@ -1,0 +1,71 @@
+// Package contact finds Contacts that no phone has. See README.md.
+package contact
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+)
+
+const (
+	reasonPlace edge.Reason = "contact.place" // a Contact at an address that nobody else can reach, or at ours
+	reasonOther edge.Reason = "contact.other" // a Contact at a public address that is neither the source nor in its Via
+)
+
+// Reasons lists every reason this check gives.
+func Reasons() []edge.Reason { return []edge.Reason{reasonPlace, reasonOther} }
+
+// Config says who we are.
+type Config struct {
+	Own []netip.Addr // addresses of the edge
+}
+
+const (
+	placePoints = 2
+	otherPoints = 1
+)
+
+// A Check has no memory.
+type Check struct{ own []netip.Addr }
+
+// New makes the check.
+func New(cfg Config) *Check { return &Check{own: cfg.Own} }
+
+// Inspect implements edge.Check. Private addresses are what phones behind a NAT have, names say nothing: neither is looked at.
+func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+	m := x.Msg
+	i := m.Find(sip.FieldContact)
+	if i < 0 || m.Method != sip.REGISTER && m.Method != sip.INVITE && m.Method != sip.SUBSCRIBE {
+		return edge.Verdict{} // in OPTIONS it means nothing, and monitoring tools write what they like there
+	}
+	a, _, err := sip.NextAddress(m.Raw, m.Fields[i].Value)
+	if err != nil || a.Star {
+		return edge.Verdict{}
+	}
+	uri, err := sip.ParseURI(m.Raw, a.URI)
+	if err != nil {
+		return edge.Verdict{}
+	}
+	host := uri.Host.Of(m.Raw)
+	if len(host) == 0 || host[0] != '[' && (host[len(host)-1] < '0' || host[len(host)-1] > '9') {
+		return edge.Verdict{}
+	}
+	addr, ok := sip.HostAddr(host)
+	source := x.From.Remote.Addr().Unmap()
+	switch {
+	case !ok || addr == source || source.IsLoopback():
+		return edge.Verdict{}
+	case addr.IsLoopback(), addr.IsMulticast(), addr.IsUnspecified(), addr == broadcast, slices.Contains(c.own, addr):
+		return edge.Verdict{Action: edge.Reply, Reason: reasonPlace, Status: 400, Score: placePoints}
+	case addr.IsPrivate(), addr.IsLinkLocalUnicast(), shared.Contains(addr), !addr.Is4(), string(host) == string(m.Via.Host.Of(m.Raw)):
+		return edge.Verdict{}
+	}
+	return edge.Verdict{Action: edge.Note, Reason: reasonOther, Score: otherPoints, Most: otherPoints}
+}
+
+var (
+	broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	shared    = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598: between a customer and a carrier's NAT
+)

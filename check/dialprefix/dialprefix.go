@@ -1,0 +1,215 @@
+// Package dialprefix finds who tries prefixes before one number until a call gets out. See README.md.
+package dialprefix
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
+	"github.com/ringwall/ringwall/sip"
+)
+
+const (
+	reasonSource edge.Reason = "dialprefix.source" // one source tries prefixes before one number
+	reasonNumber edge.Reason = "dialprefix.number" // many sources do, and this is a number of theirs
+)
+
+// Reasons lists every reason this check gives.
+func Reasons() []edge.Reason { return []edge.Reason{reasonSource, reasonNumber} }
+
+// Config says how many variants of a number are too many. The zero value of a field means its default.
+type Config struct {
+	Variants int           // of one source without accepted credentials; default 5
+	Users    int           // of one source with them; default 8
+	Within   time.Duration // default 10 min
+	Shut     time.Duration // how long the number stays shut to that source; default 30 min
+	Numbers  int           // remembered at once, 200 bytes each, of sources and of all together; default 16,384
+}
+
+const (
+	digits      = 7 // that all variants of a number end in
+	points      = 10
+	userPoints  = 2
+	allVariants = 12 // of all sources together
+	allSources  = 3
+	allWithin   = 2 * time.Hour
+)
+
+func (c Config) withDefaults() Config {
+	if c.Variants == 0 {
+		c.Variants = 5
+	}
+	if c.Users == 0 {
+		c.Users = 8
+	}
+	if c.Within == 0 {
+		c.Within = 10 * time.Minute
+	}
+	if c.Shut == 0 {
+		c.Shut = 30 * time.Minute
+	}
+	if c.Numbers == 0 {
+		c.Numbers = 1 << 14
+	}
+	return c
+}
+
+// Validate reports what cannot work.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	if c.Variants < 2 || c.Variants > 32 || c.Users < c.Variants || c.Users > 32 {
+		errs = append(errs, fmt.Errorf("dialprefix: %d variants, %d of users, want 2 to 32, and at least as many of users", c.Variants, c.Users))
+	}
+	if c.Within < time.Second || c.Shut < time.Second {
+		errs = append(errs, fmt.Errorf("dialprefix: within %v, shut %v, want at least 1s", c.Within, c.Shut))
+	}
+	return errors.Join(errs...)
+}
+
+// A Check remembers which variants of a number were dialled, by each source and by all.
+type Check struct {
+	cfg     Config
+	key     meter.Key
+	numbers *meter.Table[number]
+	last    atomic.Int64 // until when any number is shut: after that nothing has to be looked up
+}
+
+type number struct {
+	since, until int64 // nanoseconds
+	variants     meter.Distinct
+	sources      [allSources]uint32 // of all together
+	user         bool               // its credentials were accepted
+}
+
+// New makes the check. cfg is valid.
+func New(cfg Config, key meter.Key) *Check {
+	cfg = cfg.withDefaults()
+	return &Check{cfg: cfg, key: key, numbers: meter.NewTable[number](cfg.Numbers, nil)}
+}
+
+// everybody stands for all sources together.
+const everybody = 0
+
+// ending is what is common to the variants of n: its last digits; without the last one, the digits before it, since some try neighbours.
+func ending(n edge.Number, neighbours bool) uint64 {
+	if neighbours {
+		return n.Last(digits+1)>>4 | 1<<60
+	}
+	return n.Last(digits)
+}
+
+// Inspect implements edge.Check: it shuts a number to who tried its prefixes, and a number that many sources tried to all whom the platform
+// does not know.
+func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+	a := &x.Asked
+	if a.Number.Len() <= digits || x.At.UnixNano() >= c.last.Load() {
+		return edge.Verdict{}
+	}
+	if c.shut(c.key.Words(a.Account(), ending(a.Number, false)), x.At) {
+		if a.Known > 0 && a.Secret != 0 {
+			return edge.Verdict{Action: edge.Reply, Reason: reasonSource, Status: 403}
+		}
+		return edge.Verdict{Action: edge.Drop, Reason: reasonSource, Score: points, Most: 2 * points}
+	}
+	if a.Known == 0 && a.Secret == 0 && (c.shut(c.key.Words(everybody, ending(a.Number, false)), x.At) || c.shut(c.key.Words(everybody, ending(a.Number, true)), x.At)) {
+		return edge.Verdict{Action: edge.Drop, Reason: reasonNumber, Score: points, Most: 2 * points}
+	}
+	return edge.Verdict{}
+}
+
+func (c *Check) shut(key uint64, at time.Time) bool {
+	n := c.numbers.Find(key, at)
+	if n == nil {
+		return false
+	}
+	defer c.numbers.Leave(key)
+	return at.UnixNano() < n.until
+}
+
+// Watch implements edge.Watcher: it counts the variants that did not get through.
+func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
+	a, status := &x.Asked, x.Msg.Status
+	if a.Method != sip.INVITE || a.Number.Len() <= digits {
+		return edge.Verdict{}
+	}
+	challenged := status == 401 || status == 407
+	out := c.bySource(a, status, challenged, x.At)
+	if a.Known == 0 && a.Secret == 0 && status >= 300 {
+		c.byAll(a, ending(a.Number, false), x.At)
+		c.byAll(a, ending(a.Number, true), x.At)
+	}
+	return out
+}
+
+// enter is the entry of key, locked and of the time at hand, nil if there is no room.
+func (c *Check) enter(key uint64, within time.Duration, at time.Time) *number {
+	n, _ := c.numbers.Enter(key, 0, at)
+	if n != nil && at.UnixNano()-n.since > int64(within) && at.UnixNano() >= n.until {
+		*n = number{since: at.UnixNano(), user: n.user}
+	}
+	return n
+}
+
+func (c *Check) bySource(a *edge.Asked, status int, challenged bool, at time.Time) edge.Verdict {
+	key := c.key.Words(a.Account(), ending(a.Number, false))
+	n := c.enter(key, c.cfg.Within, at)
+	if n == nil {
+		return edge.Verdict{}
+	}
+	defer c.numbers.Leave(key)
+	if a.Secret != 0 && !challenged {
+		n.user = true
+	}
+	if status < 300 {
+		return edge.Verdict{}
+	}
+	n.variants.Add(c.key.Words(uint64(a.Number), 0))
+	most, weight := c.cfg.Variants, float64(points)
+	if n.user {
+		most, weight = c.cfg.Users, userPoints
+	}
+	if n.variants.Count() < most || at.UnixNano() < n.until {
+		return edge.Verdict{}
+	}
+	c.close(n, c.cfg.Shut, at)
+	return edge.Verdict{Action: edge.Note, Reason: reasonSource, Score: weight, Most: 2 * points}
+}
+
+func (c *Check) byAll(a *edge.Asked, ending uint64, at time.Time) {
+	key := c.key.Words(everybody, ending)
+	n := c.enter(key, allWithin, at)
+	if n == nil {
+		return
+	}
+	defer c.numbers.Leave(key)
+	n.variants.Add(c.key.Words(uint64(a.Number), 0))
+	n.from(uint32(a.Source>>32) | 1)
+	if n.variants.Count() >= allVariants && n.sources[allSources-1] != 0 {
+		c.close(n, allWithin, at)
+	}
+}
+
+// from notes a source, as far as there is room.
+func (n *number) from(source uint32) {
+	for i := range n.sources {
+		if n.sources[i] == source {
+			return
+		}
+		if n.sources[i] == 0 {
+			n.sources[i] = source
+			return
+		}
+	}
+}
+
+// close shuts n for a time.
+func (c *Check) close(n *number, length time.Duration, at time.Time) {
+	n.until = at.Add(length).UnixNano()
+	if c.last.Load() < n.until {
+		c.last.Store(n.until)
+	}
+}

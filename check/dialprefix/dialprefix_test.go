@@ -1,0 +1,116 @@
+package dialprefix
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/ringwall/ringwall/check/checktest"
+	"github.com/ringwall/ringwall/edge"
+)
+
+// digitsOf makes a number as the judge does.
+func digitsOf(text string) edge.Number {
+	n, _ := strconv.ParseUint(text[max(0, len(text)-15):], 16, 64)
+	return edge.Number(n | uint64(min(len(text), 15))<<60)
+}
+
+// calls dials a number, and hears the platform's answer if the call gets there.
+func calls(t *testing.T, c *Check, number string, status int, change func(*edge.Exchange)) (asked, answered edge.Verdict) {
+	t.Helper()
+	x := checktest.Exchange(t, checktest.Request("INVITE", "sip:"+number+"@example.com"))
+	x.Asked.Number = digitsOf(number)
+	change(x)
+	if asked = c.Inspect(x); asked.Action == edge.Pass {
+		answered = c.Watch(checktest.Reply(t, x, status))
+	}
+	return asked, answered
+}
+
+var prefixes = []string{"", "0", "00", "000", "9", "90", "900", "9011", "011", "8", "80", "810", "801", "1", "77"}
+
+func same(*edge.Exchange) {}
+
+func TestOneSource(t *testing.T) {
+	c := New(Config{}, checktest.Key)
+	for i, p := range prefixes {
+		asked, answered := calls(t, c, p+"46500729221", 407, same)
+		switch {
+		case i < 4 && (asked.Action != edge.Pass || answered.Score != 0):
+			t.Errorf("variant %d: %+v %+v", i, asked, answered)
+		case i == 4 && answered.Score != 10:
+			t.Errorf("the fifth variant: %+v", answered)
+		case i > 4 && (asked.Action != edge.Drop || asked.Reason != "dialprefix.source"):
+			t.Errorf("variant %d: %+v", i, asked)
+		}
+	}
+	if asked, _ := calls(t, c, "04650099999", 407, same); asked.Action != edge.Pass {
+		t.Errorf("another number: %+v", asked)
+	}
+}
+
+// TestMisdialling: a user with accepted credentials may try more, and is kept from the number, not from the service.
+func TestMisdialling(t *testing.T) {
+	c := New(Config{}, checktest.Key)
+	user := func(x *edge.Exchange) { x.Asked.Known, x.Asked.Secret = 1, 5 }
+	for i, p := range prefixes[:7] {
+		challenged, _ := calls(t, c, p+"3012345678", 407, func(x *edge.Exchange) { x.Asked.Known = 1 })
+		asked, answered := calls(t, c, p+"3012345678", 404, user)
+		if challenged.Action != edge.Pass || asked.Action != edge.Pass || answered.Score > 0 {
+			t.Errorf("variant %d: %+v %+v %+v", i, challenged, asked, answered)
+		}
+	}
+	if _, answered := calls(t, c, "8803012345678", 404, user); answered.Score != 2 {
+		t.Errorf("the eighth: %+v", answered)
+	}
+	if asked, _ := calls(t, c, "883012345678", 404, user); asked.Action != edge.Reply || asked.Status != 403 || asked.Score != 0 {
+		t.Errorf("the ninth: %+v", asked)
+	}
+	if asked, _ := calls(t, c, "110", 200, user); asked.Action != edge.Pass {
+		t.Errorf("an emergency: %+v", asked)
+	}
+}
+
+// TestDialer: a dialer has one prefix and many numbers.
+func TestDialer(t *testing.T) {
+	c := New(Config{}, checktest.Key)
+	for i := range 1000 {
+		if asked, answered := calls(t, c, "4930"+strconv.Itoa(1000000+i*7919), 486, same); asked.Action != edge.Pass || answered.Score > 0 {
+			t.Fatalf("call %d: %+v %+v", i, asked, answered)
+		}
+	}
+}
+
+// TestManySources: one variant from each source, neighbours of the number too; then it is shut to who is not known, and open to users.
+func TestManySources(t *testing.T) {
+	c := New(Config{}, checktest.Key)
+	passed := 0
+	for i := range 60 {
+		asked, _ := calls(t, c, prefixes[i%len(prefixes)]+"4650072922"+strconv.Itoa(i%3), 407, func(x *edge.Exchange) {
+			x.Asked.Source, x.Asked.Port = checktest.Key.Words(uint64(i%8), 1), checktest.Key.Words(uint64(i%8), 2)
+			x.At = x.At.Add(time.Duration(i) * time.Minute)
+		})
+		if asked.Action == edge.Pass {
+			passed++
+		} else if asked.Reason != "dialprefix.number" || asked.Score != 10 {
+			t.Fatalf("%+v", asked)
+		}
+	}
+	if passed > 12 {
+		t.Errorf("%d of 60 pass", passed)
+	}
+	if asked, _ := calls(t, c, "46500729221", 200, func(x *edge.Exchange) { x.Asked.Known = 1; x.At = x.At.Add(time.Hour) }); asked.Action != edge.Pass {
+		t.Errorf("a user: %+v", asked)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, bad := range []Config{{Variants: 1}, {Users: 2}, {Users: 40}, {Within: 1}, {Shut: 1}} {
+		if bad.Validate() == nil {
+			t.Errorf("%+v is fine", bad)
+		}
+	}
+	if err := (Config{}).Validate(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,179 @@
+// Package enumeration finds who asks for one user after the other. See README.md.
+package enumeration
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
+	"github.com/ringwall/ringwall/sip"
+)
+
+const reasonUsers edge.Reason = "enumeration.users" // asks for many users, and none of them is his
+
+// Reasons lists every reason this check gives.
+func Reasons() []edge.Reason { return []edge.Reason{reasonUsers} }
+
+// Config says how many users are too many. The zero value of a field means its default.
+type Config struct {
+	Users   int           // without success, within Within; default 10
+	Within  time.Duration // default 10 min
+	Slowly  int           // without success, within a day; default 20, at most 24
+	Sources int           // remembered at once, 256 bytes each; default 16,384
+}
+
+// The oldest user is forgotten after a day.
+const (
+	day       = 24 * time.Hour
+	cells     = 24
+	patience  = 10 * time.Second // that a challenged user has for his answer
+	successes = 3                // users without success for each request that succeeds are nothing unusual
+	points    = 10
+)
+
+func (c Config) withDefaults() Config {
+	if c.Users == 0 {
+		c.Users = 10
+	}
+	if c.Within == 0 {
+		c.Within = 10 * time.Minute
+	}
+	if c.Slowly == 0 {
+		c.Slowly = 20
+	}
+	if c.Sources == 0 {
+		c.Sources = 1 << 14
+	}
+	return c
+}
+
+// Validate reports what cannot work.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	if c.Users < 2 || c.Users > cells || c.Slowly < 2 || c.Slowly > cells {
+		errs = append(errs, fmt.Errorf("enumeration: %d users, slowly %d, want 2 to %d", c.Users, c.Slowly, cells))
+	}
+	if c.Within < time.Second || c.Within > day {
+		errs = append(errs, fmt.Errorf("enumeration: within %v, want 1s to 24h", c.Within))
+	}
+	return errors.Join(errs...)
+}
+
+// A Check remembers for each source the users it asked for without success.
+type Check struct {
+	cfg     Config
+	sources *meter.Table[source]
+}
+
+// A source has its last users, each with the second from which he counts; 0 is a free cell.
+type source struct {
+	users [cells]struct{ user, from uint32 }
+	good  uint16 // requests that succeeded
+}
+
+// New makes the check. cfg is valid.
+func New(cfg Config, _ meter.Key) *Check {
+	cfg = cfg.withDefaults()
+	return &Check{cfg: cfg, sources: meter.NewTable[source](cfg.Sources, nil)}
+}
+
+// Watch implements edge.Watcher. A user whom the platform denies counts at once, one who is challenged if no answer to the challenge follows.
+// Who has an answer to give, or succeeds, is no longer counted.
+func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
+	a, status := &x.Asked, x.Msg.Status
+	if a.Target == 0 || a.Method == sip.BYE || a.Method == sip.CANCEL {
+		return edge.Verdict{}
+	}
+	key := a.Account()
+	if a.Secret != 0 || status/100 == 2 {
+		c.answered(key, a, status, x.At)
+		return edge.Verdict{}
+	}
+	delay := time.Duration(0)
+	switch status {
+	case 401, 407:
+		delay = patience
+	case 403, 404, 410, 480, 484, 604:
+	default:
+		return edge.Verdict{}
+	}
+	return c.without(key, a, delay, x.At)
+}
+
+// Inspect implements edge.Check. OPTIONS for a user is answered by the edge, the same for all: it never succeeds.
+func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+	a := &x.Asked
+	if a.Method != sip.OPTIONS || a.Target == 0 || a.Trust != edge.Unknown {
+		return edge.Verdict{}
+	}
+	v := c.without(a.Account(), a, 0, x.At)
+	if v.Score > 0 {
+		v.Action = edge.Drop
+	}
+	return v
+}
+
+// without notes a user without success, who counts after the delay.
+func (c *Check) without(key uint64, a *edge.Asked, delay time.Duration, at time.Time) edge.Verdict {
+	s, _ := c.sources.Enter(key, 0, at)
+	if s == nil {
+		return edge.Verdict{}
+	}
+	defer c.sources.Leave(key)
+	s.add(uint32(a.Target>>32), at.Add(delay))
+	if n := s.without(c.cfg.Within, at); n < c.cfg.Users && s.without(day, at) < c.cfg.Slowly || n <= successes*int(s.good) {
+		return edge.Verdict{}
+	}
+	return edge.Verdict{Action: edge.Note, Reason: reasonUsers, Score: points, Most: 2 * points}
+}
+
+// answered takes a user off who answered his challenge, or whom the platform accepted.
+func (c *Check) answered(key uint64, a *edge.Asked, status int, at time.Time) {
+	s := c.sources.Find(key, at)
+	if s == nil {
+		if a.Secret != 0 || a.Method != sip.INVITE {
+			return
+		}
+		if s, _ = c.sources.Enter(key, 0, at); s == nil {
+			return
+		}
+	}
+	defer c.sources.Leave(key)
+	for i := range s.users {
+		if s.users[i].user == uint32(a.Target>>32) {
+			s.users[i].from = 0
+		}
+	}
+	if status/100 == 2 && a.Method != sip.OPTIONS && s.good < 1<<15 {
+		s.good++
+	}
+}
+
+// add notes a user who counts from then on, in the place of the one that counts longest if there is no other.
+func (s *source) add(user uint32, from time.Time) {
+	when, oldest := uint32(from.Unix()), 0
+	for i := range s.users {
+		one := &s.users[i]
+		if one.from != 0 && one.user == user {
+			return
+		}
+		if one.from < s.users[oldest].from {
+			oldest = i
+		}
+	}
+	s.users[oldest].user, s.users[oldest].from = user, when
+}
+
+// without is how many users count at that time and have not counted for longer than that.
+func (s *source) without(within time.Duration, at time.Time) (n int) {
+	now, since := uint32(at.Unix()), uint32(at.Add(-within).Unix())
+	for i := range s.users {
+		if from := s.users[i].from; from != 0 && from <= now && from > since {
+			n++
+		}
+	}
+	return n
+}

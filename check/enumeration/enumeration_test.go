@@ -1,0 +1,82 @@
+package enumeration
+
+import (
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/ringwall/ringwall/check/checktest"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// asks has n users asked for, and returns at which of them the source is found out, n if never.
+func asks(t *testing.T, c *Check, n int, every time.Duration, do func(i int, x *edge.Exchange) (statuses []int)) int {
+	for i := range n {
+		x := checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
+		x.Asked.User = checktest.Key.Words(uint64(i), 3)
+		x.Asked.Target, x.At = x.Asked.User, x.At.Add(time.Duration(i)*every)
+		statuses := do(i, x)
+		if v := c.Inspect(x); v.Score > 0 {
+			return i + 1
+		}
+		for k, status := range statuses {
+			if k > 0 { // the second time with credentials
+				x.Asked.Secret = 9
+			}
+			if v := c.Watch(checktest.Reply(t, x, status)); v.Score == 10 && v.Reason == "enumeration.users" {
+				return i + 1
+			}
+		}
+	}
+	return n
+}
+
+func TestUsers(t *testing.T) {
+	always := func(statuses ...int) func(int, *edge.Exchange) []int {
+		return func(int, *edge.Exchange) []int { return statuses }
+	}
+	for name, c := range map[string]struct {
+		every time.Duration
+		do    func(int, *edge.Exchange) []int
+		found int
+	}{
+		"svwar":                       {5 * time.Millisecond, always(404), 10},
+		"one in 30 s":                 {30 * time.Second, always(404), 10},
+		"one in 10 min":               {10 * time.Minute, always(404), 20},
+		"one in 3 h":                  {3 * time.Hour, always(404), 300},
+		"challenged, no answer":       {6 * time.Second, always(401), 12},
+		"500 phones boot":             {20 * time.Millisecond, always(401, 200), 300},
+		"phones with wrong passwords": {time.Second, always(401, 401), 300},
+		"a trunk, one in five fails": {20 * time.Millisecond, func(i int, x *edge.Exchange) []int {
+			x.Asked.Method = sip.INVITE
+			return []int{[]int{404, 200, 200, 200, 200}[i%5]}
+		}, 300},
+		"a dialer with credentials":      {time.Second, func(i int, x *edge.Exchange) []int { x.Asked.Secret = 5; return []int{404} }, 300},
+		"a monitor":                      {time.Second, func(i int, x *edge.Exchange) []int { x.Asked.Target = 8; return []int{404} }, 300},
+		"no user at all":                 {time.Second, func(i int, x *edge.Exchange) []int { x.Asked.Target = 0; return []int{404} }, 300},
+		"OPTIONS, which the edge itself": {time.Second, func(i int, x *edge.Exchange) []int { x.Asked.Method = sip.OPTIONS; return nil }, 10},
+		"busy":                           {time.Second, always(486), 300},
+	} {
+		if n := asks(t, New(Config{}, checktest.Key), 300, c.every, c.do); n != c.found {
+			t.Errorf("%s: found at %d, want %d", name, n, c.found)
+		}
+	}
+}
+
+func TestEntry(t *testing.T) {
+	if size := unsafe.Sizeof(source{}) + 24; size > 256 {
+		t.Errorf("%d bytes", size)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, bad := range []Config{{Users: 1}, {Users: 25}, {Slowly: 25}, {Within: 48 * time.Hour}} {
+		if bad.Validate() == nil {
+			t.Errorf("%+v is fine", bad)
+		}
+	}
+	if err := (Config{}).Validate(); err != nil {
+		t.Error(err)
+	}
+}

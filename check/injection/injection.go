@@ -1,0 +1,119 @@
+// Package injection finds text that is meant for a database, a shell or a template behind the platform. See README.md.
+package injection
+
+import (
+	"bytes"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
+)
+
+const reasonText edge.Reason = "injection.text" // SQL, shell or template text in a user, a name or credentials
+
+// Reasons lists every reason this check gives.
+func Reasons() []edge.Reason { return []edge.Reason{reasonText} }
+
+const points = 5
+
+// A Check has no memory: each message tells by itself.
+type Check struct{}
+
+// New makes the check.
+func New() Check { return Check{} }
+
+// Inspect implements edge.Check. It looks at the Request-URI, at names and users of From, To and Contact, at credentials and at the User-Agent.
+func (Check) Inspect(x *edge.Exchange) edge.Verdict {
+	m := x.Msg
+	if Hostile(m.RequestURI.Of(m.Raw)) {
+		return found()
+	}
+	for i := range m.Fields {
+		f := &m.Fields[i]
+		switch f.ID {
+		case sip.FieldFrom, sip.FieldTo, sip.FieldContact, sip.FieldUserAgent:
+			if Hostile(f.Value.Of(m.Raw)) {
+				return found()
+			}
+		case sip.FieldAuthorization, sip.FieldProxyAuthorization:
+			if value := f.Value.Of(m.Raw); Hostile(value) || suspicious(username(value)) {
+				return found()
+			}
+		}
+	}
+	return edge.Verdict{}
+}
+
+// username is that of credentials: unlike in URIs, blanks may stand in it.
+func username(credentials []byte) []byte {
+	_, rest, _ := bytes.Cut(credentials, []byte(`username="`))
+	name, _, _ := bytes.Cut(rest, []byte{'"'})
+	return name
+}
+
+func found() edge.Verdict {
+	return edge.Verdict{Action: edge.Reply, Reason: reasonText, Status: 400, Score: points}
+}
+
+// most is how much of a field is looked at, decoded.
+const most = 1024
+
+// Hostile reports whether text is of that kind, as it stands or with its escapes decoded, once or twice. Most texts hold none of the signs that
+// such a text needs, and cost one look at each byte.
+func Hostile(text []byte) bool {
+	first := -1
+	for i, c := range text {
+		if signs[c] {
+			first = i
+			break
+		}
+	}
+	if first < 0 {
+		return false
+	}
+	if suspicious(text) {
+		return true
+	}
+	if bytes.IndexByte(text, '%') < 0 {
+		return false
+	}
+	var room [2][most]byte
+	once := unescape(room[0][:0], text[:min(len(text), most)])
+	return suspicious(once) || bytes.IndexByte(once, '%') >= 0 && suspicious(unescape(room[1][:0], once))
+}
+
+// signs are the bytes without which no text is hostile: quotes but for the double one, which stands around every realm, and what else rules begin with.
+var signs = func() (table [256]bool) {
+	for _, c := range "'`%$|{\\" {
+		table[c] = true
+	}
+	for c := range ' ' {
+		table[c] = c != '\t' && c != '\r' && c != '\n'
+	}
+	table['<'], table['('], table['-'] = false, true, false
+	return table
+}()
+
+// unescape appends text with each %XX decoded, in lower case.
+func unescape(dst, text []byte) []byte {
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if c == '%' && i+2 < len(text) {
+			if hi, lo := digit(text[i+1]), digit(text[i+2]); hi >= 0 && lo >= 0 {
+				c = byte(hi<<4 | lo)
+				i += 2
+			}
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+func digit(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c|0x20 >= 'a' && c|0x20 <= 'f':
+		return int(c|0x20-'a') + 10
+	}
+	return -1
+}

@@ -1,0 +1,95 @@
+// Package method finds who sends what belongs to nothing, or what nobody understands. See README.md.
+package method
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
+	"github.com/ringwall/ringwall/sip"
+)
+
+const (
+	reasonUnknown edge.Reason = "method.unknown" // a method that no RFC knows
+	reasonStray   edge.Reason = "method.stray"   // again and again ACK, BYE, CANCEL and the like that belong to nothing
+)
+
+// Reasons lists every reason this check gives.
+func Reasons() []edge.Reason { return []edge.Reason{reasonUnknown, reasonStray} }
+
+// Config says how many strays are too many. The zero value of a field means its default.
+type Config struct {
+	Stray   int           // requests that belong to nothing, within Within; default 20
+	Within  time.Duration // default 1 min
+	Grace   time.Duration // after the first message, in which nothing is held against calls from before a restart; default 5 min
+	Sources int           // remembered at once, 40 bytes each; default 16,384
+}
+
+const points = 10
+
+func (c Config) withDefaults() Config {
+	if c.Stray == 0 {
+		c.Stray = 20
+	}
+	if c.Within == 0 {
+		c.Within = time.Minute
+	}
+	if c.Grace == 0 {
+		c.Grace = 5 * time.Minute
+	}
+	if c.Sources == 0 {
+		c.Sources = 1 << 14
+	}
+	return c
+}
+
+// Validate reports what cannot work.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	if c.Stray < 2 || c.Within < time.Second || c.Grace < 0 {
+		return errors.Join(fmt.Errorf("method: %d strays within %v, grace %v: want at least 2 within 1s", c.Stray, c.Within, c.Grace))
+	}
+	return nil
+}
+
+// A Check counts strays of each source.
+type Check struct {
+	cfg     Config
+	sources *meter.Table[meter.Window]
+	began   start
+}
+
+// New makes the check. cfg is valid.
+func New(cfg Config, _ meter.Key) *Check {
+	cfg = cfg.withDefaults()
+	return &Check{cfg: cfg, sources: meter.NewTable[meter.Window](cfg.Sources, nil)}
+}
+
+// Inspect implements edge.Check. It is asked about what matched nothing: so whatever belongs to a call belongs to none that we know.
+func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+	m, a := x.Msg, &x.Asked
+	if m.Method == sip.MethodOther && a.Trust == edge.Unknown {
+		return edge.Verdict{Action: edge.Note, Reason: reasonUnknown, Score: 1, Most: 3}
+	}
+	early := c.began.since(x.At) < c.cfg.Grace
+	switch m.Method {
+	case sip.ACK, sip.BYE, sip.CANCEL, sip.PRACK, sip.UPDATE, sip.INFO:
+	default:
+		return edge.Verdict{}
+	}
+	if early {
+		return edge.Verdict{}
+	}
+	key := a.Account()
+	w, _ := c.sources.Enter(key, 0, x.At)
+	if w == nil {
+		return edge.Verdict{}
+	}
+	defer c.sources.Leave(key)
+	if w.Add(1, c.cfg.Within, x.At) < c.cfg.Stray {
+		return edge.Verdict{}
+	}
+	return edge.Verdict{Action: edge.Drop, Reason: reasonStray, Score: points, Most: points}
+}

@@ -1,0 +1,62 @@
+package spray
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ringwall/ringwall/check/checktest"
+	"github.com/ringwall/ringwall/edge"
+)
+
+// tries has n users try, each once, and returns at which of them the source is found out, n if never.
+func tries(t *testing.T, c *Check, n int, change func(i int, x *edge.Exchange) (status int)) int {
+	for i := range n {
+		x := checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
+		x.Asked.User, x.Asked.Secret = checktest.Key.Words(uint64(i), 5), uint64(i+1)
+		status := change(i, x)
+		if v := c.Watch(checktest.Reply(t, x, status)); v.Score == 10 && v.Reason == "spray.users" {
+			return i + 1
+		}
+	}
+	return n
+}
+
+func TestSpray(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(i int, x *edge.Exchange) int
+		found  int
+	}{
+		"one port":                         {func(int, *edge.Exchange) int { return 401 }, 5},
+		"a port for each":                  {func(i int, x *edge.Exchange) int { x.Asked.Port = uint64(i + 1); return 401 }, 100},
+		"a port for each, from an office":  {func(i int, x *edge.Exchange) int { x.Asked.Port, x.Asked.Known = uint64(i+1), 3; return 401 }, 500},
+		"users known there":                {func(i int, x *edge.Exchange) int { x.Asked.Good = true; return 401 }, 500},
+		"every third right":                {func(i int, x *edge.Exchange) int { return map[bool]int{true: 200, false: 401}[i%3 == 0] }, 500},
+		"nonces that are too old":          {func(i int, x *edge.Exchange) int { x.Asked.Stale = true; return 401 }, 500},
+		"one user":                         {func(i int, x *edge.Exchange) int { x.Asked.User = 7; return 401 }, 500},
+		"forbidden, and not for passwords": {func(i int, x *edge.Exchange) int { x.Asked.Method = 1; return 403 }, 500},
+	} {
+		if n := tries(t, New(Config{}, checktest.Key), 500, c.change); n < c.found*7/10 || n > c.found*14/10 || c.found < 32 && n != c.found {
+			t.Errorf("%s: found at %d, want %d", name, n, c.found)
+		}
+	}
+}
+
+func TestSlowSpray(t *testing.T) {
+	if n := tries(t, New(Config{}, checktest.Key), 100, func(i int, x *edge.Exchange) int {
+		x.At = x.At.Add(time.Duration(i) * 70 * time.Minute)
+		return 401
+	}); n != 100 {
+		t.Errorf("found at %d", n)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, bad := range []Config{{Users: 1}, {OfAddress: 3}, {Within: 1}} {
+		if bad.Validate() == nil {
+			t.Errorf("%+v is fine", bad)
+		}
+	}
+	if err := (Config{}).Validate(); err != nil {
+		t.Error(err)
+	}
+}

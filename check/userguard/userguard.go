@@ -1,0 +1,131 @@
+// Package userguard protects a user whose password is tried from many sources. See README.md.
+package userguard
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
+)
+
+const reasonProtected edge.Reason = "userguard.sources" // wrong passwords of this user come from many sources
+
+// Reasons lists every reason this check gives.
+func Reasons() []edge.Reason { return []edge.Reason{reasonProtected} }
+
+// Config says when a user is protected. The zero value of a field means its default.
+type Config struct {
+	Sources int           // with wrong passwords, within Within; default 8
+	Within  time.Duration // default 1 h; a protected user stays so until nothing of that kind came for as long
+	Every   time.Duration // between two tries from where the user is not known; default 5 min
+	Users   int           // remembered at once, 190 bytes each; default 16,384
+}
+
+func (c Config) withDefaults() Config {
+	if c.Sources == 0 {
+		c.Sources = 8
+	}
+	if c.Within == 0 {
+		c.Within = time.Hour
+	}
+	if c.Every == 0 {
+		c.Every = 5 * time.Minute
+	}
+	if c.Users == 0 {
+		c.Users = 1 << 14
+	}
+	return c
+}
+
+// Validate reports what cannot work.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	if c.Sources < 2 || c.Sources > 1000 {
+		errs = append(errs, fmt.Errorf("userguard: %d sources, want 2 to 1000", c.Sources))
+	}
+	if c.Within < time.Second || c.Every < time.Second {
+		errs = append(errs, fmt.Errorf("userguard: within %v, every %v, want at least 1s", c.Within, c.Every))
+	}
+	return errors.Join(errs...)
+}
+
+// A Check remembers from where wrong passwords of each user came.
+type Check struct {
+	cfg   Config
+	users *meter.Table[user]
+	last  atomic.Int64 // until when anybody is protected: after that nothing has to be looked up
+}
+
+type user struct {
+	since int64 // nanoseconds
+	until int64 // protected
+	next  int64 // try from somewhere else
+	from  meter.Distinct
+}
+
+// New makes the check. cfg is valid.
+func New(cfg Config, _ meter.Key) *Check {
+	cfg = cfg.withDefaults()
+	return &Check{cfg: cfg, users: meter.NewTable[user](cfg.Users, nil)}
+}
+
+// Inspect implements edge.Check: passwords of a protected user are tried from where he is known, and once in a while from elsewhere.
+func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+	a, now := &x.Asked, x.At.UnixNano()
+	if now >= c.last.Load() || a.Secret == 0 || a.User == 0 || a.Good {
+		return edge.Verdict{}
+	}
+	u := c.users.Find(a.User, x.At)
+	if u == nil {
+		return edge.Verdict{}
+	}
+	defer c.users.Leave(a.User)
+	if now >= u.until {
+		return edge.Verdict{}
+	}
+	c.extend(u, now)
+	if now >= u.next {
+		u.next = now + int64(c.cfg.Every)
+		return edge.Verdict{}
+	}
+	return edge.Verdict{Action: edge.Reply, Reason: reasonProtected, Status: 503, Text: "Try later", Retry: int((u.next-now)/int64(time.Second)) + 1}
+}
+
+// Watch implements edge.Watcher.
+func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
+	a := &x.Asked
+	if a.User == 0 || a.Good || !a.Failed(x.Msg.Status) {
+		return edge.Verdict{}
+	}
+	u, _ := c.users.Enter(a.User, 0, x.At)
+	if u == nil {
+		return edge.Verdict{}
+	}
+	defer c.users.Leave(a.User)
+	now := x.At.UnixNano()
+	if now-u.since > int64(c.cfg.Within) && now >= u.until {
+		*u = user{since: now}
+	}
+	if u.from.Add(a.Source); u.from.Count() < c.cfg.Sources {
+		return edge.Verdict{}
+	}
+	fresh := now >= u.until
+	c.extend(u, now)
+	if !fresh {
+		return edge.Verdict{}
+	}
+	u.next = now + int64(c.cfg.Every)
+	return edge.Verdict{Action: edge.Note, Reason: reasonProtected, Lock: edge.LockUser}
+}
+
+// extend protects u for Within from now on.
+func (c *Check) extend(u *user, now int64) {
+	u.until = now + int64(c.cfg.Within)
+	if c.last.Load() < u.until {
+		c.last.Store(u.until)
+	}
+}

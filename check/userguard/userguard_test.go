@@ -1,0 +1,81 @@
+package userguard
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ringwall/ringwall/check/checktest"
+	"github.com/ringwall/ringwall/edge"
+)
+
+// from has the user try from a source.
+func from(t *testing.T, c *Check, source uint64, at time.Duration, change func(*edge.Exchange), status int) (asked, answered edge.Verdict) {
+	x := checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
+	x.Asked.Source, x.Asked.Secret, x.At = checktest.Key.Words(source, 1), 7, x.At.Add(at)
+	change(x)
+	if asked = c.Inspect(x); asked.Action == edge.Pass {
+		answered = c.Watch(checktest.Reply(t, x, status))
+	}
+	return asked, answered
+}
+
+func same(*edge.Exchange) {}
+
+// TestManySources: from the eighth source on, the user is tried from where he is known, and once in five minutes from elsewhere.
+func TestManySources(t *testing.T) {
+	c := New(Config{}, checktest.Key)
+	for i := range 8 {
+		asked, answered := from(t, c, uint64(i), time.Duration(i)*time.Minute, same, 401)
+		if asked.Action != edge.Pass || (answered.Lock == edge.LockUser) != (i == 7) || answered.Score != 0 {
+			t.Fatalf("source %d: %+v %+v", i, asked, answered)
+		}
+	}
+	passed := 0
+	for second := range 1800 {
+		if asked, _ := from(t, c, uint64(100+second), 8*time.Minute+time.Duration(second)*time.Second, same, 401); asked.Action == edge.Pass {
+			passed++
+		} else if asked.Action != edge.Reply || asked.Status != 503 || asked.Retry > 301 {
+			t.Fatalf("%+v", asked)
+		}
+	}
+	if passed < 5 || passed > 7 {
+		t.Errorf("%d of 1800 tries in half an hour pass", passed)
+	}
+	for name, change := range map[string]func(*edge.Exchange){
+		"where he is known": func(x *edge.Exchange) { x.Asked.Good = true },
+		"another user":      func(x *edge.Exchange) { x.Asked.User = 99 },
+		"without password":  func(x *edge.Exchange) { x.Asked.Secret = 0 },
+	} {
+		if asked, _ := from(t, c, 7000, 39*time.Minute, change, 200); asked.Action != edge.Pass {
+			t.Errorf("%s: %+v", name, asked)
+		}
+	}
+	if asked, _ := from(t, c, 7000, 3*time.Hour, same, 200); asked.Action != edge.Pass {
+		t.Errorf("hours later: %+v", asked)
+	}
+}
+
+// TestRoaming: one user on his way, and many sources with right passwords, protect nobody.
+func TestRoaming(t *testing.T) {
+	c := New(Config{}, checktest.Key)
+	for i := range 100 {
+		status := 200
+		if i%20 == 0 {
+			status = 401
+		}
+		if asked, answered := from(t, c, uint64(i), time.Duration(i)*time.Minute, same, status); asked.Action != edge.Pass || answered.Lock != 0 {
+			t.Fatalf("%d: %+v %+v", i, asked, answered)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, bad := range []Config{{Sources: 1}, {Within: 1}, {Every: 1}} {
+		if bad.Validate() == nil {
+			t.Errorf("%+v is fine", bad)
+		}
+	}
+	if err := (Config{}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
