@@ -16,14 +16,16 @@ func (m *Message) fields(i int) (int, Error) {
 		if lines == mostFields {
 			return 0, m.fail(ErrFieldCount, i)
 		}
+		if id, v, end := m.usual(i); end > 0 {
+			m.grow().set(id, i, v, end)
+			i = end + 2
+			continue
+		}
 		id, c := exactName(b, i)
 		end := usualValue(b, id, c)
 		f := m.grow()
 		if end > 0 {
-			f.Name.Start, f.Name.End = uint32(i), uint32(c)
-			f.Value.Start, f.Value.End = uint32(c+2), uint32(end)
-			f.Line.Start, f.Line.End = uint32(i), uint32(end+2)
-			f.ID, f.Canonical, f.Folded = id, true, false
+			f.set(id, i, c+2, end)
 			i = end + 2
 		} else {
 			next, e := m.oddLine(i, f)
@@ -43,6 +45,14 @@ func (m *Message) fields(i int) (int, Error) {
 			return 0, e
 		}
 	}
+}
+
+// set makes f the canonical line at i, with its value from v to end.
+func (f *Field) set(id FieldID, i, v, end int) {
+	f.Name.Start, f.Name.End = uint32(i), uint32(v-2)
+	f.Value.Start, f.Value.End = uint32(v), uint32(end)
+	f.Line.Start, f.Line.End = uint32(i), uint32(end+2)
+	f.ID, f.Canonical, f.Folded = id, true, false
 }
 
 // usualValue returns the end of the value behind the colon at c, or 0 unless the line of field id is as most are: one SP, a

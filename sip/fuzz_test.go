@@ -55,6 +55,7 @@ func compare(t *testing.T, b []byte, datagram bool) {
 	}
 	checkSpans(t, reflect.ValueOf(m), uint32(len(b)))
 	checkReply(t, &m)
+	checkUsual(t, &m, err, datagram)
 	want, slowErr := slowParse(b, datagram)
 	if (err == nil) != (slowErr == nil) {
 		if e, ok := err.(Error); ok && isLimit(e) {

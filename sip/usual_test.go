@@ -1,0 +1,122 @@
+package sip
+
+import (
+	"bytes"
+	"testing"
+)
+
+// checkUsual asserts that the decoder of usual lines says what that of the whole grammar does: it knows no name in lower case, so
+// that the same message with its names spelled so is decoded by the other one.
+func checkUsual(t *testing.T, m *Message, err error, datagram bool) {
+	t.Helper()
+	var lower Message
+	lowerErr := lower.Parse(lowerNames(m.Raw), datagram)
+	if err != lowerErr || m.errAt != lower.errAt || len(m.Fields) != len(lower.Fields) {
+		t.Fatalf("%v at %d, in lower case %v at %d\n%q", err, m.errAt, lowerErr, lower.errAt, m.Raw)
+	}
+	for i := range m.Fields {
+		a, b := m.Fields[i], lower.Fields[i]
+		a.Canonical, b.Canonical = false, false
+		if a != b {
+			t.Fatalf("field %d: %+v, in lower case %+v\n%q", i, a, b, m.Raw)
+		}
+	}
+	if a, b := decoded(m), decoded(&lower); a != b {
+		t.Fatalf("%+v\nin lower case %+v\n%q", a, b, m.Raw)
+	}
+}
+
+// A decoding is what Parse has decoded of the fields.
+type decoding struct {
+	via            Via
+	from, to       Address
+	fromTag, toTag Span
+	callID, body   Span
+	cseq           CSeq
+	forwards       int32
+	length         int32
+	defects        Defects
+	first          [fieldIDs]uint16
+	reply          bool
+	p              progress
+}
+
+func decoded(m *Message) decoding {
+	return decoding{m.Via, m.From, m.To, m.FromTag, m.ToTag, m.CallID, m.Body, m.CSeq, m.MaxForwards, m.ContentLength,
+		m.Defects &^ DefectSpelling, m.first, m.reply, m.p}
+}
+
+// lowerNames returns raw with its field names in lower case.
+func lowerNames(raw []byte) []byte {
+	lines := bytes.SplitAfter(bytes.Clone(raw), []byte("\n"))
+	first := true
+	for _, line := range lines {
+		colon := bytes.IndexByte(line, ':')
+		if blank := len(bytes.Trim(line, "\r\n")) == 0; blank && !first {
+			break
+		} else if !first && colon > 0 {
+			AppendLower(line[:0], line[:colon])
+		} else if !blank {
+			first = false
+		}
+	}
+	return bytes.Join(lines, nil)
+}
+
+// TestUsual: every line that phones send as a rule is decoded at once, and everything that is nearly one of them is not.
+func TestUsual(t *testing.T) {
+	for _, c := range []struct {
+		line  string
+		usual bool
+	}{
+		{"Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1;rport", true},
+		{"Via: SIP/2.0/TLS a.example;rport=5060;received=192.0.2.1;branch=z9hG4bK1", true},
+		{"Via: SIP/2.0/UDP [2001:db8::1]", true},
+		{"Via: SIP/2.0/UDP a;branch=z9hG4bK", false},
+		{"Via: SIP/2.0/UDP a;rport;rport", false},
+		{"Via: SIP/2.0/UDP a;rport=", false},
+		{"Via: SIP/2.0/UDP a;rports", false},
+		{"Via: SIP/2.0/UDP a;received=192.0.2.256", false},
+		{"Via: SIP/2.0/UDP a;received=192.0.2.1x", false},
+		{"Via: SIP/2.0/UDP a:0;branch=z9hG4bK1", false},
+		{"Via: SIP/2.0/UDP a, SIP/2.0/UDP b", false},
+		{"Via: SIP/2.0/UDP  a", false},
+		{"Via:  SIP/2.0/UDP a", false},
+		{"From: <sip:a@example.com>;tag=1", true},
+		{"From: \"A B\" <sip:a@example.com:5060;transport=udp>;tag=1", true},
+		{"To: <sip:a@example.com>", true},
+		{"To: <sip:a@example.com>;tag=", false},
+		{"To: <sip:a@example.com>;tag=1;tag=2", false},
+		{"To: <sip:a@example.com>, <sip:b@example.com>", false},
+		{"To: <sip:a@-example.com>", false},
+		{"To: <sip:a@example.com;x;x>", false},
+		{"To: \"A\\\"\" <sip:a@example.com>", false},
+		{"To: <sip:a@example.com> ", false},
+		{"To: <sip:a@example.com>\r\n ", false},
+		{"Contact: <sip:a@192.0.2.1:5060>", true},
+		{"Contact: *", false},
+		{"Route: <sip:a@192.0.2.1;lr>", true},
+		{"Record-Route: <sip:a@192.0.2.1;lr>,<sip:b@192.0.2.1;lr>", false},
+		{"Call-ID: a", true},
+		{"Call-ID: a@b", true},
+		{"Call-ID: a@b@c", false},
+		{"Call-ID: a@", false},
+		{"CSeq: 1 OPTIONS", true},
+		{"CSeq: 1 INVITE", false},
+		{"CSeq: 2147483648 OPTIONS", false},
+		{"Max-Forwards: 255", true},
+		{"Max-Forwards: 256", false},
+		{"Content-Length: 65535", true},
+		{"Content-Length: 65536", false},
+		{"Content-Length: 00", false},
+		{"X-Other: a", false},
+	} {
+		m := Message{Raw: []byte(c.line + "\r\nX: a long line that follows\r\n\r\n"), Method: OPTIONS, MethodName: Span{}}
+		m.Raw = append(m.Raw, "OPTIONS"...)
+		m.MethodName = span(len(m.Raw)-len("OPTIONS"), len(m.Raw))
+		_, _, end := m.usual(0)
+		if (end > 0) != c.usual || c.usual && end != len(c.line) {
+			t.Errorf("%q: %d of %d", c.line, end, len(c.line))
+		}
+	}
+}
