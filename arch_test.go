@@ -43,6 +43,7 @@ var rooms = map[string]room{
 	"transaction":  {layer: 2, pure: true},
 	"binding":      {layer: 2},
 	"ban":          {layer: 2, uses: []string{"github.com/gaissmai/bart"}, pure: true},
+	"gate":         {layer: 2, pure: true},
 	"event":        {layer: 2, uses: []string{"github.com/prometheus/client_golang"}},
 	"memory":       {layer: 2, uses: []string{"golang.org/x/sys"}},
 	"resolve":      {layer: 2, uses: []string{"github.com/miekg/dns"}},

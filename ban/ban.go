@@ -44,10 +44,11 @@ type Config struct {
 	EvidenceBytes  int           // of offending messages on the whole; 16 MiB; the oldest go first
 	Calls          int           // calls that are followed to be spared; 20,000
 
-	// Known reports flows that are known to be good: a hard ban spares them unless it is told not to, a soft ban never touches them.
-	// KnownAddr reports whether any comes from an address. Both are called for packets of banned sources, by any goroutine. Nil: none.
-	Known     func(edge.Flow, time.Time) bool
-	KnownAddr func(netip.Addr, time.Time) bool
+	// Known reports flows that are known to be good: a hard ban spares them unless it is told not to, a soft ban never touches them. It is
+	// called for packets of banned sources. KnownIn reports whether any comes from a prefix; it is called for new bans, under the
+	// book's lock. Nil: none.
+	Known   func(edge.Flow, time.Time) bool
+	KnownIn func(netip.Prefix, time.Time) bool
 	// Changed is told of every change, after it is in force and without a lock. It must not wait. Nil: nobody is.
 	Changed func(Change)
 }
@@ -64,8 +65,8 @@ func (c Config) withDefaults() Config {
 	if c.Known == nil {
 		c.Known = func(edge.Flow, time.Time) bool { return false }
 	}
-	if c.KnownAddr == nil {
-		c.KnownAddr = func(netip.Addr, time.Time) bool { return false }
+	if c.KnownIn == nil {
+		c.KnownIn = func(netip.Prefix, time.Time) bool { return false }
 	}
 	if c.Changed == nil {
 		c.Changed = func(Change) {}

@@ -178,14 +178,8 @@ func (b *Book) fill(e *entry, o *Order, at time.Time) {
 // maySpare reports whether e has flows to spare. Nobody new becomes known, and no call is accepted, from where nothing is read, so it is
 // enough to look once.
 func (b *Book) maySpare(e *entry, at time.Time) bool {
-	switch {
-	case e.everything.Load() || e.source.Port != 0:
-		return false
-	case e.source.Prefix.IsSingleIP():
-		a := e.source.Prefix.Addr()
-		return b.cfg.KnownAddr(a, at) || b.calls.from(a)
-	}
-	return true // there is no telling
+	p := e.source.Prefix
+	return !e.everything.Load() && e.source.Port == 0 && (b.cfg.KnownIn(p, at) || b.calls.within(p))
 }
 
 // enter puts e, which is in no table, into force.

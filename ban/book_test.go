@@ -291,8 +291,8 @@ func TestLift(t *testing.T) {
 func TestSpares(t *testing.T) {
 	known := from("198.51.100.7:5060")
 	b := newBook(t, Config{
-		Known:     func(f edge.Flow, _ time.Time) bool { return f == known },
-		KnownAddr: func(a netip.Addr, _ time.Time) bool { return a == known.Remote.Addr() },
+		Known:   func(f edge.Flow, _ time.Time) bool { return f == known },
+		KnownIn: func(p netip.Prefix, _ time.Time) bool { return p.Contains(known.Remote.Addr()) },
 	})
 	talking, late := from("198.51.100.7:6000"), from("198.51.100.7:6001")
 	b.CallBegan(1, talking.Remote, start.Add(-time.Minute))

@@ -2,6 +2,7 @@ package ban
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -11,10 +12,10 @@ import (
 type calls struct {
 	mu    sync.Mutex
 	most  int
-	all   map[uint64]netip.AddrPort    // by the key of the call
-	flows map[netip.AddrPort][]calling // the oldest first
-	addrs map[netip.Addr]int           // how many
-	swept int64                        // Unix nanoseconds
+	all   map[uint64]netip.AddrPort // by the key of the call
+	flows map[netip.AddrPort]talk
+	addrs map[netip.Addr]int // how many
+	swept int64              // Unix nanoseconds
 }
 
 // A calling is one call of a flow.
@@ -23,11 +24,17 @@ type calling struct {
 	began int64 // Unix nanoseconds
 }
 
+// A talk is the calls of one flow, nearly always one.
+type talk struct {
+	oldest calling
+	more   []calling // in the order in which they began
+}
+
 // callLife is how long a call is remembered that nobody saw the end of.
 const callLife = 24 * time.Hour
 
 func (c *calls) init(most int) {
-	c.most, c.all, c.flows, c.addrs = most, map[uint64]netip.AddrPort{}, map[netip.AddrPort][]calling{}, map[netip.Addr]int{}
+	c.most, c.all, c.flows, c.addrs = most, map[uint64]netip.AddrPort{}, map[netip.AddrPort]talk{}, map[netip.Addr]int{}
 }
 
 // CallBegan notes that a call with the party at from outside was accepted. key names the call; to note it again changes nothing.
@@ -39,7 +46,13 @@ func (b *Book) CallBegan(key uint64, from netip.AddrPort, at time.Time) {
 		return
 	}
 	c.all[key] = from
-	c.flows[from] = append(c.flows[from], calling{key, at.UnixNano()})
+	one := calling{key, at.UnixNano()}
+	if t, talks := c.flows[from]; talks {
+		t.more = append(t.more, one)
+		c.flows[from] = t
+	} else {
+		c.flows[from] = talk{oldest: one}
+	}
 	c.addrs[from.Addr()]++
 }
 
@@ -56,15 +69,15 @@ func (c *calls) end(key uint64) {
 		return
 	}
 	delete(c.all, key)
-	if list := c.flows[from]; len(list) == 1 {
+	t := c.flows[from]
+	switch {
+	case t.oldest.key != key:
+		t.more = slices.DeleteFunc(t.more, func(one calling) bool { return one.key == key })
+		c.flows[from] = t
+	case len(t.more) > 0:
+		c.flows[from] = talk{t.more[0], t.more[1:]}
+	default:
 		delete(c.flows, from)
-	} else {
-		for i := range list {
-			if list[i].key == key {
-				c.flows[from] = append(list[:i], list[i+1:]...)
-				break
-			}
-		}
 	}
 	if c.addrs[from.Addr()]--; c.addrs[from.Addr()] == 0 {
 		delete(c.addrs, from.Addr())
@@ -75,18 +88,23 @@ func (c *calls) end(key uint64) {
 func (c *calls) began(from netip.AddrPort) (int64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list := c.flows[from]
-	if len(list) == 0 {
-		return 0, false
-	}
-	return list[0].began, true
+	t, talks := c.flows[from]
+	return t.oldest.began, talks
 }
 
-// from reports whether there is a call with a party at a.
-func (c *calls) from(a netip.Addr) bool {
+// within reports whether there is a call with a party in p.
+func (c *calls) within(p netip.Prefix) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.addrs[a] > 0
+	if p.IsSingleIP() {
+		return c.addrs[p.Addr()] > 0
+	}
+	for a := range c.addrs {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *calls) len() int {
@@ -104,8 +122,8 @@ func (c *calls) sweep(at time.Time) {
 	}
 	c.swept = at.UnixNano()
 	var old []uint64
-	for _, list := range c.flows {
-		for _, one := range list {
+	for _, t := range c.flows {
+		for _, one := range append([]calling{t.oldest}, t.more...) {
 			if c.swept-one.began >= int64(callLife) {
 				old = append(old, one.key)
 			}

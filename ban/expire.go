@@ -1,6 +1,7 @@
 package ban
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -83,7 +84,7 @@ func (b *Book) Bans(at time.Time) []Ban {
 	return all
 }
 
-// Get returns the ban of exactly this source, with its messages; active is false if the source is only remembered.
+// Get returns what the book has of exactly this source, with its messages; active is false if the source is only remembered.
 func (b *Book) Get(source edge.Source, at time.Time) (ban Ban, active, found bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,6 +95,22 @@ func (b *Book) Get(source edge.Source, at time.Time) (ban Ban, active, found boo
 	ban = e.ban(true)
 	ban.Offences = e.remembered(at)
 	return ban, e.active() && e.until.Load() > at.UnixNano(), true
+}
+
+// About returns the bans in force at now that a source meets: its own, wider ones, and those of single ports in it, with their messages.
+func (b *Book) About(source edge.Source, at time.Time) (all []Ban) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.entries {
+		wider := e.source.Prefix.Bits() <= source.Prefix.Bits() && e.source.Prefix.Contains(source.Prefix.Addr()) &&
+			(e.source.Port == 0 || e.source.Port == source.Port)
+		within := source.Port == 0 && source.Prefix.Bits() <= e.source.Prefix.Bits() && source.Prefix.Contains(e.source.Prefix.Addr())
+		if (wider || within) && e.active() && e.until.Load() > at.UnixNano() {
+			all = append(all, e.ban(true))
+		}
+	}
+	slices.SortFunc(all, func(x, y Ban) int { return compareSources(x.Source, y.Source) })
+	return all
 }
 
 // Stats are numbers about a book.

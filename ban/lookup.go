@@ -94,16 +94,28 @@ func (t bans) without(e *entry) bans {
 // Refuses reports whether nothing of from is to be read at now: it is banned hard, on no allow list, and none of the flows that the
 // ban spares. It counts what it refuses. It takes no lock but where flows are to be spared, and does not allocate.
 func (b *Book) Refuses(from edge.Flow, at time.Time) bool {
-	v := b.view.Load()
-	if v.hard.n == 0 {
-		return false
-	}
-	e := v.hard.find(from.Remote, at.UnixNano())
-	if e == nil || v.exempt.Contains(from.Remote.Addr()) || b.spared(e, from, at) {
+	e := b.holds(from, at)
+	if e == nil {
 		return false
 	}
 	e.refused(at)
 	return true
+}
+
+// Holds is Refuses for who only asks: nothing is counted.
+func (b *Book) Holds(from edge.Flow, at time.Time) bool { return b.holds(from, at) != nil }
+
+// holds returns the hard ban that refuses from, nil if none does.
+func (b *Book) holds(from edge.Flow, at time.Time) *entry {
+	v := b.view.Load()
+	if v.hard.n == 0 {
+		return nil
+	}
+	e := v.hard.find(from.Remote, at.UnixNano())
+	if e == nil || v.exempt.Contains(from.Remote.Addr()) || b.spared(e, from, at) {
+		return nil
+	}
+	return e
 }
 
 // Soft reports whether a new request of from is to be dropped at now: it is banned softly. Known-good flows never are; what

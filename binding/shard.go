@@ -98,6 +98,18 @@ func (s *shard) ids() []ID {
 	return ids
 }
 
+// from reports whether a binding of the shard that is live at now (Unix nanoseconds) comes from p.
+func (s *shard) from(p netip.Prefix, now int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.entries {
+		if s.entries[i].expires > now && p.Contains(s.entries[i].addr.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
 // removeIf takes out the entries of a shard that match; the caller holds its lock.
 func (t *Table) removeIf(s *shard, match func(*entry) bool) {
 	kept := s.entries[:0]

@@ -112,6 +112,19 @@ func (t *Table) KnownAddr(a netip.Addr, now time.Time) bool {
 	return one != nil && one.live(now)
 }
 
+// KnownIn reports whether a live binding comes from p. For more than one address it looks at every binding, a millisecond for 100,000.
+func (t *Table) KnownIn(p netip.Prefix, now time.Time) bool {
+	if p.IsSingleIP() {
+		return t.KnownAddr(p.Addr(), now)
+	}
+	for i := range t.shards {
+		if t.shards[i].from(p, now.UnixNano()) {
+			return true
+		}
+	}
+	return false
+}
+
 // At returns the live binding that f is exactly the source of; of several the one that was put last, since they move
 // together. It returns the zero ID when there is none, or when the last one was removed and the others have not been
 // refreshed since.

@@ -182,3 +182,19 @@ func TestModel(t *testing.T) {
 		})
 	})
 }
+
+// TestKnownIn: live bindings of a network are found, others are not.
+func TestKnownIn(t *testing.T) {
+	table := newTable(t, Config{})
+	put(t, table, phone(table, "a@example.com", "sip:a@192.168.1.1", udp("192.0.2.1:1024"), time.Hour), start)
+	put(t, table, phone(table, "b@example.com", "sip:b@192.168.1.1", udp("[2001:db8::7]:1024"), time.Hour), start)
+	for text, want := range map[string]bool{"192.0.2.1/32": true, "192.0.2.0/24": true, "192.0.3.0/24": false, "2001:db8::/64": true,
+		"2001:db8:0:1::/64": false, "192.0.2.2/32": false} {
+		if got := table.KnownIn(netip.MustParsePrefix(text), start); got != want {
+			t.Errorf("%s: %t", text, got)
+		}
+	}
+	if table.KnownIn(netip.MustParsePrefix("192.0.2.0/24"), start.Add(time.Hour)) {
+		t.Error("an expired binding is known")
+	}
+}

@@ -35,6 +35,10 @@ func (c *Config) check() Errors {
 		all = append(all, c.Fault("topology.guard", "would block nearly every message, since nothing is hidden", "add hide: true, or write guard: log")...)
 	}
 	all = append(all, twice(c, "inside.sources", c.Inside.Sources)...)
+	all = append(all, twice(c, "trust.never_ban", c.Trust.NeverBan)...)
+	if c.Bans.Longest < c.Bans.First {
+		all = append(all, c.Fault("bans.longest", "is less than bans.first, the length of a first ban", "write the same, or more: 7d")...)
+	}
 	all = append(all, twice(c, "outside.proxy_protocol", c.Outside.ProxyProtocol)...)
 	all = append(all, c.checkBalancers()...)
 	all = append(all, c.checkMedia()...)

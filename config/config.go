@@ -36,6 +36,8 @@ type Config struct {
 	Media         Media
 	Access        Access
 	Headers       Headers
+	Trust         Trust
+	Bans          Bans
 	Limits        Limits
 	Timers        Timers
 	State         string // path of the state file
@@ -187,6 +189,16 @@ type Headers struct {
 	ToOutside     []string // fields of the platform that leave besides those of the built-in list, where it is hidden
 }
 
+// Trust says who is trusted in what.
+type Trust struct {
+	NeverBan []netip.Prefix // masked, never 4in6; an IPv6 address stands for its /64
+}
+
+// Bans says how long bans last.
+type Bans struct {
+	First, Longest time.Duration // of a first ban, and at most
+}
+
 // Limits bound what may be used.
 type Limits struct {
 	Memory               int64 // bytes; 0: auto, a quarter of RAM, at least 512 MiB
@@ -261,6 +273,7 @@ func defaults() *Config {
 		Media: Media{Relay: RelayOff, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
 			Silence: Silence{After: time.Minute}},
 		Headers: Headers{Source: "X-Source"},
+		Bans:    Bans{First: 10 * time.Minute, Longest: 7 * 24 * time.Hour},
 		Limits: Limits{Message: maxMessage, Headers: sip.MaxFields, Header: sip.MaxValue, URI: sip.MaxURI, Vias: sip.MaxVias,
 			Parameters: sip.MaxParams, Calls: 10_000, ConnectionsPerSource: 64},
 		Timers: Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second, C: 185 * time.Second,

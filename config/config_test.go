@@ -60,6 +60,7 @@ func TestDefaults(t *testing.T) {
 		Media: Media{Relay: RelayOff, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
 			Silence: Silence{After: time.Minute}},
 		Headers: Headers{Source: "X-Source"},
+		Bans:    Bans{First: 10 * time.Minute, Longest: 168 * time.Hour},
 		Limits:  Limits{Message: 65536, Headers: 256, Header: 16384, URI: 4096, Vias: 64, Parameters: 64, Calls: 10000, ConnectionsPerSource: 64},
 		Timers: Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second, C: 185 * time.Second,
 			Linger: 32 * time.Second, Drain: 5 * time.Second},
@@ -99,6 +100,8 @@ registrations: {path: true, keepalive: 30s}
 topology: {hide: true, key_file: keys/topology.key, guard: block, bodies: [Application/ISUP]}
 media: {relay: builtin, ports: 20000-20999, address: 203.0.113.5, inside_address: "2001:db8::1", latch: {known: any, peer: prefix24}, silence: {after: 90s}}
 access: {unknown: any, known: [INVITE, MESSAGE], peer: []}
+trust: {never_ban: [198.51.100.77, "2001:db8::77"]}
+bans: {first: 5m, longest: 1d12h}
 headers: {source: X-Real-Source, from_outside: {remove: [X-Internal, y], allow: [p-asserted-identity, k]}}
 limits: {memory: 1GiB, message: 16KiB, headers: 100, header: 4KiB, uri: 512B, vias: 20, parameters: 16, calls: 5, connections: 100, connections_per_source: 7}
 timers: {t1: 100ms, t2: 1s, t4: 2s, c: 4m, drain: 0s}
@@ -148,6 +151,8 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 			Linger: 6400 * time.Millisecond},
 		State: "/srv/state.db",
 		Admin: Admin{HTTP: netip.MustParseAddrPort("[::1]:0"), Socket: "/srv/s.sock"},
+		Trust: Trust{NeverBan: []netip.Prefix{netip.MustParsePrefix("198.51.100.77/32"), netip.MustParsePrefix("2001:db8::/64")}},
+		Bans:  Bans{First: 5 * time.Minute, Longest: 36 * time.Hour},
 		Log:   Log{Format: JSON, Level: slog.LevelWarn},
 		Mode:  Monitor,
 	}

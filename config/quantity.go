@@ -14,18 +14,38 @@ func duration(dst *time.Duration, least, most time.Duration) reader {
 		if !d.is(n, path, text, number) {
 			return
 		}
-		v, err := time.ParseDuration(n.text) // "0" needs no unit
+		v, err := ParseDuration(n.text) // "0" needs no unit
 		switch {
 		case err != nil && n.kind == number:
 			d.report(n.at, path, n.text+" has no unit", "write "+n.text+"s or "+n.text+"ms")
 		case err != nil:
-			d.report(n.at, path, quoted(n.text)+" is not a length of time", "write 500ms, 25s, 15m or 1h30m")
+			d.report(n.at, path, quoted(n.text)+" is not a length of time", "write 500ms, 25s, 15m, 1h30m or 7d")
 		case v < least || v > most:
 			d.report(n.at, path, fmt.Sprintf("%s is not from %v to %v", n.text, least, most), "")
 		default:
 			*dst = v
 		}
 	}
+}
+
+// ParseDuration is time.ParseDuration that knows days, too: "7d", "1d12h".
+func ParseDuration(s string) (time.Duration, error) {
+	days, rest, found := strings.Cut(s, "d")
+	if !found {
+		return time.ParseDuration(s)
+	}
+	n, err := strconv.ParseUint(days, 10, 16)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a length of time", s)
+	}
+	var more time.Duration
+	if rest != "" {
+		more, err = time.ParseDuration(rest)
+	}
+	if err != nil || more < 0 {
+		return 0, fmt.Errorf("%q is not a length of time", s)
+	}
+	return time.Duration(n)*24*time.Hour + more, nil
 }
 
 // units of sizes, longest names first.

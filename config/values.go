@@ -104,6 +104,18 @@ func parseSource(s string) (netip.Prefix, error) {
 	return p, err
 }
 
+// parseNeverBan reads an address or a prefix for trust.never_ban. An IPv6 address stands for its /64, as in a ban.
+func parseNeverBan(s string) (netip.Prefix, error) {
+	p, err := parseNetwork(s)
+	if err == nil && isAddr(s) {
+		p = edge.SourceOf(p.Addr()).Prefix
+	}
+	if err == nil && tooWide(p) {
+		err = wrongf("name the operator's addresses and networks", "%s is too much of the internet: nobody in it could be banned", s)
+	}
+	return p, err
+}
+
 // parseBalancer reads an address or a prefix for outside.proxy_protocol.
 func parseBalancer(s string) (netip.Prefix, error) {
 	p, err := parseNetwork(s)

@@ -169,8 +169,10 @@ func attrs(e *edge.Event) []slog.Attr {
 	text("reason", string(e.Reason))
 	if e.Source.Remote.IsValid() {
 		text("src_ip", address(e.Source.Remote.Addr()))
-		list = append(list, slog.Int("src_port", int(e.Source.Remote.Port())))
-		text("transport", e.Source.Transport.String())
+		if port := e.Source.Remote.Port(); port != 0 { // else it is about the whole address
+			list = append(list, slog.Int("src_port", int(port)))
+			text("transport", e.Source.Transport.String())
+		}
 	}
 	text("method", e.Method)
 	if e.Status != 0 {

@@ -106,7 +106,14 @@ func (l *lane) handle(b []byte, from edge.Flow, at time.Time) error {
 		return nil
 	}
 	l.match(x)
+	if l.outlawed(x) {
+		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonSoft})
+		return nil
+	}
 	v := l.admit(x)
+	if v.Ban != nil {
+		l.punish(x, v.Ban)
+	}
 	switch v.Action {
 	case edge.Drop:
 		if v.Reason != "" {

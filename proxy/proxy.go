@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ringwall/ringwall/ban"
 	"github.com/ringwall/ringwall/binding"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
@@ -26,6 +27,7 @@ type Proxy struct {
 	cfg      atomic.Pointer[settings]
 	srv      *transport.Server
 	bindings *binding.Table
+	bans     *ban.Book
 	keys     *seal.Keys
 	ring     *event.Ring
 	metrics  *event.Metrics
@@ -58,7 +60,7 @@ type face struct {
 }
 
 // New makes a proxy of the rooms it brings together. srv must be open, but not serving yet.
-func New(cfg Config, srv *transport.Server, bindings *binding.Table, keys *seal.Keys, ring *event.Ring,
+func New(cfg Config, srv *transport.Server, bindings *binding.Table, bans *ban.Book, keys *seal.Keys, ring *event.Ring,
 	metrics *event.Metrics, now time.Time) (*Proxy, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -71,7 +73,7 @@ func New(cfg Config, srv *transport.Server, bindings *binding.Table, keys *seal.
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{srv: srv, bindings: bindings, keys: keys, ring: ring, metrics: metrics, table: table,
+	p := &Proxy{srv: srv, bindings: bindings, bans: bans, keys: keys, ring: ring, metrics: metrics, table: table,
 		branches: branches, seed: maphash.MakeSeed(), faces: faces(srv.Listeners()), media: cfg.Media}
 	p.within = insideListeners(p.faces)
 	p.chosen.seed = p.seed

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringwall/ringwall/ban"
 	"github.com/ringwall/ringwall/binding"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
@@ -25,6 +26,7 @@ var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 type bench struct {
 	t                testing.TB
 	p                *Proxy
+	bans             *ban.Book
 	l                *lane
 	caller, platform *net.UDPConn
 	outside, inside  edge.Flow // flows that messages of caller and platform come from
@@ -69,12 +71,15 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if b.bans, err = ban.New(ban.Config{}); err != nil {
+		t.Fatal(err)
+	}
 	cfg := Config{Upstreams: []Upstream{{Addr: addrOf(b.platform)}}, Unknown: Methods{Any: true}, Known: Methods{Any: true},
 		Peer: Methods{Any: true}, SourceHeader: "X-Source", Transactions: transaction.DefaultConfig()}
 	if change != nil {
 		change(&cfg)
 	}
-	if b.p, err = New(cfg, srv, bindings, keys, event.NewRing(256), event.NewMetrics(), epoch); err != nil {
+	if b.p, err = New(cfg, srv, bindings, b.bans, keys, event.NewRing(256), event.NewMetrics(), epoch); err != nil {
 		t.Fatal(err)
 	}
 	out := srv.NewOut()

@@ -16,6 +16,10 @@ const (
 	reasonDomain   edge.Reason = "access.domain"   // not a domain of ours
 	reasonStranger edge.Reason = "inside.stranger" // inside listener used by who is neither upstream nor inside.sources
 
+	reasonSoft       edge.Reason = "ban.soft"  // a new request of a source that is banned without proof
+	reasonProtected  edge.Reason = "ban.never" // a check asked for a ban of who is never banned
+	reasonBanRefused edge.Reason = "ban.full"  // the ban book takes no more
+
 	reasonDialog     edge.Reason = "dialog.unknown"     // To tag, but no route token of ours
 	reasonForged     edge.Reason = "dialog.token"       // a route token that does not verify
 	reasonTarget     edge.Reason = "topology.token"     // a Request-URI that is a token which does not verify
@@ -61,5 +65,6 @@ func Reasons() []edge.Reason {
 		reasonHeaders, reasonHeader, reasonURI, reasonVias, reasonParameters, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
 		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonTarget, reasonExpired, reasonNoCancel, reasonStrayReply, reasonNoTarget,
 		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonMemory, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP,
-		reasonLeak, reasonMedia, reasonExempt, reasonBody, reasonMediaFull, reasonMediaShare, reasonStraySDP, reasonEncoded}
+		reasonLeak, reasonMedia, reasonExempt, reasonBody, reasonMediaFull, reasonMediaShare, reasonStraySDP, reasonEncoded,
+		reasonSoft, reasonProtected, reasonBanRefused}
 }

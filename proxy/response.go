@@ -99,11 +99,14 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 		tx.Relayed(b)
 	}
 	l.settle(tx, x.Msg.Status)
+	if tx.Method == sip.INVITE || tx.Method == sip.BYE {
+		l.conversed(x, tx)
+	}
 	if tx.CancelHeld(x.At) {
 		second = l.cancelFor(tx)
 	}
 	l.unlock(tx)
-	if len(b) > 0 {
+	if len(b) > 0 && !l.shut(client, x.At) {
 		l.transmit(b, client)
 		l.count.SentReply(client, status)
 	}

@@ -69,7 +69,7 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 		l.silent(tx.Target, now)
 	}
 	l.unlock(tx)
-	if len(b) > 0 {
+	if len(b) > 0 && !l.shut(to, now) {
 		l.transmit(b, to)
 	}
 	if status != 0 {

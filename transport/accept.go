@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ringwall/ringwall/edge"
 )
 
 const (
@@ -78,6 +80,12 @@ func (s *Server) welcome(nc *net.TCPConn, listener uint16) {
 
 // take takes a connection of remote in, or resets it when the limits are reached.
 func (s *Server) take(nc *net.TCPConn, remote netip.AddrPort, listener uint16) {
+	l := &s.listeners[listener]
+	from := edge.Flow{Remote: remote, Listener: listener, Transport: l.Transport, Side: l.Side}
+	if s.refuses(from, time.Now()) {
+		reset(nc)
+		return
+	}
 	switch s.admit(remote.Addr()) {
 	case refusedTotal:
 		s.count.refusedTotal.Add(1)
@@ -92,6 +100,11 @@ func (s *Server) take(nc *net.TCPConn, remote netip.AddrPort, listener uint16) {
 	s.conns.put(c)
 	s.conns.enter(c)
 	s.count.accepted.Add(1)
+	if s.refuses(from, time.Now()) { // since it was asked first, and CloseFrom may have missed c
+		reset(nc)
+		c.close(errClosed)
+		return
+	}
 	if !s.start(c.guarded(func() { c.begin(nc) })) {
 		nc.Close()
 		c.close(errClosed)
@@ -114,6 +127,33 @@ func (s *Server) admit(a netip.Addr) refusal {
 // reserve counts a connection that nobody is counted for yet, if need be in the place of another.
 func (s *Server) reserve() bool {
 	return s.conns.reserve(strangersShare(s.cfg.Connections, s.Pressure())) || s.evict() && s.conns.reserve(s.cfg.Connections)
+}
+
+// refuses asks Config.Refuse about a flow outside.
+func (s *Server) refuses(f edge.Flow, at time.Time) bool {
+	return s.cfg.Refuse != nil && f.Side == edge.Outside && s.cfg.Refuse(f, at)
+}
+
+// CloseFrom closes at once the outside connections from p that match says, whatever they are doing, and returns how many. What they
+// have queued is not sent.
+func (s *Server) CloseFrom(p netip.Prefix, match func(edge.Flow) bool) (n int) {
+	if !s.conns.mayHold(p) {
+		return 0
+	}
+	for _, c := range s.conns.all() {
+		if c.flow.Side != edge.Outside || !p.Contains(c.flow.Remote.Addr()) || !match(c.flow) {
+			continue
+		}
+		c.mu.Lock()
+		tcp := c.tcp
+		c.mu.Unlock()
+		if tcp != nil {
+			_ = tcp.SetLinger(0) // nothing more goes there
+		}
+		c.close(errClosed)
+		n++
+	}
+	return n
 }
 
 // exempt asks Config.Exempt; should it panic, nobody is.

@@ -39,6 +39,9 @@ type Config struct {
 	// Exempt reports sources that ConnectionsPerSource does not bind: those of live bindings, and the platform. It is called
 	// for each accepted connection, from several goroutines. Nil: nobody.
 	Exempt func(netip.Addr) bool
+	// Refuse reports outside flows of which nothing is to be read now: datagrams are dropped before they are handled, connections (Conn
+	// is 0 then) reset when they are accepted. It is called for each of them, from several goroutines, and must be quick. Nil: none.
+	Refuse func(edge.Flow, time.Time) bool
 	// ProxyProtocol are the load balancers in front of outside stream listeners. A connection from there must begin with a header of the
 	// PROXY protocol, version 1 or 2, and is from then on one of the source that it names. From anywhere else a header is no SIP.
 	ProxyProtocol []netip.Prefix

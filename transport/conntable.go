@@ -181,6 +181,15 @@ func (t *connTable) to(some map[Destination]bool) (all []*conn) {
 	return all
 }
 
+// mayHold reports whether there may be connections from p. It looks at those we accepted only if p is one source: nobody whom we dialled
+// shares an address with strangers.
+func (t *connTable) mayHold(p netip.Prefix) bool {
+	source := sourceOf(p.Addr())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return p.Bits() < source.Bits() && t.count > 0 || t.sources[source] > 0
+}
+
 func (t *connTable) open() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -149,7 +149,9 @@ func (s *Server) readUDP(u *udpSocket, o *Out, lane Lane) {
 		s.count.packetsIn.Add(uint64(n))
 		for i := range n {
 			if b, from := r.datagram(i, s); b != nil {
-				s.receive(lane, b, u.flow(from), at)
+				if f := u.flow(from); !s.refuses(f, at) {
+					s.receive(lane, b, f, at)
+				}
 			}
 			r.reset(i)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringwall/ringwall/binding"
@@ -40,6 +41,7 @@ type facts struct {
 	reload     *reloaded // nil: none yet
 	names      []nameProblem
 	journal    string    // why registrations are not written; "": they are
+	banJournal string    // the same of bans
 	dropped    uint64    // events
 	dropAt     time.Time // when events were last seen to be lost
 	open       int       // connections
@@ -74,6 +76,7 @@ func (f *facts) concerns() []concern {
 	full("transactions.unknown", "the share of unknown sources in transactions fills up", f.proxy.Untrusted, f.tables.Untrusted)
 	full("bindings.full", "the table of registered phones fills up", f.proxy.Bindings, f.bindings)
 	add(f.journal != "", string(reasonState), "registrations cannot be written, a restart would lose them: %s", f.journal)
+	add(f.banJournal != "", string(reasonBans), "bans cannot be written, a restart would lose them: %s", f.banJournal)
 	for _, c := range f.certs {
 		what := fmt.Sprintf("the certificate %s (%s)", c.File, commas(c.Names))
 		if c.Authority {
@@ -113,22 +116,27 @@ func (s *service) facts(p proxy.Status, now *settings) *facts {
 	if why := s.journalError.Load(); why != nil {
 		f.journal = *why
 	}
+	if why := s.banError.Load(); why != nil {
+		f.banJournal = *why
+	}
 	if at := s.dropAt.Load(); at != nil {
 		f.dropAt = *at
 	}
 	return f
 }
 
-// journalState notes whether registrations can be written, and tells the log.
-func (s *service) journalState(err error) {
-	e := edge.Event{At: time.Now(), Name: event.State, Message: "registrations are written again"}
-	var why *string
-	if err != nil {
-		text := err.Error()
-		why, e.Reason, e.Message = &text, reasonState, "registrations cannot be written: "+text
+// journalState returns what notes in note whether what ("bans") can be written, and tells the log.
+func (s *service) journalState(what string, reason edge.Reason, note *atomic.Pointer[string]) func(error) {
+	return func(err error) {
+		e := edge.Event{At: time.Now(), Name: event.State, Message: what + " are written again"}
+		var why *string
+		if err != nil {
+			text := err.Error()
+			why, e.Reason, e.Message = &text, reason, what+" cannot be written: "+text
+		}
+		note.Store(why)
+		s.ring.Add(e)
 	}
-	s.journalError.Store(why)
-	s.ring.Add(e)
 }
 
 // watchDrops notes when events are lost, until ctx ends.

@@ -64,13 +64,17 @@ func TestConcerns(t *testing.T) {
 // TestJournalConcern: a journal that fails needs attention until it works again.
 func TestJournalConcern(t *testing.T) {
 	s := &service{ring: event.NewRing(64)}
-	s.journalState(errors.New("disk is full"))
+	tell := s.journalState("registrations", reasonState, &s.journalError)
+	tell(errors.New("disk is full"))
 	if why := s.journalError.Load(); why == nil || *why != "disk is full" {
 		t.Errorf("noted %v", why)
 	}
-	s.journalState(nil)
+	tell(nil)
 	if why := s.journalError.Load(); why != nil {
 		t.Errorf("still noted: %v", *why)
+	}
+	if e, _ := s.ring.Next(); e.Reason != reasonState || e.Message != "registrations cannot be written: disk is full" {
+		t.Errorf("told %+v", e)
 	}
 }
 

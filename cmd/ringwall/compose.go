@@ -18,11 +18,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ringwall/ringwall/admin"
+	"github.com/ringwall/ringwall/ban"
 	"github.com/ringwall/ringwall/binding"
 	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/demo"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/gate/soft"
 	"github.com/ringwall/ringwall/media"
 	"github.com/ringwall/ringwall/memory"
 	"github.com/ringwall/ringwall/proxy"
@@ -35,8 +37,12 @@ import (
 // ringSize is how many events may wait for the log.
 const ringSize = 4096
 
-// reasonState: registrations can't be written to the state file.
-const reasonState edge.Reason = "state.write"
+// Why the state file is not what it should be.
+const (
+	reasonState   edge.Reason = "state.write"   // registrations can't be written
+	reasonBans    edge.Reason = "state.bans"    // bans can't be written
+	reasonDamaged edge.Reason = "state.damaged" // the file was damaged and has been replaced
+)
 
 // A service is everything that `ringwall run` runs. start builds it from the bottom up; Close takes it down in reverse.
 type service struct {
@@ -47,6 +53,8 @@ type service struct {
 	metrics   *event.Metrics
 	keys      *seal.Keys
 	bindings  *binding.Table
+	bans      *ban.Book
+	gate      *soft.Gate
 	platform  *demo.Platform // nil unless there are no upstreams
 	transport *transport.Server
 	calls     *media.Calls // nil: media is not relayed
@@ -64,6 +72,8 @@ type service struct {
 	stopping bool       // TERM came
 
 	journalError atomic.Pointer[string]        // why registrations are not written; nil: they are
+	banError     atomic.Pointer[string]        // why bans are not written; nil: they are
+	operators    operators                     // addresses that operators are signed in from
 	nameProblems atomic.Pointer[[]nameProblem] // of upstreams; nil: none yet
 	dropAt       atomic.Pointer[time.Time]     // when events were last seen to be lost; nil: never
 
@@ -92,7 +102,7 @@ func start(ctx context.Context, b boot, stdout io.Writer) (_ *service, err error
 	}()
 	s.goUntilClose(event.NewLog(s.ring, s.log, event.DefaultLogConfig()).Run) // first, so that it is closed last
 	for _, step := range []func(context.Context) error{
-		s.openState, s.openNames, s.findPlatform, s.openTransport, s.openJournal, s.openPeers, s.openMedia, s.openProxy, s.openAdmin,
+		s.openState, s.openBans, s.openNames, s.findPlatform, s.openTransport, s.openJournals, s.openPeers, s.openMedia, s.openProxy, s.openAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -217,6 +227,7 @@ func (s *service) openTransport(ctx context.Context) error {
 		ReadBytes:            s.budget.reading,
 		Pressure:             s.memory.Pressure,
 		Exempt:               s.exempt,
+		Refuse:               s.gate.Refuses,
 		QueueBytes:           s.budget.queued,
 		ProxyProtocol:        s.cfg.Outside.ProxyProtocol,
 		InsideNets:           s.cfg.Inside.Sources,
@@ -241,13 +252,16 @@ func (s *service) exempt(a netip.Addr) bool {
 	return now.inside(a) || now.trusted(a) || s.bindings.KnownAddr(a, time.Now())
 }
 
-// openJournal brings the bindings of the last run back and keeps them written from now on.
-func (s *service) openJournal(ctx context.Context) error {
+// openJournals brings the bindings and bans of the last run back and keeps them written from now on.
+func (s *service) openJournals(ctx context.Context) error {
 	db, err := statefile.Open(s.cfg.State)
 	if err != nil {
 		return err
 	}
 	s.onClose(db.Close)
+	if err := s.openBanJournal(ctx, db); err != nil {
+		return err
+	}
 	journal, err := s.journal(ctx, db)
 	if err != nil {
 		return err
@@ -262,9 +276,10 @@ func (s *service) openJournal(ctx context.Context) error {
 func (s *service) journal(ctx context.Context, db *sql.DB) (*binding.Journal, error) {
 	all := s.transport.Listeners()
 	return binding.OpenJournal(ctx, db, s.bindings, s.since, binding.JournalOptions{
-		Name:  func(i uint16) string { return listenerName(all, i) },
-		Index: func(name string) (uint16, bool) { return findListener(all, name) },
-		State: s.journalState,
+		Name:   func(i uint16) string { return listenerName(all, i) },
+		Index:  func(name string) (uint16, bool) { return findListener(all, name) },
+		State:  s.journalState("registrations", reasonState, &s.journalError),
+		Repair: s.repair(db),
 	})
 }
 
@@ -286,9 +301,10 @@ func (s *service) openPeers(ctx context.Context) error {
 func (s *service) openProxy(context.Context) (err error) {
 	s.metrics.Reasons(proxy.Reasons()...)
 	now := s.settings.Load()
+	s.protect(now)
 	cfg := now.proxyConfig()
 	cfg.Media = s.calls
-	s.proxy, err = proxy.New(cfg, s.transport, s.bindings, s.keys, s.ring, s.metrics, s.since)
+	s.proxy, err = proxy.New(cfg, s.transport, s.bindings, s.bans, s.keys, s.ring, s.metrics, s.since)
 	return err
 }
 
@@ -305,6 +321,7 @@ func (s *service) openAdmin(context.Context) (err error) {
 	s.admin.Handle("rotate", s.handleRotate)
 	s.admin.HandleStream("trace", s.trace)
 	s.admin.Handle("calls", func(context.Context, json.RawMessage) (any, error) { return s.listCalls(), nil })
+	s.handleBans()
 	s.onClose(func() error { s.admin.Close(); return nil })
 	return nil
 }
@@ -316,6 +333,7 @@ func (s *service) serve() {
 	s.goUntilClose(s.watchDrops)
 	s.goUntilClose(s.memory.Run)
 	s.serveMedia()
+	s.goUntilClose(s.tendBans)
 	s.transport.Serve(s.proxy.NewLane)
 	s.admin.Serve()
 }

@@ -28,18 +28,24 @@ import (
 const maxExplained = 1 << 20
 
 func newExplain() *cobra.Command {
-	var file, message, from string
+	var of target
+	var as listing
+	var message, from string
 	cmd := &cobra.Command{
-		Use:   "explain --message FILE",
-		Short: "show a message as the other side would see it, and why",
-		Long: "explain reads a SIP message from a file (- is standard input; lines may end in LF) and shows it as it would leave on the other\n" +
+		Use:   "explain IP|PREFIX|IP:PORT or explain --message FILE",
+		Short: "tell what is known of a source, or what becomes of a message",
+		Long: "explain with a source asks the running ringwall what it knows of it: whether it is banned, why, on what messages, until when, and\n" +
+			"what would free it.\n\n" +
+			"explain --message reads a SIP message from a file (- is standard input; lines may end in LF) and shows it as it would leave on the other\n" +
 			"side with this configuration and its key file, with a word on each change. Nothing is sent and no service is needed. Where the\n" +
 			"key file can't be read, a key that is thrown away afterwards takes its place.",
-		Example: "  ringwall explain --message invite.txt --from inside\n" +
+		Example: "  ringwall explain 198.51.100.7\n" +
+			"  ringwall explain --message invite.txt --from inside\n" +
 			"  ringwall explain --message bye.txt --from outside --config /etc/ringwall/ringwall.yaml",
-		Args: cobra.NoArgs,
+		Args: cobra.MaximumNArgs(1),
 	}
-	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE`")
+	of.flags(cmd)
+	as.flag(cmd)
 	cmd.Flags().StringVar(&message, "message", "", "`FILE` with the message")
 	cmd.Flags().StringVar(&from, "from", "inside", "`SIDE` that it comes from: inside or outside")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -47,10 +53,20 @@ func newExplain() *cobra.Command {
 		switch {
 		case !ok:
 			return fmt.Errorf("--from %q: want inside or outside", from)
-		case message == "":
-			return errors.New("name the file with the message: --message FILE")
+		case message == "" && len(args) == 0, message != "" && len(args) > 0:
+			return errors.New("name a source, or the file with a message: --message FILE")
+		case message == "" && as.form == "csv":
+			return fmt.Errorf("--output %q: want table or json", as.form)
+		case message != "":
+			return verb(func(cmd *cobra.Command, _ []string) error { return explain(cmd, of.file, message, side) })(cmd, args)
 		}
-		return verb(func(cmd *cobra.Command, _ []string) error { return explain(cmd, file, message, side) })(cmd, args)
+		if _, err := edge.ParseSource(args[0]); err != nil {
+			return err
+		}
+		if err := as.check(); err != nil {
+			return err
+		}
+		return verb(func(cmd *cobra.Command, args []string) error { return explainOf(cmd, &of, &as, args[0]) })(cmd, args)
 	}
 	return cmd
 }

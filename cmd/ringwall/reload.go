@@ -29,7 +29,7 @@ const eventReload = "reload"
 var live = []string{
 	"inside.sources", "upstreams", "peers", "domains", "registrations.path", "registrations.keepalive",
 	"topology.hide", "topology.mask_call_id", "topology.guard", "topology.bodies", "identity.server", "access.unknown", "access.known", "access.peer", "headers.source", "headers.from_outside.remove",
-	"headers.from_outside.allow", "headers.to_outside.allow", "limits.memory", "limits.headers", "limits.header", "limits.uri", "limits.vias", "limits.parameters",
+	"headers.from_outside.allow", "headers.to_outside.allow", "trust.never_ban", "bans.first", "bans.longest", "limits.memory", "limits.headers", "limits.header", "limits.uri", "limits.vias", "limits.parameters",
 	"timers.drain", "log.level", "mode",
 }
 
@@ -246,6 +246,8 @@ func (s *service) enforce(to *settings) error {
 		return err
 	}
 	s.settings.Store(to)
+	s.protect(to)
+	s.bans.SetLengths(to.cfg.Bans.First, to.cfg.Bans.Longest)
 	return nil
 }
 

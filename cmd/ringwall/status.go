@@ -35,6 +35,7 @@ type status struct {
 	Transactions  int         `json:"transactions"`
 	Pending       int         `json:"pending"`
 	Connections   int64       `json:"connections"`
+	Bans          banState    `json:"bans"`
 	Memory        memoryState `json:"memory"`
 	EventsDropped uint64      `json:"events_dropped"`
 	Attention     []concern   `json:"attention"`
@@ -99,6 +100,21 @@ func (s *status) print(out io.Writer, form string) error {
 	return s.table(out)
 }
 
+// banState is the ban book in status. Its names are stable.
+type banState struct {
+	Hard        int    `json:"hard"`
+	Soft        int    `json:"soft"`
+	Remembered  int    `json:"remembered"` // banned before
+	Allowed     int    `json:"allowed"`    // entries of the allow list
+	Packets     uint64 `json:"packets_refused"`
+	Connections uint64 `json:"connections_refused"`
+}
+
+// String is b for a reader.
+func (b banState) String() string {
+	return fmt.Sprintf("%d hard, %d soft; %s and %s refused", b.Hard, b.Soft, count(int(b.Packets), "packet"), count(int(b.Connections), "connection"))
+}
+
 // configName is how a configuration is called: its file, or "defaults".
 func configName(file string) string {
 	if file == "" {
@@ -136,6 +152,7 @@ func (s *status) table(out io.Writer) error {
 		{"bindings", fmt.Sprint(s.Bindings)},
 		{"transactions", fmt.Sprintf("%d, %d pending", s.Transactions, s.Pending)},
 		{"connections", fmt.Sprint(s.Connections)},
+		{"bans", s.Bans.String()},
 		{"memory", s.Memory.String()},
 		{"events dropped", fmt.Sprint(s.EventsDropped)},
 	}...) {
@@ -170,6 +187,8 @@ func (s *service) status() status {
 		Connections: s.transport.Counters().ConnectionsOpen, EventsDropped: s.ring.Dropped(),
 		Memory: memoryState{s.memory.Used(), s.memory.Limit(), s.memory.Pressure().String()},
 	}
+	bans, gate := s.bans.Stats(), s.gate.Counters()
+	st.Bans = banState{bans.Hard, bans.Soft, bans.Remembered, bans.Allowed, gate.Packets, gate.Connections}
 	st.Restart, st.Reload, st.Attention = append(st.Restart, now.restart...), s.lastReload.Load(), s.facts(p, now).concerns()
 	if a := s.admin.HTTPAddr(); a.IsValid() {
 		st.Admin = a.String()

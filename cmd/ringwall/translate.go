@@ -204,9 +204,35 @@ func (s *service) observe() {
 	gauge("memory_used_bytes", "Memory in use, as it is compared with limits.memory.", func() int { return int(s.memory.Used()) })
 	gauge("memory_limit_bytes", "limits.memory.", func() int { return int(s.memory.Limit()) })
 	gauge("memory_pressure", "How short memory is: 0 calm, 1 tight, 2 scarce, 3 drought.", func() int { return int(s.memory.Pressure()) })
+	gauge("bans_hard", "Sources that nothing is read of.", func() int { return s.bans.Stats().Hard })
+	gauge("bans_soft", "Sources whose new requests are dropped.", func() int { return s.bans.Stats().Soft })
+	gauge("bans_remembered", "Sources that were banned and are free.", func() int { return s.bans.Stats().Remembered })
+	gauge("bans_max", "Most banned and remembered sources at once.", func() int { return s.bans.Stats().Max })
+	for _, c := range banCounters() {
+		s.metrics.Counter("ringwall_"+c.name+"_total", c.help, func() float64 { return float64(c.of(s)) })
+	}
 	s.metrics.Counter("ringwall_events_dropped_total", "Events that found the ring full.", func() float64 { return float64(s.ring.Dropped()) })
 	for _, c := range transportCounters() {
 		s.metrics.Counter("ringwall_transport_"+c.name+"_total", c.help, func() float64 { return float64(c.of(s.transport.Counters())) })
+	}
+}
+
+// banCounter is one counter of the ban book or the gate as a metric.
+type banCounter struct {
+	name, help string
+	of         func(*service) uint64
+}
+
+func banCounters() []banCounter {
+	return []banCounter{
+		{"bans", "Bans made.", func(s *service) uint64 { return s.bans.Stats().Banned }},
+		{"bans_prolonged", "Bans prolonged because the source was still sending.", func(s *service) uint64 { return s.bans.Stats().Prolonged }},
+		{"bans_lifted", "Bans lifted before their time.", func(s *service) uint64 { return s.bans.Stats().Lifted }},
+		{"bans_evicted", "Bans given up because the book was full.", func(s *service) uint64 { return s.bans.Stats().Evicted }},
+		{"bans_protected", "Bans refused because the source is never banned.", func(s *service) uint64 { return s.bans.Stats().Protected }},
+		{"gate_packets_refused", "Datagrams of banned sources dropped.", func(s *service) uint64 { return s.gate.Counters().Packets }},
+		{"gate_connections_refused", "Connections of banned sources refused.", func(s *service) uint64 { return s.gate.Counters().Connections }},
+		{"gate_connections_closed", "Connections closed because their source was banned.", func(s *service) uint64 { return s.gate.Counters().Closed }},
 	}
 }
 

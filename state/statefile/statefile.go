@@ -1,14 +1,18 @@
-// Package statefile opens the state file, the SQLite database that rooms share. It stands apart from binding so that only
+// Package statefile opens the state file, the SQLite database that rooms share. It stands apart from state so that only
 // who opens the file carries the database engine.
 package statefile
 
 import (
+	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -27,7 +31,7 @@ func Open(path string) (*sql.DB, error) {
 	if err == nil {
 		return db, nil
 	}
-	if damaged(err) {
+	if Damaged(err) {
 		return nil, fmt.Errorf("state file %s is damaged (%w): put a good copy back or move it away; phones come back as they register anew", path, err)
 	}
 	return nil, fmt.Errorf("open state file %s: %w", path, err)
@@ -41,11 +45,7 @@ func open(path string) (*sql.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(absolute), 0o700); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(absolute, os.O_RDWR|os.O_CREATE, 0o600) // SQLite gives the log the mode of the file
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Close(); err != nil {
+	if err := touch(absolute); err != nil {
 		return nil, err
 	}
 	dsn := url.URL{Scheme: "file", Path: absolute, RawQuery: url.Values{
@@ -63,6 +63,42 @@ func open(path string) (*sql.DB, error) {
 	return db, nil
 }
 
+// touch makes the file where it is missing. SQLite gives the log the mode of the file.
+func touch(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// Replace moves the damaged file at path aside, which db is open on, and begins a new, empty one that db is on from then on: rooms have to make
+// their tables and write what they hold. It returns what the damaged file is called now.
+func Replace(db *sql.DB, path string) (aside string, err error) {
+	conn, err := db.Conn(context.Background()) // the only one: nobody uses the file meanwhile
+	if err != nil {
+		return "", fmt.Errorf("replace state file %s: %w", path, err)
+	}
+	aside = path + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
+	err = os.Rename(path, aside)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	for _, tail := range []string{"-wal", "-shm"} { // they belong to the damaged file
+		if merr := os.Rename(path+tail, aside+tail); !errors.Is(merr, fs.ErrNotExist) {
+			err = errors.Join(err, merr)
+		}
+	}
+	if err == nil {
+		err = touch(path)
+	}
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // it is closed, and the next one opens the new file
+	if err != nil {
+		return "", fmt.Errorf("replace state file %s: %w", path, err)
+	}
+	return aside, nil
+}
+
 // errDamaged is the finding of SQLite's own check.
 var errDamaged = errors.New("the check of its structure fails")
 
@@ -78,8 +114,8 @@ func check(db *sql.DB) error {
 	return nil
 }
 
-// damaged reports whether an error means that the file's content is not what SQLite wrote.
-func damaged(err error) bool {
+// Damaged reports whether an error means that the file's content is not what SQLite wrote.
+func Damaged(err error) bool {
 	var e *sqlite.Error
 	if errors.As(err, &e) {
 		code := e.Code() & 0xff // without the extension

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/ringwall/ringwall/ban"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/gate/soft"
+	"github.com/ringwall/ringwall/state"
+	"github.com/ringwall/ringwall/state/statefile"
+)
+
+// openBans makes the ban book and the gate that enforces it.
+func (s *service) openBans(context.Context) (err error) {
+	s.bans, err = ban.New(ban.Config{First: s.cfg.Bans.First, Longest: s.cfg.Bans.Longest, Calls: s.cfg.Limits.Calls,
+		Known: s.bindings.Known, KnownIn: s.bindings.KnownIn, Changed: s.banChanged})
+	if err != nil {
+		return err
+	}
+	s.gate = soft.New(s.bans)
+	return nil
+}
+
+// openBanJournal brings the bans of the last run back and keeps them written from now on.
+func (s *service) openBanJournal(ctx context.Context, db *sql.DB) error {
+	journal, err := ban.OpenJournal(ctx, db, s.bans, s.since, state.Options{
+		State: s.journalState("bans", reasonBans, &s.banError), Repair: s.repair(db)})
+	if err != nil {
+		return err
+	}
+	s.onClose(func() error { return journal.Close(context.Background()) })
+	if restored, left := journal.Loaded(); restored+left > 0 {
+		s.log.Info("bans are back", "event", event.State, "entries", restored, "left_out", left)
+	}
+	return nil
+}
+
+// repair returns what a journal asks about an error of writing: a damaged state file is moved aside and another one begun.
+func (s *service) repair(db *sql.DB) func(error) bool {
+	return func(err error) bool {
+		if !statefile.Damaged(err) {
+			return false
+		}
+		aside, rerr := statefile.Replace(db, s.cfg.State)
+		e := edge.Event{At: time.Now(), Name: event.State, Reason: reasonDamaged, Message: "the state file was damaged, it is now " + aside + " and a new one is written"}
+		if rerr != nil {
+			e.Message = "the state file is damaged and cannot be replaced: " + rerr.Error()
+		}
+		s.ring.Add(e)
+		return rerr == nil
+	}
+}
+
+// tendBans does once a second what the clock asks of the ban book, and looks now and then who is never to be banned.
+func (s *service) tendBans(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	look := time.NewTicker(lookAround)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case at := <-tick.C:
+			s.bans.Tick(at)
+		case <-look.C:
+			s.protect(s.settings.Load())
+		}
+	}
+}
+
+// banChanged enforces a change of the ban book and tells the log.
+func (s *service) banChanged(c ban.Change) {
+	b := &c.Ban
+	e := edge.Event{At: c.At, Name: event.Unban, Reason: b.Reason}
+	if b.Source.Port == 0 && b.Source.Prefix.IsSingleIP() {
+		e.Source.Remote = netip.AddrPortFrom(b.Source.Prefix.Addr(), 0)
+	}
+	switch c.Kind {
+	case ban.Banned, ban.Prolonged:
+		e.Name, e.Message = event.Ban, blocking(b)
+		e.Detail = "for " + b.Until.Sub(c.At).Round(time.Second).String()
+		if c.Kind == ban.Prolonged {
+			e.Detail += ", it was still sending"
+		}
+		if b.Hard {
+			if n := s.gate.Enforce(s.transport, b.Source, c.At); n > 0 {
+				e.Detail += ", closed " + count(n, "connection")
+			}
+		}
+		if b.Text != "" {
+			e.Detail += ": " + b.Text
+		}
+	case ban.Lifted:
+		e.Message = "lifted the ban of " + b.Source.String()
+	case ban.Evicted:
+		e.Message = "gave up the ban of " + b.Source.String() + ": the ban book is full"
+	case ban.Expired:
+		e.Message = "the ban of " + b.Source.String() + " is over"
+	}
+	s.ring.Add(e)
+}
+
+// blocking is the line for the log. Its first form is what fail2ban and others act on: it is written only where all of the source is
+// shut out on proof, so that acting on it earlier, in the kernel, harms nobody whom the ban spares.
+func blocking(b *ban.Ban) string {
+	switch {
+	case !b.Hard:
+		return "Blocking new requests from " + b.Source.String() + " (unproven)"
+	case b.Source.Port != 0:
+		return "Blocking the flow " + b.Source.String()
+	case b.Spares:
+		return "Blocking strangers at " + b.Source.String() + " (known phones and calls go on)"
+	}
+	return "Blocking traffic from " + b.Source.String()
+}
+
+// handleBans names the verbs of bans on the control socket.
+func (s *service) handleBans() {
+	s.admin.HandleStream("bans", s.listBans)
+	s.admin.Handle("ban", answering(s.ban))
+	s.admin.Handle("unban", answering(s.unban))
+	s.admin.Handle("allow", answering(s.allow))
+	s.admin.Handle("disallow", answering(s.disallow))
+	s.admin.Handle("allowed", answering(func(struct{}) (allowLists, error) {
+		return allowLists{s.bans.AllowList(), s.bans.Never()}, nil
+	}))
+	s.admin.Handle("explain", answering(s.explainSource))
+}
+
+// answering makes a Handler of f: it reads the arguments.
+func answering[In, Out any](f func(In) (Out, error)) func(context.Context, json.RawMessage) (any, error) {
+	return func(_ context.Context, raw json.RawMessage) (any, error) {
+		var in In
+		if len(raw) > 0 {
+			if err := json.Unmarshal(raw, &in); err != nil {
+				return nil, fmt.Errorf("read the arguments: %w", err)
+			}
+		}
+		return f(in)
+	}
+}
+
+// listed is how many bans one line of the answer to bans holds at most.
+const listed = 1000
+
+// listBans answers the verb bans: every ban in force, some at a time; an empty list is the end.
+func (s *service) listBans(_ context.Context, _ json.RawMessage, send func(any) error) error {
+	all := s.bans.Bans(time.Now())
+	for len(all) > 0 {
+		n := min(len(all), listed)
+		if err := send(all[:n]); err != nil {
+			return err
+		}
+		all = all[n:]
+	}
+	return send(all)
+}
+
+// sourceArgs are the arguments of verbs about one source.
+type sourceArgs struct {
+	Source   string     `json:"source"` // as the operator wrote it
+	Text     string     `json:"text,omitempty"`
+	Operator netip.Addr `json:"operator,omitzero"` // where the caller is signed in from
+}
+
+// asked reads the source, and notes where the operator is.
+func (s *service) asked(a *sourceArgs) (edge.Source, error) {
+	if a.Operator.IsValid() && s.operators.note(a.Operator, time.Now()) {
+		s.protect(s.settings.Load())
+	}
+	return edge.ParseSource(a.Source)
+}
+
+// banArgs are the arguments of the verb ban.
+type banArgs struct {
+	sourceArgs
+	For        time.Duration `json:"for,omitempty"` // 0: as the offences so far ask
+	Soft       bool          `json:"soft,omitempty"`
+	Everything bool          `json:"everything,omitempty"`
+}
+
+// ban answers the verb of that name.
+func (s *service) ban(a banArgs) (b ban.Ban, err error) {
+	source, err := s.asked(&a.sourceArgs)
+	if err != nil {
+		return b, err
+	}
+	s.protect(s.settings.Load())
+	// What is written as one address means it, also where the ban is to be of the network around it.
+	if why, never := s.bans.Exempt(source.Prefix.Addr()); never && source.Prefix.IsSingleIP() {
+		err = &ban.ProtectedError{Source: source, By: why}
+	} else if one, perr := netip.ParseAddr(a.Source); perr == nil {
+		if why, never := s.bans.Exempt(one); never {
+			err = &ban.ProtectedError{Source: source, By: why}
+		}
+	}
+	if err == nil {
+		b, _, err = s.bans.Add(ban.Order{Ban: edge.Ban{Source: source, Hard: !a.Soft, Reason: ban.ReasonOperator, For: a.For},
+			By: ban.Operator, Text: a.Text, Everything: a.Everything}, time.Now())
+	}
+	if never := new(ban.ProtectedError); errors.As(err, &never) {
+		s.log.Warn("a ban was refused", "event", event.Ban, "source", source.String(), "why", never.By.Why, "by", string(ban.Operator))
+	}
+	return b, err
+}
+
+// unban answers the verb of that name with what was lifted.
+func (s *service) unban(a sourceArgs) ([]ban.Ban, error) {
+	source, err := s.asked(&a)
+	if err != nil {
+		return nil, err
+	}
+	lifted, err := s.bans.Lift(source, time.Now())
+	if errors.Is(err, ban.ErrUnknown) {
+		for _, b := range s.bans.About(source, time.Now()) {
+			err = fmt.Errorf("%v is not banned itself, %v is: ringwall unban %v, or ringwall allow add %v", source, b.Source, b.Source, source)
+		}
+	}
+	return lifted, err
+}
+
+// allow answers the verb of that name with the bans that it lifted.
+func (s *service) allow(a sourceArgs) ([]ban.Ban, error) {
+	source, err := s.asked(&a)
+	if err != nil {
+		return nil, err
+	}
+	return s.bans.Allow(source, a.Text, time.Now())
+}
+
+// disallow answers the verb of that name.
+func (s *service) disallow(a sourceArgs) (struct{}, error) {
+	source, err := s.asked(&a)
+	if err == nil {
+		err = s.bans.Disallow(source, time.Now())
+	}
+	return struct{}{}, err
+}
+
+// allowLists are the answer to the verb allowed.
+type allowLists struct {
+	Allowed []ban.Allowed   `json:"allowed"`
+	Never   []ban.Exemption `json:"never"`
+}

@@ -1,0 +1,61 @@
+package proxy
+
+import (
+	"errors"
+	"hash/maphash"
+	"time"
+
+	"github.com/ringwall/ringwall/ban"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/transaction"
+)
+
+// outlawed reports whether a request is dropped because of a soft ban: one that belongs to nothing, of a source that nobody knows.
+// What a hard ban refuses never comes here.
+func (l *lane) outlawed(x *edge.Exchange) bool {
+	return x.From.Side == edge.Outside && x.Match == edge.MatchNew && x.Trust == edge.Unknown && l.p.bans.Soft(x.From, x.At)
+}
+
+// punish hands what a verdict says about the source of x to the ban book: the one place where a check's opinion becomes a ban.
+func (l *lane) punish(x *edge.Exchange, asked *edge.Ban) {
+	if l.cfg.Monitor || x.From.Side != edge.Outside || x.Trust == edge.Peer {
+		return
+	}
+	o := ban.Order{Ban: *asked, By: ban.Judge}
+	if len(o.Evidence) == 0 {
+		o.Evidence = [][]byte{x.Msg.Raw}
+	}
+	_, _, err := l.p.bans.Add(o, x.At)
+	if err == nil {
+		return
+	}
+	reason := reasonBanRefused
+	if errors.As(err, new(*ban.ProtectedError)) {
+		reason = reasonProtected
+	}
+	l.count.Refused(reason)
+	l.p.ring.AddOf(edge.Event{At: x.At, Name: event.Noted, Reason: reason, Source: x.From, Message: err.Error(), Detail: string(asked.Reason)}, x.Msg)
+}
+
+// shut reports whether nothing is sent to the far end of a transaction any more: it has been banned since.
+func (l *lane) shut(to edge.Flow, at time.Time) bool {
+	return to.Side == edge.Outside && l.p.bans.Holds(to, at)
+}
+
+// conversed tells the ban book of calls that are accepted and of their ends, so that a ban spares those that were there before it. The
+// tags name a call on both sides and in both directions.
+func (l *lane) conversed(x *edge.Exchange, tx *transaction.Tx) {
+	m := x.Msg
+	key := maphash.Bytes(l.p.seed, m.FromTag.Of(m.Raw)) + maphash.Bytes(l.p.seed, m.ToTag.Of(m.Raw))
+	switch {
+	case tx.Method == sip.BYE && m.Status >= 200 && m.Status != 401 && m.Status != 407: // RFC 3261 §15.1.1
+		l.p.bans.CallEnded(key)
+	case tx.Method != sip.INVITE || m.Status/100 != 2:
+	case tx.Client.Side == edge.Outside:
+		l.p.bans.CallBegan(key, tx.Client.Remote, x.At)
+	case tx.Target.Side == edge.Outside:
+		l.p.bans.CallBegan(key, tx.Target.Remote, x.At)
+	}
+}
