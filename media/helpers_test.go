@@ -2,6 +2,7 @@ package media
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -91,7 +92,7 @@ func newPhoneAt(t testing.TB, at netip.AddrPort) *phone {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &phone{t: t, conn: conn, ssrc: 0x1000 + uint32(at.Addr().As16()[14])<<8}
+	return &phone{t: t, conn: conn, ssrc: rand.Uint32()}
 }
 
 func (p *phone) addr() netip.AddrPort { return p.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
@@ -152,17 +153,22 @@ func settled(t testing.TB, s *Stream, e End, n uint64) Stats {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		st := s.Stats(e)
-		seen := st.Packets + st.RTCP
-		for _, r := range st.Refused {
-			seen += r
-		}
-		if seen >= n {
+		if seen(st) >= n {
 			return st
 		}
 		if time.Now().After(end) {
-			t.Fatalf("the relay saw %d packets from %d, want %d", seen, e, n)
+			t.Fatalf("the relay saw %d packets from %d, want %d", seen(st), e, n)
 		}
 	}
+}
+
+// seen is how many packets st tells of.
+func seen(st Stats) uint64 {
+	n := st.Packets + st.RTCP
+	for _, r := range st.Refused {
+		n += r
+	}
+	return n
 }
 
 // A call is a stream between a phone outside and the platform inside, both expected.

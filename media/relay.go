@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -133,6 +134,7 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 			}
 		}
 	}
+	addProcessors(cfg.Loops)
 	for range cfg.Loops {
 		l, err := newLoop(r)
 		if err != nil {
@@ -145,9 +147,20 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	return r, nil
 }
 
+// processors guards the number of the scheduler's processors while it is changed.
+var processors sync.Mutex
+
+// addProcessors gives the scheduler n more processors, since so many are blocked while packets come (see waiter).
+func addProcessors(n int) {
+	processors.Lock()
+	defer processors.Unlock()
+	runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)+n))
+}
+
 // Close ends all streams and the relay, and returns when nothing of it runs any more.
 func (r *Relay) Close() {
 	r.mu.Lock()
+	was := r.closed
 	r.closed = true
 	all := make([]*Stream, 0, len(r.streams))
 	for s := range r.streams {
@@ -159,6 +172,9 @@ func (r *Relay) Close() {
 	}
 	for _, l := range r.loops {
 		l.stop()
+	}
+	if !was {
+		addProcessors(-r.cfg.Loops)
 	}
 }
 
