@@ -236,7 +236,7 @@ func (g *Generator) Settle(r Report, d time.Duration) (Report, error) {
 
 func (g *Generator) finish(begin, cpu time.Duration) Report {
 	r := &g.report
-	r.setTimes(time.Since(g.epoch)-begin, g.latencies)
+	r.SetTimes(time.Since(g.epoch)-begin, g.latencies)
 	if messages := r.CallerSent + r.CallerGot + r.PlatformSent + r.PlatformGot; messages > 0 {
 		r.GeneratorMicros = float64(threadCPU()-cpu) / float64(time.Microsecond) / float64(messages)
 	}

@@ -79,8 +79,8 @@ func (r *Report) mayLose() int {
 	return 0
 }
 
-// setTimes fills in rates and percentiles from the run's duration and the sorted-in-place latencies.
-func (r *Report) setTimes(elapsed time.Duration, latencies []time.Duration) {
+// SetTimes fills in rates and percentiles from the run's duration and the sorted-in-place latencies.
+func (r *Report) SetTimes(elapsed time.Duration, latencies []time.Duration) {
 	r.Seconds = elapsed.Seconds()
 	if r.Seconds > 0 {
 		r.PerSecond = float64(r.Completed) / r.Seconds

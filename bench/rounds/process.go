@@ -40,6 +40,7 @@ type Process struct {
 	exited chan error // what Wait returned
 	stderr *lineWaiter
 	clean  func()
+	open   func(i int, a, b netip.AddrPort) (toA, toB netip.AddrPort, err error) // of a media system: have stream i relayed between a and b
 }
 
 // startTimeout is how long a system may take until it is ready, stopTimeout until it is gone after TERM.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/bench/load"
+	"github.com/ringwall/ringwall/bench/voice"
 )
 
 // Config says what to measure.
@@ -22,8 +23,9 @@ type Config struct {
 	Warm    int      // calls before measuring begins
 	Count   int      // calls, transactions or packets that are measured
 	Load    load.Config
-	CPUs    []int  // of the system under test; empty: not pinned
-	Perf    string // if not empty: "perf record" each measured run into this file, the round and system appended
+	Voice   *VoiceConfig // measure media instead of SIP; Systems and Load are not used
+	CPUs    []int        // of the system under test; empty: not pinned
+	Perf    string       // if not empty: "perf record" each measured run into this file, the round and system appended
 	Log     io.Writer
 }
 
@@ -54,6 +56,8 @@ func messages(r *load.Report) int {
 		return 7
 	case r.Mode == load.Flood, r.Mode == load.Options && r.PlatformGot == 0: // refused, or answered by the system itself
 		return 1
+	case r.Mode == voice.Mode:
+		return 1
 	}
 	return 2
 }
@@ -67,27 +71,33 @@ const noisy = 0.05
 // Run measures the systems in turns and returns every result. Each round begins with the next system.
 func Run(ctx context.Context, cfg Config) ([]Result, error) {
 	var all []Result
+	order := names(&cfg)
 	for round := range cfg.Rounds {
-		for i := range cfg.Systems {
-			s := cfg.Systems[(round+i)%len(cfg.Systems)]
-			r, err := one(ctx, &cfg, s, round+1)
+		for i := range order {
+			which := (round + i) % len(order)
+			r, err := one(ctx, &cfg, which, round+1)
 			if err != nil {
-				return all, fmt.Errorf("round %d, %s: %w", round+1, s.Name(), err)
+				return all, fmt.Errorf("round %d, %s: %w", round+1, order[which], err)
 			}
 			all = append(all, r)
 			r.log(cfg.Log)
 		}
 	}
-	order := names(cfg.Systems)
 	slices.SortStableFunc(all, func(a, b Result) int {
 		return cmp.Or(cmp.Compare(a.Round, b.Round), cmp.Compare(slices.Index(order, a.System), slices.Index(order, b.System)))
 	})
 	return all, nil
 }
 
-func names(systems []System) []string {
+func names(cfg *Config) []string {
 	var out []string
-	for _, s := range systems {
+	if cfg.Voice != nil {
+		for _, s := range cfg.Voice.Systems {
+			out = append(out, s.Name())
+		}
+		return out
+	}
+	for _, s := range cfg.Systems {
 		out = append(out, s.Name())
 	}
 	return out
@@ -107,9 +117,12 @@ func (r *Result) Noisy() bool { return r.Others > noisy || r.Stolen > noisy }
 
 func mega(n int64) float64 { return float64(n) / (1 << 20) }
 
-// one measures one system once.
-func one(ctx context.Context, cfg *Config, s System, round int) (r Result, err error) {
-	lc := cfg.Load
+// one measures one system once: that of the number which.
+func one(ctx context.Context, cfg *Config, which, round int) (r Result, err error) {
+	if cfg.Voice != nil {
+		return oneVoice(ctx, cfg, cfg.Voice.Systems[which], round)
+	}
+	s, lc := cfg.Systems[which], cfg.Load
 	lc.Traits = s.Traits()
 	if lc.Transparent {
 		lc.Callers = 1
@@ -124,12 +137,23 @@ func one(ctx context.Context, cfg *Config, s System, round int) (r Result, err e
 		return r, err
 	}
 	g.Aim(p.Target, p.Inside)
-	r, err = measure(ctx, cfg, g, p, fmt.Sprintf("%s.%s.%d", cfg.Perf, s.Name(), round))
+	return measured(ctx, cfg, g, p, s.Name(), round)
+}
+
+// A generator puts load on a system that runs.
+type generator interface {
+	Run(ctx context.Context, count int) (load.Report, error)
+	Settle(r load.Report, d time.Duration) (load.Report, error)
+}
+
+// measured measures p, which is the system of that name, and stops it.
+func measured(ctx context.Context, cfg *Config, g generator, p *Process, name string, round int) (Result, error) {
+	r, err := measure(ctx, cfg, g, p, fmt.Sprintf("%s.%s.%d", cfg.Perf, name, round))
 	life, stopErr := p.Stop()
 	if err != nil {
 		return r, err
 	}
-	r.System, r.Round, r.LifeMicros = s.Name(), round, micros(life)
+	r.System, r.Round, r.LifeMicros = name, round, micros(life)
 	if stopErr != nil && r.Invalid == "" {
 		r.Invalid = stopErr.Error()
 	}
@@ -137,7 +161,7 @@ func one(ctx context.Context, cfg *Config, s System, round int) (r Result, err e
 }
 
 // measure warms the system up and takes its CPU time over the measured calls.
-func measure(ctx context.Context, cfg *Config, g *load.Generator, p *Process, perfFile string) (Result, error) {
+func measure(ctx context.Context, cfg *Config, g generator, p *Process, perfFile string) (Result, error) {
 	ready, err := treeUsage(p.PID)
 	if err != nil {
 		return Result{}, err

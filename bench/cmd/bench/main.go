@@ -3,7 +3,9 @@
 //	bench compare [flags]  measure all of them in turns, three kinds of load, and write a report; exit 1 if a run was invalid
 //	bench [run] [flags]    take turns measuring the forwarder and ringwall, or what -systems says; exit 1 if a run was invalid
 //	bench load [flags]     load something that runs already
+//	bench media [flags]    take turns measuring ringwall's media relay and rtpengine
 //	bench forwarder [flags] be the forwarder
+//	bench relay [flags]    be the media relay
 package main
 
 import (
@@ -50,8 +52,12 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		return drive(ctx, args, stdout, stderr)
 	case "forwarder":
 		return forward(ctx, args, stderr)
+	case "media":
+		return measureMedia(ctx, args, stdout, stderr)
+	case "relay":
+		return relay(ctx, args, os.Stdin, stdout, stderr)
 	}
-	return fmt.Errorf("unknown verb %q: want compare, run, load or forwarder", verb)
+	return fmt.Errorf("unknown verb %q: want compare, run, media, load, forwarder or relay", verb)
 }
 
 // loadFlags are the flags of the generator.
