@@ -1,5 +1,7 @@
 package sip
 
+import "math/bits"
+
 // An Edit gathers changes to one parsed message and applies them once, writing canonical bytes: CRLF only, no folding,
 // canonical names, single-instance fields once, Content-Length equal to the body. Values of fields nobody edits and a
 // body nobody replaces stay byte-identical. Every value handed in is copied into the Edit, so callers may reuse theirs;
@@ -98,7 +100,7 @@ func (e *Edit) SetBody(body []byte) {
 
 // change notes a change of field c.field.
 func (e *Edit) change(c change) {
-	e.touched[c.field/64] |= 1 << (c.field % 64)
+	e.touch(c.field)
 	e.ops = append(e.ops, c)
 }
 
@@ -140,35 +142,51 @@ func (e *Edit) appendStartLine(dst []byte) []byte {
 	return append(append(dst, e.uri.Of(e.arena)...), " SIP/2.0\r\n"...)
 }
 
-// appendFields appends the fields of the message with their changes. Runs of untouched canonical lines are copied at once.
+// appendFields appends the fields of the message with their changes. What lies between them is copied at once.
 func (e *Edit) appendFields(dst []byte, body int) []byte {
 	m := e.m
 	length := m.Find(FieldContentLength)
-	rewrite := int(m.ContentLength) != body
-	run := m.p.header
-	end := run
-	for i := range m.Fields {
-		f := &m.Fields[i]
-		touched := e.touched[i/64]&(1<<(i%64)) != 0
-		if f.Canonical && !touched && !(rewrite && i == length) {
-			end = f.Line.End
-			continue
+	if length >= 0 && int(m.ContentLength) != body {
+		e.touch(length)
+	}
+	if m.odd {
+		for i := range m.Fields {
+			if !m.Fields[i].Canonical {
+				e.touch(i)
+			}
 		}
-		dst = append(dst, m.Raw[run:end]...)
-		run, end = f.Line.End, f.Line.End
-		switch {
-		case f.ID == FieldContentLength:
-			dst = e.appendBefore(dst, i)
+	}
+	run := m.p.header
+	for i := e.next(0); i < len(m.Fields); i = e.next(i + 1) {
+		f := &m.Fields[i]
+		dst = append(dst, m.Raw[run:f.Line.Start]...)
+		run = f.Line.End
+		if f.ID == FieldContentLength {
+			dst, _, _ = e.appendBefore(dst, i)
 			if i == length {
 				dst = appendContentLength(dst, body)
 			}
-		case touched:
-			dst = e.appendChanged(dst, i)
-		default:
-			dst = m.appendField(dst, f)
+			continue
+		}
+		dst = e.appendChanged(dst, i)
+	}
+	if n := len(m.Fields); n > 0 {
+		dst = append(dst, m.Raw[run:m.Fields[n-1].Line.End]...)
+	}
+	return dst
+}
+
+// touch notes that field i is not simply copied.
+func (e *Edit) touch(i int) { e.touched[i/64] |= 1 << (i % 64) }
+
+// next returns the index of the first field from i on that is touched; if there is none, one that no field has.
+func (e *Edit) next(i int) int {
+	for ; i < 64*len(e.touched); i = i&^63 + 64 {
+		if rest := e.touched[i/64] >> (i % 64); rest != 0 {
+			return i + bits.TrailingZeros64(rest)
 		}
 	}
-	return append(dst, m.Raw[run:end]...)
+	return i
 }
 
 // appendNew appends the new fields of one kind.
@@ -179,10 +197,11 @@ func (e *Edit) appendNew(dst []byte, kind changeKind) []byte {
 			continue
 		}
 		if kind == changeAdd {
-			dst = appendLine(append(dst, c.name.Of(e.arena)...), "", c.value.Of(e.arena))
+			dst = append(dst, c.name.Of(e.arena)...)
 		} else {
-			dst = appendLine(dst, fieldInfo[c.id].name, c.value.Of(e.arena))
+			dst = append(dst, fieldInfo[c.id].name...)
 		}
+		dst = e.appendCopied(dst, c.value)
 	}
 	return dst
 }
@@ -196,38 +215,49 @@ func (e *Edit) isLength(c *change) bool {
 	return c.id == FieldContentLength || c.id == FieldOther
 }
 
-// appendBefore appends the new fields that stand before field i.
-func (e *Edit) appendBefore(dst []byte, i int) []byte {
+// appendCopied appends a value of the arena, which holds no line end, with the colon before it and the line end.
+func (e *Edit) appendCopied(dst []byte, value Span) []byte {
+	dst = append(dst, ':')
+	if value.Len() > 0 {
+		dst = append(append(dst, ' '), value.Of(e.arena)...)
+	}
+	return append(dst, '\r', '\n')
+}
+
+// appendBefore appends the new fields that stand before field i, and says what else is to be done with that: the last change
+// that removes or replaces it, nil if there is none, and whether there are changes of spans.
+func (e *Edit) appendBefore(dst []byte, i int) (_ []byte, whole *change, spans bool) {
 	for k := range e.ops {
-		if c := &e.ops[k]; c.kind == changeBefore && c.field == i && !e.isLength(c) {
-			dst = appendLine(dst, fieldInfo[c.id].name, c.value.Of(e.arena))
+		c := &e.ops[k]
+		if c.field != i {
+			continue
+		}
+		switch c.kind {
+		case changeBefore:
+			if !e.isLength(c) {
+				dst = e.appendCopied(append(dst, fieldInfo[c.id].name...), c.value)
+			}
+		case changeRemove, changeReplace:
+			if whole == nil || whole.kind != changeRemove {
+				whole = c
+			}
+		case changeSpan:
+			spans = true
 		}
 	}
-	return dst
+	return dst, whole, spans
 }
 
 // appendChanged appends field i with its changes.
 func (e *Edit) appendChanged(dst []byte, i int) []byte {
 	m, f := e.m, &e.m.Fields[i]
-	dst = e.appendBefore(dst, i)
-	replaced, spans := -1, false
-	for k := range e.ops {
-		if c := &e.ops[k]; c.field == i {
-			switch c.kind {
-			case changeRemove:
-				return dst
-			case changeReplace:
-				replaced = k
-			case changeSpan:
-				spans = true
-			}
-		}
-	}
+	dst, whole, spans := e.appendBefore(dst, i)
 	switch {
-	case replaced >= 0:
-		value := e.ops[replaced].value
-		dst = m.appendFieldName(dst, f, value.Len() == 0)
-		dst = append(dst, value.Of(e.arena)...)
+	case whole != nil && whole.kind == changeRemove:
+		return dst
+	case whole != nil:
+		dst = m.appendFieldName(dst, f, whole.value.Len() == 0)
+		dst = append(dst, whole.value.Of(e.arena)...)
 	case spans:
 		dst = e.appendSpans(m.appendFieldName(dst, f, false), i)
 	default:

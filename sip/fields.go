@@ -44,6 +44,7 @@ func (m *Message) fields(i int) (int, Error) {
 		if e := m.known(f); e != errNone {
 			return 0, e
 		}
+		m.odd = m.odd || !f.Canonical
 	}
 }
 

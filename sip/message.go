@@ -60,6 +60,7 @@ type Message struct {
 	first [fieldIDs]uint16 // 1 + index in Fields of the first field with that id
 	errAt uint32           // offset of the byte that made Parse fail
 	reply bool             // see Replyable
+	odd   bool             // a field is not Canonical
 	p     progress
 }
 

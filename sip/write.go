@@ -1,19 +1,16 @@
 package sip
 
-import (
-	"bytes"
-	"strconv"
-)
+import "strconv"
 
 // appendValue appends value with each fold, or other run of white space that holds CR or LF, as one SP. What comes out
 // holds no line end, whoever made value.
 func appendValue(dst, value []byte) []byte {
 	for {
-		i := bytes.IndexByte(value, '\n')
-		if j := bytes.IndexByte(value, '\r'); i < 0 || j >= 0 && j < i {
-			i = j
+		i := control(value, 0)
+		for i < len(value) && value[i] != '\r' && value[i] != '\n' {
+			i = control(value, i+1)
 		}
-		if i < 0 {
+		if i == len(value) {
 			return append(dst, value...)
 		}
 		from, to := i, i
