@@ -99,6 +99,81 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
+// BenchmarkWholeCall is a call from outside to its end, with the platform shown, hidden, and hidden with every message looked at: seven messages
+// each way, and the system calls.
+func BenchmarkWholeCall(b *testing.B) {
+	for _, way := range []struct {
+		name  string
+		hide  bool
+		guard Guard
+	}{{"shown", false, GuardOff}, {"hidden", true, GuardOff}, {"guarded", true, GuardLog}} {
+		b.Run(way.name, func(b *testing.B) {
+			call := newGuarded(b, way.guard, way.hide).wholeCalls()
+			for range 1000 {
+				call()
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				call()
+			}
+		})
+	}
+}
+
+// wholeCalls returns a function that makes one more call each time: INVITE, 100, 180, 200, ACK, BYE and its 200.
+func (b *bench) wholeCalls() func() {
+	n := int64(10_000_000)
+	invite := newRequest("INVITE", int(n))
+	reply, ask := make([]byte, 0, 4096), make([]byte, 0, 4096)
+	contact := append(addrOf(b.platform).AppendTo([]byte("Contact: <sip:echo@")), ">\r\n"...)
+	answer := func(to []byte, status string, more []byte) {
+		_, rest, _ := bytes.Cut(to, []byte("\r\n"))
+		before, after, _ := bytes.Cut(rest, []byte("To: <sip:echo@example.com>"))
+		reply = append(append(append(reply[:0], "SIP/2.0 "...), status...), "\r\n"...)
+		if more == nil {
+			reply = append(reply, rest...)
+		} else {
+			reply = append(append(reply, before...), "To: <sip:echo@example.com>;tag=b"...)
+			before, after, _ = bytes.Cut(after, []byte("Contact: "))
+			_, after, _ = bytes.Cut(after, []byte("\r\n"))
+			reply = append(append(append(reply, before...), more...), after...)
+		}
+		b.send(b.inside, reply)
+	}
+	return func() {
+		n++
+		b.now = b.now.Add(20 * time.Millisecond)
+		b.l.timers(b.now)
+		b.p.proofs.add(hashFlow(b.p.seed, b.outside), b.now)
+		renumber(invite, n)
+		b.send(b.outside, invite)
+		forwarded := bytes.Clone(b.read(b.platform.Read))
+		answer(forwarded, "100 Trying", nil)
+		answer(forwarded, "180 Ringing", contact)
+		answer(forwarded, "200 OK", contact)
+		b.read(b.caller.Read)
+		b.read(b.caller.Read)
+		ok := bytes.Clone(b.read(b.caller.Read))
+		_, route, _ := bytes.Cut(ok, []byte("\r\nRecord-Route: "))
+		route, _, _ = bytes.Cut(route, []byte("\r\n"))
+		_, target, _ := bytes.Cut(ok, []byte("\r\nContact: <"))
+		target, _, _ = bytes.Cut(target, []byte(">"))
+		for _, method := range [...]string{"ACK", "BYE"} {
+			ask = append(append(append(append(ask[:0], method...), ' '), target...), " SIP/2.0\r\nRoute: "...)
+			ask = append(append(append(ask, route...), "\r\nVia: SIP/2.0/UDP 192.168.1.9:5060;branch=z9hG4bKx"...), method...)
+			ask = append(strconv.AppendInt(ask, n, 10), ";rport\r\nFrom: <sip:alice@example.com>;tag=a"...)
+			ask = append(strconv.AppendInt(ask, n, 10), "\r\nTo: <sip:echo@example.com>;tag=b\r\nCall-ID: c"...)
+			ask = append(append(strconv.AppendInt(ask, n, 10), "\r\nMax-Forwards: 70\r\nCSeq: 1 "...), method...)
+			ask = append(ask, "\r\nContent-Length: 0\r\n\r\n"...)
+			b.send(b.outside, ask)
+			forwarded = b.read(b.platform.Read)
+		}
+		_, rest, _ := bytes.Cut(forwarded, []byte("\r\n"))
+		b.send(b.inside, append(append(reply[:0], "SIP/2.0 200 OK\r\n"...), rest...))
+		b.read(b.caller.Read)
+	}
+}
+
 // calls returns a function that makes one more call each time, from bytes that are written over in place.
 func (b *bench) calls() func() {
 	n := int64(10_000_000)

@@ -40,10 +40,11 @@ func (l *lane) oneRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 // appendOwnRoute is our Record-Route for the client of tx: with a token that holds the proxies inside, which stood before ours, in the
 // order in which requests from outside pass them, and the server that those go to.
 func (l *lane) appendOwnRoute(m *sip.Message, uri, token []byte, next sip.Span, tx *transaction.Tx) []byte {
-	r, opened, ok := openToken(l.again, l.p.keys, token, edge.Outside, m, m.CallID.Of(m.Raw))
-	l.again = opened
 	server, named := l.serverNamed(m, next)
-	if named && (server.Remote != r.Inside.Remote || server.Transport != r.Inside.Transport) || len(l.unseen) > 0 {
+	moved := named && (server.Remote != tx.Target.Remote || server.Transport != tx.Target.Transport) // the token was made with the target
+	if moved || len(l.unseen) > 0 {
+		r, opened, ok := openToken(l.again, l.p.keys, token, edge.Outside, m, m.CallID.Of(m.Raw))
+		l.again = opened
 		if named {
 			r.Inside = server
 		}

@@ -28,15 +28,23 @@ type index struct {
 	shown  map[netip.Addr]bool // of ours outside, which are no marks whatever net they are in
 	names  map[string]bool     // in lower case; false: learnt
 	hosts  map[string]bool     // names that are no marks
-	starts [256][]string       // names by their first byte, in either case
+	starts [256][]string       // names without a dot by their first byte, in either case
+	dotted [256][]dottedName   // the others by the byte before their first dot, in either case
 	kinds  [256]uint8          // what a byte may tell of
+	dots   bool                // only dots tell of anything
 	six    bool                // there are marks of IPv6
+}
+
+// A dottedName is a name and where its first dot stands.
+type dottedName struct {
+	name string
+	dot  int
 }
 
 // What a byte may tell of.
 const (
 	startsName uint8 = 1 << iota
-	insideFour       // a dot
+	insideDot        // of an address or a name
 	insideSix        // a colon
 )
 
@@ -77,16 +85,22 @@ func NewMarks(nets []netip.Prefix, names []string, shown []netip.Addr, hosts []s
 
 // prepare fills in what Find looks at.
 func (x *index) prepare() *index {
-	x.six, x.starts, x.kinds = false, [256][]string{}, [256]uint8{}
+	x.six, x.starts, x.dotted, x.kinds = false, [256][]string{}, [256][]dottedName{}, [256]uint8{}
+	x.dots = true
 	for name := range x.names {
-		for _, c := range []byte{name[0], strings.ToUpper(name[:1])[0]} {
-			x.kinds[c] |= startsName
-			if len(x.starts[c]) == 0 || x.starts[c][len(x.starts[c])-1] != name { // a digit has no case
-				x.starts[c] = append(x.starts[c], name)
+		if dot := strings.IndexByte(name, '.'); dot > 0 {
+			for _, c := range cases(name[dot-1]) {
+				x.dotted[c] = append(x.dotted[c], dottedName{name, dot})
 			}
+			continue
+		}
+		x.dots = false
+		for _, c := range cases(name[0]) {
+			x.kinds[c] |= startsName
+			x.starts[c] = append(x.starts[c], name)
 		}
 	}
-	x.kinds['.'] |= insideFour
+	x.kinds['.'] |= insideDot
 	for _, p := range x.nets {
 		x.six = x.six || p.Addr().Is6()
 	}
@@ -95,8 +109,17 @@ func (x *index) prepare() *index {
 	}
 	if x.six {
 		x.kinds[':'] |= insideSix
+		x.dots = false
 	}
 	return x
+}
+
+// cases are c, which is no capital letter, in either case.
+func cases(c byte) []byte {
+	if 'a' <= c && c <= 'z' {
+		return []byte{c, c - 'a' + 'A'}
+	}
+	return []byte{c}
 }
 
 // Learn makes host, which the platform wrote as its own, a mark: a name, or an address that is private (RFC 1918, RFC 4193) or of this
@@ -111,7 +134,7 @@ func (m *Marks) Learn(host []byte) {
 		return
 	}
 	name := bytes.TrimSuffix(host, []byte{'.'})
-	if len(name) == 0 || len(name) > 253 || x.find(name, 0) == len(name) || bytes.IndexByte(name, '.') <= 0 ||
+	if len(name) == 0 || len(name) > 253 || x.knows(name) || bytes.IndexByte(name, '.') <= 0 ||
 		sip.EqualFold(name[max(0, len(name)-8):], []byte(".invalid")) {
 		return
 	}
@@ -124,6 +147,20 @@ func (m *Marks) Learn(host []byte) {
 			x.names[low] = false
 		}
 	})
+}
+
+// knows reports whether name, which has a dot, is a mark, in any case.
+func (x *index) knows(name []byte) bool {
+	dot := bytes.IndexByte(name, '.')
+	if dot <= 0 {
+		return false
+	}
+	for _, d := range x.dotted[name[dot-1]] {
+		if sip.Spells(name, d.name) {
+			return true
+		}
+	}
+	return false
 }
 
 // extend replaces the index by one that add has added to.
@@ -148,19 +185,18 @@ func (m *Marks) extend(add func(*index)) {
 // Find returns where the first mark in b at or after from stands; end is 0 if there is none. One pass, no allocation.
 func (m *Marks) Find(b []byte, from int) (at, end int) {
 	x := m.now.Load()
-	kinds := &x.kinds
-	for i := from; i < len(b); i++ {
-		kind := kinds[b[i]]
-		if kind == 0 {
-			continue
-		}
+	for i := x.next(b, from); i < len(b); i = x.next(b, i+1) {
+		kind := x.kinds[b[i]]
 		if kind&startsName != 0 && (i == 0 || !inLabel(b[i-1])) {
 			if n := x.find(b, i); n > 0 {
 				return i, i + n
 			}
 		}
 		switch {
-		case kind&insideFour != 0:
+		case kind&insideDot != 0:
+			if at, end := x.findDotted(b, i, from); end > 0 {
+				return at, end
+			}
 			at := i
 			for at > from && i-at < 3 && isDigit(b[at-1]) {
 				at--
@@ -184,6 +220,23 @@ func (m *Marks) Find(b []byte, from int) (at, end int) {
 	return 0, 0
 }
 
+// next is the index of the first byte of b at i or behind it that may tell of anything.
+func (x *index) next(b []byte, i int) int {
+	if i >= len(b) {
+		return len(b)
+	}
+	if x.dots {
+		if n := bytes.IndexByte(b[i:], '.'); n >= 0 {
+			return i + n
+		}
+		return len(b)
+	}
+	for i < len(b) && x.kinds[b[i]] == 0 {
+		i++
+	}
+	return i
+}
+
 // marks reports whether a is an address inside.
 func (x *index) marks(a netip.Addr) bool {
 	if x.shown[a] {
@@ -197,18 +250,33 @@ func (x *index) marks(a netip.Addr) bool {
 	return x.addrs[a]
 }
 
-// find is the length of the name at b[i], 0 if none of ours stands there. A name without a dot is one only where a host stands: behind
-// "@", "/" or "sip:".
+// findDotted is where the name stands whose first dot is b[i]; end is 0 if it is none of ours.
+func (x *index) findDotted(b []byte, i, from int) (at, end int) {
+	if i == 0 {
+		return 0, 0
+	}
+	for _, d := range x.dotted[b[i-1]] {
+		if at := i - d.dot; at >= from && (at == 0 || !inLabel(b[at-1])) && stands(b, at, d.name) {
+			return at, at + len(d.name)
+		}
+	}
+	return 0, 0
+}
+
+// stands reports whether name stands at b[i], and is not the beginning of another one.
+func stands(b []byte, i int, name string) bool {
+	end := i + len(name)
+	if end > len(b) || end < len(b) && inLabel(b[end]) || !sip.Spells(b[i:end], name) {
+		return false
+	}
+	return end+1 >= len(b) || b[end] != '.' || !inLabel(b[end+1])
+}
+
+// find is the length of the name without a dot at b[i], 0 if none of ours stands there. It is one only where a host stands: behind "@",
+// "/" or "sip:".
 func (x *index) find(b []byte, i int) int {
 	for _, name := range x.starts[b[i]] {
-		end := i + len(name)
-		if end > len(b) || end < len(b) && inLabel(b[end]) || !sip.Spells(b[i:end], name) {
-			continue
-		}
-		if end+1 < len(b) && b[end] == '.' && inLabel(b[end+1]) { // the beginning of another name
-			continue
-		}
-		if strings.IndexByte(name, '.') >= 0 || i > 0 && (b[i-1] == '@' || b[i-1] == '/' || bytes.HasSuffix(b[:i], []byte("sip:")) ||
+		if stands(b, i, name) && i > 0 && (b[i-1] == '@' || b[i-1] == '/' || bytes.HasSuffix(b[:i], []byte("sip:")) ||
 			bytes.HasSuffix(b[:i], []byte("sips:"))) {
 			return len(name)
 		}
