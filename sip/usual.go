@@ -34,7 +34,7 @@ func (m *Message) usual(i int) (id FieldID, v, end int) {
 	default:
 		var a Address
 		var tag Span
-		end = m.usualAddress(v, &a, &tag)
+		end = usualAddress(m.Raw, v, &a, &tag)
 	}
 	if end > 0 && m.first[id] == 0 {
 		m.first[id] = uint16(k + 1)
@@ -160,8 +160,7 @@ func (v *Via) usualParams(b []byte, i int) int {
 }
 
 // usualAddress decodes "display" <sip:…>;tag=… and less, and nothing else on the line.
-func (m *Message) usualAddress(i int, a *Address, tag *Span) int {
-	b := m.Raw
+func usualAddress(b []byte, i int, a *Address, tag *Span) int {
 	j := i
 	if b[j] == '"' {
 		for j++; j < len(b) && (is(b[j], cToken) || b[j] == ' '); {
@@ -224,15 +223,16 @@ func usualURI(b []byte, i int, uri *Span) int {
 }
 
 // usualParty decodes From and To.
-func (m *Message) usualParty(i int, to *Address, tag *Span, bit uint8) int {
-	a, t := Address{URI: m.p.uri}, Span{}
-	end := m.usualAddress(i, &a, &t)
-	if end > 0 {
-		*to, *tag = a, t
-		m.p.good |= bit
-		if m.Method == REGISTER {
-			m.p.uri = a.URI
-		}
+func (m *Message) usualParty(i int, a *Address, tag *Span, bit uint8) int {
+	a.URI = m.p.uri
+	end := usualAddress(m.Raw, i, a, tag)
+	if end == 0 {
+		*a, *tag = Address{}, Span{}
+		return 0
+	}
+	m.p.good |= bit
+	if m.Method == REGISTER {
+		m.p.uri = a.URI
 	}
 	return end
 }
@@ -243,7 +243,7 @@ func (m *Message) usualContact(i int) int {
 	}
 	var a Address
 	var tag Span
-	end := m.usualAddress(i, &a, &tag)
+	end := usualAddress(m.Raw, i, &a, &tag)
 	if end > 0 {
 		m.p.contacts++
 	}
