@@ -91,8 +91,9 @@ func (l *lane) handle(b []byte, from edge.Flow, at time.Time) error {
 		l.malformed(err, from, at)
 		return l.inDoubt(err)
 	}
-	l.x = edge.Exchange{Msg: &l.msg, From: from, At: at}
 	x := &l.x
+	*x = edge.Exchange{}
+	x.Msg, x.From, x.At = &l.msg, from, at
 	l.seen(x)
 	if !l.sided(x) {
 		return nil

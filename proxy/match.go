@@ -14,7 +14,8 @@ import (
 // match finds out by read-only look-ups what a request belongs to, and the trust of its source where that matters.
 func (l *lane) match(x *edge.Exchange) {
 	m := x.Msg
-	l.own = belongings{key: l.key(x), callID: x.Msg.CallID.Of(x.Msg.Raw)}
+	l.own = belongings{} // and then its fields: a literal would be built elsewhere and copied
+	l.own.key, l.own.callID = l.key(x), m.CallID.Of(m.Raw)
 	known := l.p.table.Has(l.own.key)
 	switch {
 	case known && m.Method == sip.ACK && !l.accepted():
