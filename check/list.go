@@ -4,6 +4,7 @@ package check
 
 import (
 	"errors"
+	"reflect"
 
 	"github.com/ringwall/ringwall/check/bruteforce"
 	"github.com/ringwall/ringwall/check/contact"
@@ -46,24 +47,39 @@ func (c Config) Validate() error {
 type Row struct {
 	Name    string // as in the configuration and in metrics
 	Reasons []edge.Reason
-	New     func(Config, meter.Key) any // an edge.Check, edge.Watcher or edge.Sorter, or several of them
+	New     func(Config, meter.Key) any  // an edge.Check, edge.Watcher or edge.Sorter, or several of them
+	Same    func(one, other Config) bool // a check made with one may go on with the other
 }
 
 // List returns a row for each check. Their order means nothing: the strictest opinion wins.
 func List() []Row {
 	return []Row{
-		{"bruteforce", bruteforce.Reasons(), func(c Config, k meter.Key) any { return bruteforce.New(c.Bruteforce, k) }},
-		{"contact", contact.Reasons(), func(c Config, _ meter.Key) any { return contact.New(c.Contact) }},
-		{"dialprefix", dialprefix.Reasons(), func(c Config, k meter.Key) any { return dialprefix.New(c.Dialprefix, k) }},
-		{"enumeration", enumeration.Reasons(), func(c Config, k meter.Key) any { return enumeration.New(c.Enumeration, k) }},
-		{"flood", flood.Reasons(), func(c Config, k meter.Key) any { return flood.New(c.Flood, k) }},
-		{"injection", injection.Reasons(), func(Config, meter.Key) any { return injection.New() }},
-		{"lockout", lockout.Reasons(), func(c Config, k meter.Key) any { return lockout.New(c.Lockout, k) }},
-		{"malformed", malformed.Reasons(), func(Config, meter.Key) any { return malformed.New() }},
-		{"method", method.Reasons(), func(c Config, k meter.Key) any { return method.New(c.Method, k) }},
-		{"route", route.Reasons(), func(c Config, _ meter.Key) any { return route.New(c.Route) }},
-		{"scanner", scanner.Reasons(), func(Config, meter.Key) any { return scanner.New() }},
-		{"spray", spray.Reasons(), func(c Config, k meter.Key) any { return spray.New(c.Spray, k) }},
-		{"userguard", userguard.Reasons(), func(c Config, k meter.Key) any { return userguard.New(c.Userguard, k) }},
+		row("bruteforce", bruteforce.Reasons(), bruteforce.New, func(c Config) bruteforce.Config { return c.Bruteforce }),
+		row("contact", contact.Reasons(), contact.New, func(c Config) contact.Config { return c.Contact }),
+		row("dialprefix", dialprefix.Reasons(), dialprefix.New, func(c Config) dialprefix.Config { return c.Dialprefix }),
+		row("enumeration", enumeration.Reasons(), enumeration.New, func(c Config) enumeration.Config { return c.Enumeration }),
+		row("flood", flood.Reasons(), flood.New, func(c Config) flood.Config { return c.Flood }),
+		row("injection", injection.Reasons(), plain(injection.New), nothing),
+		row("lockout", lockout.Reasons(), lockout.New, func(c Config) lockout.Config { return c.Lockout }),
+		row("malformed", malformed.Reasons(), plain(malformed.New), nothing),
+		row("method", method.Reasons(), method.New, func(c Config) method.Config { return c.Method }),
+		row("route", route.Reasons(), route.New, func(c Config) route.Config { return c.Route }),
+		row("scanner", scanner.Reasons(), plain(scanner.New), nothing),
+		row("spray", spray.Reasons(), spray.New, func(c Config) spray.Config { return c.Spray }),
+		row("userguard", userguard.Reasons(), userguard.New, func(c Config) userguard.Config { return c.Userguard }),
 	}
+}
+
+// row makes a row of a check that is made by one function of its own part of the configuration.
+func row[C, T any](name string, reasons []edge.Reason, made func(C, meter.Key) T, part func(Config) C) Row {
+	return Row{Name: name, Reasons: reasons,
+		New:  func(c Config, key meter.Key) any { return made(part(c), key) },
+		Same: func(one, other Config) bool { return reflect.DeepEqual(part(one), part(other)) }}
+}
+
+// nothing is the configuration of a check that has none.
+func nothing(Config) struct{} { return struct{}{} }
+
+func plain[T any](made func() T) func(struct{}, meter.Key) T {
+	return func(struct{}, meter.Key) T { return made() }
 }

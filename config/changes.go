@@ -58,6 +58,7 @@ var comparisons = []comparison{
 	compare("headers.from_outside.allow", func(c *Config) *[]string { return &c.Headers.Allow }),
 	compare("headers.to_outside.allow", func(c *Config) *[]string { return &c.Headers.ToOutside }),
 	compare("trust.never_ban", func(c *Config) *[]netip.Prefix { return &c.Trust.NeverBan }),
+	compare("checks", func(c *Config) *Checks { return &c.Checks }),
 	compare("bans.first", func(c *Config) *time.Duration { return &c.Bans.First }),
 	compare("bans.longest", func(c *Config) *time.Duration { return &c.Bans.Longest }),
 	compare("limits.memory", func(c *Config) *int64 { return &c.Limits.Memory }),

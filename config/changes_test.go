@@ -17,7 +17,7 @@ func leaves(v reflect.Value, name string, do func(name string, leaf reflect.Valu
 		}
 		where := strings.TrimPrefix(name+"."+f.Name, ".")
 		switch v.Field(i).Interface().(type) {
-		case netip.AddrPort, netip.Addr, Methods, Ports, Latches:
+		case netip.AddrPort, netip.Addr, Methods, Ports, Latches, Checks:
 			do(where, v.Field(i))
 		default:
 			if v.Field(i).Kind() == reflect.Struct {
@@ -40,6 +40,8 @@ func disturb(v reflect.Value) {
 		v.SetBool(true)
 	case v.Kind() == reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+	case v.Type() == reflect.TypeFor[Checks]():
+		v.FieldByName("Lockout").FieldByName("Failures").SetInt(1)
 	case v.Kind() == reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
 	case v.CanInt():

@@ -30,6 +30,7 @@ func (c *Config) check() Errors {
 	all = append(all, c.checkPaths()...)
 	all = append(all, twice(c, "domains", c.Domains)...)
 	all = append(all, c.checkHeaders()...)
+	all = append(all, c.checkChecks()...)
 	all = append(all, twice(c, "topology.bodies", c.Topology.Bodies)...)
 	if c.Topology.Guard == GuardBlock && !c.Topology.Hide {
 		all = append(all, c.Fault("topology.guard", "would block nearly every message, since nothing is hidden", "add hide: true, or write guard: log")...)

@@ -37,6 +37,7 @@ type Config struct {
 	Access        Access
 	Headers       Headers
 	Trust         Trust
+	Checks        Checks
 	Bans          Bans
 	Limits        Limits
 	Timers        Timers
@@ -273,6 +274,7 @@ func defaults() *Config {
 		Media: Media{Relay: RelayOff, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
 			Silence: Silence{After: time.Minute}},
 		Headers: Headers{Source: "X-Source"},
+		Checks:  defaultChecks(),
 		Bans:    Bans{First: 10 * time.Minute, Longest: 7 * 24 * time.Hour},
 		Limits: Limits{Message: maxMessage, Headers: sip.MaxFields, Header: sip.MaxValue, URI: sip.MaxURI, Vias: sip.MaxVias,
 			Parameters: sip.MaxParams, Calls: 10_000, ConnectionsPerSource: 64},

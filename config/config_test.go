@@ -60,6 +60,7 @@ func TestDefaults(t *testing.T) {
 		Media: Media{Relay: RelayOff, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
 			Silence: Silence{After: time.Minute}},
 		Headers: Headers{Source: "X-Source"},
+		Checks:  defaultChecks(),
 		Bans:    Bans{First: 10 * time.Minute, Longest: 168 * time.Hour},
 		Limits:  Limits{Message: 65536, Headers: 256, Header: 16384, URI: 4096, Vias: 64, Parameters: 64, Calls: 10000, ConnectionsPerSource: 64},
 		Timers: Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second, C: 185 * time.Second,
@@ -101,6 +102,7 @@ topology: {hide: true, key_file: keys/topology.key, guard: block, bodies: [Appli
 media: {relay: builtin, ports: 20000-20999, address: 203.0.113.5, inside_address: "2001:db8::1", latch: {known: any, peer: prefix24}, silence: {after: 90s}}
 access: {unknown: any, known: [INVITE, MESSAGE], peer: []}
 trust: {never_ban: [198.51.100.77, "2001:db8::77"]}
+checks: {flood: {mode: enforce, sampling_time_unit: 2s, reqs_density_per_unit: 20, remove_latency: 4s}, scanner: {mode: monitor}, enumeration: {users: 12}, lockout: {mode: off}}
 bans: {first: 5m, longest: 1d12h}
 headers: {source: X-Real-Source, from_outside: {remove: [X-Internal, y], allow: [p-asserted-identity, k]}}
 limits: {memory: 1GiB, message: 16KiB, headers: 100, header: 4KiB, uri: 512B, vias: 20, parameters: 16, calls: 5, connections: 100, connections_per_source: 7}
@@ -149,16 +151,26 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 		Limits:  Limits{Memory: 1 << 30, Message: 16 << 10, Headers: 100, Header: 4 << 10, URI: 512, Vias: 20, Parameters: 16, Calls: 5, Connections: 100, ConnectionsPerSource: 7},
 		Timers: Timers{T1: 100 * time.Millisecond, T2: time.Second, T4: 2 * time.Second, C: 4 * time.Minute,
 			Linger: 6400 * time.Millisecond},
-		State: "/srv/state.db",
-		Admin: Admin{HTTP: netip.MustParseAddrPort("[::1]:0"), Socket: "/srv/s.sock"},
-		Trust: Trust{NeverBan: []netip.Prefix{netip.MustParsePrefix("198.51.100.77/32"), netip.MustParsePrefix("2001:db8::/64")}},
-		Bans:  Bans{First: 5 * time.Minute, Longest: 36 * time.Hour},
-		Log:   Log{Format: JSON, Level: slog.LevelWarn},
-		Mode:  Monitor,
+		State:  "/srv/state.db",
+		Admin:  Admin{HTTP: netip.MustParseAddrPort("[::1]:0"), Socket: "/srv/s.sock"},
+		Checks: fullChecks(),
+		Trust:  Trust{NeverBan: []netip.Prefix{netip.MustParsePrefix("198.51.100.77/32"), netip.MustParsePrefix("2001:db8::/64")}},
+		Bans:   Bans{First: 5 * time.Minute, Longest: 36 * time.Hour},
+		Log:    Log{Format: JSON, Level: slog.LevelWarn},
+		Mode:   Monitor,
 	}
 	if diff := cmp.Diff(want, got, plain); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// fullChecks are the checks of full.
+func fullChecks() Checks {
+	c := defaultChecks()
+	c.Modes = map[string]CheckMode{"flood": CheckEnforce, "scanner": CheckMonitor}
+	c.Flood.Unit, c.Flood.Density, c.Flood.Latency = 2*time.Second, 20, 4*time.Second
+	c.Enumeration.Users = 12
+	return c
 }
 
 // TestOffValues holds that the off value of every room that is not built is accepted when it is written out.

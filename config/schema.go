@@ -44,7 +44,7 @@ func sections(c *Config) []key {
 		key{"trust", section(key{"never_ban", texts(&c.Trust.NeverBan, parseNeverBan)}, key{"realm", later})},
 		key{"access", access(&c.Access)},
 		key{"headers", headers(&c.Headers)},
-		key{"checks", checks()},
+		key{"checks", checks(&c.Checks)},
 		key{"bans", section(
 			key{"first", duration(&c.Bans.First, time.Second, 365*24*time.Hour)},
 			key{"longest", duration(&c.Bans.Longest, time.Second, 365*24*time.Hour)},
@@ -97,16 +97,6 @@ func access(a *Access) reader {
 		key{"peer", methods(&a.Peer)},
 		key{"unify", only("false")},
 		key{"open_inbound", empty},
-	)
-}
-
-// checks reads the section of that name: no check is built yet.
-func checks() reader {
-	return section(
-		key{"flood", section(key{"mode", only("off")}, key{"rate", only("10/s")}, key{"burst", only("60")},
-			key{"sampling_time_unit", later}, key{"reqs_density_per_unit", later}, key{"remove_latency", later})},
-		key{"lockout", section(key{"mode", only("off")}, key{"failures", only("3")}, key{"within", only("15m")},
-			key{"ban", only("30m")})},
 	)
 }
 

@@ -118,7 +118,7 @@ type Asked struct {
 	Match  Match
 	Method sip.Method
 
-	Proven bool // its source reads what we send there (design, section 5)
+	Proven bool // whoever wrote it reads what we send to its source: it is no forgery (design, section 5)
 	Good   bool // the platform accepted this user from this source within 30 days
 	Fresh  bool // its credentials answer a challenge that went to this flow
 	Stale  bool // once it was challenged again: only because the nonce of its credentials was too old

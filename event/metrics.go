@@ -15,7 +15,7 @@ const (
 	transports = int(edge.Transports)
 	methods    = int(sip.MESSAGE) + 1 // 0 is MethodOther
 	classes    = 7                    // 1xx to 6xx; 0 is anything else
-	maxReasons = 128                  // 0 is "other"
+	maxReasons = 192                  // 0 is "other"
 	shards     = 16                   // Counters that lanes share between them
 )
 
@@ -47,7 +47,7 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// Reasons makes a series of its own for each of the reasons; any other is counted as "other", as are those beyond 127.
+// Reasons makes a series of its own for each of the reasons; any other is counted as "other", as are those beyond 191.
 func (m *Metrics) Reasons(reasons ...edge.Reason) {
 	for _, r := range reasons {
 		if _, known := m.reasons[r]; known || len(m.names) == maxReasons {

@@ -12,7 +12,7 @@ import (
 // read fills in x.Asked.
 func (j *Judge) read(x *edge.Exchange) {
 	m, a := x.Msg, &x.Asked
-	*a = edge.Asked{From: x.From, Trust: x.Trust, Match: x.Match, Method: m.Method, Proven: a.Proven || x.From.Transport.Stream()}
+	*a = edge.Asked{From: x.From, Trust: x.Trust, Match: x.Match, Method: m.Method, Proven: x.From.Transport.Stream()}
 	if x.Match != edge.MatchNew && x.Match != edge.MatchInDialog || x.From.Side == edge.Inside || x.Trust == edge.Peer {
 		return
 	}

@@ -42,7 +42,7 @@ type Standing struct {
 	Level    Level
 	Parts    []edge.Part // most points first
 	Offences int
-	Proven   bool // it reads what we send there
+	Proven   float64 // of the score: by messages that it has sent for certain
 	First    time.Time
 	Last     time.Time     // offence
 	Free     time.Duration // until its score falls below WatchAt, if it does nothing more
@@ -75,7 +75,7 @@ func (c *charges) standing(r *record) Standing {
 		source = edge.PortOf(netip.AddrPortFrom(addr, r.port))
 	}
 	s := Standing{Source: source, Score: score, Level: LevelOf(score),
-		Parts: c.list(r), Offences: int(r.offences), Proven: r.proven, First: time.Unix(0, r.first), Last: time.Unix(0, r.at)}
+		Parts: c.list(r), Offences: int(r.offences), Proven: float64(r.proven), First: time.Unix(0, r.first), Last: time.Unix(0, r.at)}
 	if score > WatchAt {
 		s.Free = time.Duration(math.Log2(score/WatchAt) * float64(HalfLife)).Round(time.Second)
 	}
@@ -97,7 +97,7 @@ func (j *Judge) Pardon(addr netip.Addr) {
 	source := j.key.Addr(addr)
 	j.sources.All(func(_ uint64, r *record) bool {
 		if j.key.Addr(netip.AddrFrom16(r.addr)) == source {
-			r.used, r.offences, r.banned = 0, 0, 0
+			r.used, r.offences, r.banned, r.proven = 0, 0, 0, 0
 		}
 		return true
 	})

@@ -161,8 +161,7 @@ func (c *charges) take(one Charge) error {
 	return nil
 }
 
-// Inspect judges a request that has been matched. The caller sets x.Asked.Proven if it knows the return path to be proven; the judge fills in
-// the rest of x.Asked, which is then to be kept for the responses. What belongs to something accepted before, and what peers and the
+// Inspect judges a request that has been matched. The judge fills in x.Asked, which is then to be kept for the responses. What belongs to something accepted before, and what peers and the
 // platform send, is not judged: the zero Verdict.
 func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
 	j.read(x)
@@ -220,7 +219,7 @@ func (j *Judge) Unreadable(x *edge.Exchange, why sip.Error) edge.Verdict {
 	if x.Trust == edge.Peer || x.From.Side == edge.Inside {
 		return edge.Verdict{}
 	}
-	x.Asked = edge.Asked{From: x.From, Trust: x.Trust, Proven: x.Asked.Proven || x.From.Transport.Stream(),
+	x.Asked = edge.Asked{From: x.From, Trust: x.Trust, Proven: x.From.Transport.Stream(),
 		Source: j.key.Addr(x.From.Remote.Addr()), Port: j.key.AddrPort(x.From.Remote)}
 	x.Asked.Known = j.known.at(x.Asked.Source, x.At)
 	var h hearing

@@ -210,7 +210,7 @@ func TestScore(t *testing.T) {
 	if len(list) != 2 || known != 0 {
 		t.Fatalf("%d standings", len(list))
 	}
-	if s := list[0]; s.Score != 7.5 || s.Level != Grey || !s.Proven || len(s.Messages) != 3 || s.Free != 13*time.Minute+13*time.Second ||
+	if s := list[0]; s.Score != 7.5 || s.Level != Grey || s.Proven != 7.5 || len(s.Messages) != 3 || s.Free != 13*time.Minute+13*time.Second ||
 		!slices.Equal(s.Parts, []edge.Part{{Reason: reasonTest, Score: 6}, {Reason: reasonOther, Score: 1.5}}) {
 		t.Errorf("%+v", s)
 	}
@@ -239,12 +239,12 @@ func TestBanScope(t *testing.T) {
 		source      string
 		hard        bool
 	}{
-		"one forged packet":                           {messages: 1},
-		"two forged packets":                          {messages: 2},
-		"unproven, again and again":                   {messages: 3, source: "198.51.100.7"},
-		"proven":                                      {messages: 1, tcp: true, source: "198.51.100.7", hard: true},
-		"proven, behind the NAT of an office":         {messages: 1, tcp: true, office: true, source: "198.51.100.7:4000", hard: true},
-		"in the name of an office (F5, B1), unproven": {messages: 1000, office: true},
+		"one forged packet":                     {messages: 1},
+		"two forged packets":                    {messages: 2},
+		"unproven, again and again":             {messages: 3, source: "198.51.100.7"},
+		"proven":                                {messages: 1, tcp: true, source: "198.51.100.7", hard: true},
+		"proven, behind the NAT of an office":   {messages: 1, tcp: true, office: true, source: "198.51.100.7:4000", hard: true},
+		"in the name of an office (F5, B1, B2)": {messages: 1000, office: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := newJudge(t, Enforce)

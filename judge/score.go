@@ -24,9 +24,9 @@ type record struct {
 	at       int64 // of the scores below
 	banned   int64 // when it was last asked to be
 	parts    [maxParts]part
+	proven   float32 // of the score: what is held against it by messages that it has sent for certain
 	port     uint16
 	offences uint16
-	proven   bool
 	used     uint8 // parts
 }
 
@@ -47,6 +47,7 @@ func (r *record) age(at time.Time) {
 	for i := range r.parts[:r.used] {
 		r.parts[i].points *= left
 	}
+	r.proven *= left
 	r.at = at.UnixNano()
 }
 
@@ -58,8 +59,9 @@ func (r *record) score() (sum float64) {
 	return sum
 }
 
-// add adds points for a reason, no more than most of them in all (0: any number). What finds no room goes to the last part.
-func (r *record) add(reason uint8, points, most float64) {
+// add adds points for a reason, no more than most of them in all (0: any number), and returns by how much the score grew. What finds no room
+// goes to the last part.
+func (r *record) add(reason uint8, points, most float64) float32 {
 	i := 0
 	for i < int(r.used) && r.parts[i].reason != reason && i < maxParts-1 {
 		i++
@@ -73,7 +75,9 @@ func (r *record) add(reason uint8, points, most float64) {
 	if most > 0 {
 		sum = max(p.points, min(sum, float32(most)))
 	}
+	grown := sum - p.points
 	p.points, p.count = sum, min(p.count, math.MaxUint16-1)+1
+	return grown
 }
 
 // worth is what a record is worth keeping: proven sources before all others, then by score.
@@ -88,7 +92,7 @@ func worth(proven bool, score float64) uint32 {
 // weigh adds what h holds against the source of x to its score, and returns the ban that this leads to.
 //
 // Where the platform knows nobody at the address, the address is held to account. Where it does (a NAT, an office), each of its flows answers
-// for itself, and only if its return path is proven: the others, and whoever's name is on forged packets, are not touched.
+// for itself, and only for what it has sent for certain: the others, and whoever's name is on forged packets, are not touched.
 func (j *Judge) weigh(all *charges, x *edge.Exchange, h *hearing) *edge.Ban {
 	a := &x.Asked
 	if a.Match != edge.MatchNew {
@@ -101,9 +105,6 @@ func (j *Judge) weigh(all *charges, x *edge.Exchange, h *hearing) *edge.Ban {
 	flow := j.charge(all, a.Port, a.From.Remote.Port(), x, h)
 	if a.Known == 0 {
 		return j.sentence(all, x, whole, a.Source)
-	}
-	if !a.Proven {
-		return nil
 	}
 	return j.sentence(all, x, flow, a.Port)
 }
@@ -119,13 +120,14 @@ func (j *Judge) charge(all *charges, key uint64, port uint16, x *edge.Exchange, 
 	}
 	r.age(x.At)
 	for _, o := range h.points[:h.n] {
-		r.add(all.index[o.reason], o.score*times, o.most)
+		if grown := r.add(all.index[o.reason], o.score*times, o.most); a.Proven {
+			r.proven += grown
+		}
 	}
 	r.offences = uint16(min(float64(r.offences)+times, math.MaxUint16))
-	r.proven = r.proven || a.Proven
 	out := *r
 	j.sources.Leave(key)
-	j.sources.Value(key, worth(out.proven, out.score()))
+	j.sources.Value(key, worth(out.proven > 0, out.score()))
 	return out
 }
 
@@ -172,6 +174,7 @@ func (j *Judge) credit(a *edge.Asked, at time.Time) {
 		r.age(at)
 		if sum := r.score(); sum > 0 {
 			left := float32(max(0, sum-credit) / sum)
+			r.proven *= left
 			for i := range r.parts[:r.used] {
 				r.parts[i].points *= left
 			}
@@ -182,7 +185,7 @@ func (j *Judge) credit(a *edge.Asked, at time.Time) {
 
 // sentence is the ban that r has deserved, nil if none.
 func (j *Judge) sentence(all *charges, x *edge.Exchange, r record, key uint64) *edge.Ban {
-	if r.score() < BanAt || x.At.UnixNano()-r.banned < int64(banAgain) {
+	if r.score() < BanAt || x.Asked.Known > 0 && r.proven < BanAt || x.At.UnixNano()-r.banned < int64(banAgain) {
 		return nil
 	}
 	if held := j.sources.Find(key, x.At); held != nil {
@@ -193,7 +196,7 @@ func (j *Judge) sentence(all *charges, x *edge.Exchange, r record, key uint64) *
 	if r.port != 0 {
 		source = edge.PortOf(x.Asked.From.Remote)
 	}
-	ban := &edge.Ban{Source: source, Hard: r.proven, Parts: all.list(&r)}
+	ban := &edge.Ban{Source: source, Hard: r.proven >= BanAt, Parts: all.list(&r)}
 	ban.Reason = ban.Parts[0].Reason
 	ban.Evidence = j.shown.of(x.Asked.Source, r.port)
 	return ban

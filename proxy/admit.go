@@ -8,12 +8,25 @@ import (
 	"github.com/ringwall/ringwall/sip"
 )
 
-// admit is the one place where a request is turned away: request validation (RFC 3261 §16.3), which nothing suspends, then
-// what the mode can suspend: unknown dialogs and access.
+// admit is the one place where a request is turned away: by the judge, for who sends it or what it looks like, then for what it is.
 func (l *lane) admit(x *edge.Exchange) edge.Verdict {
 	if x.Match == edge.MatchRetransmission || x.Match == edge.MatchACK || x.Match == edge.MatchCancel {
 		return edge.Verdict{}
 	}
+	heard := l.hear(x)
+	if heard.Action >= edge.Reply {
+		return heard
+	}
+	v := l.fit(x)
+	if v.Action == edge.Pass && heard.Action == edge.Note {
+		return heard
+	}
+	v.Ban = heard.Ban
+	return v
+}
+
+// fit is request validation (RFC 3261 §16.3), which nothing suspends, then what the mode can suspend: unknown dialogs and access.
+func (l *lane) fit(x *edge.Exchange) edge.Verdict {
 	if x.Msg.Method == sip.CANCEL {
 		return refusal(x, edge.Reply, reasonNoCancel, 481, "")
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/judge"
 	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/topo"
 )
@@ -236,5 +237,42 @@ func BenchmarkScrub(b *testing.B) {
 			b.Fatal("hidden")
 		}
 		t.l.scrub(&t.l.msg, &t.l.p.cfg.Load().headers.requests)
+	}
+}
+
+// TestJudgedCallDoesNotAllocate: nor with every check at work.
+func TestJudgedCallDoesNotAllocate(t *testing.T) {
+	call := newJudged(t, judge.Enforce, nil).calls()
+	for range 3000 {
+		call()
+	}
+	if n := testing.AllocsPerRun(500, call); n >= 1 {
+		t.Errorf("%v allocations per call", n)
+	}
+}
+
+// BenchmarkJudge is what all checks together cost an innocent request: a REGISTER with credentials, and an INVITE.
+func BenchmarkJudge(b *testing.B) {
+	t := newJudged(b, judge.Enforce, nil)
+	at := t.now
+	for name, msg := range map[string][]byte{
+		"REGISTER": register("100", 1, `Authorization: Digest username="100", realm="example.com", nonce="0123456789abcdef01234567", uri="sip:example.com", response="0123456789abcdef0123456789abcdef"`),
+		"INVITE":   with("INVITE", 1, "User-Agent: ExamplePhone 5.18.2 (x86_64/linux)", "Allow: INVITE,ACK,BYE,CANCEL", "Contact: <sip:1@192.168.1.20>"),
+	} {
+		b.Run(name, func(b *testing.B) {
+			if err := t.l.msg.Parse(msg, true); err != nil {
+				b.Fatal(err)
+			}
+			t.l.cfg = t.p.cfg.Load()
+			x := edge.Exchange{Msg: &t.l.msg, From: t.outside, At: t.now}
+			b.ReportAllocs()
+			for b.Loop() {
+				at = at.Add(200 * time.Millisecond)
+				x.At = at
+				if v := t.l.hear(&x); v.Action > edge.Note {
+					b.Fatalf("%+v", v)
+				}
+			}
+		})
 	}
 }

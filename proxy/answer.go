@@ -11,10 +11,13 @@ import (
 
 // answer sends the reply that a verdict asks for. Such replies need no transaction (RFC 3261 §8.2.7): each retransmission
 // meets the same verdict and gets the same reply, and the ACK that follows a refused INVITE belongs to nothing.
-func (l *lane) answer(x *edge.Exchange, v edge.Verdict) { l.reply(x, v.Status, v.Text) }
+func (l *lane) answer(x *edge.Exchange, v edge.Verdict) { l.replyAfter(x, v.Status, v.Text, v.Retry) }
 
 // reply sends a response of our own to x, to where x came from and nowhere else (RFC 3581).
-func (l *lane) reply(x *edge.Exchange, status int, text string) {
+func (l *lane) reply(x *edge.Exchange, status int, text string) { l.replyAfter(x, status, text, 0) }
+
+// replyAfter is reply with these seconds of Retry-After in a 503; 0: the usual.
+func (l *lane) replyAfter(x *edge.Exchange, status int, text string, retry int) {
 	var extra [1]sip.Header
 	n := 1
 	switch status {
@@ -27,6 +30,10 @@ func (l *lane) reply(x *edge.Exchange, status int, text string) {
 		extra[0] = sip.Header{Name: "Unsupported", Value: x.Msg.Value(sip.FieldProxyRequire)}
 	case 503:
 		extra[0] = sip.Header{Name: "Retry-After", Value: retryAfter}
+		if retry > 0 {
+			l.seconds = strconv.AppendInt(l.seconds[:0], int64(retry), 10)
+			extra[0].Value = l.seconds
+		}
 	default:
 		n = 0
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/judge"
 	"github.com/ringwall/ringwall/media"
 	"github.com/ringwall/ringwall/scrub"
 	"github.com/ringwall/ringwall/sip"
@@ -67,6 +68,7 @@ type Config struct {
 	Keepalive     time.Duration
 	Media         *media.Calls // the calls whose media is relayed; nil: none are. Apply does not change it
 
+	Judge        *judge.Judge // nil: nobody judges requests from outside and who sends them
 	Transactions transaction.Config
 }
 

@@ -38,7 +38,7 @@ type lane struct {
 	leg   topo.Leg
 	knows func(callID, tag []byte) (byte, bool) // Proxy.chosen
 
-	value, vias, extra, small, uri, second, hashed, large []byte // scratch
+	seconds, value, vias, extra, small, uri, second, hashed, large []byte // scratch
 
 	opened, again      []byte            // opened route tokens: of the request at hand, of anything else
 	unmasked, other    []byte            // a Call-ID; that of the other side for who traces
@@ -222,6 +222,7 @@ func (l *lane) malformed(err error, from edge.Flow, at time.Time) {
 	if x.Trust == edge.Unknown && l.p.bindings.Known(from, at) {
 		x.Trust = edge.Known
 	}
+	l.weighed(x, err)
 	l.refuseSaying(x, v, err.Error())
 	if l.msg.Replyable() && l.msg.IsRequest() && l.msg.Method != sip.ACK && l.proven(x) {
 		l.reply(x, v.Status, v.Text)

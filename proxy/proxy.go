@@ -15,6 +15,7 @@ import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
 	"github.com/ringwall/ringwall/media"
+	"github.com/ringwall/ringwall/meter"
 	"github.com/ringwall/ringwall/seal"
 	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/topo"
@@ -44,7 +45,7 @@ type Proxy struct {
 	chosen   chosen
 	proofs   marks // addresses with port that have shown a return path
 	relayed  marks // responses to sources that have not
-	answers  meter
+	answers  *meter.Rates
 	realm    atomic.Pointer[string] // what the platform's challenges name of the inside; nil: nothing that was noticed
 }
 
@@ -74,7 +75,7 @@ func New(cfg Config, srv *transport.Server, bindings *binding.Table, bans *ban.B
 		return nil, err
 	}
 	p := &Proxy{srv: srv, bindings: bindings, bans: bans, keys: keys, ring: ring, metrics: metrics, table: table,
-		branches: branches, seed: maphash.MakeSeed(), faces: faces(srv.Listeners()), media: cfg.Media}
+		branches: branches, seed: maphash.MakeSeed(), answers: meter.NewRates(answerPlaces), faces: faces(srv.Listeners()), media: cfg.Media}
 	p.within = insideListeners(p.faces)
 	p.chosen.seed = p.seed
 	cfg.Topology.Marks = p.marks(&cfg, nil)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
 	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/transaction"
 )
@@ -20,15 +21,18 @@ const (
 	markSlots = 1 << 15
 	markLife  = 10 * time.Minute
 
-	meterSlots = 1 << 14
-	meterRows  = 2
+	answerPlaces = 1 << 14
 
-	ownBurst, ownEvery = 20, 200 * time.Millisecond // own replies to one address
-	netBurst, netEvery = 100, 10 * time.Millisecond // to its network
-	leastTag           = 8                          // bytes of a To tag that nobody guesses
-	markUnit           = time.Minute                // of the time that is kept with a mark
-	markTimeBits       = 16                         // of a slot; the others are a keyed hash
-	markTimeMask       = uint64(1)<<markTimeBits - 1
+	leastTag     = 8           // bytes of a To tag that nobody guesses
+	markUnit     = time.Minute // of the time that is kept with a mark
+	markTimeBits = 16          // of a slot; the others are a keyed hash
+	markTimeMask = uint64(1)<<markTimeBits - 1
+)
+
+// How many replies of our own go to one address, and to its network.
+var (
+	ownAnswers = meter.Limit{Every: 200 * time.Millisecond, Burst: 20}
+	netAnswers = meter.Limit{Every: 10 * time.Millisecond, Burst: 100}
 )
 
 // marks are keyed hashes of what was seen, each with its time: a fixed table in which a newer one may take the place of an older. 256 KiB.
@@ -63,27 +67,6 @@ func hashFlow(seed maphash.Seed, f edge.Flow) uint64 {
 	return hashSource(seed, f.Remote.Addr().As16(), f.Remote.Port())
 }
 
-// A meter counts own replies by GCRA: for each key the time at which its burst would be free again. Each row has another place for a key, and
-// the kinder one counts, so that a key is rarely held to what others did. It never grows. 256 KiB.
-type meter struct {
-	rows [meterRows][meterSlots]atomic.Int64
-}
-
-// take reports whether key may have one more at now: burst at once, one in every after that.
-func (m *meter) take(key uint64, burst int, every time.Duration, now time.Time) bool {
-	t, allowance := now.UnixNano(), int64(burst-1)*int64(every)
-	ok := false
-	for i := range m.rows {
-		slot := &m.rows[i][key>>(i*20)%meterSlots]
-		free := max(slot.Load(), t)
-		if free-t <= allowance {
-			slot.Store(free + int64(every)) // a race loses a count, no more
-			ok = true
-		}
-	}
-	return ok
-}
-
 // mayAnswer reports whether the source of x may get one more reply of our own: 20 at once, then 5 a second; its /24 (IPv6: an address is a /64,
 // the network a /56) 100 a second. Who is proven may have any.
 func (l *lane) mayAnswer(x *edge.Exchange) bool {
@@ -97,8 +80,8 @@ func (l *lane) mayAnswer(x *edge.Exchange) bool {
 		clear(own[8:])
 		clear(network[7:])
 	}
-	return l.p.answers.take(hashSource(l.p.seed, own, 1), ownBurst, ownEvery, x.At) &&
-		l.p.answers.take(hashSource(l.p.seed, network, 2), netBurst, netEvery, x.At)
+	return l.p.answers.Take(hashSource(l.p.seed, own, 1), ownAnswers, x.At) &&
+		l.p.answers.Take(hashSource(l.p.seed, network, 2), netAnswers, x.At)
 }
 
 // proven reports whether what we send to the source of x can't hit somebody else.

@@ -112,10 +112,10 @@ func TestOwnRepliesToUnprovenSources(t *testing.T) {
 		}
 		return answers
 	}
-	if n := asked(50, ""); n != ownBurst {
+	if n := asked(50, ""); n != ownAnswers.Burst {
 		t.Errorf("%d answers at once", n)
 	}
-	if n := asked(50, "127.0.1.2"); n != ownBurst {
+	if n := asked(50, "127.0.1.2"); n != ownAnswers.Burst {
 		t.Errorf("%d answers to a neighbour", n)
 	}
 	b.now = b.now.Add(time.Second)
@@ -126,7 +126,7 @@ func TestOwnRepliesToUnprovenSources(t *testing.T) {
 	for i := range 250 {
 		total += asked(1, fmt.Sprintf("198.51.100.%d", i))
 	}
-	if total < 85 || total > netBurst {
+	if total < 85 || total > netAnswers.Burst {
 		t.Errorf("%d answers to a network", total)
 	}
 	b.send(b.outside, newRequest("MESSAGE", 1))

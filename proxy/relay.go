@@ -71,7 +71,7 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 		return
 	}
 	l.held = tx
-	tx.Client, tx.Target, tx.Method, tx.Call = x.From, to.flow, x.Msg.Method, to.call
+	tx.Client, tx.Target, tx.Method, tx.Call, tx.Asked = x.From, to.flow, x.Msg.Method, to.call, x.Asked
 	if !l.proven(x) {
 		tx.Meter(len(x.Msg.Raw))
 	}

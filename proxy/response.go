@@ -105,7 +105,11 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 	if tx.CancelHeld(x.At) {
 		second = l.cancelFor(tx)
 	}
+	watch, asked := l.watches(x, tx), tx.Asked
 	l.unlock(tx)
+	if watch {
+		l.watched(x, &asked)
+	}
 	if len(b) > 0 && !l.shut(client, x.At) {
 		l.transmit(b, client)
 		l.count.SentReply(client, status)

@@ -64,9 +64,10 @@ type Tx struct {
 	Method sip.Method // of the request
 	State  State
 
-	Tried   uint32 // the caller's note of the targets that were tried
-	Movable bool   // there are other targets: an INVITE that a target leaves unanswered asks for MoveOn
-	Call    uint64 // the caller's note of the call that it begins or ends
+	Tried   uint32     // the caller's note of the targets that were tried
+	Movable bool       // there are other targets: an INVITE that a target leaves unanswered asks for MoveOn
+	Call    uint64     // the caller's note of the call that it begins or ends
+	Asked   edge.Asked // the caller's note of who asks for what
 
 	shard      *shard
 	key        uint64

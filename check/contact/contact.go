@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
 	"github.com/ringwall/ringwall/sip"
 )
 
@@ -31,7 +32,7 @@ const (
 type Check struct{ own []netip.Addr }
 
 // New makes the check.
-func New(cfg Config) *Check { return &Check{own: cfg.Own} }
+func New(cfg Config, _ meter.Key) *Check { return &Check{own: cfg.Own} }
 
 // Inspect implements edge.Check. Private addresses are what phones behind a NAT have, names say nothing: neither is looked at.
 func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestPlaces(t *testing.T) {
-	c := New(Config{Own: []netip.Addr{netip.MustParseAddr("203.0.113.10")}})
+	c := New(Config{Own: []netip.Addr{netip.MustParseAddr("203.0.113.10")}}, checktest.Key)
 	for _, row := range []struct {
 		contact, method string
 		reason          edge.Reason

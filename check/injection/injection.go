@@ -81,7 +81,8 @@ func Hostile(text []byte) bool {
 	return suspicious(once) || bytes.IndexByte(once, '%') >= 0 && suspicious(unescape(room[1][:0], once))
 }
 
-// signs are the bytes without which no text is hostile: quotes but for the double one, which stands around every realm, and what else rules begin with.
+// signs are the bytes without which no field is looked at closely: quotes but for the double one, which stands around every realm, and what else
+// rules begin with. What can do without them has no place in a URI.
 var signs = func() (table [256]bool) {
 	for _, c := range "'`%$|{\\" {
 		table[c] = true
@@ -89,7 +90,6 @@ var signs = func() (table [256]bool) {
 	for c := range ' ' {
 		table[c] = c != '\t' && c != '\r' && c != '\n'
 	}
-	table['<'], table['('], table['-'] = false, true, false
 	return table
 }()
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
 	"github.com/ringwall/ringwall/sip"
 )
 
@@ -37,7 +38,7 @@ const (
 type Check struct{ cfg Config }
 
 // New makes the check.
-func New(cfg Config) *Check { return &Check{cfg: cfg} }
+func New(cfg Config, _ meter.Key) *Check { return &Check{cfg: cfg} }
 
 // Inspect implements edge.Check. Whatever it says, the proxy takes these fields off the requests of strangers.
 func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {

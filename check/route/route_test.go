@@ -9,7 +9,7 @@ import (
 )
 
 func TestRoutes(t *testing.T) {
-	c := New(Config{Own: []netip.Addr{netip.MustParseAddr("203.0.113.10")}, Names: []string{"sbc.example.com"}})
+	c := New(Config{Own: []netip.Addr{netip.MustParseAddr("203.0.113.10")}, Names: []string{"sbc.example.com"}}, checktest.Key)
 	for field, want := range map[string]edge.Reason{
 		"Route: <sip:203.0.113.10;lr>":                       "",
 		"Route: <sip:SBC.example.com;lr>,<sip:192.0.2.5;lr>": "",

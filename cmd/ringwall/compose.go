@@ -55,6 +55,8 @@ type service struct {
 	bindings  *binding.Table
 	bans      *ban.Book
 	gate      *soft.Gate
+	bench     bench // guarded by benching; after the start it changes at reloads only
+	benching  sync.Mutex
 	platform  *demo.Platform // nil unless there are no upstreams
 	transport *transport.Server
 	calls     *media.Calls // nil: media is not relayed
@@ -300,9 +302,13 @@ func (s *service) openPeers(ctx context.Context) error {
 
 func (s *service) openProxy(context.Context) (err error) {
 	s.metrics.Reasons(proxy.Reasons()...)
+	s.metrics.Reasons(checkReasons()...)
 	now := s.settings.Load()
 	s.protect(now)
 	cfg := now.proxyConfig()
+	if cfg.Judge, err = s.assemble(now.cfg); err != nil {
+		return err
+	}
 	cfg.Media = s.calls
 	s.proxy, err = proxy.New(cfg, s.transport, s.bindings, s.bans, s.keys, s.ring, s.metrics, s.since)
 	return err
@@ -311,7 +317,7 @@ func (s *service) openProxy(context.Context) (err error) {
 func (s *service) openAdmin(context.Context) (err error) {
 	s.observe()
 	s.admin, err = admin.Open(admin.Config{HTTP: s.cfg.Admin.HTTP, Socket: s.cfg.Admin.Socket,
-		Collectors: []prometheus.Collector{s.metrics, peerMetrics{func() []proxy.PeerStatus { return s.proxy.Status().Peers }}}, Log: s.log.With("event", "admin")})
+		Collectors: []prometheus.Collector{s.metrics, peerMetrics{func() []proxy.PeerStatus { return s.proxy.Status().Peers }}, checkMetrics{s.judge}}, Log: s.log.With("event", "admin")})
 	if err != nil {
 		return err
 	}

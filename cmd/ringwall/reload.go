@@ -29,7 +29,7 @@ const eventReload = "reload"
 var live = []string{
 	"inside.sources", "upstreams", "peers", "domains", "registrations.path", "registrations.keepalive",
 	"topology.hide", "topology.mask_call_id", "topology.guard", "topology.bodies", "identity.server", "access.unknown", "access.known", "access.peer", "headers.source", "headers.from_outside.remove",
-	"headers.from_outside.allow", "headers.to_outside.allow", "trust.never_ban", "bans.first", "bans.longest", "limits.memory", "limits.headers", "limits.header", "limits.uri", "limits.vias", "limits.parameters",
+	"headers.from_outside.allow", "headers.to_outside.allow", "trust.never_ban", "checks", "bans.first", "bans.longest", "limits.memory", "limits.headers", "limits.header", "limits.uri", "limits.vias", "limits.parameters",
 	"timers.drain", "log.level", "mode",
 }
 
@@ -239,6 +239,9 @@ func (s *service) enforce(to *settings) error {
 		return err
 	}
 	if err := s.transport.SetIdentities(who); err != nil {
+		return err
+	}
+	if cfg.Judge, err = s.assemble(to.cfg); err != nil {
 		return err
 	}
 	s.transport.SetInside(cfg.Sources, addrs(to.platform())) // before anything is sent there

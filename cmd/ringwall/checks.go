@@ -1,0 +1,154 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	checks "github.com/ringwall/ringwall/check"
+	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/judge"
+	"github.com/ringwall/ringwall/meter"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// A bench is the judge and the checks it hears; checks stay the same through a reload unless they are told something else.
+type bench struct {
+	judge *judge.Judge // nil: no check was ever asked for
+	told  checks.Config
+	rows  map[string]any // the checks by name
+}
+
+// judgeKey is the key of the judge's hashes. It is made of the identity key, which is never rotated: whom the platform accepted is kept by hash.
+func (s *service) judgeKey() meter.Key { return meter.NewKey(s.keys.ID("judge", nil, nil, nil)) }
+
+// assemble puts the checks of cfg to work and returns the judge, nil where all are off and always were.
+func (s *service) assemble(cfg *config.Config) (*judge.Judge, error) {
+	s.benching.Lock()
+	defer s.benching.Unlock()
+	b := &s.bench
+	if b.judge == nil && len(cfg.Checks.Modes) == 0 {
+		return nil, nil
+	}
+	told := checkConfig(cfg, s.outsideAddrs())
+	list, rows := charges(cfg, told, b, s.judgeKey())
+	if b.judge == nil {
+		j, err := judge.New(judge.Config{Domains: cfg.Domains, Ticks: s.ticks}, s.judgeKey(), list)
+		if err != nil {
+			return nil, err
+		}
+		b.judge = j
+	} else if err := b.judge.Apply(list); err != nil {
+		return nil, err
+	}
+	b.told, b.rows = told, rows
+	return b.judge, nil
+}
+
+// judge returns the judge, nil if there is none.
+func (s *service) judge() *judge.Judge {
+	s.benching.Lock()
+	defer s.benching.Unlock()
+	return s.bench.judge
+}
+
+// charges are the checks that cfg asks for; those that b has and that are told the same go on.
+func charges(cfg *config.Config, told checks.Config, b *bench, key meter.Key) (list []judge.Charge, rows map[string]any) {
+	rows = map[string]any{}
+	for _, r := range checks.List() {
+		mode := checkMode(cfg.Checks.Modes[r.Name])
+		if mode == judge.Off {
+			continue
+		}
+		one := b.rows[r.Name]
+		if one == nil || !r.Same(b.told, told) {
+			one = r.New(told, key)
+		}
+		rows[r.Name] = one
+		list = append(list, judge.Charge{Name: r.Name, Mode: mode, Check: one, Reasons: r.Reasons})
+	}
+	return list, rows
+}
+
+func checkMode(m config.CheckMode) judge.Mode {
+	switch m {
+	case config.CheckEnforce:
+		return judge.Enforce
+	case config.CheckMonitor:
+		return judge.Monitor
+	}
+	return judge.Off
+}
+
+// checkConfig says it in the checks' terms. own are the addresses of the edge.
+func checkConfig(cfg *config.Config, own []netip.Addr) (c checks.Config) {
+	in := &cfg.Checks
+	c.Flood.Limit, c.Flood.Unlimited, c.Flood.Shut = meter.Limit{Every: in.Flood.Rate.Per / time.Duration(max(1, in.Flood.Rate.Count)), Burst: in.Flood.Burst},
+		in.Flood.Unlimited, in.Flood.Latency
+	if in.Flood.Unit > 0 {
+		c.Flood.Limit = meter.Limit{Every: in.Flood.Unit / time.Duration(in.Flood.Density), Burst: in.Flood.Density}
+	}
+	c.Lockout.Failures, c.Lockout.Within, c.Lockout.For = in.Lockout.Failures, in.Lockout.Within, in.Lockout.Ban
+	c.Bruteforce.Tries, c.Bruteforce.Within = in.Bruteforce.Tries, in.Bruteforce.Within
+	c.Spray.Users, c.Spray.OfAddress, c.Spray.Within = in.Spray.Users, in.Spray.OfAddress, in.Spray.Within
+	c.Userguard.Sources, c.Userguard.Within, c.Userguard.Every = in.Userguard.Sources, in.Userguard.Within, in.Userguard.Every
+	c.Dialprefix.Variants, c.Dialprefix.Users, c.Dialprefix.Within, c.Dialprefix.Shut = in.Dialprefix.Variants, in.Dialprefix.Users, in.Dialprefix.Within, in.Dialprefix.Shut
+	c.Enumeration.Users, c.Enumeration.Slowly, c.Enumeration.Within = in.Enumeration.Users, in.Enumeration.Slowly, in.Enumeration.Within
+	c.Method.Stray, c.Method.Within, c.Method.Grace = in.Method.Stray, in.Method.Within, in.Method.Grace
+	c.Contact.Own, c.Route.Own, c.Route.Names = own, own, cfg.Domains
+	if host := cfg.Outside.Advertise; host != "" {
+		if a, ok := sip.HostAddr([]byte(host)); ok {
+			c.Contact.Own, c.Route.Own = append(own, a), append(own, a)
+		} else {
+			c.Route.Names = append([]string{strings.ToLower(host)}, cfg.Domains...)
+		}
+	}
+	return c
+}
+
+// outsideAddrs are the addresses that the edge has outside.
+func (s *service) outsideAddrs() (list []netip.Addr) {
+	for _, l := range s.transport.Listeners() {
+		if l.Side == edge.Outside && !l.Spread {
+			list = append(list, l.Addr.Addr().Unmap())
+		}
+	}
+	return list
+}
+
+// ticks is the clock that measures what checks cost.
+func (s *service) ticks() uint64 { return uint64(time.Since(s.since)) }
+
+// checkReasons are all reasons of all checks.
+func checkReasons() (list []edge.Reason) {
+	for _, r := range checks.List() {
+		list = append(list, r.Reasons...)
+	}
+	return list
+}
+
+// checkMetrics are the metrics of checks, labelled with their names.
+type checkMetrics struct{ of func() *judge.Judge }
+
+var (
+	checkHits = prometheus.NewDesc("ringwall_check_hits_total", "Opinions of a check, in mode monitor too; since it was told something else.", []string{"check"}, nil)
+	checkCost = prometheus.NewDesc("ringwall_check_cost_seconds", "What a message costs in a check on average, of those that are measured.", []string{"check"}, nil)
+)
+
+// Describe tells nothing: checks come and go with the configuration.
+func (checkMetrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect tells of the checks of now.
+func (m checkMetrics) Collect(to chan<- prometheus.Metric) {
+	j := m.of()
+	if j == nil {
+		return
+	}
+	for _, c := range j.Counts() {
+		to <- prometheus.MustNewConstMetric(checkHits, prometheus.CounterValue, float64(c.Hits()), c.Name)
+		to <- prometheus.MustNewConstMetric(checkCost, prometheus.GaugeValue, c.Cost()/1e9, c.Name)
+	}
+}

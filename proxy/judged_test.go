@@ -1,0 +1,184 @@
+package proxy
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	checks "github.com/ringwall/ringwall/check"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/judge"
+	"github.com/ringwall/ringwall/meter"
+)
+
+// newJudged is a bench with every check at work.
+func newJudged(t testing.TB, mode judge.Mode, change func(*Config)) *bench {
+	key := meter.NewKey([16]byte{7})
+	var list []judge.Charge
+	for _, r := range checks.List() {
+		list = append(list, judge.Charge{Name: r.Name, Mode: mode, Check: r.New(checks.Config{}, key), Reasons: r.Reasons})
+	}
+	j, err := judge.New(judge.Config{}, key, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newBench(t, func(c *Config) {
+		c.Judge = j
+		if change != nil {
+			change(c)
+		}
+	})
+}
+
+// register is a REGISTER of a phone, with an answer to the challenge if there is one.
+func register(user string, n int, answer string) []byte {
+	fields := []string{"Contact: <sip:" + user + "@192.168.1.20>", "User-Agent: ExamplePhone 4.0"}
+	if answer != "" {
+		fields = append(fields, answer)
+	}
+	b := strings.ReplaceAll(string(with("REGISTER", n, fields...)), "sip:echo@", "sip:"+user+"@")
+	return []byte(b)
+}
+
+// logsIn goes through a registration that the platform ends with status, and returns what the phone got last.
+func (b *bench) logsIn(user string, n int, status string) string {
+	b.t.Helper()
+	b.now = b.now.Add(10 * time.Millisecond)
+	b.send(b.outside, register(user, n, ""))
+	first := b.got(b.platform)
+	if first == "" {
+		return b.got(b.caller)
+	}
+	nonce := fmt.Sprintf("%024d", n)
+	b.send(b.inside, []byte(strings.Replace(string(replyTo(first, "401 Unauthorized")), "Content-Length", `WWW-Authenticate: Digest realm="r", nonce="`+nonce+`"`+"\r\nContent-Length", 1)))
+	b.expect(b.caller, "SIP/2.0 401")
+	b.send(b.outside, register(user, n+1, fmt.Sprintf(`Authorization: Digest username="%s", realm="r", nonce="%s", uri="sip:example.com", response="%032x"`, user, nonce, n)))
+	second := b.got(b.platform)
+	if second == "" {
+		return b.got(b.caller)
+	}
+	b.send(b.inside, replyTo(second, status))
+	return b.got(b.caller)
+}
+
+// TestLockout (T10): three wrong passwords; then one 503 "Try later" with Retry-After, then silence; nobody is banned for it, and others get in.
+func TestLockout(t *testing.T) {
+	b := newJudged(t, judge.Enforce, nil)
+	for i := range 3 {
+		if got := b.logsIn("100", 10*i, "401 Unauthorized"); !strings.HasPrefix(got, "SIP/2.0 401") {
+			t.Fatalf("wrong password %d: %q", i+1, got)
+		}
+	}
+	if got := b.logsIn("100", 100, "200 OK"); !strings.HasPrefix(got, "SIP/2.0 503 Try later") || !strings.Contains(got, "Retry-After: 18") {
+		t.Errorf("after three: %q", got)
+	}
+	if got := b.logsIn("100", 110, "200 OK"); got != "" {
+		t.Errorf("after that: %q", got)
+	}
+	if got := b.logsIn("200", 120, "200 OK"); !strings.HasPrefix(got, "SIP/2.0 200") {
+		t.Errorf("another user: %q", got)
+	}
+	if bans := b.bans.Bans(b.now); len(bans) > 0 {
+		t.Errorf("banned: %v", bans)
+	}
+	b.now = b.now.Add(31 * time.Minute)
+	if got := b.logsIn("100", 130, "200 OK"); !strings.HasPrefix(got, "SIP/2.0 200") {
+		t.Errorf("half an hour later: %q", got)
+	}
+}
+
+// TestGuesserIsBanned (B6): who answers challenges at full speed is banned hard within a second, before 40 of its messages got through.
+func TestGuesserIsBanned(t *testing.T) {
+	b := newJudged(t, judge.Enforce, nil)
+	began, through := b.now, 0
+	for i := range 50 {
+		if len(b.bans.Bans(b.now)) > 0 {
+			break
+		}
+		b.logsInBlindly("100", 10*i)
+		through += 2
+	}
+	bans := b.bans.Bans(b.now)
+	if len(bans) != 1 || bans[0].Source.String() != "127.0.0.1" && bans[0].Source.String() != b.outside.Remote.String() {
+		t.Fatalf("%v after %d", bans, through)
+	}
+	if took := b.now.Sub(began); took > time.Second || through > 40 {
+		t.Errorf("banned after %v and %d messages", took, through)
+	}
+}
+
+// logsInBlindly is logsIn with a wrong password, of a tool that goes on without waiting for answers.
+func (b *bench) logsInBlindly(user string, n int) {
+	b.now = b.now.Add(20 * time.Millisecond)
+	b.send(b.outside, register(user, n, ""))
+	nonce := fmt.Sprintf("%024d", n)
+	if first := b.got(b.platform); first != "" {
+		b.send(b.inside, []byte(strings.Replace(string(replyTo(first, "401 Unauthorized")), "Content-Length", `WWW-Authenticate: Digest realm="r", nonce="`+nonce+`"`+"\r\nContent-Length", 1)))
+	}
+	b.send(b.outside, register(user, n+1, fmt.Sprintf(`Authorization: Digest username="%s", realm="r", nonce="%s", uri="sip:example.com", response="%032x"`, user, nonce, n)))
+	if second := b.got(b.platform); second != "" {
+		b.send(b.inside, replyTo(second, "401 Unauthorized"))
+	}
+	b.drained()
+}
+
+// scannerSays is a request with a scanner's User-Agent.
+func scannerSays(n int) []byte { return with("OPTIONS", n, "User-Agent: friendly-scanner") }
+
+// TestForgedPackets (F5, B1, B4): packets of a scanner in the name of others: one bans nobody at all, any number bans no customer and no peer.
+func TestForgedPackets(t *testing.T) {
+	b := newJudged(t, judge.Enforce, nil)
+	stranger := b.outside
+	stranger.Remote = netip.MustParseAddrPort("198.51.100.77:5060")
+	b.send(stranger, scannerSays(1))
+	if bans := b.bans.Bans(b.now); len(bans) > 0 {
+		t.Fatalf("one forged packet: %v", bans)
+	}
+	b.logsIn("100", 10, "200 OK")
+	victim := b.outside
+	for i := range 10_000 {
+		b.now = b.now.Add(100 * time.Microsecond)
+		victim.Remote = netip.AddrPortFrom(b.outside.Remote.Addr(), uint16(1024+i%60_000))
+		b.send(victim, scannerSays(100+i))
+	}
+	b.send(b.outside, scannerSays(20_000)) // his port, too
+	if bans := b.bans.Bans(b.now); len(bans) > 0 {
+		t.Errorf("a customer in whose name packets are forged: %v", bans)
+	}
+	if got := b.logsIn("100", 30_000, "200 OK"); !strings.HasPrefix(got, "SIP/2.0 200") {
+		t.Errorf("he gets %q", got)
+	}
+}
+
+// TestMonitorJudges: in either monitor mode all is noted, and all gets through.
+func TestMonitorJudges(t *testing.T) {
+	for name, b := range map[string]*bench{
+		"checks": newJudged(t, judge.Monitor, nil),
+		"mode":   newJudged(t, judge.Enforce, func(c *Config) { c.Monitor = true }),
+	} {
+		for i := range 5 {
+			b.send(b.outside, with("INVITE", i, "User-Agent: friendly-scanner"))
+			if got := b.got(b.platform); !strings.HasPrefix(got, "INVITE") {
+				t.Errorf("%s: message %d: %q", name, i, got)
+			}
+		}
+		if bans := b.bans.Bans(b.now); len(bans) > 0 {
+			t.Errorf("%s: %v", name, bans)
+		}
+	}
+}
+
+// TestPeersAreNotJudged (B4).
+func TestPeersAreNotJudged(t *testing.T) {
+	b := newJudged(t, judge.Enforce, nil)
+	x := edge.Exchange{Msg: &b.l.msg, From: b.inside, At: b.now, Trust: edge.Peer}
+	if err := b.l.msg.Parse(scannerSays(1), true); err != nil {
+		t.Fatal(err)
+	}
+	b.l.cfg = b.p.cfg.Load()
+	if v := b.l.hear(&x); v != (edge.Verdict{}) {
+		t.Errorf("%+v", v)
+	}
+}
