@@ -51,8 +51,8 @@ fuzz: ## each fuzz target for FUZZTIME
 		done; \
 	done
 
-bench: ## side by side with Kamailio and a bare forwarder, into bench/REPORT.md; BENCH='compare -short' is for a look, '-h' tells the rest
-	@.ci/packages kamailio
+bench: ## side by side with Kamailio, rtpengine and a bare forwarder, into bench/REPORT.md; BENCH='compare -short' is for a look, '-h' tells the rest
+	@.ci/packages kamailio rtpengine-daemon
 	$(GO) build -o build/bench ./bench/cmd/bench
 	build/bench $(BENCH)
 

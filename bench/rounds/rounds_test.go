@@ -21,13 +21,15 @@ import (
 	ringwall "github.com/ringwall/ringwall/config"
 )
 
-// roleVariable makes the test binary play a program of its own: "forwarder", or "spinner" with a child that spins too.
+// roleVariable makes the test binary play a program of its own: "forwarder", "relay", or "spinner" with a child that spins too.
 const roleVariable = "BENCH_TEST_ROLE"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(roleVariable) {
 	case "forwarder":
 		exit(playForwarder())
+	case "relay":
+		exit(playRelay())
 	case "spinner":
 		child := exec.Command(os.Args[0])
 		child.Env = append(os.Environ(), roleVariable+"=child")

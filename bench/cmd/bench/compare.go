@@ -20,6 +20,7 @@ type series struct {
 	Unit    string           `json:"unit"` // what is counted: call or transaction
 	Systems string           `json:"systems"`
 	Load    load.Config      `json:"load"`
+	Streams int              `json:"streams,omitempty"` // calls whose media is relayed, instead of Load
 	Rounds  int              `json:"rounds"`
 	Count   int              `json:"count"` // per round and system
 	Results []rounds.Result  `json:"results"`
@@ -35,6 +36,7 @@ func plan(short bool) []*series {
 		{Title: "Calls, 800 a second", Unit: "call", Systems: all, Rounds: 5, Count: 2400, Load: load.Config{Mode: load.Call, Window: 1024, Rate: 800, Spin: true}},
 		{Title: "REGISTER, saturated", Unit: "transaction", Systems: "ringwall,forwarder,kamailio-b,kamailio-c" + hidden, Rounds: 5, Count: 60000,
 			Load: load.Config{Mode: load.Register, Window: 32, Spin: true}},
+		{Title: "Media of 400 calls", Unit: "packet", Systems: "ringwall,ringwall-coalescing,rtpengine", Rounds: 5, Count: packetsIn(5*time.Second, 400), Streams: 400},
 	}
 	if short {
 		for _, s := range p {
@@ -68,6 +70,8 @@ var goals = []goal{
 	{2, "kamailio-c", "ringwall-hidden", 0},
 	{2, "ringwall-hidden", "ringwall", 0},
 	{2, "ringwall", "forwarder", 0},
+	{3, "rtpengine", "ringwall", 1.3},
+	{3, "rtpengine", "ringwall-coalescing", 2},
 }
 
 // A comparison is everything that the report tells.
@@ -79,6 +83,8 @@ type comparison struct {
 	Ringwall string         `json:"ringwall"`
 	Kamailio string         `json:"kamailio"`
 	Launch   string         `json:"kamailio_command"`
+	Engine   string         `json:"rtpengine"`
+	Engines  string         `json:"rtpengine_command"`
 	Before   string         `json:"load_average_before"`
 	After    string         `json:"load_average_after"`
 	Series   []*series      `json:"series"`
@@ -140,6 +146,10 @@ func (c *comparison) identify(ctx context.Context, o *options, dir string) (err 
 		return err
 	}
 	c.Launch = k.CommandLine()
+	c.Engines = rounds.Rtpengine{}.CommandLine()
+	if c.Engine, err = (rounds.Rtpengine{}).Version(ctx); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -175,7 +185,13 @@ func (c *comparison) measure(ctx context.Context, o *options, dir string, stderr
 		fmt.Fprintf(stderr, "%s: %d rounds of %d\n", s.Title, s.Rounds, s.Count)
 		o.systems = s.Systems
 		cfg := rounds.Config{Rounds: s.Rounds, Count: s.Count, Warm: s.Count / 4, Load: s.Load, CPUs: cpus, Log: stderr}
-		if cfg.Systems, err = chooseSystems(ctx, o, s.Load.Mode, dir); err != nil {
+		if s.Streams > 0 {
+			cfg.Voice = &rounds.VoiceConfig{Streams: s.Streams}
+			cfg.Voice.Systems, err = mediaSystems(s.Systems)
+		} else {
+			cfg.Systems, err = chooseSystems(ctx, o, s.Load.Mode, dir)
+		}
+		if err != nil {
 			return err
 		}
 		if s.Results, err = rounds.Run(ctx, cfg); err != nil {

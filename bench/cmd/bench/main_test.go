@@ -20,6 +20,9 @@ func TestWrongArgumentsAreNamed(t *testing.T) {
 	}{
 		{"dance", `unknown verb "dance"`},
 		{"run -systems forwarder,kamailio", `unknown system "kamailio"`},
+		{"media -systems ringwall,asterisk", `unknown media system "asterisk"`},
+		{"relay -outside nowhere", "outside"},
+		{"relay -outside 127.0.0.1", "inside"},
 		{"compare -ringwall /nonexistent", "/nonexistent"},
 		{"load -target nowhere", "-target"},
 		{"load -target 127.0.0.1:1 -platform nowhere", "-platform"},

@@ -65,22 +65,26 @@ func (c *comparison) writeSetting(w io.Writer) {
 		pinned = "nothing pinned: too few processors"
 	}
 	fmt.Fprintf(w, "\n## Machine and commands\n\n| | |\n|---|---|\n| processor | %s, %d of them visible; %s |\n| memory | %.0f GB |\n| kernel | Linux %s |\n"+
-		"| Go | %s |\n| ringwall | %s; `mode: enforce`, `GOMAXPROCS=1`, `timers.linger` as below |\n| Kamailio | %s |\n"+
-		"| load average before, after | %s, %s |\n\n", m.Model, m.CPUs, pinned, float64(m.Memory)/(1<<30), m.Kernel, m.Go, c.Ringwall, c.Kamailio, c.Before, c.After)
-	fmt.Fprintf(w, "    %s\n    %s\n\nThat is variant c; b is without `-A WITH_DEFENCES`, a also without `-A WITH_STATE`. The file is "+
-		"[rounds/kamailio/edge.cfg](rounds/kamailio/edge.cfg).\n", c.Command, c.Launch)
+		"| Go | %s |\n| ringwall | %s; `mode: enforce`, `GOMAXPROCS=1`, `timers.linger` as below |\n| Kamailio | %s |\n| rtpengine | %s |\n"+
+		"| load average before, after | %s, %s |\n\n", m.Model, m.CPUs, pinned, float64(m.Memory)/(1<<30), m.Kernel, m.Go, c.Ringwall, c.Kamailio, c.Engine, c.Before, c.After)
+	fmt.Fprintf(w, "    %s\n    %s\n    %s\n\nThat is variant c; b is without `-A WITH_DEFENCES`, a also without `-A WITH_STATE`. The file is "+
+		"[rounds/kamailio/edge.cfg](rounds/kamailio/edge.cfg).\n", c.Command, c.Engines, c.Launch)
 }
 
 // write writes one kind of load as a table.
 func (s *series) write(w io.Writer) {
 	fmt.Fprintf(w, "\n## %s\n\n%d rounds, in each %d %ss per system after %d to warm up; ", s.Title, s.Rounds, s.Count, s.Unit, s.Count/4)
-	if s.Load.Rate > 0 {
+	delay := "p50 / p99 of the answer"
+	if s.Streams > 0 {
+		delay = "p50 / p99 of the way"
+		fmt.Fprintf(w, "each of %d calls sends 50 packets of 172 bytes a second from both ends, evenly in time.\n\n", s.Streams)
+	} else if s.Load.Rate > 0 {
 		fmt.Fprintf(w, "open loop.\n\n")
 	} else {
 		fmt.Fprintf(w, "closed loop, %d at once.\n\n", s.Load.Window)
 	}
 	fmt.Fprintf(w, "| system | valid | us CPU per %s, min / median / max | us per message, min / median / max | to ringwall | %ss a second | busy | in user mode | "+
-		"p50 / p99 of the answer |\n|---|---|---|---|---|---|---|---|---|\n", s.Unit, s.Unit)
+		"%s |\n|---|---|---|---|---|---|---|---|---|\n", s.Unit, s.Unit, delay)
 	for _, sum := range s.Sums {
 		fmt.Fprintf(w, "| %s | %d of %d | %s | %s | %s | %s | %.0f %% | %.0f %% | %.2f / %.2f ms |\n", sum.System, sum.Rounds-sum.Invalid, sum.Rounds, spread(sum.PerCall, 1),
 			spread(sum.PerMessage, 2), figure(s.ratio(sum.System, "ringwall"), 2), figure(sum.PerSecond, 0), 100*sum.Busy, 100*sum.UserShare, sum.P50Micros/1000, sum.P99Micros/1000)
@@ -207,5 +211,8 @@ const caveats = `
 - The generator never sleeps while it measures, so no system pays for waking it.
 - All seven messages of a call count as forwarded, also the 100 that ringwall and Kamailio b and c make themselves.
 - At 800 calls a second wake-ups of a sleeping process are most of the cost, and the machine's scheduler makes the latencies.
+- Media: every packet is looked at when it arrives (whose, from where, its size and bytes); a run in which one is lost does not count. The way ends when the generator reads
+  the packet, so its own turn is in the delay. ringwall is its media relay in a process of its own; coalescing lets packets gather for 1 ms at a time. rtpengine relays
+  in user space, with two threads and an ordinary call (RTP/AVP, no transcoding); its kernel module is another league for both.
 - The figures are those of loopback and one processor. Ratios carry over to other machines, absolute times do not.
 `

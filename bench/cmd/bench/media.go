@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"flag"
 	"fmt"
@@ -12,7 +11,7 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/bench/rounds"
-	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/bench/voice"
 	"github.com/ringwall/ringwall/media"
 )
 
@@ -90,35 +89,5 @@ func relay(ctx context.Context, args []string, in io.Reader, stdout, stderr io.W
 	}
 	defer r.Close()
 	fmt.Fprintln(stderr, "ready")
-	failed := make(chan error, 1)
-	go func() { failed <- openStreams(r, in, stdout) }()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-		return nil
-	}
-}
-
-// openStreams opens a stream for each line of in. After the last one it stays until the process ends.
-func openStreams(r *media.Relay, in io.Reader, stdout io.Writer) error {
-	for lines := bufio.NewScanner(in); lines.Scan(); {
-		from, to, _ := strings.Cut(lines.Text(), " ")
-		a, err := netip.ParseAddrPort(from)
-		if err != nil {
-			return err
-		}
-		b, err := netip.ParseAddrPort(to)
-		if err != nil {
-			return err
-		}
-		s, err := r.Open(media.Spec{Ends: [media.Ends]media.Place{{Side: edge.Outside}, {Side: edge.Inside}}})
-		if err != nil {
-			return err
-		}
-		s.Expect(media.Caller, media.Remote{RTP: a, Signalling: a.Addr(), Proven: true})
-		s.Expect(media.Callee, media.Remote{RTP: b, Trusted: true})
-		fmt.Fprintln(stdout, s.Port(media.Caller), s.Port(media.Callee))
-	}
-	select {}
+	return voice.Serve(ctx, r, in, stdout)
 }
