@@ -49,6 +49,7 @@ var comparisons = []comparison{
 	compare("media.address", func(c *Config) *netip.Addr { return &c.Media.Address }),
 	compare("media.inside_address", func(c *Config) *netip.Addr { return &c.Media.InsideAddress }),
 	compare("media.latch", func(c *Config) *Latches { return &c.Media.Latch }),
+	compare("media.rtpengine", func(c *Config) *[]netip.AddrPort { return &c.Media.RTPEngine }),
 	compare("media.silence.after", func(c *Config) *time.Duration { return &c.Media.Silence.After }),
 	compare("access.unknown", func(c *Config) *Methods { return &c.Access.Unknown }),
 	compare("access.known", func(c *Config) *Methods { return &c.Access.Known }),

@@ -17,6 +17,7 @@ type Media struct {
 	Address       netip.Addr // that outside sends media to; not valid: those of the outside listeners
 	InsideAddress netip.Addr // that the platform sends media to; not valid: those of the inside listeners
 	Latch         Latches
+	RTPEngine     []netip.AddrPort // NG ports of the servers, for relay: rtpengine
 	Silence       Silence
 }
 
@@ -25,8 +26,9 @@ type MediaRelay string
 
 // Choices of media.relay.
 const (
-	RelayOff     MediaRelay = "off"
-	RelayBuiltIn MediaRelay = "builtin"
+	RelayOff       MediaRelay = "off"
+	RelayBuiltIn   MediaRelay = "builtin"
+	RelayRTPEngine MediaRelay = "rtpengine"
 )
 
 // Ports is a range of ports, both ends included.
@@ -55,11 +57,12 @@ type Silence struct {
 // media reads the section of that name.
 func media(m *Media) reader {
 	return section(
-		key{"relay", choice(&m.Relay, RelayOff, RelayBuiltIn)},
+		key{"relay", choice(&m.Relay, RelayOff, RelayBuiltIn, RelayRTPEngine)},
 		key{"ports", value(&m.Ports, parsePorts)},
 		key{"address", value(&m.Address, parseMediaAddress)},
 		key{"inside_address", value(&m.InsideAddress, parseMediaAddress)},
 		key{"latch", latch(&m.Latch)},
+		key{"rtpengine", texts(&m.RTPEngine, parseEngine)},
 		key{"silence", section(
 			key{"after", silence(&m.Silence.After)},
 			key{"end", only("false")},
@@ -131,14 +134,44 @@ func parseMediaAddress(s string) (netip.Addr, error) {
 	return a, nil
 }
 
-// checkMedia finds listeners and media that want the same UDP ports.
+// parseEngine reads "udp:127.0.0.1:2223".
+func parseEngine(s string) (netip.AddrPort, error) {
+	const hint = "write udp: and the address that rtpengine's listen-ng has, such as udp:127.0.0.1:2223"
+	rest, found := strings.CutPrefix(s, "udp:")
+	if !found {
+		return netip.AddrPort{}, wrongf(hint, "%s does not begin with udp:", quoted(s))
+	}
+	a, err := parseAddrPort(rest)
+	if err == nil && (a.Port() == 0 || a.Addr().IsUnspecified() || a.Addr().IsMulticast()) {
+		return netip.AddrPort{}, wrongf(hint, "%s is not the address of one server", quoted(s))
+	}
+	return a, err
+}
+
+// checkMedia finds servers that are named twice or not at all, and listeners and media that want the same UDP ports.
 func (c *Config) checkMedia() Errors {
+	if c.Media.Relay == RelayRTPEngine {
+		return c.checkEngines()
+	}
 	if c.Media.Relay == RelayOff || c.Media.Ports == (Ports{}) {
 		return nil
 	}
 	for _, l := range slices.Concat(c.Outside.Listen, c.Inside.Listen) {
 		if p := l.Addr.Port(); l.Transport == edge.UDP && p >= c.Media.Ports.First && p <= c.Media.Ports.Last {
 			return c.Fault("media.ports", "holds the port of "+l.String(), "choose a range without it")
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkEngines() Errors {
+	all := c.Media.RTPEngine
+	if len(all) == 0 {
+		return c.Fault("media.rtpengine", "names no server", "add rtpengine: [udp:127.0.0.1:2223] to media, with the address of rtpengine's listen-ng")
+	}
+	for i, a := range all {
+		if slices.Contains(all[:i], a) {
+			return c.Fault("media.rtpengine["+strconv.Itoa(i)+"]", a.String()+" stands there twice", "name each server once")
 		}
 	}
 	return nil

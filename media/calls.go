@@ -114,6 +114,7 @@ const callShards = 16
 type Calls struct {
 	cfg    CallsConfig
 	anchor func() anchor
+	waits  bool // anchors wait for others
 	shards [callShards]struct {
 		mu      sync.Mutex
 		entries map[uint64]entry
@@ -289,6 +290,9 @@ func (c *Calls) Over(key uint64, status int) {
 		e.call.over(e.x, status)
 	}
 }
+
+// Waits reports whether methods may take as long as an answer from another program, and so must not be called by who can't wait.
+func (c *Calls) Waits() bool { return c.waits }
 
 // Len is the number of calls on record.
 func (c *Calls) Len() int {

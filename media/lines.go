@@ -1,7 +1,6 @@
 package media
 
 import (
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
@@ -23,21 +22,18 @@ type BuiltIn struct {
 
 // NewCalls makes an empty table of calls whose media b moves.
 func (b *BuiltIn) NewCalls(cfg CallsConfig) *Calls {
-	return newCalls(cfg, func() anchor { return &lines{to: b, toCaller: map[uint64]*sdp.Numbering{}, toCallee: numbering()} })
+	return newCalls(cfg, func() anchor { return &lines{to: b, numbers: newNumbers()} })
 }
-
-func numbering() sdp.Numbering { return sdp.Numbering{ID: rand.Uint64() >> 1} }
 
 // lines are the media lines of one call: an anchor of streams. Both ends of a line keep their ports however often it is described anew. All
 // dialogs of a forked INVITE share them; media flows by the one that answered last, and for good by the one that was accepted.
 type lines struct {
-	to       *BuiltIn
-	all      []line
-	open     []*Stream
-	pending  []*offer
-	known    bool // the platform took the call
-	toCallee sdp.Numbering
-	toCaller map[uint64]*sdp.Numbering // by dialog
+	to      *BuiltIn
+	all     []line
+	open    []*Stream
+	pending []*offer
+	known   bool // the platform took the call
+	numbers numbers
 }
 
 // A line is one media line.
@@ -170,7 +166,7 @@ func (l *lines) write(dst []byte, s *sdp.Session, m *described, all []line, ice 
 	if !plan.Addr.IsValid() {
 		plan.Addr = l.announced(l.address(&m.parties[to]))
 	}
-	l.number(m).Apply(s, &plan)
+	l.numbers.of(m).Apply(s, &plan)
 	return s.Rewrite(dst, &plan)
 }
 
@@ -188,20 +184,6 @@ func (l *lines) announced(a netip.Addr) netip.Addr {
 		return other
 	}
 	return a
-}
-
-// number is what the receiver of m has seen of our o= lines. The callees of a forked INVITE have seen the same ones.
-func (l *lines) number(m *described) *sdp.Numbering {
-	if m.from == Caller {
-		return &l.toCallee
-	}
-	n := l.toCaller[m.dialog]
-	if n == nil {
-		first := numbering()
-		n = &first
-		l.toCaller[m.dialog] = n
-	}
-	return n
 }
 
 func (l *lines) again(dst []byte, m *described, st staged) ([]byte, error) {

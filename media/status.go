@@ -64,6 +64,8 @@ const (
 
 	// ReasonSilent: no media comes from an end of a call, although it should.
 	ReasonSilent edge.Reason = "media.silent"
+	// ReasonServer: an rtpengine went down or came back.
+	ReasonServer edge.Reason = "media.server"
 	// ReasonLost: a call was freed without a BYE, because nothing was heard of it any more.
 	ReasonLost edge.Reason = "media.lost"
 )

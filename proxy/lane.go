@@ -48,6 +48,7 @@ type lane struct {
 	clean              func([]byte) bool // unmarked
 	body               []byte            // one of several parts, with another description
 	ending             ending            // of the transaction that is locked
+	waits              bool              // for media, as no other lane may: it takes up what was put aside
 	face, redone       []byte            // our address on one side; a response of ours as its client knows it
 }
 
@@ -104,6 +105,9 @@ func (l *lane) handle(b []byte, from edge.Flow, at time.Time) error {
 	}
 	if !x.Msg.IsRequest() {
 		l.response(x)
+		return nil
+	}
+	if l.overtakes(x) {
 		return nil
 	}
 	l.match(x)

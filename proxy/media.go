@@ -146,6 +146,8 @@ func (l *lane) unreadable(x *edge.Exchange, err error) edge.Verdict {
 	switch {
 	case errors.As(err, &bad):
 		return edge.Verdict{Action: edge.Reply, Reason: edge.Reason(bad.ID()), Status: bad.Status()}
+	case errors.Is(err, media.ErrEngine):
+		return edge.Verdict{Action: edge.Reply, Reason: reasonMediaDown, Status: 503}
 	case errors.Is(err, media.ErrShare):
 		return edge.Verdict{Action: edge.Reply, Reason: reasonMediaShare, Status: 503}
 	}
@@ -281,6 +283,10 @@ func (l *lane) over(tx *transaction.Tx, status int) {
 func (l *lane) conclude() {
 	if e := l.ending; e.key != 0 {
 		l.ending = ending{}
+		if l.p.aside != nil {
+			l.p.aside.put(e.key, parked{ending: e})
+			return
+		}
 		l.p.media.Over(e.key, e.status)
 	}
 }

@@ -42,6 +42,7 @@ type Proxy struct {
 	traces   traces
 	calls    calls
 	media    *media.Calls // nil: media is not relayed
+	aside    *aside       // nil: media never keeps who calls it waiting
 	chosen   chosen
 	proofs   marks // addresses with port that have shown a return path
 	relayed  marks // responses to sources that have not
@@ -77,7 +78,9 @@ func New(cfg Config, srv *transport.Server, bindings *binding.Table, bans *ban.B
 	p := &Proxy{srv: srv, bindings: bindings, bans: bans, keys: keys, ring: ring, metrics: metrics, table: table,
 		branches: branches, seed: maphash.MakeSeed(), answers: meter.NewRates(answerPlaces), faces: faces(srv.Listeners()), media: cfg.Media}
 	p.within = insideListeners(p.faces)
-	p.chosen.seed = p.seed
+	if p.chosen.seed = p.seed; cfg.Media != nil && cfg.Media.Waits() {
+		p.aside = newAside()
+	}
 	cfg.Topology.Marks = p.marks(&cfg, nil)
 	p.cfg.Store(newSettings(cfg, keys, nil))
 	return p, nil
@@ -144,6 +147,9 @@ func (p *Proxy) NewLane(out *transport.Out) transport.Lane {
 
 // Run does what the clock asks for, timers and keep-alives, until ctx ends.
 func (p *Proxy) Run(ctx context.Context) {
+	if p.aside != nil {
+		go p.aside.serve(ctx, p)
+	}
 	l := p.NewLane(p.srv.NewOut()).(*lane)
 	tick := time.NewTicker(p.table.Tick())
 	defer tick.Stop()

@@ -55,6 +55,8 @@ const (
 	reasonBody       edge.Reason = "topology.body"   // a body that may not leave was taken out
 	reasonMediaFull  edge.Reason = "media.full"      // no port, or no place on record, for the media of a call
 	reasonMediaShare edge.Reason = "media.share"     // strangers have all that they may have of it
+	reasonMediaDown  edge.Reason = "media.down"      // no rtpengine takes a call, or answers
+	reasonMediaBusy  edge.Reason = "media.busy"      // too many messages wait for rtpengine
 	reasonStraySDP   edge.Reason = "media.stray"     // a session description that is no offer and no answer was taken out
 	reasonEncoded    edge.Reason = "media.encoded"   // 415: a session description behind a Content-Encoding
 )
@@ -65,6 +67,6 @@ func Reasons() []edge.Reason {
 		reasonHeaders, reasonHeader, reasonURI, reasonVias, reasonParameters, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
 		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonTarget, reasonExpired, reasonNoCancel, reasonStrayReply, reasonNoTarget,
 		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonMemory, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP,
-		reasonLeak, reasonMedia, reasonExempt, reasonBody, reasonMediaFull, reasonMediaShare, reasonStraySDP, reasonEncoded,
+		reasonLeak, reasonMedia, reasonExempt, reasonBody, reasonMediaFull, reasonMediaShare, reasonMediaDown, reasonMediaBusy, reasonStraySDP, reasonEncoded,
 		reasonSoft, reasonProtected, reasonBanRefused}
 }

@@ -27,6 +27,10 @@ func (l *lane) relay(x *edge.Exchange) {
 		l.reply(x, 200, "")
 		return
 	}
+	if l.mayTakeLong(x) {
+		l.park(x)
+		return
+	}
 	to, v := l.route(x)
 	if v.Action == edge.Pass && !mayCarry(&x.Msg.URI, to.flow.Transport) {
 		v = refusal(x, edge.Reply, reasonSIPS, 480, "")

@@ -41,6 +41,11 @@ func (l *lane) response(x *edge.Exchange) {
 	if s := l.cfg.serverAt(tx.Target); s != nil {
 		s.heard(l, x.At)
 	}
+	if l.mayTakeLong(x) {
+		l.unlock(tx)
+		l.park(x)
+		return
+	}
 	if l.p.media != nil {
 		if tx = l.mediated(buf, x, tx); tx == nil {
 			return

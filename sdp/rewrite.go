@@ -11,6 +11,7 @@ type Plan struct {
 	Version uint64     // of o=: grows when the description changes (RFC 3264 §8); see Numbering
 	Addr    netip.Addr // of o= and of the session's c=
 	Media   []MediaPlan
+	FullICE bool // who the credentials in Media are of is no ICE-lite agent
 	Bundle  bool // BUNDLE groups stay: media lines of one group get one address and port where the reader may rely on it
 
 	// Clean reports whether text, a line or part of one without its end, may be shown to the reader: it names nothing of the
@@ -24,7 +25,7 @@ type MediaPlan struct {
 	Addr  netip.Addr // where the reader sends media
 	Port  uint16
 	RTCP  uint16 // where it sends RTCP: written as a=rtcp unless it is the port above Port; 0: not said
-	Ufrag string // credentials of our own ICE-lite agent; "": ICE is removed
+	Ufrag string // credentials of an ICE agent of ours, which has this one address; "": ICE is removed
 	Pwd   string
 }
 
@@ -41,7 +42,7 @@ func (s *Session) Rewrite(dst []byte, plan *Plan) ([]byte, error) {
 	own := s.kept[:s.top.end]
 	dst = s.appendKept(dst, own, plan, keepBandwidth)
 	dst = append(dst, "t=0 0\r\n"...)
-	if s.ownICE(plan) {
+	if !plan.FullICE && s.ownICE(plan) {
 		dst = append(dst, "a=ice-lite\r\n"...)
 	}
 	dst = s.appendKept(dst, own, plan, keepPlain|keepDirection|plan.bundle())
@@ -124,7 +125,7 @@ func unspecified(a netip.Addr) netip.Addr {
 	return netip.IPv6Unspecified()
 }
 
-// appendTransport appends a=rtcp and, with credentials of our own, ICE: an agent that has one address (RFC 8445 §2.5).
+// appendTransport appends a=rtcp and, with credentials of our own, ICE: an agent that has one address.
 func appendTransport(dst []byte, m *Media, p *MediaPlan) []byte {
 	if p.Port == 0 {
 		return dst

@@ -9,6 +9,7 @@ import (
 	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/media"
+	"github.com/ringwall/ringwall/media/rtpengine"
 	"github.com/ringwall/ringwall/transport"
 )
 
@@ -18,8 +19,11 @@ const unknownShare = 30
 // openMedia starts the relay of media, if there is to be one.
 func (s *service) openMedia(context.Context) error {
 	m := &s.cfg.Media
-	if m.Relay == config.RelayOff {
+	switch m.Relay {
+	case config.RelayOff:
 		return nil
+	case config.RelayRTPEngine:
+		return s.openEngines()
 	}
 	outside, announced := s.mediaAddrs(edge.Outside, m.Address)
 	inside, more := s.mediaAddrs(edge.Inside, m.InsideAddress)
@@ -33,14 +37,41 @@ func (s *service) openMedia(context.Context) error {
 	s.onClose(func() error { relay.Close(); return nil })
 	by := &media.BuiltIn{Relay: relay, Announce: announced, Latch: [...]media.Latch{
 		edge.Unknown: latch(m.Latch.Unknown), edge.Known: latch(m.Latch.Known), edge.Peer: latch(m.Latch.Peer)}}
-	calls := media.DefaultCallsConfig()
-	calls.Calls, calls.Strangers = s.cfg.Limits.Calls, max(1, s.cfg.Limits.Calls*unknownShare/100)
-	calls.Silence, calls.Tell = m.Silence.After, s.ring.Add
-	s.calls = by.NewCalls(calls)
-	s.metrics.Reasons(media.ReasonSilent, media.ReasonLost)
-	s.metrics.Gauge("ringwall_media_calls", "Calls whose media is relayed.", func() float64 { return float64(s.calls.Len()) })
+	s.calls = by.NewCalls(s.callsConfig())
 	s.metrics.Gauge("ringwall_media_streams", "Media lines with ports.", func() float64 { return float64(relay.Streams()) })
 	return nil
+}
+
+// openEngines opens the way to the rtpengine servers that relay media.
+func (s *service) openEngines() error {
+	cluster, err := rtpengine.New(rtpengine.Config{Instances: s.cfg.Media.RTPEngine, Tell: s.tellEngine})
+	if err != nil {
+		return s.cfg.Fault("media.rtpengine", err.Error(), "")
+	}
+	s.onClose(func() error { cluster.Close(); return nil })
+	by := &media.Engines{Cluster: cluster, Guard: s.guardMedia}
+	s.calls = by.NewCalls(s.callsConfig())
+	s.metrics.Gauge("ringwall_media_servers", "rtpengine servers that are up.", func() float64 { return float64(cluster.Up()) })
+	return nil
+}
+
+// tellEngine tells of an rtpengine that went down or came back.
+func (s *service) tellEngine(server netip.AddrPort, up bool) {
+	e := edge.Event{At: time.Now(), Name: "media", Reason: media.ReasonServer, Message: "rtpengine " + server.String() + " answers again"}
+	if !up {
+		e.Message = "rtpengine " + server.String() + " does not answer: its calls have no media until they are moved, new calls go elsewhere"
+	}
+	s.ring.Add(e)
+}
+
+// callsConfig bounds calls with media, and says how many there are.
+func (s *service) callsConfig() media.CallsConfig {
+	c := media.DefaultCallsConfig()
+	c.Calls, c.Strangers = s.cfg.Limits.Calls, max(1, s.cfg.Limits.Calls*unknownShare/100)
+	c.Silence, c.Tell = s.cfg.Media.Silence.After, s.ring.Add
+	s.metrics.Reasons(media.ReasonSilent, media.ReasonLost, media.ReasonServer)
+	s.metrics.Gauge("ringwall_media_calls", "Calls whose media is relayed.", func() float64 { return float64(s.calls.Len()) })
+	return c
 }
 
 // latch says it in media's terms.

@@ -170,6 +170,17 @@ func (c *Cluster) Status() []Status {
 	return all
 }
 
+// Up is how many instances are up.
+func (c *Cluster) Up() int {
+	n := 0
+	for _, one := range c.instances {
+		if one.isUp() {
+			n++
+		}
+	}
+	return n
+}
+
 // pick returns the instance that call id belongs to by rendezvous hashing, so that calls spread evenly and an instance that
 // went down changes nothing for the calls of others: of those that are up and not in tried the one of the highest hash.
 func (c *Cluster) pick(id string, tried []*instance) *instance {
