@@ -39,6 +39,7 @@ func patiently(cond func() bool) bool {
 type daemon struct {
 	t    *testing.T
 	name string
+	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 
 	mu  sync.Mutex
@@ -56,7 +57,7 @@ func startDaemon(t *testing.T, name string, args ...string) *daemon {
 func runDaemon(t *testing.T, cmd *exec.Cmd) *daemon {
 	t.Helper()
 	name := filepath.Base(cmd.Path)
-	d := &daemon{t: t, name: name, done: make(chan struct{})}
+	d := &daemon{t: t, name: name, cmd: cmd, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = d, d
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)
@@ -79,6 +80,12 @@ func runDaemon(t *testing.T, cmd *exec.Cmd) *daemon {
 		}
 	})
 	return d
+}
+
+// kill ends it without a warning.
+func (d *daemon) kill() {
+	d.cmd.Process.Kill()
+	<-d.done
 }
 
 // Write takes what the program says.
