@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -199,5 +200,67 @@ func TestStoryRTPEngineGone(t *testing.T) {
 	all[1].kill()
 	phone.Send(phone.Request("INVITE", "sip:bob@example.com"))
 	r.edge.WaitLog("media.down")
+	r.platform.Silence(hush, "INVITE")
+}
+
+// newSlowEngine answers like rtpengine, with the description that it was given, but only when it is let; true: also pings.
+func newSlowEngine(t *testing.T, pings bool) (e *engine, let chan struct{}) {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(siptest.OwnIP())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	let = make(chan struct{})
+	answer := func(packet string, from netip.AddrPort) {
+		cookie, dict, _ := strings.Cut(packet, " ")
+		reply := "d6:result4:ponge"
+		if _, after, found := strings.Cut(dict, "3:sdp"); found {
+			<-let
+			size, text, _ := strings.Cut(after, ":")
+			n, _ := strconv.Atoi(size)
+			reply = fmt.Sprintf("d6:result2:ok3:sdp%d:%se", n, text[:n])
+		} else if !pings {
+			return
+		}
+		_, _ = conn.WriteToUDPAddrPort([]byte(cookie+" "+reply), from)
+	}
+	go func() {
+		room := make([]byte, 65536)
+		for {
+			n, from, err := conn.ReadFromUDPAddrPort(room)
+			if err != nil {
+				return
+			}
+			go answer(string(room[:n]), from)
+		}
+	}()
+	return &engine{ng: conn.LocalAddr().(*net.UDPAddr).AddrPort()}, let
+}
+
+// TestStoryRTPEngineSlow: who waits for rtpengine is the call, and nothing else. A CANCEL stays behind its INVITE and cancels it, and calls that rtpengine never answers get 503.
+func TestStoryRTPEngineSlow(t *testing.T) {
+	slow, let := newSlowEngine(t, true)
+	r := newRig(t, udp, engaging(slow))
+	phone := r.phone("alice")
+	sent := phone.Send(phone.Request("INVITE", "sip:bob@example.com"))
+	phone.Send(siptest.CancelOf(sent))
+	for range 10 {
+		phone.Send(phone.Request("OPTIONS", "sip:bob@example.com"))
+		phone.Next("200 OPTIONS")
+	}
+	close(let)
+	phone.Expect("200 CANCEL")
+	got := r.platform.Expect("INVITE")
+	r.platform.Reply(got, 180)
+	r.platform.Expect("CANCEL")
+	r.platform.Reply(got, 487)
+	phone.Expect("487 INVITE")
+
+	dead, _ := newSlowEngine(t, false)
+	r = newRig(t, tcp, engaging(dead))
+	phone = r.phone("alice")
+	phone.Send(phone.Request("INVITE", "sip:bob@example.com"))
+	phone.Expect("503 INVITE")
 	r.platform.Silence(hush, "INVITE")
 }
