@@ -264,3 +264,34 @@ func TestStoryRTPEngineSlow(t *testing.T) {
 	phone.Expect("503 INVITE")
 	r.platform.Silence(hush, "INVITE")
 }
+
+// browserOffer is what a browser offers. Its keys and addresses are nobody's.
+const browserOffer = "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\n" +
+	"a=rtcp:9 IN IP4 0.0.0.0\r\na=candidate:1 1 udp 2122260223 127.0.0.1 9 typ host\r\na=ice-ufrag:EsAw\r\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\na=ice-options:trickle\r\n" +
+	"a=fingerprint:sha-256 49:66:12:17:0D:1C:91:AE:57:4C:C6:36:DD:D5:97:D2:7D:62:C9:9A:7F:B9:A3:F4:70:03:E7:43:91:73:23:5E\r\na=setup:actpass\r\na=mid:0\r\n" +
+	"a=sendrecv\r\na=rtcp-mux\r\na=rtpmap:0 PCMU/8000\r\n"
+
+// TestStoryRTPEngineBrowser: a browser's DTLS-SRTP and ICE end at rtpengine; the platform gets plain RTP.
+func TestStoryRTPEngineBrowser(t *testing.T) {
+	r := newRig(t, way{out: "ws", in: "udp"}, engaging(newEngine(t)))
+	phone := r.phone("alice")
+	_, got := r.invite(phone, func(m *siptest.Message) { m.WithBody("application/sdp", browserOffer) })
+	for _, gone := range []string{"fingerprint", "candidate", "ice-", "SAVP", "setup", "crypto"} {
+		if strings.Contains(got.Body, gone) {
+			t.Errorf("%s is left at the platform:\n%s", gone, got.Body)
+		}
+	}
+	if !strings.Contains(got.Body, " RTP/AVP 0\r\n") {
+		t.Errorf("the platform gets\n%s", got.Body)
+	}
+	r.platform.Reply(got, 200, newSpeaker(r).says("sendrecv"))
+	ok := phone.Expect("200 INVITE")
+	for _, there := range []string{" UDP/TLS/RTP/SAVPF 0\r\n", "a=fingerprint:", "a=setup:", "a=ice-ufrag:", "a=ice-pwd:", "a=candidate:", "a=rtcp-mux"} {
+		if !strings.Contains(ok.Body, there) {
+			t.Errorf("the browser gets no %q:\n%s", there, ok.Body)
+		}
+	}
+	if strings.Contains(ok.Body, "ice-lite") {
+		t.Errorf("rtpengine is called ICE-lite:\n%s", ok.Body)
+	}
+}

@@ -144,13 +144,9 @@ func (l *lane) mayTakeLong(x *edge.Exchange) bool {
 	return l.p.aside != nil && !l.waits && m.Status != 100 && (mayDescribe(m.CSeq.Method) || m.CSeq.Method == sip.ACK)
 }
 
-// overtakes puts a CANCEL aside whose INVITE may still be there: it has no transaction yet.
+// overtakes reports whether x is a CANCEL whose INVITE may still be aside: it has no transaction yet.
 func (l *lane) overtakes(x *edge.Exchange) bool {
-	if l.p.aside == nil || l.waits || x.Msg.Method != sip.CANCEL || !l.p.aside.holds(l.asideKey(x)) {
-		return false
-	}
-	l.park(x)
-	return true
+	return l.p.aside != nil && !l.waits && x.Msg.Method == sip.CANCEL && x.Match == edge.MatchNew && l.p.aside.holds(l.asideKey(x))
 }
 
 // park puts x aside. Where there is no room it is lost, and comes again.

@@ -107,12 +107,13 @@ func (l *lane) handle(b []byte, from edge.Flow, at time.Time) error {
 		l.response(x)
 		return nil
 	}
-	if l.overtakes(x) {
-		return nil
-	}
 	l.match(x)
 	if l.outlawed(x) {
 		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonSoft})
+		return nil
+	}
+	if l.overtakes(x) {
+		l.park(x)
 		return nil
 	}
 	v := l.admit(x)
