@@ -21,6 +21,7 @@ type JournalOptions struct {
 	// none, and the binding is not loaded.
 	Index  func(name string) (uint16, bool)
 	State  func(error)      // as in state.Options
+	Sound  func() error     // as in state.Options
 	Repair func(error) bool // as in state.Options
 }
 
@@ -50,7 +51,7 @@ func OpenJournal(ctx context.Context, db *sql.DB, t *Table, now time.Time, opts 
 	if t.journal.Load() != nil {
 		return nil, errors.New("open binding journal: the table has one already")
 	}
-	j.Journal = state.Start(db, s, state.Options{What: "bindings", Most: t.cfg.Max, State: opts.State, Repair: opts.Repair})
+	j.Journal = state.Start(db, s, state.Options{What: "bindings", Most: t.cfg.Max, State: opts.State, Sound: opts.Sound, Repair: opts.Repair})
 	t.journal.Store(j)
 	return j, nil
 }

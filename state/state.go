@@ -42,6 +42,8 @@ type Options struct {
 	// State is told each time writing begins to fail (the error) and each time it works again (nil). It is called from
 	// the journal's goroutine and must not block for long. May be nil.
 	State func(error)
+	// Sound is asked before each writing whether the file is still the one that was opened; its error goes to Repair. May be nil.
+	Sound func() error
 	// Repair is asked what to do about an error of writing; true: the file is another one now, empty. May be nil.
 	Repair func(error) bool
 }
@@ -89,6 +91,9 @@ func Start[K comparable](db *sql.DB, table Table[K], opts Options) *Journal[K] {
 	if opts.State == nil {
 		opts.State = func(error) {}
 	}
+	if opts.Sound == nil {
+		opts.Sound = func() error { return nil }
+	}
 	if opts.Repair == nil {
 		opts.Repair = func(error) bool { return false }
 	}
@@ -116,7 +121,10 @@ func (j *Journal[K]) Waiting() (n int, all bool) {
 func (j *Journal[K]) Flush(ctx context.Context) error {
 	j.writing.Lock()
 	defer j.writing.Unlock()
-	err := j.flush(ctx)
+	err := j.opts.Sound()
+	if err == nil {
+		err = j.flush(ctx)
+	}
 	if err != nil && (j.opts.Repair(err) || strings.Contains(err.Error(), "no such table")) { // it, or another room, began a new file
 		j.rewrite()
 		if err = j.table.Prepare(ctx); err == nil {

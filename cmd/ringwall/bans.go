@@ -31,7 +31,7 @@ func (s *service) openBans(context.Context) (err error) {
 // openBanJournal brings the bans of the last run back and keeps them written from now on.
 func (s *service) openBanJournal(ctx context.Context, db *sql.DB) error {
 	journal, err := ban.OpenJournal(ctx, db, s.bans, s.since, state.Options{
-		State: s.journalState("bans", reasonBans, &s.banError), Repair: s.repair(db)})
+		State: s.journalState("bans", reasonBans, &s.banError), Sound: s.file.Watch(), Repair: s.repair})
 	if err != nil {
 		return err
 	}
@@ -42,20 +42,23 @@ func (s *service) openBanJournal(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// repair returns what a journal asks about an error of writing: a damaged state file is moved aside and another one begun.
-func (s *service) repair(db *sql.DB) func(error) bool {
-	return func(err error) bool {
-		if !statefile.Damaged(err) {
-			return false
-		}
-		aside, rerr := statefile.Replace(db, s.cfg.State)
-		e := edge.Event{At: time.Now(), Name: event.State, Reason: reasonDamaged, Message: "the state file was damaged, it is now " + aside + " and a new one is written"}
-		if rerr != nil {
-			e.Message = "the state file is damaged and cannot be replaced: " + rerr.Error()
-		}
-		s.ring.Add(e)
-		return rerr == nil
+// repair is what a journal asks about an error of writing: true if the state file is another one now. A damaged one is moved aside; each
+// journal writes into the new one what is in force.
+func (s *service) repair(err error) bool {
+	if errors.Is(err, statefile.ErrReplaced) {
+		return true
 	}
+	if !statefile.Damaged(err) {
+		return false
+	}
+	aside, rerr := s.file.Replace()
+	e := edge.Event{At: time.Now(), Name: event.State, Reason: reasonDamaged, Message: "the state file was damaged (" + err.Error() + "): a new one is written",
+		Detail: "moved to " + aside}
+	if rerr != nil {
+		e.Message, e.Detail = "the state file is damaged and cannot be replaced", rerr.Error()
+	}
+	s.ring.Add(e)
+	return rerr == nil
 }
 
 // tendBans does once a second what the clock asks of the ban book, and looks now and then who is never to be banned.

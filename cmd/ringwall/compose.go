@@ -74,6 +74,7 @@ type service struct {
 	stopping bool       // TERM came
 
 	journalError atomic.Pointer[string]        // why registrations are not written; nil: they are
+	file         *statefile.Guard              // the state file
 	banError     atomic.Pointer[string]        // why bans are not written; nil: they are
 	operators    operators                     // addresses that operators are signed in from
 	nameProblems atomic.Pointer[[]nameProblem] // of upstreams; nil: none yet
@@ -261,6 +262,9 @@ func (s *service) openJournals(ctx context.Context) error {
 		return err
 	}
 	s.onClose(db.Close)
+	if s.file, err = statefile.NewGuard(db, s.cfg.State); err != nil {
+		return err
+	}
 	if err := s.openBanJournal(ctx, db); err != nil {
 		return err
 	}
@@ -281,7 +285,8 @@ func (s *service) journal(ctx context.Context, db *sql.DB) (*binding.Journal, er
 		Name:   func(i uint16) string { return listenerName(all, i) },
 		Index:  func(name string) (uint16, bool) { return findListener(all, name) },
 		State:  s.journalState("registrations", reasonState, &s.journalError),
-		Repair: s.repair(db),
+		Sound:  s.file.Watch(),
+		Repair: s.repair,
 	})
 }
 

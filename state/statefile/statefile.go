@@ -8,10 +8,12 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"modernc.org/sqlite"
@@ -72,29 +74,111 @@ func touch(path string) error {
 	return f.Close()
 }
 
-// Replace moves the damaged file at path aside, which db is open on, and begins a new, empty one that db is on from then on: rooms have to make
-// their tables and write what they hold. It returns what the damaged file is called now.
-func Replace(db *sql.DB, path string) (aside string, err error) {
-	conn, err := db.Conn(context.Background()) // the only one: nobody uses the file meanwhile
-	if err != nil {
-		return "", fmt.Errorf("replace state file %s: %w", path, err)
+// A Guard looks after a state file that is open.
+type Guard struct {
+	db   *sql.DB
+	path string
+
+	mu       sync.Mutex // held while the file is looked at or replaced
+	file     os.FileInfo
+	replaced int       // how often it was
+	aside    string    // where it went last
+	at       time.Time // when
+}
+
+// ErrReplaced: the file is another one since it was asked last, new and empty.
+var ErrReplaced = errors.New("the state file was replaced")
+
+// NewGuard makes the guard of the file at path, which db has just been opened on.
+func NewGuard(db *sql.DB, path string) (*Guard, error) {
+	file, err := os.Stat(path)
+	return &Guard{db: db, path: path, file: file}, err
+}
+
+// header is what every SQLite file begins with.
+const header = "SQLite format 3\x00"
+
+// Watch returns what one journal asks before it writes: whether the file is sound, or (ErrReplaced, once) was replaced since.
+func (g *Guard) Watch() func() error {
+	seen := 0
+	return func() error {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if seen != g.replaced {
+			seen = g.replaced
+			return ErrReplaced
+		}
+		return g.sound()
 	}
-	aside = path + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
-	err = os.Rename(path, aside)
+}
+
+// sound reports by a damage (Damaged) that the file is gone, is another one, or does not begin like a database any more: the engine,
+// which has it open and much of it in memory, would not notice. It looks at nothing else, and costs microseconds.
+func (g *Guard) sound() error {
+	f, err := os.Open(g.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+		return fmt.Errorf("%w: %s is gone", errDamaged, g.path)
+	} else if err != nil {
+		return fmt.Errorf("look at state file: %w", err)
 	}
-	for _, tail := range []string{"-wal", "-shm"} { // they belong to the damaged file
-		if merr := os.Rename(path+tail, aside+tail); !errors.Is(merr, fs.ErrNotExist) {
+	defer f.Close()
+	now, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at state file: %w", err)
+	}
+	if !os.SameFile(now, g.file) {
+		return fmt.Errorf("%w: %s is another file", errDamaged, g.path)
+	}
+	begin := make([]byte, len(header))
+	if _, err := io.ReadFull(f, begin); err != nil || string(begin) != header {
+		return fmt.Errorf("%w: %s does not begin like a database", errDamaged, g.path)
+	}
+	return nil
+}
+
+// Replace moves the damaged file aside and begins a new, empty one that the database is on from then on: rooms have to make
+// their tables and write what they hold. It returns what the damaged file is called now, if it was there.
+//
+// Two journals find the same damage: the second is told where the file went, too.
+func (g *Guard) Replace() (aside string, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.aside != "" && time.Since(g.at) < justNow {
+		return g.aside, nil
+	}
+	if aside, err = g.replace(); err == nil {
+		g.aside, g.at = aside, time.Now()
+		g.replaced++
+	}
+	return aside, err
+}
+
+// justNow is how long after a replacement another error is taken for one about the file before.
+const justNow = 5 * time.Second
+
+func (g *Guard) replace() (aside string, err error) {
+	conn, err := g.db.Conn(context.Background()) // the only one: nobody uses the file meanwhile
+	if err != nil {
+		return "", fmt.Errorf("replace state file %s: %w", g.path, err)
+	}
+	aside = g.path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000Z")
+	for _, tail := range []string{"", "-wal", "-shm"} { // what belongs to the file goes with it
+		if merr := os.Rename(g.path+tail, aside+tail); !errors.Is(merr, fs.ErrNotExist) {
 			err = errors.Join(err, merr)
 		}
 	}
 	if err == nil {
-		err = touch(path)
+		err = touch(g.path)
+	}
+	if err == nil {
+		g.file, err = os.Stat(g.path)
 	}
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // it is closed, and the next one opens the new file
+	if err == nil {
+		err = g.db.Ping()
+	}
 	if err != nil {
-		return "", fmt.Errorf("replace state file %s: %w", path, err)
+		return "", fmt.Errorf("replace state file %s: %w", g.path, err)
 	}
 	return aside, nil
 }
