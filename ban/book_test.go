@@ -308,18 +308,27 @@ func TestSpares(t *testing.T) {
 			t.Errorf("%v refused: %t", f.Remote, !want)
 		}
 	}
-	b.CallEnded(1)
-	if b.Refuses(talking, start.Add(time.Minute)) {
+	at := start.Add(time.Minute)
+	b.CallEnded(1, at)
+	b.Tick(at.Add(afterwards))
+	if b.Refuses(talking, at.Add(afterwards)) {
 		t.Error("the second call is not spared")
 	}
 	if !b.Refuses(talking, start.Add(spareTime)) {
 		t.Error("calls are spared for ever")
 	}
-	b.CallEnded(2)
-	if !b.Refuses(talking, start.Add(time.Minute)) || b.Refuses(known, start.Add(time.Minute)) {
+	at = at.Add(time.Minute)
+	b.CallEnded(2, at)
+	b.CallEnded(2, at)
+	b.Tick(at)
+	if b.Refuses(talking, at.Add(time.Second)) {
+		t.Error("the end of a call is not spared")
+	}
+	at = at.Add(afterwards)
+	b.Tick(at)
+	if !b.Refuses(talking, at) || b.Refuses(known, at) {
 		t.Error("what ended is spared, or the known phone is not")
 	}
-	b.CallEnded(2)
 	o.By, o.Everything = Operator, true
 	add(t, b, o, start.Add(time.Minute))
 	if !b.Refuses(known, start.Add(time.Minute)) {

@@ -15,6 +15,7 @@ type calls struct {
 	all   map[uint64]netip.AddrPort // by the key of the call
 	flows map[netip.AddrPort]talk
 	addrs map[netip.Addr]int // how many
+	over  map[uint64]int64   // that have ended, and when: Unix nanoseconds
 	swept int64              // Unix nanoseconds
 }
 
@@ -30,11 +31,16 @@ type talk struct {
 	more   []calling // in the order in which they began
 }
 
-// callLife is how long a call is remembered that nobody saw the end of.
-const callLife = 24 * time.Hour
+const (
+	// callLife is how long a call is remembered that nobody saw the end of.
+	callLife = 24 * time.Hour
+	// afterwards is how long a BYE and the answer to it may be repeated (RFC 3261 §17.1.2.2, timer F).
+	afterwards = 32 * time.Second
+)
 
 func (c *calls) init(most int) {
-	c.most, c.all, c.flows, c.addrs = most, map[uint64]netip.AddrPort{}, map[netip.AddrPort]talk{}, map[netip.Addr]int{}
+	c.most, c.all, c.over = most, map[uint64]netip.AddrPort{}, map[uint64]int64{}
+	c.flows, c.addrs = map[netip.AddrPort]talk{}, map[netip.Addr]int{}
 }
 
 // CallBegan notes that a call with the party at from outside was accepted. key names the call; to note it again changes nothing.
@@ -56,19 +62,21 @@ func (b *Book) CallBegan(key uint64, from netip.AddrPort, at time.Time) {
 	c.addrs[from.Addr()]++
 }
 
-// CallEnded notes that the call with this key is over.
-func (b *Book) CallEnded(key uint64) {
-	b.calls.mu.Lock()
-	defer b.calls.mu.Unlock()
-	b.calls.end(key)
+// CallEnded notes that the call with this key is over. What its parties still say of its end, and hear, is spared for afterwards.
+func (b *Book) CallEnded(key uint64, at time.Time) {
+	c := &b.calls
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.all[key]; known {
+		c.over[key] = at.UnixNano()
+	}
 }
 
-func (c *calls) end(key uint64) {
-	from, known := c.all[key]
-	if !known {
-		return
-	}
+// forget takes the call with key, which is there, off the record.
+func (c *calls) forget(key uint64) {
+	from := c.all[key]
 	delete(c.all, key)
+	delete(c.over, key)
 	t := c.flows[from]
 	switch {
 	case t.oldest.key != key:
@@ -113,10 +121,15 @@ func (c *calls) len() int {
 	return len(c.all)
 }
 
-// sweep forgets calls that nobody saw the end of, every minute.
+// sweep forgets the calls that are over, and every minute those that nobody saw the end of.
 func (c *calls) sweep(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for key, ended := range c.over {
+		if at.UnixNano()-ended >= int64(afterwards) {
+			c.forget(key)
+		}
+	}
 	if at.UnixNano()-c.swept < int64(time.Minute) {
 		return
 	}
@@ -130,6 +143,6 @@ func (c *calls) sweep(at time.Time) {
 		}
 	}
 	for _, key := range old {
-		c.end(key)
+		c.forget(key)
 	}
 }

@@ -18,14 +18,18 @@ func TestNothingAllocates(t *testing.T) {
 	fill(t, b, 5000, 1000, false, start)
 	add(t, b, order("198.51.100.7:5062", true), start)
 	known := edge.Flow{Remote: netip.MustParseAddrPort("192.0.2.1:5060")}
-	b.CallBegan(1, known.Remote, start)
-	b.CallEnded(1)
+	at, calls := start, newBook(t, Config{})
 	for name, f := range map[string]func(){
 		"innocent": func() { b.Refuses(known, start); b.Soft(known, start); b.Holds(known, start) },
 		"hard":     func() { b.Refuses(flowOf(nth(7), 5), start) },
 		"soft":     func() { b.Soft(flowOf(nth(5007), 5), start) },
 		"port":     func() { b.Refuses(from("198.51.100.7:5062"), start) },
-		"call":     func() { b.CallBegan(2, known.Remote, start); b.CallEnded(2) },
+		"call": func() {
+			at = at.Add(time.Minute)
+			calls.CallBegan(2, known.Remote, at)
+			calls.CallEnded(2, at)
+			calls.Tick(at.Add(afterwards))
+		},
 	} {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)

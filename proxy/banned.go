@@ -51,7 +51,7 @@ func (l *lane) conversed(x *edge.Exchange, tx *transaction.Tx) {
 	key := maphash.Bytes(l.p.seed, m.FromTag.Of(m.Raw)) + maphash.Bytes(l.p.seed, m.ToTag.Of(m.Raw))
 	switch {
 	case tx.Method == sip.BYE && m.Status >= 200 && m.Status != 401 && m.Status != 407: // RFC 3261 §15.1.1
-		l.p.bans.CallEnded(key)
+		l.p.bans.CallEnded(key, x.At)
 	case tx.Method != sip.INVITE || m.Status/100 != 2:
 	case tx.Client.Side == edge.Outside:
 		l.p.bans.CallBegan(key, tx.Client.Remote, x.At)
