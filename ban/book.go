@@ -160,7 +160,7 @@ func (b *Book) fill(e *entry, o *Order, at time.Time) {
 		length = min(length, b.cfg.Longest)
 	}
 	e.offences = min(e.offences+1, most)
-	e.by, e.hard, e.reason, e.text = o.By, o.Hard, o.Reason, bounded(o.Text, MaxText)
+	e.by, e.hard, e.reason, e.text = o.By, o.Hard, o.Reason, words(o.Text)
 	e.parts = slices.Clone(o.Parts[:min(len(o.Parts), maxParts)])
 	e.score = 0
 	for _, p := range e.parts {

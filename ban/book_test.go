@@ -189,6 +189,12 @@ func TestHarder(t *testing.T) {
 	if !fresh || ban.Until.Sub(start) != 62*time.Minute || len(ban.Text) != MaxText || ban.By != Operator {
 		t.Errorf("an operator's order gives %+v", ban)
 	}
+	for text, want := range map[string]string{"a\nb\x1b[1m\u202ec": "a b [1m c", strings.Repeat("ä", 150): strings.Repeat("ä", 100), "\xff": "\ufffd"} {
+		o.Text = text
+		if ban, _, _ := b.Add(o, start.Add(2*time.Minute)); ban.Text != want {
+			t.Errorf("the words %q are kept as %q", text, ban.Text)
+		}
+	}
 	if _, fresh, _ = b.Add(order("198.51.100.7", true), start.Add(3*time.Minute)); fresh {
 		t.Error("the judge changes an operator's ban")
 	}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/gaissmai/bart"
 
@@ -49,7 +51,7 @@ func (b *Book) Allow(source edge.Source, text string, at time.Time) (lifted []Ba
 		b.mu.Unlock()
 		return nil, fmt.Errorf("allow %v: there are %d entries already, the most there may be", source, maxAllowed)
 	}
-	b.allowed[source.Prefix] = Allowed{Source: source, Text: bounded(text, MaxText), At: at}
+	b.allowed[source.Prefix] = Allowed{Source: source, Text: words(text), At: at}
 	b.markAllow(source)
 	changes := b.exempted(at)
 	b.mu.Unlock()
@@ -164,5 +166,13 @@ func compareSources(x, y edge.Source) int {
 	return cmp.Compare(x.Port, y.Port)
 }
 
-// bounded is the beginning of s, at most n bytes.
-func bounded(s string, n int) string { return s[:min(len(s), n)] }
+// words are an operator's: one line of at most MaxText bytes.
+func words(text string) string {
+	one := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
+	return strings.ToValidUTF8(one[:min(len(one), MaxText)], "")
+}

@@ -245,7 +245,7 @@ func (b *Book) restore(r *record, now time.Time) bool {
 	if o.check() != nil || b.entries[r.Source] != nil || len(b.entries) >= b.cfg.Max {
 		return false
 	}
-	e := &entry{source: r.Source, by: r.By, hard: r.Hard, reason: r.Reason, text: bounded(r.Text, MaxText), score: r.Score,
+	e := &entry{source: r.Source, by: r.By, hard: r.Hard, reason: r.Reason, text: words(r.Text), score: r.Score,
 		parts: r.Parts[:min(len(r.Parts), maxParts)], first: r.First.UnixNano(), offences: min(r.Offences, most), messages: nil}
 	e.since.Store(r.Since.UnixNano())
 	e.until.Store(r.Until.UnixNano())
