@@ -270,7 +270,7 @@ func defaults() *Config {
 			Peer:    Methods{Any: true},
 		},
 		TLS:      TLS{ClientCertificates: Off},
-		Topology: Topology{MaskCallID: true, Guard: GuardOff},
+		Topology: Topology{Hide: true, MaskCallID: true},
 		Media: Media{Relay: RelayOff, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
 			Silence: Silence{After: time.Minute}},
 		Headers: Headers{Source: "X-Source"},
@@ -299,6 +299,11 @@ func anywhere(t edge.Transport, port uint16) Listen {
 func (c *Config) complete() {
 	if c.Topology.KeyFile == "" {
 		c.Topology.KeyFile = filepath.Join(filepath.Dir(c.State), keyName)
+	}
+	if c.Topology.Guard == "" {
+		if c.Topology.Guard = GuardOff; c.Topology.Hide {
+			c.Topology.Guard = GuardLog
+		}
 	}
 	if c.Timers.Linger == 0 {
 		c.Timers.Linger = 64 * c.Timers.T1

@@ -51,7 +51,7 @@ func TestDefaults(t *testing.T) {
 		}},
 		Registrations: Registrations{Keepalive: 25 * time.Second},
 		TLS:           TLS{ClientCertificates: Off},
-		Topology:      Topology{MaskCallID: true, KeyFile: "/var/lib/ringwall/topology.key", Guard: GuardOff},
+		Topology:      Topology{Hide: true, MaskCallID: true, KeyFile: "/var/lib/ringwall/topology.key", Guard: GuardLog},
 		Access: Access{
 			Unknown: Methods{List: []sip.Method{sip.REGISTER, sip.INVITE, sip.OPTIONS}},
 			Known:   Methods{Any: true},
@@ -174,10 +174,20 @@ func fullChecks() Checks {
 	return c
 }
 
+// TestGuardFollowsHide: unless a file says so itself, the guard looks at what leaves where the platform is hidden, and only there.
+func TestGuardFollowsHide(t *testing.T) {
+	for text, want := range map[string]Guard{"": GuardLog, "topology: {hide: true}": GuardLog, "topology: {hide: false}": GuardOff, "topology: {guard: off}": GuardOff,
+		"topology: {hide: false, guard: log}": GuardLog} {
+		if got := mustParse(t, text).Topology.Guard; got != want {
+			t.Errorf("%q: guard %s, want %s", text, got, want)
+		}
+	}
+}
+
 // TestOffValues holds that the off value of every room that is not built is accepted when it is written out.
 func TestOffValues(t *testing.T) {
 	got := mustParse(t, `
-topology: {guard: off}
+topology: {guard: log}
 tls: {}
 identity: {server: none}
 media: {relay: off, ports: 30000-39999, latch: strict}

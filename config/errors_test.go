@@ -250,7 +250,7 @@ func TestMistakes(t *testing.T) {
 		{"tls: {certificate: c, key: k}\noutside: {listen: [tls:1.2.3.4:5060, tcp:1.2.3.4:5060]}", "is taken by outside.listen[0]"},
 		{"topology: {mask_call_id: 1}", "topology.mask_call_id"},
 		{"topology: {guard: loud}", "one of off, log, block"},
-		{"topology: {guard: block}", "topology.guard: would block nearly every message"},
+		{"topology: {hide: false, guard: block}", "topology.guard: would block nearly every message"},
 		{"topology: {bodies: [isup]}", "is not the type of a body"},
 		{"topology: {bodies: [multipart/mixed]}", "is looked into part by part"},
 		{"topology: {bodies: [a/b, A/B]}", "topology.bodies[1]"},

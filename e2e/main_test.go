@@ -7,6 +7,7 @@
 package e2e
 
 import (
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -68,13 +69,21 @@ type rig struct {
 	recorded []string      // proxies inside that record themselves, in the order in which requests from outside pass them
 }
 
-// newRig starts a platform and an edge in front of it.
+// newRig starts a platform and an edge in front of it. The platform is shown unless keys say otherwise: rows compare what leaves with what the
+// platform sent.
 func newRig(t *testing.T, w way, keys siptest.Keys) *rig {
 	t.Helper()
 	platform := siptest.NewPlatform(t, w.in, w.inIP)
 	uri := "sip:" + platform.Addr.String()
 	if w.in == "tcp" {
 		uri += ";transport=tcp"
+	}
+	if _, said := keys["topology"]; !said {
+		keys = maps.Clone(keys)
+		if keys == nil {
+			keys = siptest.Keys{}
+		}
+		keys["topology"] = "{hide: false}"
 	}
 	secure := w.out != "udp" && w.out != "tcp"
 	e := siptest.StartEdge(t, siptest.Outlets{Outside: w.outIP, Inside: w.inIP, Upstream: []string{uri}, Secure: secure}, keys)
