@@ -297,6 +297,7 @@ func FuzzMask(f *testing.F) {
 			t.Fatalf("%v at %d\n%q\n%q", err, out.ErrorAt(), b, text)
 		}
 		noMark(t, k, &out)
+		contactsOpen(t, k, &m, &out)
 		e.Reset(&out)
 		k.Inward(&e, &out, &l)
 		k.BodyIn(&e, &out, &l)
@@ -334,6 +335,38 @@ func TestParties(t *testing.T) {
 	if strings.Contains(out, "Diversion") {
 		t.Errorf("what can't be read leaves:\n%s", out)
 	}
+}
+
+// contactsOpen wants each Contact of out, which is m as it left, to stand for that of m.
+func contactsOpen(t *testing.T, k *Mask, m, out *sip.Message) {
+	t.Helper()
+	inside, outside := contacts(m), contacts(out)
+	for i, uri := range outside {
+		if len(outside) != len(inside) { // one that can't be read, or a star, took others with it
+			return
+		}
+		u, err := sip.ParseURI(uri, sip.Span{End: uint32(len(uri))})
+		if err != nil {
+			t.Fatalf("Contact %q: %v", uri, err)
+		}
+		if got, err := k.Target(nil, u.User.Of(uri), epoch); err != nil || !bytes.Equal(got, inside[i]) {
+			t.Fatalf("Contact %q left as %q, which stands for %q: %v", inside[i], uri, got, err)
+		}
+	}
+}
+
+// contacts are the URIs in the Contacts of m, as far as they can be read.
+func contacts(m *sip.Message) (uris [][]byte) {
+	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
+		for rest := m.Fields[i].Value; rest.Present(); {
+			a, after, err := sip.NextAddress(m.Raw, rest)
+			if err != nil || a.Star {
+				return nil
+			}
+			uris, rest = append(uris, a.URI.Of(m.Raw)), after
+		}
+	}
+	return uris
 }
 
 // noMark wants no mark in the Call-ID and the URIs of Contacts of m, which left.
