@@ -74,7 +74,7 @@ func p59(r *rig) {
 	old, backup := newAnswering(r.platform), newAnswering(siptest.NewPlatform(r.T, r.way.in, ""))
 	fresh := newAnswering(siptest.NewPlatform(r.T, r.way.in, ""))
 	dns := siptest.NewNameserver(r.T, r.records(old, backup)...)
-	r.edge = siptest.StartEdge(r.T, siptest.Outlets{Upstream: []string{"sip:platform.example"}, DNS: dns.Addr}, nil)
+	r.edge = siptest.StartEdge(r.T, siptest.Outlets{Upstream: []string{"sip:platform.example"}, DNS: dns.Addr}, siptest.Keys{"topology": "{hide: false}"})
 	phone := r.phone("alice")
 	one, two := r.call(phone), r.call(phone)
 

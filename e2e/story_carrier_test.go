@@ -34,7 +34,7 @@ func newCarried(t *testing.T, w *world, upstream netip.AddrPort) *carried {
 		"peers":  fmt.Sprintf("[{name: carrier, uri: \"sip:%v\", calls: 10}]", at.Addr()),
 		"access": "{unknown: [REGISTER]}",
 	})
-	c.rig = &rig{T: t, edge: e, way: udp}
+	c.rig = &rig{T: t, edge: e, way: udp, hidden: true}
 	c.register(c.subscriber)
 	return c
 }

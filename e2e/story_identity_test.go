@@ -90,7 +90,7 @@ func status(t *testing.T, e *siptest.Edge) string {
 func TestUpstreamIdentity(t *testing.T) {
 	s := newSite(t)
 	e := startSecure(t, nil, s.upstream(s, s, ""))
-	r := &rig{T: t, edge: e, platform: s.platform, way: udp}
+	r := &rig{T: t, edge: e, platform: s.platform, way: udp, hidden: true}
 	c := r.call(r.phone("alice"))
 	r.bye(c.phone, c.platform)
 	if said := status(t, e); strings.Contains(said, "tls.failed") {
@@ -103,7 +103,7 @@ func TestUpstreamIdentity(t *testing.T) {
 func TestUpstreamsSwapped(t *testing.T) {
 	red, blue := newSite(t), newSite(t)
 	e := startSecure(t, nil, red.upstream(blue, red, ""), blue.upstream(red, blue, ""))
-	r := &rig{T: t, edge: e, platform: red.platform, way: udp}
+	r := &rig{T: t, edge: e, platform: red.platform, way: udp, hidden: true}
 	phone := r.phone("alice")
 	phone.Send(phone.Request("INVITE", "sip:bob@example.com"))
 	e.WaitLog("TLS with a server that we dial has failed")
@@ -134,7 +134,7 @@ func TestConnectionReuse(t *testing.T) {
 			cert, key := s.issue(t, "edge", "127.0.0.1")
 			e := startSecure(t, siptest.Keys{"tls": fmt.Sprintf("{certificate: %q, key: %q, client_certificates: ask, client_ca: %q}", cert, key, s.file("ca.pem"))},
 				s.upstream(s, s, ""))
-			r := &rig{T: t, edge: e, platform: s.platform, way: udp}
+			r := &rig{T: t, edge: e, platform: s.platform, way: udp, hidden: true}
 			s.platform.TLS = &tls.Config{InsecureSkipVerify: true}
 			if certified {
 				pair, err := tls.LoadX509KeyPair(s.issue(t, "platform", s.platform.Addr.Addr().String()))

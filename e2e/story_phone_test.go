@@ -342,12 +342,13 @@ func callBothWays(a, b *baresip) {
 	}
 }
 
-// unsuspected wants e to have turned away nothing: phones and platform gave no reason.
+// unsuspected wants e to have turned away nothing: phones and platform gave no reason. That session descriptions name the platform where media
+// is not relayed is counted, too, and no fault of theirs.
 func unsuspected(t *testing.T, e *siptest.Edge) {
 	t.Helper()
 	for line := range strings.Lines(e.Metrics()) {
 		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "ringwall_refused_total") && !strings.HasSuffix(line, " 0") {
+		if strings.HasPrefix(line, "ringwall_refused_total") && !strings.HasSuffix(line, " 0") && !strings.Contains(line, `"topology.media"`) {
 			t.Errorf("after a story without fault: %s", line)
 		}
 	}

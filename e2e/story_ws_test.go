@@ -24,7 +24,7 @@ func TestWebSocketCalls(t *testing.T) {
 func TestWebSocketToAll(t *testing.T) {
 	platform := siptest.NewPlatform(t, "udp", "")
 	f := newFloor(t, siptest.Outlets{Upstream: []string{"sip:" + platform.Addr.String()}}, nil)
-	r := &rig{T: t, edge: f.Edge, platform: platform, way: webs[1]}
+	r := &rig{T: t, edge: f.Edge, platform: platform, way: webs[1], hidden: true}
 	for _, browser := range []netip.AddrPort{f.WSS, f.six["wss"]} {
 		for _, transport := range []string{"udp", "tcp", "tls"} {
 			for _, six := range []bool{false, true} {
