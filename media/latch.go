@@ -2,6 +2,7 @@ package media
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/ringwall/ringwall/edge"
 )
@@ -16,10 +17,11 @@ const (
 	RefusedFormat                   // not what the port is for: no RTP, RTCP, STUN or DTLS
 	RefusedIntegrity                // a STUN check without the right password
 	RefusedSTUN                     // STUN that nobody here asked for or answers
+	RefusedRate                     // more packets a second than Remote.Rate
 	Refusals         = iota         // how many there are
 )
 
-var refusalNames = [Refusals]string{"source", "early", "format", "integrity", "stun"}
+var refusalNames = [Refusals]string{"source", "early", "format", "integrity", "stun", "rate"}
 
 // String is the name of r, as in counters.
 func (r Refusal) String() string { return refusalNames[r%Refusals] }
@@ -90,14 +92,24 @@ func (s *Stream) aim(e *end, p *socket, named netip.AddrPort, moved bool) {
 	}
 }
 
-// names reports whether signalling named the address a: in e's description, or by coming from there.
-func (e *end) names(a netip.Addr) bool {
-	return a == e.remote.RTP.Addr() || a == e.remote.Signalling || e.remote.RTCP.IsValid() && a == e.remote.RTCP.Addr()
+// likelies are the addresses that signalling makes likely: where it comes from, and what the description names unless nothing may be sent there (or who
+// forges that address as his packets' source would have us do it).
+func (s *Stream) likelies(e *end) (list [3]netip.Addr) {
+	list[0] = e.remote.Signalling
+	for i, named := range [...]netip.AddrPort{e.remote.RTP, e.remote.RTCP} {
+		if s.reachable(e, named) {
+			list[1+i] = named.Addr()
+		}
+	}
+	return list
 }
+
+// names reports whether signalling named the address a.
+func (e *end) names(a netip.Addr) bool { return slices.Contains(e.likelies[:], a) && a.IsValid() }
 
 // near reports whether a is a neighbour of what signalling named.
 func (e *end) near(a netip.Addr) bool {
-	for _, named := range [...]netip.Addr{e.remote.RTP.Addr(), e.remote.Signalling} {
+	for _, named := range e.likelies {
 		bits := 24
 		if a.Is6() {
 			bits = 64
@@ -123,7 +135,7 @@ func (e *end) admits(p *socket, from netip.AddrPort, k kind, b []byte) bool {
 	case p.open() && e.likely(p, from.Addr()):
 		p.latch(e, from)
 		return true
-	case p.open() && p.wide && e.stretches(from.Addr()) && p.proven(from, k, b):
+	case p.open() && p.wide && e.stretches(from.Addr()) && p.proven(from, k, b) && p.stream.reachable(e, from):
 		p.latch(e, from)
 		return true
 	case p.source.IsValid() && from.Addr() == p.source.Addr() && e.continues(p, k, b):
@@ -139,7 +151,7 @@ func (p *socket) open() bool { return p.again || !p.source.IsValid() }
 // likely reports whether signalling makes a the far end's. Once its RTP has been accepted, RTCP is to come from the same address.
 func (e *end) likely(p *socket, a netip.Addr) bool {
 	if p.rtcp && e.rtp.source.IsValid() {
-		return a == e.rtp.source.Addr() || a == e.remote.RTCP.Addr() && e.names(a)
+		return a == e.rtp.source.Addr() || a == e.likelies[2] && a.IsValid()
 	}
 	return e.names(a)
 }

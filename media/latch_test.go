@@ -316,4 +316,15 @@ func TestUnreachable(t *testing.T) {
 			}
 		}
 	}
+	// Nor does a packet that pretends to come from there help.
+	for _, latch := range []Latch{Strict, Prefix24, Any} {
+		victim := newPhone(t, forbidden)
+		c := newCall(t, r, func(m *Remote) { m.RTP, m.RTCP, m.Latch = victim.addr(), victim.addr(), latch })
+		for range 5 {
+			victim.talk(c.Port(Caller), "forged")
+		}
+		if st := settled(t, c.Stream, Caller, 5); st.Refused[RefusedSource] != 5 || st.Sending.IsValid() {
+			t.Errorf("%v: %+v", latch, st)
+		}
+	}
 }

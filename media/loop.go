@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxPacket is the largest packet moved, bytes: more than any link carries in one piece.
-const maxPacket = 16 << 10
+// maxPacket is as much as a UDP packet can carry, bytes.
+const maxPacket = 64 << 10
 
 // A loop moves the packets of its streams in one goroutine: epoll tells which sockets have one, each is read, judged and sent on.
 type loop struct {
@@ -181,9 +181,9 @@ func (l *loop) move(p *socket) {
 // receive reads one packet. It fails if there is none, as after a checksum error.
 func (l *loop) receive(fd int) ([]byte, netip.AddrPort, bool) {
 	l.name.len = unix.SizeofSockaddrInet6
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&l.buf[0])), maxPacket, unix.MSG_DONTWAIT|unix.MSG_TRUNC,
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&l.buf[0])), maxPacket, unix.MSG_DONTWAIT,
 		uintptr(unsafe.Pointer(&l.name.raw)), uintptr(unsafe.Pointer(&l.name.len)))
-	if errno != 0 || n > maxPacket {
+	if errno != 0 {
 		return nil, netip.AddrPort{}, false
 	}
 	return l.buf[:n], l.name.get(), true

@@ -155,6 +155,35 @@ func TestUntouched(t *testing.T) {
 	b.deaf()
 }
 
+// An end is held to its rate: who floods his own call is heard as often as agreed on.
+func TestRate(t *testing.T) {
+	now := newClock()
+	c := newCall(t, newRelay(t, func(c *RelayConfig) { c.Now = now.Now }), func(m *Remote) { m.Rate = 100 })
+	for range 200 {
+		c.phone.talk(c.Port(Caller), "flood")
+	}
+	if st := settled(t, c.Stream, Caller, 200); st.Packets != 100 || st.Refused[RefusedRate] != 100 {
+		t.Errorf("%+v", st)
+	}
+	now.advance(100 * time.Millisecond)
+	for range 20 {
+		c.phone.talk(c.Port(Caller), "on")
+	}
+	if st := settled(t, c.Stream, Caller, 220); st.Packets != 110 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// A packet of any size passes.
+func TestLargest(t *testing.T) {
+	c := newCall(t, newRelay(t, nil), nil)
+	b := c.phone.packet(strings.Repeat("x", 65507-rtpHeader))
+	c.phone.send(c.Port(Caller), b)
+	if got, _ := c.platform.read(); string(got) != string(b) {
+		t.Errorf("got %d bytes of %d", len(got), len(b))
+	}
+}
+
 // A stream goes on in another relay on the same ports, as after a crash: each end hears the other at once.
 func TestRestore(t *testing.T) {
 	first := newRelay(t, nil)
@@ -233,10 +262,8 @@ func TestOpenAndCloseUnderTraffic(t *testing.T) {
 			t.Errorf("%v has %d pairs free, want all but one", a, free)
 		}
 	}
-	for _, l := range r.loops {
-		if n := l.panics.Load(); n != 0 {
-			t.Errorf("%d panics", n)
-		}
+	if n := r.Panics(); n != 0 {
+		t.Errorf("%d panics", n)
 	}
 }
 

@@ -67,5 +67,6 @@ type Remote struct {
 	Latch      Latch
 
 	Clock uint32 // ticks per second of RTP timestamps, for the jitter [8000]
+	Rate  int    // packets a second accepted at most, a second's worth at once; RTCP counts, too [no limit]
 	ICE   bool   // it does ICE: only addresses that checked are accepted (see Stream.OfferICE)
 }

@@ -115,6 +115,14 @@ func (r *Relay) Silent(dst []Silence, now time.Time, after time.Duration) []Sile
 	return dst
 }
 
+// Panics is how many packets cost a panic, which is survived and never to be.
+func (r *Relay) Panics() (n uint64) {
+	for _, l := range r.loops {
+		n += l.panics.Load()
+	}
+	return n
+}
+
 func (r *Relay) snapshot() []*Stream {
 	r.mu.Lock()
 	defer r.mu.Unlock()

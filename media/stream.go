@@ -26,6 +26,8 @@ type end struct {
 	remote    Remote
 	expected  bool      // Expect has been called
 	since     time.Time // Expect has been called first
+	likelies  [3]netip.Addr
+	full      time.Time // when as many packets as Remote.Rate allows may come at once (GCRA)
 	ice       *ice      // own credentials, nil if none are offered
 	flow      flow
 	count     counts
@@ -101,6 +103,7 @@ func (s *Stream) Expect(e End, r Remote) {
 	}
 	moved := !end.expected || r.RTP != end.remote.RTP
 	end.remote, end.expected = r, true
+	end.likelies = s.likelies(end)
 	s.aim(end, &end.rtp, r.RTP, moved)
 	s.aim(end, &end.rtcp, r.RTCP, moved)
 }

@@ -33,9 +33,24 @@ func (s *Stream) take(l *loop, p *socket, b []byte, from netip.AddrPort) (fd int
 	case !e.admits(p, from, k, b):
 		e.count.refused[RefusedSource]++
 		return -1, nil, nil
+	case e.remote.Rate > 0 && e.tooFast(l.now):
+		e.count.refused[RefusedRate]++
+		return -1, nil, nil
 	}
 	e.accepted(l, k, b)
 	return s.forward(l, p, k, b)
+}
+
+// tooFast reports whether a packet at now is over Remote.Rate.
+func (e *end) tooFast(now time.Time) bool {
+	if e.full.Before(now) {
+		e.full = now
+	}
+	if e.full.Sub(now) >= time.Second {
+		return true
+	}
+	e.full = e.full.Add(time.Second / time.Duration(e.remote.Rate))
+	return false
 }
 
 // accepted counts b.

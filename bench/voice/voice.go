@@ -104,7 +104,7 @@ func (g *Generator) Aim(i int, a, b netip.AddrPort) {
 }
 
 // patience is how long after the last packet the generator waits for what is on its way.
-const patience = 500 * time.Millisecond
+const patience = 2 * time.Second
 
 // Run sends count packets at the rate of real calls, evenly in time over all streams and both ends, and returns what arrived.
 func (g *Generator) Run(ctx context.Context, count int) (load.Report, error) {
