@@ -1,8 +1,11 @@
 package judge
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +15,8 @@ import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/meter"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/state"
+	"github.com/ringwall/ringwall/state/statefile"
 )
 
 var (
@@ -172,12 +177,7 @@ func TestKnownGood(t *testing.T) {
 	if k.asks("REGISTER", "200"); k.x.Asked.Good || k.x.Asked.Known != 1 {
 		t.Errorf("after a 401: %+v", k.x.Asked)
 	}
-	kept := j.Changed(nil)
-	if len(kept) != 1 || len(j.Changed(nil)) != 0 {
-		t.Fatalf("%d pairs to keep", len(kept))
-	}
-	after := newJudge(t, Enforce)
-	after.Restore(kept, start.Add(29*24*time.Hour))
+	after := restart(t, j, start.Add(29*24*time.Hour))
 	n := after.talk(t, "198.51.100.7:9999")
 	n.at = start.Add(29 * 24 * time.Hour)
 	if n.asks("REGISTER", "100"); !n.x.Asked.Good || n.x.Asked.Known != 1 {
@@ -189,6 +189,64 @@ func TestKnownGood(t *testing.T) {
 	}
 	if n = after.talk(t, "203.0.113.9:5060"); n.asks("REGISTER", "100").Score != 0 || n.x.Asked.Good {
 		t.Error("known good from elsewhere")
+	}
+}
+
+// restart writes what j knows of users, and gives it to another judge.
+func restart(t *testing.T, j *Judge, at time.Time) *Judge {
+	t.Helper()
+	db, err := statefile.Open(filepath.Join(t.TempDir(), "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	first, err := OpenJournal(t.Context(), db, j, at, state.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenJournal(t.Context(), db, j, at, state.Options{}); err == nil {
+		t.Error("two journals of one judge")
+	}
+	for key := range (&store{db, &j.known}).Keys() {
+		first.Mark(key)
+	}
+	if err := first.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next := newJudge(t, Enforce)
+	journal, err := OpenJournal(t.Context(), db, next, at, state.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { journal.Close(context.Background()) })
+	if restored, left := journal.Loaded(); restored != 1 || left != 0 {
+		t.Errorf("%d restored, %d left out", restored, left)
+	}
+	return next
+}
+
+// TestJournalFollows: a user accepted while the journal runs is in the file afterwards.
+func TestJournalFollows(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state.db")
+	for round, want := range []int{0, 2} {
+		db, err := statefile.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := newJudge(t, Enforce)
+		journal, err := OpenJournal(t.Context(), db, j, start, state.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if restored, _ := journal.Loaded(); restored != want {
+			t.Errorf("round %d: %d restored, want %d", round, restored, want)
+		}
+		k := j.talk(t, "198.51.100.7:5060")
+		k.registers("100", 200)
+		k.registers("200", 200)
+		if err := errors.Join(journal.Close(t.Context()), db.Close()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

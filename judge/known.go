@@ -1,35 +1,28 @@
 package judge
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/meter"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/state"
 )
 
 // KnownFor is how long the platform's accepting a user from a source is remembered.
 const KnownFor = 30 * 24 * time.Hour
 
-// A Pair is one user whom the platform accepted from one source. Both are keyed hashes: a state file of pairs tells nobody who called from where.
-type Pair struct {
-	User   uint64 // and source, together
-	Source uint64
-	Seen   time.Time // to the minute
-}
-
 // known remembers pairs, and how many each source has.
 type known struct {
-	pairs   *meter.Table[pair]
+	pairs   *meter.Table[pair] // by the hash of user and source together
 	homes   *meter.Table[home]
-	mu      sync.Mutex
-	changed []Pair // not yet fetched by Changed
+	journal atomic.Pointer[state.Journal[uint64]] // nil: nobody keeps them
 }
 
 type pair struct {
 	source uint64
-	day    uint32 // on which it was last told to Changed
+	day    uint32 // on which the journal was last told
 	minute uint32 // on which it was last seen
 }
 
@@ -39,17 +32,14 @@ type home struct {
 	minute uint32
 }
 
-// maxChanged is how many changed pairs wait for Changed. More are told again when they are seen the next day.
-const maxChanged = 1 << 14
-
 func (k *known) init(pairs int) {
 	k.homes = meter.NewTable[home](pairs, nil)
 	k.pairs = meter.NewTable(pairs, k.lost)
-	k.changed = make([]Pair, 0, maxChanged)
 }
 
 // lost takes an evicted pair off its source.
-func (k *known) lost(_ uint64, p *pair, now time.Time) {
+func (k *known) lost(key uint64, p *pair, now time.Time) {
+	k.tell(key)
 	if h := k.homes.Find(p.source, now); h != nil {
 		h.pairs = max(h.pairs, 1) - 1
 		k.homes.Leave(p.source)
@@ -100,7 +90,7 @@ func (k *known) add(h, source uint64, at time.Time) (fresh bool) {
 	*p = pair{source: source, day: now / (24 * 60), minute: now}
 	k.pairs.Leave(h)
 	if tell {
-		k.tell(Pair{User: h, Source: source, Seen: at})
+		k.tell(h)
 	}
 	if one, _ := k.homes.Enter(source, 0, at); one != nil {
 		if fresh {
@@ -112,33 +102,21 @@ func (k *known) add(h, source uint64, at time.Time) (fresh bool) {
 	return fresh
 }
 
-func (k *known) tell(p Pair) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.changed) < maxChanged {
-		k.changed = append(k.changed, p)
+// tell lets the journal know that the row of a pair is another one.
+func (k *known) tell(key uint64) {
+	if j := k.journal.Load(); j != nil {
+		j.Mark(key)
 	}
 }
 
-// Changed appends to dst the pairs that are new, or were seen on another day, since the last call. Whoever keeps pairs over a restart calls
-// it every few seconds, writes them and hands them to Restore at the next start.
-func (j *Judge) Changed(dst []Pair) []Pair {
-	k := &j.known
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	dst = append(dst, k.changed...)
-	k.changed = k.changed[:0]
-	return dst
-}
-
-// Restore brings pairs back that Changed gave in an earlier run, made with the same key. Those that are too old at now are left out.
-func (j *Judge) Restore(list []Pair, now time.Time) {
-	for _, p := range list {
-		if age := now.Sub(p.Seen); age >= 0 && age <= KnownFor {
-			j.known.add(p.User, p.Source, p.Seen)
-		}
+// pair is the pair of that hash, if there is one.
+func (k *known) pair(h uint64) (pair, bool) {
+	p := k.pairs.Peek(h)
+	if p == nil {
+		return pair{}, false
 	}
-	j.Changed(nil)
+	defer k.pairs.Leave(h)
+	return *p, true
 }
 
 // learn takes what a final response says of who asked: the nonce of a challenge, and that the platform accepts the user from there.

@@ -61,6 +61,18 @@ func (t *Table[V]) Find(key uint64, now time.Time) *V {
 	return nil
 }
 
+// Peek is Find by who has no part in the traffic: the entry counts as no younger for it.
+func (t *Table[V]) Peek(key uint64) *V {
+	key = named(key)
+	s := t.shard(key)
+	s.mu.Lock()
+	if found := s.find(t, key); found != nil {
+		return &found.v
+	}
+	s.mu.Unlock()
+	return nil
+}
+
 // Enter returns the entry of key, locked, and whether it is new and so zero; an entry of key that is there already gets this worth. It
 // returns nil, not locked, where all places of key are held by entries of more worth. The caller calls Leave.
 func (t *Table[V]) Enter(key uint64, worth uint32, now time.Time) (v *V, fresh bool) {

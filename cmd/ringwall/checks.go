@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"time"
@@ -10,9 +11,11 @@ import (
 	checks "github.com/ringwall/ringwall/check"
 	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/event"
 	"github.com/ringwall/ringwall/judge"
 	"github.com/ringwall/ringwall/meter"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/state"
 )
 
 // A bench is the judge and the checks it hears; checks stay the same through a reload unless they are told something else.
@@ -40,12 +43,29 @@ func (s *service) assemble(cfg *config.Config) (*judge.Judge, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := s.openKnown(j); err != nil {
+			return nil, err
+		}
 		b.judge = j
 	} else if err := b.judge.Apply(list); err != nil {
 		return nil, err
 	}
 	b.told, b.rows = told, rows
 	return b.judge, nil
+}
+
+// openKnown brings whom the platform accepted in the last run back, and keeps that written from now on.
+func (s *service) openKnown(j *judge.Judge) error {
+	journal, err := judge.OpenJournal(context.Background(), s.db, j, time.Now(), state.Options{
+		State: s.journalState("known users", reasonState, &s.knownError), Sound: s.file.Watch(), Repair: s.repair})
+	if err != nil {
+		return err
+	}
+	s.onClose(func() error { return journal.Close(context.Background()) })
+	if restored, left := journal.Loaded(); restored+left > 0 {
+		s.log.Info("known users are back", "event", event.State, "users", restored, "left_out", left)
+	}
+	return nil
 }
 
 // judge returns the judge, nil if there is none.

@@ -57,6 +57,7 @@ type service struct {
 	gate      *soft.Gate
 	bench     bench // guarded by benching; after the start it changes at reloads only
 	benching  sync.Mutex
+	db        *sql.DB        // the state file
 	platform  *demo.Platform // nil unless there are no upstreams
 	transport *transport.Server
 	calls     *media.Calls // nil: media is not relayed
@@ -76,6 +77,7 @@ type service struct {
 	journalError atomic.Pointer[string]        // why registrations are not written; nil: they are
 	file         *statefile.Guard              // the state file
 	banError     atomic.Pointer[string]        // why bans are not written; nil: they are
+	knownError   atomic.Pointer[string]        // why known users are not written; nil: they are
 	operators    operators                     // addresses that operators are signed in from
 	nameProblems atomic.Pointer[[]nameProblem] // of upstreams; nil: none yet
 	dropAt       atomic.Pointer[time.Time]     // when events were last seen to be lost; nil: never
@@ -265,6 +267,7 @@ func (s *service) openJournals(ctx context.Context) error {
 	if s.file, err = statefile.NewGuard(db, s.cfg.State); err != nil {
 		return err
 	}
+	s.db = db
 	if err := s.openBanJournal(ctx, db); err != nil {
 		return err
 	}

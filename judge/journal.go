@@ -1,0 +1,133 @@
+package judge
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/ringwall/ringwall/state"
+)
+
+// journalVersion is the version of the journal's table.
+const journalVersion = 1
+
+// A Journal writes whom the platform accepted from where to a database, and brings that back at the next start, as state.Journal does.
+// What it writes are keyed hashes: the file tells nobody who called from where, and is worth nothing under another key.
+type Journal struct {
+	*state.Journal[uint64]
+	judge          *Judge
+	restored, left int
+}
+
+// OpenJournal creates the journal's table in db where it is missing, loads the pairs that are remembered at now into j, and from then on writes
+// those that are new, or are seen on another day. Call it before j is used, and Close it before db.
+func OpenJournal(ctx context.Context, db *sql.DB, j *Judge, now time.Time, opts state.Options) (*Journal, error) {
+	s := &store{db, &j.known}
+	if err := s.Prepare(ctx); err != nil {
+		return nil, fmt.Errorf("open journal of known users: %w", err)
+	}
+	if j.known.journal.Load() != nil {
+		return nil, errors.New("open journal of known users: the judge has one already")
+	}
+	out := &Journal{judge: j}
+	if err := s.load(ctx, now, out); err != nil {
+		return nil, fmt.Errorf("load known users: %w", err)
+	}
+	opts.What, opts.Most = "known users", j.cfg.Pairs
+	out.Journal = state.Start(db, s, opts)
+	j.known.journal.Store(out.Journal)
+	return out, nil
+}
+
+// Loaded returns how many pairs OpenJournal brought back, and how many it left out because they are too old or there is no room for them.
+func (j *Journal) Loaded() (restored, left int) { return j.restored, j.left }
+
+// Close stops the journal and writes the rest. The judge may be used on, without a journal. A second Close does nothing.
+func (j *Journal) Close(ctx context.Context) error {
+	j.judge.known.journal.CompareAndSwap(j.Journal, nil)
+	return j.Journal.Close(ctx)
+}
+
+// A store is what is known as state.Journal sees it: a row for each pair.
+type store struct {
+	db    *sql.DB
+	known *known
+}
+
+// Prepare makes the journal's table.
+func (s *store) Prepare(ctx context.Context) error {
+	return state.Prepare(ctx, s.db, "judge", journalVersion,
+		`CREATE TABLE IF NOT EXISTS known_user (pair INTEGER PRIMARY KEY, source INTEGER NOT NULL, minute INTEGER NOT NULL) STRICT`)
+}
+
+// Begin prepares writing in one transaction. Hashes are written as the signed numbers of the same bits.
+func (s *store) Begin(ctx context.Context, tx *sql.Tx) (func(uint64) error, error) {
+	put, err := tx.PrepareContext(ctx, `INSERT OR REPLACE INTO known_user VALUES (?, ?, ?)`)
+	if err != nil {
+		return nil, err
+	}
+	drop, err := tx.PrepareContext(ctx, `DELETE FROM known_user WHERE pair = ?`)
+	if err != nil {
+		return nil, err
+	}
+	return func(key uint64) error {
+		p, found := s.known.pair(key)
+		if !found {
+			_, err := drop.ExecContext(ctx, int64(key))
+			return err
+		}
+		_, err := put.ExecContext(ctx, int64(key), int64(p.source), p.minute)
+		return err
+	}, nil
+}
+
+// Clear deletes every row.
+func (s *store) Clear(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM known_user`)
+	return err
+}
+
+// Keys yields every pair there is. It takes them down before, since whoever writes them asks the table again.
+func (s *store) Keys() iter.Seq[uint64] {
+	var keys []uint64
+	s.known.pairs.All(func(key uint64, _ *pair) bool {
+		keys = append(keys, key)
+		return true
+	})
+	return func(yield func(uint64) bool) {
+		for _, key := range keys {
+			if !yield(key) {
+				return
+			}
+		}
+	}
+}
+
+// load reads the pairs, and deletes the rows of those that are forgotten.
+func (s *store) load(ctx context.Context, now time.Time, into *Journal) error {
+	rows, err := s.db.QueryContext(ctx, `SELECT pair, source, minute FROM known_user ORDER BY minute`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key, source, minute int64
+		if err := rows.Scan(&key, &source, &minute); err != nil {
+			return err
+		}
+		seen := time.Unix(minute*60, 0)
+		if !recent(uint32(minute), now) || !s.known.add(uint64(key), uint64(source), seen) {
+			into.left++
+			continue
+		}
+		into.restored++
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	_, err = s.db.ExecContext(ctx, `DELETE FROM known_user WHERE minute < ?`, now.Add(-KnownFor).Unix()/60)
+	return err
+}
