@@ -23,11 +23,9 @@ const (
 
 // A parked is a message that waits, or the end of a transaction.
 type parked struct {
-	raw    []byte // a copy
-	from   edge.Flow
-	at     time.Time
-	trust  edge.Trust
-	ending ending // raw is nil
+	raw    []byte        // a copy
+	x      edge.Exchange // what was found out about it, without the message
+	ending ending        // raw is nil
 }
 
 // An aside is what waits, by call.
@@ -58,7 +56,7 @@ func (a *aside) put(key uint64, p parked) bool {
 	defer a.mu.Unlock()
 	c := a.calls[key]
 	most := mostAside
-	if p.trust == edge.Unknown {
+	if p.x.Trust == edge.Unknown {
 		most /= 2
 	}
 	if p.raw != nil && (a.count >= most || c != nil && len(c.list) >= mostOfACall) {
@@ -151,7 +149,9 @@ func (l *lane) overtakes(x *edge.Exchange) bool {
 
 // park puts x aside. Where there is no room it is lost, and comes again.
 func (l *lane) park(x *edge.Exchange) {
-	if !l.p.aside.put(l.asideKey(x), parked{raw: append([]byte(nil), x.Msg.Raw...), from: x.From, at: x.At, trust: x.Trust}) {
+	p := parked{raw: append([]byte(nil), x.Msg.Raw...), x: *x}
+	p.x.Msg = nil
+	if !l.p.aside.put(l.asideKey(x), p) {
 		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonMediaBusy})
 	}
 }
@@ -164,16 +164,17 @@ func (l *lane) asideKey(x *edge.Exchange) uint64 {
 // resume takes up what waited: Receive for what has been seen, counted and admitted.
 func (l *lane) resume(p parked) {
 	l.ended = false
-	defer l.survive(p.at)
+	defer l.survive(p.x.At)
 	l.cfg, l.d.fate = l.p.cfg.Load(), fateNone
 	if p.raw == nil {
 		l.p.media.Over(p.ending.key, p.ending.status)
 		l.ended = true
 		return
 	}
-	l.raw, l.from, l.own.key, l.x.Msg = p.raw, p.from, 0, nil
-	if l.msg.Parse(p.raw, p.from.Transport.Delimited()) == nil { // it did once
-		l.x = edge.Exchange{Msg: &l.msg, From: p.from, At: p.at, Trust: p.trust}
+	l.raw, l.from, l.own.key, l.x.Msg = p.raw, p.x.From, 0, nil
+	if l.msg.Parse(p.raw, p.x.From.Transport.Delimited()) == nil { // it did once
+		l.x = p.x
+		l.x.Msg = &l.msg
 		l.goOn(&l.x)
 	}
 	l.out.Flush()
@@ -187,10 +188,8 @@ func (l *lane) goOn(x *edge.Exchange) {
 		return
 	}
 	l.match(x)
-	if x.Msg.Method == sip.CANCEL && x.Match != edge.MatchCancel {
-		v := l.admit(x)
-		l.refuse(x, v)
-		l.answer(x, v)
+	if x.Msg.Method == sip.CANCEL { // not admitted yet
+		l.act(x, l.admit(x))
 		return
 	}
 	l.own.loop = l.loopHash(x)

@@ -1,12 +1,29 @@
 package proxy
 
 import (
+	"hash/maphash"
 	"strconv"
 	"sync"
 	"testing"
 
 	"github.com/ringwall/ringwall/edge"
 )
+
+// TestAsideKeeps: what was found out about a message, the judge's note included, is there when it is taken up, and nothing of the lane's own memory.
+func TestAsideKeeps(t *testing.T) {
+	const raw = "INVITE sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:b>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n"
+	b := []byte(raw)
+	l := &lane{p: &Proxy{aside: newAside(), seed: maphash.MakeSeed()}}
+	if err := l.msg.Parse(b, true); err != nil {
+		t.Fatal(err)
+	}
+	l.park(&edge.Exchange{Msg: &l.msg, Trust: edge.Known, Asked: edge.Asked{Source: 7}})
+	clear(b)
+	p, found := l.p.aside.take(l.p.aside.next())
+	if !found || string(p.raw) != raw || p.x.Msg != nil || p.x.Trust != edge.Known || p.x.Asked.Source != 7 {
+		t.Errorf("%v, %q, %+v", found, p.raw, p.x)
+	}
+}
 
 // TestAsideOrder: messages of one call are taken up in the order in which they came, however many goroutines take up what waits.
 func TestAsideOrder(t *testing.T) {
@@ -49,7 +66,7 @@ func TestAsideBounds(t *testing.T) {
 	a := newAside()
 	fill := func(trust edge.Trust, calls uint64) (n int) {
 		for call := range calls {
-			for a.put(call, parked{raw: []byte("x"), trust: trust}) {
+			for a.put(call, parked{raw: []byte("x"), x: edge.Exchange{Trust: trust}}) {
 				n++
 			}
 		}

@@ -116,7 +116,12 @@ func (l *lane) handle(b []byte, from edge.Flow, at time.Time) error {
 		l.park(x)
 		return nil
 	}
-	v := l.admit(x)
+	l.act(x, l.admit(x))
+	return nil
+}
+
+// act does what the verdict on a request says.
+func (l *lane) act(x *edge.Exchange, v edge.Verdict) {
 	if v.Ban != nil {
 		l.punish(x, v.Ban)
 	}
@@ -137,7 +142,6 @@ func (l *lane) handle(b []byte, from edge.Flow, at time.Time) error {
 		}
 		l.pass(x)
 	}
-	return nil
 }
 
 // inDoubt is err if it leaves the end of the message in doubt (S3 to S14). The connection of a peer or of the platform, which many
