@@ -30,6 +30,9 @@ const MaxStreams = 250 * 200
 
 // A Generator is both ends of all streams. It is used by one goroutine.
 type Generator struct {
+	// Window is how many packets may be on their way at once; above that the generator waits rather than keeps to its rate. 0: no limit.
+	Window int
+
 	sides   [2]side
 	streams int
 	epoch   time.Time
@@ -115,17 +118,26 @@ func (g *Generator) Run(ctx context.Context, count int) (load.Report, error) {
 	gap := time.Second / time.Duration(2*perSecond*g.streams)
 	begin := time.Since(g.epoch)
 	end := begin + time.Duration(count)*gap
-	for now := begin; g.report.Completed < count && now < end+patience; now = time.Since(g.epoch) {
+	last, seen := begin, 0 // when something last happened, and how much had happened by then
+	for now := begin; g.report.Completed < count && now < max(end, last)+patience; now = time.Since(g.epoch) {
 		if err := errors.Join(ctx.Err(), g.err); err != nil {
 			return g.report, fmt.Errorf("voice stopped after %d packets: %w", g.report.Started, err)
 		}
-		for g.report.Started < count && begin+time.Duration(g.report.Started)*gap <= now {
+		for g.report.Started < count && begin+time.Duration(g.report.Started)*gap <= now && g.mayStart() {
 			g.sendNext(now)
 		}
 		g.flushAndRead()
+		if did := g.report.Started + g.report.Completed; did != seen {
+			last, seen = now, did
+		}
 	}
-	g.report.SetTimes(min(time.Since(g.epoch), end)-begin, g.latencies)
+	g.report.SetTimes(time.Since(g.epoch)-begin, g.latencies)
 	return g.report, nil
+}
+
+// mayStart reports whether one packet more may be on its way.
+func (g *Generator) mayStart() bool {
+	return g.Window == 0 || g.report.Started-g.report.Completed < g.Window
 }
 
 // Settle listens for d after a Run and adds what still arrives to its Report.
