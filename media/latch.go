@@ -54,14 +54,17 @@ func (s *Stream) sendable(e *end, a netip.AddrPort) bool {
 	return !e.checking() && !e.held() && (e.remote.Trusted || e.remote.Proven && a.Addr() == e.remote.Signalling) && s.reachable(e, a)
 }
 
-// reachable reports whether anything may be sent to a, which e's description named.
+// reachable reports whether anything may be sent to a, which e's description named. Where its signalling comes from is no address that only the
+// description names.
 func (s *Stream) reachable(e *end, a netip.AddrPort) bool {
 	ip := a.Addr()
 	if !ip.IsValid() || a.Port() == 0 || ip.IsUnspecified() || ip.IsMulticast() || ip.Is4() != e.rtp.local.Addr().Is4() {
 		return false
 	}
-	place := s.spec.Ends[e.rtp.end]
-	return place.Side == edge.Inside || !s.relay.ours(a) && s.relay.cfg.Guard(a) == nil
+	if s.spec.Ends[e.rtp.end].Side == edge.Inside {
+		return true
+	}
+	return !s.relay.ours(a) && (ip == e.remote.Signalling || s.relay.cfg.Guard(a) == nil)
 }
 
 // held reports whether e wants no media at all: RFC 3264 §8.4's 0.0.0.0, or port 0.

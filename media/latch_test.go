@@ -309,14 +309,22 @@ func TestUnreachable(t *testing.T) {
 		netip.MustParseAddrPort("[::1]:4000"), netip.AddrPortFrom(phoneAddr, 0), own.Port(Caller), own.Port(Callee), next(own.Port(Caller))} {
 		for _, trusted := range []bool{false, true} {
 			c := newCall(t, r, func(m *Remote) {
-				m.RTP, m.RTCP, m.Signalling, m.Proven, m.Trusted = a, a, a.Addr(), true, trusted
+				m.RTP, m.RTCP, m.Proven, m.Trusted = a, a, true, trusted
+				if a.Addr() != forbidden {
+					m.Signalling = a.Addr()
+				}
 			})
 			if st := c.Stats(Caller); st.Sending.IsValid() {
 				t.Errorf("%v, trusted %v: sending to %v", a, trusted, st.Sending)
 			}
 		}
 	}
-	// Nor does a packet that pretends to come from there help.
+	// The far end itself may be there: its signalling comes from there.
+	c := newCall(t, r, func(m *Remote) { m.RTP, m.Signalling, m.Proven = netip.AddrPortFrom(forbidden, 4000), forbidden, true })
+	if st := c.Stats(Caller); st.Sending.Addr() != forbidden {
+		t.Errorf("sending to %v", st.Sending)
+	}
+	// A packet that pretends to come from there does not help.
 	for _, latch := range []Latch{Strict, Prefix24, Any} {
 		victim := newPhone(t, forbidden)
 		c := newCall(t, r, func(m *Remote) { m.RTP, m.RTCP, m.Latch = victim.addr(), victim.addr(), latch })

@@ -30,7 +30,7 @@ func (s *service) openMedia(context.Context) error {
 	for own, shown := range more {
 		announced[own] = shown
 	}
-	relay, err := media.NewRelay(media.RelayConfig{Outside: outside, Inside: inside, First: m.Ports.First, Last: m.Ports.Last, Guard: s.guardMedia})
+	relay, err := media.NewRelay(media.RelayConfig{Outside: outside, Inside: inside, First: m.Ports.First, Last: m.Ports.Last, Guard: s.guardRelay})
 	if err != nil {
 		return s.cfg.Fault("media", err.Error(), "")
 	}
@@ -113,6 +113,15 @@ func (s *service) guardMedia(to netip.AddrPort) error {
 		return nil // no media is sent there either
 	}
 	return s.transport.Guard(to, uint16(i))
+}
+
+// guardRelay is guardMedia for the built-in relay, which sends nothing unasked to an address that is neither proven nor a peer's: a private one may be
+// a peer's, and else harms nobody.
+func (s *service) guardRelay(to netip.AddrPort) error {
+	if err := s.guardMedia(to); err != transport.GuardError("private") {
+		return err
+	}
+	return nil
 }
 
 // serveMedia looks after calls.
