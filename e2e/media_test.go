@@ -10,7 +10,7 @@ import (
 )
 
 // relaying lets the edge relay media.
-var relaying = siptest.Keys{"media": "{relay: builtin, ports: 20000-29999}"}
+var relaying = siptest.Keys{"media": "{relay: builtin, ports: 40000-49999}"}
 
 // TestConformanceMedia runs the rows about calls once more while media is relayed: whoever follows the RFC notices nothing but other addresses.
 func TestConformanceMedia(t *testing.T) {

@@ -130,6 +130,7 @@ func (d *daemon) listens(addr netip.AddrPort) net.Conn {
 type baresip struct {
 	*daemon
 	user    string
+	dir     string // it plays in.wav there, and writes what it hears to out.wav
 	control net.Conn
 	answers chan happening // to commands
 	calls   chan happening // what became of calls
@@ -174,7 +175,7 @@ func newBaresip(t *testing.T, user string) *baresip {
 	if err := os.WriteFile(filepath.Join(dir, "config"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &baresip{daemon: startDaemon(t, "baresip", "-f", dir, "-v"), user: user,
+	p := &baresip{daemon: startDaemon(t, "baresip", "-f", dir, "-v"), user: user, dir: dir,
 		answers: make(chan happening, 100), calls: make(chan happening, 1000), regs: make(chan happening, 1000)}
 	p.control = p.listens(control)
 	go p.listen()
@@ -191,23 +192,32 @@ func modules(t *testing.T) string {
 	return path
 }
 
-// silence writes a minute of it as WAV: 8 kHz, mono, 16 bits. baresip hangs up at its end.
+// silence writes a minute of it.
 func silence(t *testing.T, name string) {
 	t.Helper()
-	const rate, size = 8000, 60 * 8000 * 2
-	header := []byte("RIFF")
-	header = binary.LittleEndian.AppendUint32(header, 36+size)
-	header = append(header, "WAVEfmt "...)
-	header = binary.LittleEndian.AppendUint32(header, 16)
-	for _, v := range []uint16{1, 1, rate, 0, 2 * rate, 0, 2, 16} { // PCM, channels, rate and bytes per second (low, high), block, bits
-		header = binary.LittleEndian.AppendUint16(header, v)
+	sound(t, name, func(int) int16 { return 0 })
+}
+
+// soundRate is how many samples a second a file of sound has.
+const soundRate = 8000
+
+// sound writes a minute of it as WAV: 8 kHz, mono, 16 bits. baresip hangs up at its end.
+func sound(t *testing.T, name string, sample func(i int) int16) {
+	t.Helper()
+	const n = 60 * soundRate
+	b := []byte("RIFF")
+	b = binary.LittleEndian.AppendUint32(b, 36+2*n)
+	b = append(b, "WAVEfmt "...)
+	b = binary.LittleEndian.AppendUint32(b, 16)
+	for _, v := range []uint16{1, 1, soundRate, 0, 2 * soundRate, 0, 2, 16} { // PCM, channels, rate and bytes per second (low, high), block, bits
+		b = binary.LittleEndian.AppendUint16(b, v)
 	}
-	header = append(header, "data"...)
-	header = binary.LittleEndian.AppendUint32(header, size)
-	if err := os.WriteFile(name, header, 0o600); err != nil {
-		t.Fatal(err)
+	b = append(b, "data"...)
+	b = binary.LittleEndian.AppendUint32(b, 2*n)
+	for i := range n {
+		b = binary.LittleEndian.AppendUint16(b, uint16(sample(i)))
 	}
-	if err := os.Truncate(name, int64(len(header))+size); err != nil {
+	if err := os.WriteFile(name, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,0 +1,183 @@
+package e2e
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/ringwall/ringwall/siptest"
+)
+
+// Frequencies of tones, Hz, that a codec of telephony leaves as they are and that are no multiples of each other.
+var tones = map[string]float64{"alice": 440, "bob": 1100, "carol": 1700}
+
+// sing lets p play its user's tone in every call.
+func (p *baresip) sing() {
+	p.t.Helper()
+	sound(p.t, filepath.Join(p.dir, "in.wav"), func(i int) int16 {
+		return int16(8000 * math.Sin(2*math.Pi*tones[p.user]*float64(i)/soundRate))
+	})
+}
+
+// goertzel is the power of one frequency in samples, as a part of all their power: 1 for a pure tone.
+func goertzel(samples []int16, frequency float64) float64 {
+	coefficient := 2 * math.Cos(2*math.Pi*frequency/soundRate)
+	var s1, s2, all float64
+	for _, v := range samples {
+		s1, s2 = float64(v)+coefficient*s1-s2, s1
+		all += float64(v) * float64(v)
+	}
+	if all == 0 {
+		return 0
+	}
+	return 2 * (s1*s1 + s2*s2 - coefficient*s1*s2) / (all * float64(len(samples)))
+}
+
+// hearing is what a phone heard in its last call: of each user, for how long his tone was nearly all there was.
+func (p *baresip) hearing() map[string]time.Duration {
+	p.t.Helper()
+	b, err := os.ReadFile(filepath.Join(p.dir, "out.wav"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	const window = soundRate / 20
+	heard := map[string]time.Duration{}
+	samples := make([]int16, 0, len(b)/2)
+	for b = b[min(44, len(b)):]; len(b) >= 2; b = b[2:] {
+		samples = append(samples, int16(binary.LittleEndian.Uint16(b)))
+	}
+	for ; len(samples) >= window; samples = samples[window:] {
+		for user, f := range tones {
+			if goertzel(samples[:window], f) > 0.9 {
+				heard[user] += time.Second / 20
+			}
+		}
+	}
+	return heard
+}
+
+// hears wants p to have heard q and nobody else, for about so long at least.
+func (p *baresip) hears(q *baresip, least time.Duration) {
+	p.t.Helper()
+	heard := p.hearing()
+	if heard[q.user] < least || len(heard) != 1 {
+		p.t.Errorf("%s heard %v, want %s for %v", p.user, heard, q.user, least)
+	}
+}
+
+// stream is what `ringwall calls` tells of one end of a media line.
+type stream struct {
+	Kind, From, Side, Locked string
+	Packets, Sent            uint64
+	Refused                  map[string]uint64
+	Silent                   bool
+}
+
+// relayedCall is what it tells of a call.
+type relayedCall struct {
+	State   string
+	CallID  string `json:"call_id"`
+	Streams []stream
+}
+
+// relayedCalls asks e for its calls.
+func relayedCalls(t *testing.T, e *siptest.Edge) (all []relayedCall) {
+	t.Helper()
+	out, err := exec.Command(siptest.Binary(t), "calls", "-o", "json", "--state", e.State).CombinedOutput()
+	if err == nil {
+		err = json.Unmarshal(out, &all)
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return all
+}
+
+// flowing waits until media flows both ways in each of n calls.
+func flowing(t *testing.T, e *siptest.Edge, n int) {
+	t.Helper()
+	var all []relayedCall
+	if !siptest.Eventually(func() bool {
+		all = relayedCalls(t, e)
+		if len(all) != n {
+			return false
+		}
+		for _, c := range all {
+			for _, s := range c.Streams {
+				if s.Packets < 10 || s.Sent < 10 {
+					return false
+				}
+			}
+		}
+		return true
+	}) {
+		t.Fatalf("media does not flow both ways in %d calls: %+v", n, all)
+	}
+}
+
+// freed waits until no call has media any more.
+func freed(t *testing.T, e *siptest.Edge) {
+	t.Helper()
+	if !siptest.Eventually(func() bool { return len(relayedCalls(t, e)) == 0 && e.Counter("ringwall_media_streams") == 0 }) {
+		t.Errorf("after the last call: %+v", relayedCalls(t, e))
+	}
+}
+
+// TestSound lets two real phones talk, through the demonstration platform and through Kamailio: the tone that goes in at one comes out at the
+// other, plain and encrypted, also after hold.
+func TestSound(t *testing.T) {
+	siptest.NeedTool(t, "baresip")
+	for _, platform := range []string{"demo", "kamailio"} {
+		for _, media := range []string{"plain", "srtp"} {
+			t.Run(platform+" "+media, func(t *testing.T) {
+				t.Parallel()
+				alice, bob, e := talkers(t, platform, media)
+				alice.sing()
+				bob.sing()
+				alice.connect(bob)
+				flowing(t, e, 2) // it passes twice
+				alice.do("hold", "")
+				bob.told("offer")
+				alice.do("resume", "")
+				bob.told("offer")
+				flowing(t, e, 2)
+				time.Sleep(time.Second) // of sound
+				alice.hangup(bob)
+				alice.hears(bob, time.Second)
+				bob.hears(alice, time.Second)
+				freed(t, e)
+				unsuspected(t, e)
+			})
+		}
+	}
+}
+
+// anywhere accepts media from any source. baresip sends it from 127.0.0.1 whatever address it listens at, if all is on one machine.
+var anywhere = siptest.Keys{"media": "{relay: builtin, ports: 40000-49999, latch: any}"}
+
+// talkers are two phones at a platform behind an edge that relays media.
+func talkers(t *testing.T, platform, media string) (alice, bob *baresip, e *siptest.Edge) {
+	t.Helper()
+	alice, bob = newBaresip(t, "alice"), newBaresip(t, "bob")
+	account := func(p *baresip) string { return promised(t, e, p.user, "udp") + ";answermode=auto;regint=60" }
+	if platform == "kamailio" {
+		k := newKamailio(t)
+		e = siptest.StartEdge(t, siptest.Outlets{Upstream: []string{k.uri("udp")}}, anywhere)
+		account = func(p *baresip) string { return k.account(e, p.user, "udp", 60) }
+	} else {
+		e = siptest.StartEdge(t, siptest.Outlets{}, siptest.Keys{"upstreams": "[]", "media": anywhere["media"]})
+	}
+	for _, p := range []*baresip{alice, bob} {
+		line := account(p)
+		if media == "srtp" {
+			line += ";mediaenc=srtp-mand"
+		}
+		p.register(line)
+	}
+	return alice, bob, e
+}
