@@ -130,7 +130,7 @@ func (d *daemon) listens(addr netip.AddrPort) net.Conn {
 type baresip struct {
 	*daemon
 	user    string
-	dir     string // it plays in.wav there, and writes what it hears to out.wav
+	dir     string // it plays in.wav there, and writes what it hears beside that
 	control net.Conn
 	answers chan happening // to commands
 	calls   chan happening // what became of calls
@@ -161,6 +161,12 @@ func place(t *testing.T, ip string) netip.AddrPort {
 // newBaresip starts a phone on an address of its own. It has no account yet.
 func newBaresip(t *testing.T, user string) *baresip {
 	t.Helper()
+	return newBaresipWith(t, user, "aufile,$DIR/in.wav", "aufile,$DIR/out.wav")
+}
+
+// newBaresipWith is newBaresip with another microphone and loudspeaker.
+func newBaresipWith(t *testing.T, user, source, player string) *baresip {
+	t.Helper()
 	siptest.NeedTool(t, "baresip")
 	dir, sip, control := t.TempDir(), place(t, siptest.OwnIP()), place(t, siptest.OwnIP())
 	silence(t, filepath.Join(dir, "in.wav"))
@@ -168,7 +174,8 @@ func newBaresip(t *testing.T, user string) *baresip {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := os.Expand(string(template), func(name string) string {
+	at := strings.NewReplacer("$SOURCE", source, "$PLAYER", player)
+	config := os.Expand(at.Replace(string(template)), func(name string) string {
 		return map[string]string{"IP": sip.Addr().String(), "PORT": strconv.Itoa(int(sip.Port())),
 			"CONTROL": control.String(), "DIR": dir, "MODULES": modules(t)}[name]
 	})

@@ -75,7 +75,7 @@ func (e *end) held() bool {
 // aim decides, after a description, whom p accepts and where it sends. named is what the description says about p; moved, that the end's address for
 // RTP is another one than before.
 func (s *Stream) aim(e *end, p *socket, named netip.AddrPort, moved bool) {
-	p.again, p.wide, p.trial = true, moved, candidate{}
+	p.again, p.wide, p.trial = true, moved || !p.source.IsValid(), candidate{}
 	p.fixed = e.remote.Trusted && s.sendable(e, named)
 	if p.source.IsValid() && !e.checking() && !e.held() && !e.names(p.source.Addr()) && (moved || e.remote.Latch == Strict) {
 		p.source, p.far = netip.AddrPort{}, netip.AddrPort{}
