@@ -15,7 +15,7 @@ const (
 	transports = int(edge.Transports)
 	methods    = int(sip.MESSAGE) + 1 // 0 is MethodOther
 	classes    = 7                    // 1xx to 6xx; 0 is anything else
-	maxReasons = 192                  // 0 is "other"
+	maxReasons = 256                  // 0 is "other"
 	shards     = 16                   // Counters that lanes share between them
 )
 
@@ -47,7 +47,7 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// Reasons makes a series of its own for each of the reasons; any other is counted as "other", as are those beyond 191.
+// Reasons makes a series of its own for each of the reasons; any other is counted as "other", as are those beyond 255.
 func (m *Metrics) Reasons(reasons ...edge.Reason) {
 	for _, r := range reasons {
 		if _, known := m.reasons[r]; known || len(m.names) == maxReasons {
@@ -114,7 +114,7 @@ func (c *Counters) SentReply(to edge.Flow, status int) { c.reply(sent, to, statu
 func (c *Counters) Retransmission(from edge.Flow) { c.retransmissions[from.Side%sides].Add(1) }
 
 // Refused counts a message that was turned away for this reason, replied to or not.
-func (c *Counters) Refused(r edge.Reason) { c.refused[(*c.reasons)[r]%maxReasons].Add(1) }
+func (c *Counters) Refused(r edge.Reason) { c.refused[(*c.reasons)[r]].Add(1) }
 
 func (c *Counters) request(dir int, f edge.Flow, method sip.Method) {
 	if int(method) >= methods {

@@ -110,7 +110,7 @@ func TestReasonsAreBounded(t *testing.T) {
 	if got := len(m.names); got != maxReasons {
 		t.Errorf("%d reasons, want %d", got, maxReasons)
 	}
-	m.Lane().Refused("r.200")
+	m.Lane().Refused("r.300")
 	if got := m.sum(func(c *Counters) *atomic.Uint64 { return &c.refused[0] }); got != 1 {
 		t.Errorf("a reason beyond the bound was counted %d times as other", got)
 	}

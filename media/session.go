@@ -2,6 +2,7 @@ package media
 
 import (
 	"hash/fnv"
+	"slices"
 	"sync"
 	"time"
 
@@ -84,6 +85,9 @@ func (c *session) branch(dialog uint64) *branch {
 	}
 	return nil
 }
+
+// taken reports whether b was answered with 2xx.
+func (b *branch) taken() bool { return b.confirmed }
 
 // waits reports whether an offer in a response of b has no answer yet.
 func (b *branch) waits() bool { return b.late != nil && b.acked == 0 }
@@ -335,7 +339,7 @@ func (c *session) over(x *exchange, status int) {
 		c.anchor.rollback(x.branch.late.staged)
 		x.branch.late = nil
 	}
-	if c.inviting == nil && (len(c.branches) == 0 || c.anchor.empty() && !ok) {
+	if c.inviting == nil && (!slices.ContainsFunc(c.branches, (*branch).taken) || c.anchor.empty() && !ok) {
 		c.finish()
 	}
 }

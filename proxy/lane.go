@@ -65,7 +65,6 @@ type belongings struct {
 	forged   edge.Reason // a token is there that does not verify, and which; "": none
 	target   []byte      // the URI that the Request-URI stands for, if that is a token of ours
 	home     edge.Flow   // the server of the platform that is in it, if it is one of a Contact that the platform registered
-	token    []byte      // if tokened: the user part of the topmost Route
 	ownRoute bool        // the topmost Route names us and is to be removed
 	rest     sip.Span
 	field    int // index of the Route field it stands in; rest is what follows in that field

@@ -120,7 +120,6 @@ func (l *lane) ownRoute(x *edge.Exchange) {
 	}
 	l.identify(x)
 	own.route, l.opened, own.tokened = openToken(l.opened, l.p.keys, user, x.From.Side, m, own.callID)
-	own.token = user
 	if own.path, own.inner = user[0] == pathToken, user[0] == fromInside; !own.tokened {
 		own.forged = reasonForged
 	}

@@ -68,11 +68,7 @@ func (l *lane) mediateReply(x *edge.Exchange, tx *transaction.Tx) (*transaction.
 	m := &l.d.msg
 	*m = media.Message{At: x.At, Key: tx.Key(), Method: method, Status: x.Msg.Status, SDP: m.SDP,
 		Reliable: x.Msg.Status < 200 && x.Msg.Find(sip.FieldRSeq) >= 0}
-	if _, token, _ := tx.Back(); len(token) > 0 {
-		m.Dialog = l.dialogKey(token, x.Msg, x.Msg.ToTag)
-	} else {
-		m.Dialog = l.dialogKey(x.Msg.CallID.Of(x.Msg.Raw), x.Msg, x.Msg.ToTag)
-	}
+	m.Dialog = l.dialogMade(x.Msg, tx)
 	m.Replier = l.receiver(&hop{flow: x.From})
 	m.Clean = l.cleanTo(tx.Client.Side)
 	if v.Action == edge.Pass && mayDescribe(method) {
@@ -192,29 +188,41 @@ func (l *lane) withoutDescription(x *edge.Exchange, v edge.Verdict) edge.Verdict
 	return edge.Verdict{}
 }
 
-// dialogOf names the dialog of a request for media, 0 if it begins one, and tells which end sent it. What one end may know the dialog by
-// and the other does not, must not matter: our route token is the same for both, and so is the tag of who was called.
+// dialogOf names the dialog of a request for media, 0 if it begins one, and tells which end sent it.
 func (l *lane) dialogOf(x *edge.Exchange) (uint64, media.End) {
 	m, own := x.Msg, &l.own
 	if own.tokened && !own.path {
 		if own.inner == (x.From.Side == edge.Inside) {
-			return l.dialogKey(own.token, m, m.ToTag), media.Caller
+			return l.dialogKey(&own.route, own.callID, m.FromTag.Of(m.Raw), m.ToTag.Of(m.Raw)), media.Caller
 		}
-		return l.dialogKey(own.token, m, m.FromTag), media.Callee
+		return l.dialogKey(&own.route, own.callID, m.ToTag.Of(m.Raw), m.FromTag.Of(m.Raw)), media.Callee
 	}
 	if !m.ToTag.Present() {
 		return 0, media.Caller
 	}
 	if x.From.Side == edge.Outside { // without a token nobody knows who began it (mode: monitor)
-		return l.dialogKey(own.callID, m, m.ToTag), media.Caller
+		return l.dialogKey(&route{}, own.callID, m.FromTag.Of(m.Raw), m.ToTag.Of(m.Raw)), media.Caller
 	}
-	return l.dialogKey(own.callID, m, m.FromTag), media.Callee
+	return l.dialogKey(&route{}, own.callID, m.ToTag.Of(m.Raw), m.FromTag.Of(m.Raw)), media.Callee
 }
 
-// dialogKey is the keyed hash of a route token, else a Call-ID, and of the tag of who was called. It is never 0.
-func (l *lane) dialogKey(token []byte, m *sip.Message, tag sip.Span) uint64 {
-	b := binary.AppendUvarint(l.hashed[:0], uint64(len(token)))
-	l.hashed = append(append(b, token...), tag.Of(m.Raw)...)
+// dialogMade names the dialog that a response m makes, whose request was tx.
+func (l *lane) dialogMade(m *sip.Message, tx *transaction.Tx) uint64 {
+	callID, _ := l.insideCallID(m)
+	_, token, _ := tx.Back()
+	r, opened, _ := openToken(l.again, l.p.keys, token, tx.Client.Side, m, callID)
+	l.again = opened
+	return l.dialogKey(&r, callID, m.FromTag.Of(m.Raw), m.ToTag.Of(m.Raw))
+}
+
+// dialogKey is the keyed hash of what both ends of a dialog have alike, whatever else of it they know by other names: its Call-ID as inside knows it,
+// the tags of who called and of who was called, and, because a call may pass here twice, who is outside in it. It is never 0.
+func (l *lane) dialogKey(r *route, callID, caller, callee []byte) uint64 {
+	var flags byte
+	b := appendAddr(append(l.hashed[:0], r.Binding[:]...), r.Outside.Remote, &flags, 1)
+	b = append(binary.AppendUvarint(b, uint64(len(callID))), callID...)
+	b = append(binary.AppendUvarint(b, uint64(len(caller))), caller...)
+	l.hashed = append(b, callee...)
 	return maphash.Bytes(l.p.seed, l.hashed) | 1
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/proxy"
 	"github.com/ringwall/ringwall/scrub"
+	"github.com/ringwall/ringwall/sdp"
 	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/topo"
 	"github.com/ringwall/ringwall/transaction"
@@ -179,10 +180,13 @@ func bestFirst(all []transport.Listener) []string {
 	return bound(outside, edge.Outside)
 }
 
-// malformed lists the reasons of messages that cannot be parsed.
+// malformed lists the reasons of messages and session descriptions that cannot be parsed.
 func malformed() []edge.Reason {
 	var all []edge.Reason
 	for _, e := range sip.Errors() {
+		all = append(all, edge.Reason(e.ID()))
+	}
+	for _, e := range sdp.Errors() {
 		all = append(all, edge.Reason(e.ID()))
 	}
 	return all
