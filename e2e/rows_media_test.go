@@ -25,6 +25,7 @@ var mediaRows = []struct {
 	{"F22 hijack", hijack},
 	{"F24 either end moves", moves},
 	{"F24 teardown", teardown},
+	{"F24 unusable answer", unusable},
 	{"refused re-INVITE", rolledBack},
 	{"glare", glare},
 	{"UPDATE", updated},
@@ -317,6 +318,27 @@ func teardown(r *rig) {
 	r.streams(0)
 	if !siptest.Eventually(func() bool { return r.edge.Descriptors() <= before }) {
 		r.Errorf("%d descriptors, %d before", r.edge.Descriptors(), before)
+	}
+}
+
+// unusable: a 2xx whose description can't be read is acknowledged and hung up; the caller gets 500 and nothing more.
+func unusable(r *rig) {
+	phone, contact := r.registered("alice")
+	for _, ends := range [][2]*siptest.UA{{phone, r.platform}, {r.platform, phone}} {
+		from, to := ends[0], ends[1]
+		m := from.Request("INVITE", "sip:bob@example.com")
+		if from == r.platform {
+			m = from.Request("INVITE", contact)
+		}
+		with(newMouth(from, r.T).sdp())(m)
+		from.Send(m)
+		got := to.Expect("INVITE")
+		to.Reply(got, 200, with("v=0\r\nthis is none\r\n"))
+		from.Send(siptest.AckOf(m, from.Expect("500 INVITE")))
+		to.Expect("ACK")
+		to.Reply(to.Expect("BYE"), 200)
+		from.Silence(hush, "200", "ACK", "BYE")
+		r.streams(0)
 	}
 }
 

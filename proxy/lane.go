@@ -47,6 +47,10 @@ type lane struct {
 	d                  description       // in the message at hand
 	clean              func([]byte) bool // unmarked
 	body               []byte            // one of several parts, with another description
+	orders             []byte            // requests of our own that wait for the message at hand to be done with
+	split              int               // where in orders the second one begins
+	orderer            edge.Flow         // in whose name they are
+	ordered            bool              // the message at hand is one of them
 	ending             ending            // of the transaction that is locked
 	waits              bool              // for media, as no other lane may: it takes up what was put aside
 	face, redone       []byte            // our address on one side; a response of ours as its client knows it
@@ -80,6 +84,9 @@ func (l *lane) Receive(b []byte, from edge.Flow, at time.Time) error {
 	defer l.survive(at)
 	l.raw, l.from, l.own.key, l.x.Msg = b, from, 0, nil
 	err := l.handle(b, from, at)
+	if len(l.orders) > 0 {
+		l.obey(at)
+	}
 	l.ended = true
 	return err
 }

@@ -36,7 +36,7 @@ func (l *lane) match(x *edge.Exchange) {
 	}
 	if l.own.tokened {
 		x.Match = edge.MatchInDialog
-		if l.own.route.Outside.Remote == x.From.Remote {
+		if l.own.route.Outside.Remote == x.From.Remote && !l.ordered {
 			l.proves(x) // the token was sent there
 		}
 	}

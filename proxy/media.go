@@ -266,6 +266,9 @@ func (l *lane) mediated(buf []byte, x *edge.Exchange, tx *transaction.Tx) *trans
 		l.unlock(tx)
 		return nil
 	}
+	if tx.Method == sip.INVITE {
+		l.hangUp(buf, x, tx)
+	}
 	if tx.State < transaction.Completed {
 		l.giveUp(tx, x.At)
 	} else {

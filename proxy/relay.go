@@ -75,7 +75,7 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 		return
 	}
 	l.held = tx
-	tx.Client, tx.Target, tx.Method, tx.Call, tx.Asked = x.From, to.flow, x.Msg.Method, to.call, x.Asked
+	tx.Client, tx.Target, tx.Method, tx.Call, tx.Asked, tx.Own = x.From, to.flow, x.Msg.Method, to.call, x.Asked, l.ordered
 	if !l.proven(x) {
 		tx.Meter(len(x.Msg.Raw))
 	}

@@ -80,7 +80,7 @@ func (l *lane) expected(x *edge.Exchange, tx *transaction.Tx) bool {
 // step does what the transaction says. tx is locked on entry and unlocked before anything is sent.
 func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 	status := x.Msg.Status
-	client, target := tx.Client, tx.Target
+	client, target, own := tx.Client, tx.Target, tx.Own
 	if status == 503 && tx.Movable && tx.State < transaction.Completed && l.elsewhere(buf, x, tx) {
 		return
 	}
@@ -115,7 +115,7 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 	if watch {
 		l.watched(x, &asked)
 	}
-	if len(b) > 0 && !l.shut(client, x.At) {
+	if len(b) > 0 && !own && !l.shut(client, x.At) {
 		l.transmit(b, client)
 		l.count.SentReply(client, status)
 	}

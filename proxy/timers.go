@@ -129,14 +129,16 @@ func (l *lane) unsent(sent []byte, to edge.Flow, err error, at time.Time) {
 
 // undeliverable ends tx, whose request did not reach to, with status.
 func (l *lane) undeliverable(buf []byte, tx *transaction.Tx, to edge.Flow, status int, why edge.Reason, err error, at time.Time) {
-	b, client := l.ownReply(buf, tx, status), tx.Client
+	b, client, own := l.ownReply(buf, tx, status), tx.Client, tx.Own
 	l.settle(tx, status)
 	tx.Final(at)
 	tx.Spend(len(b))
 	tx.Relayed(b)
 	l.unlock(tx)
-	l.transmit(b, client)
-	l.count.SentReply(client, status)
+	if !own {
+		l.transmit(b, client)
+		l.count.SentReply(client, status)
+	}
 	l.tell(edge.Event{At: at, Name: "undelivered", Reason: why, Source: to, Status: status, Message: err.Error()})
 }
 

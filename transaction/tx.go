@@ -68,6 +68,7 @@ type Tx struct {
 	Movable bool       // there are other targets: an INVITE that a target leaves unanswered asks for MoveOn
 	Call    uint64     // the caller's note of the call that it begins or ends
 	Asked   edge.Asked // the caller's note of who asks for what
+	Own     bool       // the caller's note that nobody waits for its responses; forgotten with its final one
 
 	shard      *shard
 	key        uint64
