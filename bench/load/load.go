@@ -93,7 +93,7 @@ func (c *Config) Validate() error {
 	if !c.Platform.Addr().Is4() {
 		errs = append(errs, fmt.Errorf("platform %s: want an IPv4 address and port", c.Platform))
 	}
-	if c.Callers < 1 || c.Callers > 250 {
+	if c.Callers < 1 || c.Callers > MostCallers {
 		errs = append(errs, fmt.Errorf("callers %d: want 1 to 250", c.Callers))
 	}
 	if c.Window < 1 || c.Window > 65536 {
@@ -104,6 +104,12 @@ func (c *Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// MostCallers is how many addresses may call.
+const MostCallers = 250
+
+// CallerAddr is the address of caller i, from 0.
+func CallerAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{127, 1, 0, byte(i + 1)}) }
 
 // A Generator is the callers and the platform. It is used by one goroutine.
 type Generator struct {
@@ -148,7 +154,7 @@ func New(cfg Config) (*Generator, error) {
 	g := &Generator{cfg: cfg, out: out, platform: platform, epoch: time.Now(),
 		seed: maphash.MakeSeed(), branches: map[uint64]struct{}{}}
 	for i := range cfg.Callers {
-		g.callers = append(g.callers, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, 0, byte(i + 1)}), out.LocalAddr().Port()))
+		g.callers = append(g.callers, netip.AddrPortFrom(CallerAddr(i), out.LocalAddr().Port()))
 	}
 	g.script = newScript(rand.Uint32(), cfg, g.callers, platform.LocalAddr())
 	g.rules = newRules(&cfg, g.script)

@@ -10,7 +10,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/ringwall/ringwall/ban"
 	"github.com/ringwall/ringwall/bench/load"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/state"
+	"github.com/ringwall/ringwall/state/statefile"
 )
 
 // Addresses that systems listen on.
@@ -52,12 +56,17 @@ type Ringwall struct {
 	Linger time.Duration // timers.linger: short, so that a saturated run does not measure the size of a table
 	Hidden bool          // topology.hide, and the guard that goes with it
 	Extra  string        // more lines for the config file
+	Bans   int           // so many sources are banned, none of them a caller
+	Banned bool          // and the callers, too
 }
 
 // Name implements System.
 func (r Ringwall) Name() string {
-	if r.Hidden {
+	switch {
+	case r.Hidden:
 		return "ringwall-hidden"
+	case r.Banned:
+		return "ringwall-banned"
 	}
 	return "ringwall"
 }
@@ -106,6 +115,10 @@ func (r Ringwall) Start(ctx context.Context, upstream netip.AddrPort, cpus []int
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("start ringwall: %w", err)
 	}
+	if err := r.ban(ctx, filepath.Join(dir, "state.db")); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
 	p, err := startProcess(ctx, exec.Command(r.Binary, "run", "--config", file), cpus, "ready")
 	if err != nil {
 		os.RemoveAll(dir)
@@ -114,6 +127,44 @@ func (r Ringwall) Start(ctx context.Context, upstream netip.AddrPort, cpus []int
 	p.Target, p.Inside = outside, inside.Addr()
 	p.clean = func() { os.RemoveAll(dir) }
 	return p, nil
+}
+
+// ban writes a state file that holds the bans.
+func (r Ringwall) ban(ctx context.Context, file string) error {
+	if r.Bans == 0 && !r.Banned {
+		return nil
+	}
+	now := time.Now()
+	book, err := ban.New(ban.Config{Max: r.Bans + 1024})
+	if err != nil {
+		return err
+	}
+	db, err := statefile.Open(file)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	journal, err := ban.OpenJournal(ctx, db, book, now, state.Options{})
+	if err != nil {
+		return err
+	}
+	add := func(source edge.Source) error {
+		_, _, err := book.Add(ban.Order{Ban: edge.Ban{Source: source, Hard: true, Reason: ban.ReasonOperator, For: 24 * time.Hour}, By: ban.Operator}, now)
+		return err
+	}
+	if r.Banned { // each alone, as callers would be
+		for i := range load.MostCallers {
+			if err := add(edge.SourceOf(load.CallerAddr(i))); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range r.Bans {
+		if err := add(edge.SourceOf(netip.AddrFrom4([4]byte{11, byte(i >> 16), byte(i >> 8), byte(i)}))); err != nil {
+			return err
+		}
+	}
+	return journal.Close(ctx)
 }
 
 // Build builds ringwall from the module in the working directory into dir and returns the binary's path.

@@ -77,6 +77,7 @@ type options struct {
 	binary, json, systems string
 	workers               int
 	linger                time.Duration
+	bans                  int
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -94,6 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.StringVar(&o.systems, "systems", "forwarder,ringwall", "what to measure, the first is the measure of the others")
 	f.IntVar(&o.workers, "workers", 1, "processors of the system under test; the generator gets the next one")
 	f.DurationVar(&o.linger, "linger", time.Second, "how long ringwall and Kamailio keep a finished transaction")
+	f.IntVar(&o.bans, "bans", 0, "so many sources are banned at ringwall, none of them a caller; at ringwall-banned the callers are, too")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -140,18 +142,19 @@ func chooseSystems(ctx context.Context, o *options, mode load.Mode, dir string) 
 				return nil, err
 			}
 			out = append(out, rounds.Forwarder{Command: []string{self, "forwarder"}, Drop: mode == load.Flood})
-		case "ringwall", "ringwall-hidden":
+		case "ringwall", "ringwall-hidden", "ringwall-banned":
 			if o.binary == "" {
 				var err error
 				if o.binary, err = rounds.Build(ctx, dir); err != nil {
 					return nil, err
 				}
 			}
-			out = append(out, rounds.Ringwall{Binary: o.binary, Linger: o.linger, Hidden: name == "ringwall-hidden", Extra: extraConfig(mode)})
+			out = append(out, rounds.Ringwall{Binary: o.binary, Linger: o.linger, Hidden: name == "ringwall-hidden",
+				Extra: extraConfig(mode), Bans: o.bans, Banned: name == "ringwall-banned"})
 		case "kamailio-a", "kamailio-b", "kamailio-c":
 			out = append(out, rounds.Kamailio{Variant: strings.TrimPrefix(name, "kamailio-"), Linger: o.linger})
 		default:
-			return nil, fmt.Errorf("unknown system %q: want forwarder, ringwall, ringwall-hidden, kamailio-a, kamailio-b or kamailio-c", name)
+			return nil, fmt.Errorf("unknown system %q: want forwarder, ringwall, ringwall-hidden, ringwall-banned, kamailio-a, kamailio-b or kamailio-c", name)
 		}
 	}
 	return out, nil
