@@ -366,3 +366,36 @@ func TestCallsAreBounded(t *testing.T) {
 		t.Errorf("%d calls are never forgotten", n)
 	}
 }
+
+// TestCallsOfATrunk: one flow has long calls among many short ones. What is remembered of it is what there is, its oldest call counts, and
+// a ban that came after that spares it until it has ended.
+func TestCallsOfATrunk(t *testing.T) {
+	b := newBook(t, Config{Calls: 1000})
+	trunk := netip.MustParseAddrPort("198.51.100.7:5060")
+	b.CallBegan(1, trunk, start)
+	b.CallBegan(2, trunk, start.Add(time.Second))
+	at := start.Add(2 * time.Second)
+	for key := uint64(10); key < 5000; key++ {
+		b.CallBegan(key, trunk, at)
+		b.CallEnded(key, at)
+		at = at.Add(time.Second)
+		b.Tick(at)
+		if n := len(b.calls.flows[trunk].keys); n > 2*b.calls.flows[trunk].live+8 {
+			t.Fatalf("%d calls, %d remembered", b.calls.flows[trunk].live, n)
+		}
+	}
+	if began, ok := b.calls.began(trunk); !ok || began != start.UnixNano() {
+		t.Errorf("the oldest call began at %v, %v", time.Unix(0, began), ok)
+	}
+	b.CallEnded(1, at)
+	at = at.Add(afterwards)
+	b.Tick(at)
+	if began, ok := b.calls.began(trunk); !ok || began != start.Add(time.Second).UnixNano() {
+		t.Errorf("then the oldest call began at %v, %v", time.Unix(0, began), ok)
+	}
+	b.CallEnded(2, at)
+	b.Tick(at.Add(afterwards))
+	if n := b.Stats().Calls; n != 0 || len(b.calls.flows) != 0 || len(b.calls.addrs) != 0 || len(b.calls.over) != 0 {
+		t.Errorf("%d calls are left: %+v", n, b.calls.flows)
+	}
+}

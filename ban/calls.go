@@ -8,27 +8,29 @@ import (
 )
 
 // calls are the accepted calls with parties outside, by where these are: a ban spares those that were there before it. They are no
-// more than most: a call for which there is no room is one that no ban will spare.
+// more than most: a call for which there is no room is one that no ban will spare. To note a call and its end costs a few look-ups,
+// however many calls one flow has: a trunk brings thousands.
 type calls struct {
-	mu    sync.Mutex
-	most  int
-	all   map[uint64]netip.AddrPort // by the key of the call
-	flows map[netip.AddrPort]talk
-	addrs map[netip.Addr]int // how many
-	over  map[uint64]int64   // that have ended, and when: Unix nanoseconds
-	swept int64              // Unix nanoseconds
+	mu     sync.Mutex
+	most   int
+	all    map[uint64]calling // by the key of the call
+	flows  map[netip.AddrPort]*talk
+	addrs  map[netip.Addr]int // how many
+	unused []*talk            // of flows without a call, for the next ones
+	over   []uint64           // that have ended, in that order
+	swept  int64              // Unix nanoseconds
 }
 
-// A calling is one call of a flow.
+// A calling is one call.
 type calling struct {
-	key   uint64
-	began int64 // Unix nanoseconds
+	from         netip.AddrPort
+	began, ended int64 // Unix nanoseconds; ended is 0 until it has
 }
 
-// A talk is the calls of one flow, nearly always one.
+// A talk is the calls of one flow.
 type talk struct {
-	oldest calling
-	more   []calling // in the order in which they began
+	keys []uint64 // in the order in which they began; of those behind the first some may be forgotten
+	live int      // of keys that are not
 }
 
 const (
@@ -39,8 +41,8 @@ const (
 )
 
 func (c *calls) init(most int) {
-	c.most, c.all, c.over = most, map[uint64]netip.AddrPort{}, map[uint64]int64{}
-	c.flows, c.addrs = map[netip.AddrPort]talk{}, map[netip.Addr]int{}
+	c.most, c.all = most, map[uint64]calling{}
+	c.flows, c.addrs = map[netip.AddrPort]*talk{}, map[netip.Addr]int{}
 }
 
 // CallBegan notes that a call with the party at from outside was accepted. key names the call; to note it again changes nothing.
@@ -51,15 +53,36 @@ func (b *Book) CallBegan(key uint64, from netip.AddrPort, at time.Time) {
 	if _, known := c.all[key]; known || len(c.all) >= c.most {
 		return
 	}
-	c.all[key] = from
-	one := calling{key, at.UnixNano()}
-	if t, talks := c.flows[from]; talks {
-		t.more = append(t.more, one)
+	c.all[key] = calling{from: from, began: at.UnixNano()}
+	t := c.flows[from]
+	if t == nil {
+		t = c.talk()
 		c.flows[from] = t
-	} else {
-		c.flows[from] = talk{oldest: one}
 	}
+	t.keys, t.live = append(t.keys, key), t.live+1
 	c.addrs[from.Addr()]++
+}
+
+// mostUnused bounds what is kept for flows to come.
+const mostUnused = 1024
+
+// talk is an empty one.
+func (c *calls) talk() *talk {
+	n := len(c.unused)
+	if n == 0 {
+		return &talk{keys: make([]uint64, 0, 2)}
+	}
+	t := c.unused[n-1]
+	c.unused = c.unused[:n-1]
+	return t
+}
+
+// silent takes the flow off the record, whose talk t has no call left.
+func (c *calls) silent(from netip.AddrPort, t *talk) {
+	delete(c.flows, from)
+	if t.keys = t.keys[:0]; len(c.unused) < mostUnused && cap(t.keys) <= 16 {
+		c.unused = append(c.unused, t)
+	}
 }
 
 // CallEnded notes that the call with this key is over. What its parties still say of its end, and hear, is spared for afterwards.
@@ -67,28 +90,44 @@ func (b *Book) CallEnded(key uint64, at time.Time) {
 	c := &b.calls
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, known := c.all[key]; known {
-		c.over[key] = at.UnixNano()
+	if one, known := c.all[key]; known && one.ended == 0 {
+		one.ended = at.UnixNano()
+		c.all[key] = one
+		c.over = append(c.over, key)
 	}
 }
 
-// forget takes the call with key, which is there, off the record.
+// forget takes the call with key off the record, if it is there.
 func (c *calls) forget(key uint64) {
-	from := c.all[key]
-	delete(c.all, key)
-	delete(c.over, key)
-	t := c.flows[from]
-	switch {
-	case t.oldest.key != key:
-		t.more = slices.DeleteFunc(t.more, func(one calling) bool { return one.key == key })
-		c.flows[from] = t
-	case len(t.more) > 0:
-		c.flows[from] = talk{t.more[0], t.more[1:]}
-	default:
-		delete(c.flows, from)
+	one, known := c.all[key]
+	if !known {
+		return
 	}
-	if c.addrs[from.Addr()]--; c.addrs[from.Addr()] == 0 {
-		delete(c.addrs, from.Addr())
+	delete(c.all, key)
+	t := c.flows[one.from]
+	if t.live--; t.live == 0 {
+		c.silent(one.from, t)
+	} else {
+		c.tidy(t)
+	}
+	if n := c.addrs[one.from.Addr()]; n > 1 {
+		c.addrs[one.from.Addr()] = n - 1
+	} else {
+		delete(c.addrs, one.from.Addr())
+	}
+}
+
+// tidy makes the first key of t, which has calls, that of its oldest call, and keeps those that are forgotten from piling up behind it.
+func (c *calls) tidy(t *talk) {
+	forgotten := func(key uint64) bool {
+		_, known := c.all[key]
+		return !known
+	}
+	for forgotten(t.keys[0]) {
+		t.keys = t.keys[1:]
+	}
+	if len(t.keys) > 2*t.live+8 {
+		t.keys = slices.DeleteFunc(t.keys, forgotten)
 	}
 }
 
@@ -96,8 +135,11 @@ func (c *calls) forget(key uint64) {
 func (c *calls) began(from netip.AddrPort) (int64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t, talks := c.flows[from]
-	return t.oldest.began, talks
+	t := c.flows[from]
+	if t == nil {
+		return 0, false
+	}
+	return c.all[t.keys[0]].began, true
 }
 
 // within reports whether there is a call with a party in p.
@@ -125,24 +167,18 @@ func (c *calls) len() int {
 func (c *calls) sweep(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for key, ended := range c.over {
-		if at.UnixNano()-ended >= int64(afterwards) {
-			c.forget(key)
-		}
+	now, n := at.UnixNano(), 0
+	for ; n < len(c.over) && now-c.all[c.over[n]].ended >= int64(afterwards); n++ {
+		c.forget(c.over[n])
 	}
-	if at.UnixNano()-c.swept < int64(time.Minute) {
+	c.over = slices.Delete(c.over, 0, n)
+	if now-c.swept < int64(time.Minute) {
 		return
 	}
-	c.swept = at.UnixNano()
-	var old []uint64
-	for _, t := range c.flows {
-		for _, one := range append([]calling{t.oldest}, t.more...) {
-			if c.swept-one.began >= int64(callLife) {
-				old = append(old, one.key)
-			}
+	c.swept = now
+	for key, one := range c.all {
+		if now-one.began >= int64(callLife) {
+			c.forget(key)
 		}
-	}
-	for _, key := range old {
-		c.forget(key)
 	}
 }
