@@ -9,7 +9,7 @@ import (
 // FuzzRewrite asserts what must hold for every description that Parse accepts: what Rewrite writes is canonical and free of
 // marks, Parse reads it as the plan says, and a second time changes nothing.
 func FuzzRewrite(f *testing.F) {
-	for _, text := range []string{audio, offer, webrtc, everything, one("c=IN IP4 0.0.0.0"), one("a=RTCP:9", "a=Foo"), one("a=acap:1 rtcp-mux")} {
+	for _, text := range []string{audio, offer, webrtc, everything, one("c=IN IP4 0.0.0.0"), one("a=RTCP:9", "a=Foo"), one("a=acap:1 rtcp-mux"), one("a=fingerprint:\xff")} {
 		for flags := range byte(8) {
 			f.Add([]byte(text), flags)
 		}
@@ -137,6 +137,7 @@ func FuzzFindPart(f *testing.F) {
 	f.Add([]byte("multipart/mixed;boundary=b"), []byte("x\r\n"+textPart+sdpPart+"--b--\r\nx"))
 	f.Add([]byte("multipart/mixed;x=\"y\";boundary=\"b\""), []byte("--b\r\n--b--"))
 	f.Add([]byte("application/sdp"), []byte(audio))
+	f.Add([]byte("multipart/mixed;boundary=b"), []byte("--b\r\nContent-Type: application/sdp\r\n\r\n--b--"))
 	f.Fuzz(func(t *testing.T, contentType, body []byte) {
 		at, end, found, err := FindPart(contentType, body)
 		if !found || err != nil {

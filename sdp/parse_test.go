@@ -266,6 +266,21 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestEveryByte puts every byte at every place of a line (audit row F19): control bytes are refused, and no other ones.
+func TestEveryByte(t *testing.T) {
+	const line = "0123456789abcdefghijklmno"
+	for at := range line {
+		for c := range 256 {
+			b := []byte(line)
+			b[at] = byte(c)
+			err := new(Session).Parse([]byte(strings.Replace(audio, "s=-", "s="+string(b), 1)))
+			if control := c < ' ' || c == 0x7f; control != (err != nil) {
+				t.Fatalf("byte %02x at %d: %v", c, at, err)
+			}
+		}
+	}
+}
+
 const pwd = "abcdefghijklmnopqrstuv"
 
 // TestLimits: just as much as is allowed is accepted.

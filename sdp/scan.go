@@ -2,6 +2,7 @@ package sdp
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
 	"unsafe"
 )
@@ -61,15 +62,7 @@ func (s *scanner) next() ([]byte, Error) {
 	}
 	s.line++
 	s.at = s.size - len(s.rest)
-	i, seen := 0, uint8(0)
-	for ; i < len(s.rest); i++ {
-		c := class[s.rest[i]]
-		if c&cControl != 0 {
-			break
-		}
-		seen |= c
-	}
-	s.high = seen&cHigh != 0
+	i := s.control()
 	line := s.rest[:i]
 	if e := s.end(i); e != errNone {
 		return nil, e
@@ -81,6 +74,25 @@ func (s *scanner) next() ([]byte, Error) {
 		line = line[:len(line)-1]
 	}
 	return line, errNone
+}
+
+// control returns the index of the first control byte in rest, or its length, and notes whether bytes above 7F stand before it. It
+// looks at eight bytes at a time.
+func (s *scanner) control() int {
+	const ones, spaces, highs = 0x0101010101010101, 0x2020202020202020, 0x8080808080808080
+	b, i, seen := s.rest, 0, uint64(0)
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		if ((x-spaces)|(x+ones))&^x&highs != 0 { // below 20, or 7F; an FF may make it see one too early
+			break
+		}
+		seen |= x
+	}
+	for ; i < len(b) && class[b[i]]&cControl == 0; i++ {
+		seen |= uint64(b[i])
+	}
+	s.high = seen&highs != 0
+	return i
 }
 
 // end reads the end of a line, which must stand at s.rest[i], the first control byte.
