@@ -75,7 +75,7 @@ func (w *world) rig(keys siptest.Keys) *rig {
 	w.t.Helper()
 	platform := w.host("platform", "inside", "10.77.0.10").platform("pbx")
 	e := siptest.StartEdge(w.t, siptest.Outlets{Outside: worldOutside, Inside: worldInside, Upstream: []string{"sip:" + platform.Addr.String()}}, keys)
-	return &rig{T: w.t, edge: e, platform: platform, way: udp}
+	return &rig{T: w.t, edge: e, platform: platform, way: udp, hidden: true} // which is the default
 }
 
 // idle opens a connection from the host to the edge that says nothing after a ping that proves it is open.
