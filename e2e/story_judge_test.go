@@ -118,6 +118,10 @@ func TestSipvicious(t *testing.T) {
 	if got := w.registrar.Log()[before:]; len(got) > 0 {
 		t.Errorf("%d of their messages reach the platform, the first one:\n%v", len(got), got[0])
 	}
+	out, err := exec.Command(siptest.Binary(t), "explain", "203.0.113.61", "--state", w.edge.State).CombinedOutput()
+	if t.Logf("%s", out); err != nil {
+		t.Errorf("explain: %v", err)
+	}
 	for _, b := range w.bans() {
 		if strings.HasPrefix(b, "203.0.113.20") {
 			t.Errorf("the office is banned: %s", b)

@@ -37,16 +37,16 @@ func LevelOf(score float64) Level {
 
 // A Standing is what the judge thinks of a source, and why.
 type Standing struct {
-	Source   edge.Source
-	Score    float64
-	Level    Level
-	Parts    []edge.Part // most points first
-	Offences int
-	Proven   float64 // of the score: by messages that it has sent for certain
-	First    time.Time
-	Last     time.Time     // offence
-	Free     time.Duration // until its score falls below WatchAt, if it does nothing more
-	Messages [][]byte      // the last that gave it away, oldest first, cut to 768 bytes
+	Source   edge.Source   `json:"source"`
+	Score    float64       `json:"score"`
+	Proven   float64       `json:"proven"` // of the score: by messages that it has sent for certain
+	Level    Level         `json:"level"`
+	Parts    []edge.Part   `json:"parts"` // most points first
+	Offences int           `json:"offences"`
+	First    time.Time     `json:"first"`
+	Last     time.Time     `json:"last"` // offence
+	Free     time.Duration `json:"-"`    // until its score falls below WatchAt, if it does nothing more
+	Messages [][]byte      `json:"-"`    // the last that gave it away, oldest first, cut to 768 bytes
 }
 
 // Explain returns what is held against an address as a whole and against its flows, the highest score first. Known is how many users the
@@ -74,19 +74,21 @@ func (c *charges) standing(r *record) Standing {
 	if r.port != 0 {
 		source = edge.PortOf(netip.AddrPortFrom(addr, r.port))
 	}
-	s := Standing{Source: source, Score: score, Level: LevelOf(score),
-		Parts: c.list(r), Offences: int(r.offences), Proven: float64(r.proven), First: time.Unix(0, r.first), Last: time.Unix(0, r.at)}
+	s := Standing{Source: source, Score: round(score), Level: LevelOf(score),
+		Parts: c.list(r), Offences: int(r.offences), Proven: round(float64(r.proven)), First: time.Unix(0, r.first), Last: time.Unix(0, r.last)}
 	if score > WatchAt {
 		s.Free = time.Duration(math.Log2(score/WatchAt) * float64(HalfLife)).Round(time.Second)
 	}
 	return s
 }
 
+func round(points float64) float64 { return math.Round(points*100) / 100 }
+
 // list returns the parts of r, most points first.
 func (c *charges) list(r *record) []edge.Part {
 	out := make([]edge.Part, 0, r.used)
 	for _, p := range r.parts[:r.used] {
-		out = append(out, edge.Part{Reason: c.reasons[p.reason], Score: math.Round(float64(p.points)*100) / 100})
+		out = append(out, edge.Part{Reason: c.reasons[p.reason], Score: round(float64(p.points))})
 	}
 	slices.SortStableFunc(out, func(a, b edge.Part) int { return cmp.Compare(b.Score, a.Score) })
 	return out

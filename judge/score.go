@@ -21,6 +21,7 @@ const (
 type record struct {
 	addr     [16]byte
 	first    int64 // offence, nanoseconds
+	last     int64 // offence
 	at       int64 // of the scores below
 	banned   int64 // when it was last asked to be
 	parts    [maxParts]part
@@ -124,7 +125,7 @@ func (j *Judge) charge(all *charges, key uint64, port uint16, x *edge.Exchange, 
 			r.proven += grown
 		}
 	}
-	r.offences = uint16(min(float64(r.offences)+times, math.MaxUint16))
+	r.offences, r.last = uint16(min(float64(r.offences)+times, math.MaxUint16)), x.At.UnixNano()
 	out := *r
 	j.sources.Leave(key)
 	j.sources.Value(key, worth(out.proven > 0, out.score()))

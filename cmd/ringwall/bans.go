@@ -222,6 +222,9 @@ func (s *service) unban(a sourceArgs) ([]ban.Ban, error) {
 		return nil, err
 	}
 	lifted, err := s.bans.Lift(source, time.Now())
+	if j := s.judge(); j != nil {
+		j.Pardon(source.Prefix.Addr())
+	}
 	if errors.Is(err, ban.ErrUnknown) {
 		for _, b := range s.bans.About(source, time.Now()) {
 			err = fmt.Errorf("%v is not banned itself, %v is: ringwall unban %v, or ringwall allow add %v", source, b.Source, b.Source, source)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ringwall/ringwall/ban"
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/judge"
 )
 
 // knowledge is what is known of a source: the answer to the verb explain on the control socket. Its names are stable.
@@ -21,8 +22,15 @@ type knowledge struct {
 	Bans     []ban.Ban      `json:"bans"`            // that it meets, with their messages
 	Past     *ban.Ban       `json:"past,omitempty"`  // the last one, while it is remembered
 	Known    bool           `json:"known"`           // a registered phone is there
-	Remedies []string       `json:"remedies"`        // what would free it
+
+	Users  int              `json:"users"`  // whom the platform accepted from there within 30 days
+	Scores []judge.Standing `json:"scores"` // what checks hold against the address and against its ports, most first
+
+	Remedies []string `json:"remedies"` // what would free it
 }
+
+// mostScores is how many scores of one address and its ports are told.
+const mostScores = 8
 
 // explainSource answers the verb explain.
 func (s *service) explainSource(a sourceArgs) (e knowledge, err error) {
@@ -41,6 +49,12 @@ func (s *service) explainSource(a sourceArgs) (e knowledge, err error) {
 	}
 	if b, active, found := s.bans.Get(e.Source, now); found && !active {
 		e.Past = &b
+	}
+	e.Scores = []judge.Standing{}
+	if j := s.judge(); j != nil {
+		var scores []judge.Standing
+		scores, e.Users = j.Explain(addr, now)
+		e.Scores = append(e.Scores, scores[:min(len(scores), mostScores)]...)
 	}
 	e.stand()
 	return e, nil
@@ -105,6 +119,12 @@ func (e *knowledge) print(out io.Writer) error {
 		fmt.Fprintf(out, "  banned before, until %s, for %s; %.2g offences still count for how long a next ban lasts\n",
 			e.Past.Until.Local().Format(time.DateTime), e.Past.Reason, e.Past.Offences)
 	}
+	if e.Users > 0 {
+		fmt.Fprintf(out, "  %s accepted from there within 30 days\n", count(e.Users, "user"))
+	}
+	for i := range e.Scores {
+		printScore(out, &e.Scores[i])
+	}
 	if len(e.Remedies) > 0 {
 		fmt.Fprintln(out, "\nwhat would free it")
 	}
@@ -112,6 +132,15 @@ func (e *knowledge) print(out io.Writer) error {
 		fmt.Fprintf(out, "  %s\n", r)
 	}
 	return nil
+}
+
+// printScore writes what is held against one source in a line.
+func printScore(out io.Writer, s *judge.Standing) {
+	parts := make([]string, 0, len(s.Parts))
+	for _, p := range s.Parts {
+		parts = append(parts, fmt.Sprintf("%s %.3g", p.Reason, p.Score))
+	}
+	fmt.Fprintf(out, "  score of %v: %.3g (%s), %.3g of it proven: %s\n", s.Source, s.Score, s.Level, s.Proven, strings.Join(parts, ", "))
 }
 
 // printBan writes one ban with its evidence.
