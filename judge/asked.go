@@ -46,16 +46,41 @@ func (j *Judge) credentials(x *edge.Exchange) {
 			return
 		}
 	}
-	d, ok, err := sip.ParseDigest(m.Raw, m.Fields[i].Value)
-	if !ok || err != nil || !d.Response.Present() {
+	response, nonce := answerOf(m.Raw, m.Fields[i].Value)
+	if len(response) == 0 {
 		return
 	}
-	a.Secret = max(1, j.key.Bytes(d.Response.Of(m.Raw)))
-	if nonce := d.Nonce.Of(m.Raw); len(nonce) > 0 {
-		var proof bool
-		a.Fresh, proof = j.answers(j.key.Bytes(nonce), a.Port, x.At)
-		a.Proven = a.Proven || proof
+	a.Secret = max(1, j.key.Bytes(response))
+	if len(nonce) > 0 {
+		a.Fresh, a.Proven = j.answers(j.key.Bytes(nonce), a.Port, x.At)
+		a.Proven = a.Proven || x.From.Transport.Stream()
 	}
+}
+
+var responseParam, nonceParam = []byte(`response="`), []byte(` nonce="`)
+
+// answerOf reads response and nonce of digest credentials: as nearly everybody writes them by looking for them, else by the rules.
+func answerOf(raw []byte, at sip.Span) (response, nonce []byte) {
+	value := at.Of(raw)
+	if response, nonce = param(value, responseParam), param(value, nonceParam); len(response) > 0 && len(nonce) > 0 {
+		return response, nonce
+	}
+	d, ok, err := sip.ParseDigest(raw, at)
+	if !ok || err != nil {
+		return nil, nil
+	}
+	return d.Response.Of(raw), d.Nonce.Of(raw)
+}
+
+// param is what stands between name, which ends in a quote, and the next quote.
+func param(value, name []byte) []byte {
+	i := bytes.Index(value, name)
+	if i < 0 {
+		return nil
+	}
+	rest := value[i+len(name):]
+	end := bytes.IndexByte(rest, '"')
+	return rest[:max(end, 0)]
 }
 
 // User returns the user@host that x is about in matters of passwords: of a REGISTER that of To, else that of From; without a host where

@@ -264,7 +264,15 @@ func BenchmarkJudge(b *testing.B) {
 				b.Fatal(err)
 			}
 			t.l.cfg = t.p.cfg.Load()
-			x := edge.Exchange{Msg: &t.l.msg, From: t.outside, At: t.now}
+			x := edge.Exchange{Msg: &t.l.msg, From: t.outside, At: at}
+			t.l.hear(&x)
+			if x.Asked.Secret != 0 { // a phone that is known
+				var ok sip.Message
+				if err := ok.Parse(replyTo(string(msg), "200 OK"), true); err != nil {
+					b.Fatal(err)
+				}
+				t.l.cfg.Judge.Watch(&edge.Exchange{Msg: &ok, At: at, Asked: x.Asked, Match: edge.MatchReply, From: t.inside})
+			}
 			b.ReportAllocs()
 			for b.Loop() {
 				at = at.Add(200 * time.Millisecond)

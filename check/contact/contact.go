@@ -2,6 +2,7 @@
 package contact
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 
@@ -41,15 +42,7 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 	if i < 0 || m.Method != sip.REGISTER && m.Method != sip.INVITE && m.Method != sip.SUBSCRIBE {
 		return edge.Verdict{} // in OPTIONS it means nothing, and monitoring tools write what they like there
 	}
-	a, _, err := sip.NextAddress(m.Raw, m.Fields[i].Value)
-	if err != nil || a.Star {
-		return edge.Verdict{}
-	}
-	uri, err := sip.ParseURI(m.Raw, a.URI)
-	if err != nil {
-		return edge.Verdict{}
-	}
-	host := uri.Host.Of(m.Raw)
+	host := hostIn(m.Fields[i].Value.Of(m.Raw))
 	if len(host) == 0 || host[0] != '[' && (host[len(host)-1] < '0' || host[len(host)-1] > '9') {
 		return edge.Verdict{}
 	}
@@ -64,6 +57,27 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 		return edge.Verdict{}
 	}
 	return edge.Verdict{Action: edge.Note, Reason: reasonOther, Score: otherPoints, Most: otherPoints}
+}
+
+// hostIn is the host of the first URI in a Contact that the parser accepted, as far as it may be an address.
+func hostIn(contact []byte) []byte {
+	at := bytes.IndexByte(contact, '@')
+	if at < 0 {
+		at = bytes.IndexByte(contact, ':')
+	}
+	host := contact[at+1:]
+	if len(host) > 0 && host[0] == '[' {
+		return host[:bytes.IndexByte(host, ']')+1]
+	}
+	for i, c := range host {
+		if (c < '0' || c > '9') && c != '.' {
+			if c == ':' || c == ';' || c == '>' || c == ',' || c == '?' || c == ' ' {
+				return host[:i]
+			}
+			return nil
+		}
+	}
+	return host
 }
 
 var (

@@ -35,7 +35,8 @@ func (Check) Inspect(x *edge.Exchange) edge.Verdict {
 				return found()
 			}
 		case sip.FieldAuthorization, sip.FieldProxyAuthorization:
-			if value := f.Value.Of(m.Raw); Hostile(value) || suspicious(username(value)) {
+			value := f.Value.Of(m.Raw)
+			if name := quoted(value, userParam); Hostile(name) || suspicious(name) || Hostile(quoted(value, uriParam)) || Hostile(quoted(value, realmParam)) {
 				return found()
 			}
 		}
@@ -43,11 +44,25 @@ func (Check) Inspect(x *edge.Exchange) edge.Verdict {
 	return edge.Verdict{}
 }
 
-// username is that of credentials: unlike in URIs, blanks may stand in it.
-func username(credentials []byte) []byte {
-	_, rest, _ := bytes.Cut(credentials, []byte(`username="`))
-	name, _, _ := bytes.Cut(rest, []byte{'"'})
-	return name
+// The parameters of credentials that may hold text of the sender.
+var userParam, uriParam, realmParam = []byte(`username="`), []byte(`uri="`), []byte(`realm="`)
+
+// quoted is the value of a parameter of credentials, up to a quote that no backslash stands before. Unlike in URIs, blanks may stand in it.
+func quoted(credentials, param []byte) []byte {
+	i := bytes.Index(credentials, param)
+	if i < 0 {
+		return nil
+	}
+	rest := credentials[i+len(param):]
+	for end := 0; end < len(rest); end++ {
+		switch rest[end] {
+		case '\\':
+			end++
+		case '"':
+			return rest[:end]
+		}
+	}
+	return rest
 }
 
 func found() edge.Verdict {
