@@ -37,7 +37,8 @@ func (j *Judge) read(x *edge.Exchange) {
 	j.credentials(x)
 }
 
-// credentials reads the answer to a challenge. Of several the first counts.
+// credentials reads the answer to a challenge. Of several the first counts; one that can't be read is an answer all the same, since the
+// platform may be less strict.
 func (j *Judge) credentials(x *edge.Exchange) {
 	m, a := x.Msg, &x.Asked
 	i := m.Find(sip.FieldAuthorization)
@@ -48,7 +49,7 @@ func (j *Judge) credentials(x *edge.Exchange) {
 	}
 	response, nonce := answerOf(m.Raw, m.Fields[i].Value)
 	if len(response) == 0 {
-		return
+		response = m.Fields[i].Value.Of(m.Raw)
 	}
 	a.Secret = max(1, j.key.Bytes(response))
 	if len(nonce) > 0 {
@@ -57,12 +58,12 @@ func (j *Judge) credentials(x *edge.Exchange) {
 	}
 }
 
-var responseParam, nonceParam = []byte(`response="`), []byte(` nonce="`)
+var responseParam, nonceParam = []byte(` response="`), []byte(` nonce="`)
 
 // answerOf reads response and nonce of digest credentials: as nearly everybody writes them by looking for them, else by the rules.
 func answerOf(raw []byte, at sip.Span) (response, nonce []byte) {
 	value := at.Of(raw)
-	if response, nonce = param(value, responseParam), param(value, nonceParam); len(response) > 0 && len(nonce) > 0 {
+	if response, nonce = param(value, responseParam), param(value, nonceParam); len(response) > 0 && len(nonce) > 0 && bytes.Count(value, responseParam[1:]) == 1 {
 		return response, nonce
 	}
 	d, ok, err := sip.ParseDigest(raw, at)

@@ -129,6 +129,32 @@ func TestAsked(t *testing.T) {
 	}
 }
 
+// TestCredentials: however an answer to a challenge is written, it is one, and another one is another.
+func TestCredentials(t *testing.T) {
+	k := newJudge(t, Enforce).talk(t, "198.51.100.7:5060")
+	secret := func(field string) uint64 {
+		k.asks("REGISTER", "100", field)
+		return k.x.Asked.Secret
+	}
+	for name, form := range map[string]string{
+		"as usual":          `Authorization: Digest username="100", realm="r", nonce="0123456789abcdef", uri="sip:h", response="%s"`,
+		"no blanks":         `Authorization: Digest username="100",realm="r",nonce="0123456789abcdef",uri="sip:h",response="%s"`,
+		"another before":    `Authorization: Digest xresponse="same", username="100", nonce="0123456789abcdef", response="%s"`,
+		"twice":             `Authorization: Digest response="same", nonce="0123456789abcdef", response="%s"`,
+		"not Digest":        `Authorization: Basic %s`,
+		"nothing but quote": `Authorization: Digest response="%s`,
+		"for a proxy":       `Proxy-Authorization: Digest username="100", nonce="0123456789abcdef", response="%s"`,
+	} {
+		one, other := secret(fmt.Sprintf(form, "aaaa")), secret(fmt.Sprintf(form, "bbbb"))
+		if one == 0 || other == 0 || one == other {
+			t.Errorf("%s: %x and %x", name, one, other)
+		}
+	}
+	if secret("Subject: x") != 0 {
+		t.Error("no credentials, and still a secret")
+	}
+}
+
 // TestProof (B11): an answer to a challenge proves the flow that the challenge went to, for five minutes, and no other.
 func TestProof(t *testing.T) {
 	nonce := "0123456789abcdef"
