@@ -53,6 +53,7 @@ var rooms = map[string]room{
 	"judge":        {layer: 2, pure: true},
 	"media":        {layer: 2, uses: []string{"golang.org/x/sys"}},
 	"proxy":        {layer: 3},
+	"replay":       {layer: 3, uses: []string{"github.com/gopacket/gopacket"}, pure: true},
 	"demo":         {layer: 3},
 	"config":       {layer: 4, uses: []string{"github.com/goccy/go-yaml"}},
 	"admin":        {layer: 4, uses: []string{"github.com/prometheus/client_golang", "golang.org/x/sys"}},

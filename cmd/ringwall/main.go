@@ -61,7 +61,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newRun(), newCheck(), newFmt(), newReload(), newDrain(), newStatus(), newTrace(), newExplain(), newBans(), newBan(), newUnban(), newAllow(), newTopology(), newDemo(), newCalls(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newFmt(), newReload(), newDrain(), newStatus(), newTrace(), newExplain(), newBans(), newBan(), newUnban(), newAllow(), newReplay(), newTopology(), newDemo(), newCalls(), newVersion())
 	return root
 }
 
