@@ -16,8 +16,9 @@ const mostLines = 8
 // A BuiltIn is the relay of this package as what moves the media of calls.
 type BuiltIn struct {
 	Relay    *Relay
-	Latch    [edge.Peer + 1]Latch      // by trust class of who is outside
-	Announce map[netip.Addr]netip.Addr // what descriptions name in the place of own addresses, behind a NAT; others name themselves
+	Latch    [edge.Peer + 1]Latch       // by trust class of who is outside
+	Near     func(edge.Flow) netip.Addr // our address that signalling of that far end uses; media uses the same, if the relay has it
+	Announce map[netip.Addr]netip.Addr  // what descriptions name in the place of own addresses, behind a NAT; others name themselves
 }
 
 // NewCalls makes an empty table of calls whose media b moves.
@@ -126,7 +127,7 @@ func (l *lines) openLine(md *sdp.Media, m *described) (*Stream, error) {
 	spec := Spec{Opaque: !md.RTP}
 	for e := range m.parties {
 		p := &m.parties[e].Flow
-		spec.Ends[e] = Place{Side: p.Side, IPv6: p.Remote.Addr().Is6()}
+		spec.Ends[e] = Place{Side: p.Side, IPv6: p.Remote.Addr().Is6(), Addr: l.to.Near(*p)}
 	}
 	if near := &spec.Ends[m.from]; l.to.Relay.Address(near.Side, md.Addr.Is6()).IsValid() {
 		near.IPv6 = md.Addr.Is6()

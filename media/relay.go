@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,7 +28,7 @@ var (
 
 // RelayConfig is what a Relay needs to know. Zero values take the default in brackets.
 type RelayConfig struct {
-	Outside, Inside []netip.Addr  // own media addresses of each side, at most one of each IP version
+	Outside, Inside []netip.Addr  // own media addresses of each side; see Place
 	First, Last     uint16        // the ports of both sides; a pair takes an even one and the next [30000 to 39999]
 	Streams         int           // streams at once [20000]
 	PerOwner        int           // streams that one Spec.Owner holds without having been admitted [32]
@@ -76,7 +77,7 @@ func (c *RelayConfig) Validate() error {
 	if len(c.Outside) == 0 || len(c.Inside) == 0 {
 		errs = append(errs, errors.New("media addresses: want at least one outside and one inside"))
 	}
-	errs = append(errs, oneOfEach("outside", c.Outside), oneOfEach("inside", c.Inside))
+	errs = append(errs, usable("outside", c.Outside), usable("inside", c.Inside))
 	if c.First < 1024 || c.Last <= c.First {
 		errs = append(errs, fmt.Errorf("media ports %d to %d: want a range above 1023", c.First, c.Last))
 	}
@@ -89,21 +90,12 @@ func (c *RelayConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// oneOfEach returns an error unless list has at most one usable address of each IP version.
-func oneOfEach(side string, list []netip.Addr) error {
-	var four, six int
+// usable returns an error unless list has addresses of this machine only, as far as can be told.
+func usable(side string, list []netip.Addr) error {
 	for _, a := range list {
-		switch {
-		case !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.Is4In6():
+		if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.Is4In6() {
 			return fmt.Errorf("%s media address %v: want one of this machine's addresses", side, a)
-		case a.Is4():
-			four++
-		default:
-			six++
 		}
-	}
-	if four > 1 || six > 1 {
-		return fmt.Errorf("%s media addresses %v: want at most one of each IP version", side, list)
 	}
 	return nil
 }
@@ -178,18 +170,29 @@ func (r *Relay) Close() {
 	}
 }
 
-// Address is the relay's media address of a side, invalid if it has none of that IP version.
+// Address is the relay's first media address of a side, invalid if it has none of that IP version.
 func (r *Relay) Address(side edge.Side, ipv6 bool) netip.Addr {
-	list := r.cfg.Outside
-	if side == edge.Inside {
-		list = r.cfg.Inside
-	}
-	for _, a := range list {
+	for _, a := range r.addresses(side) {
 		if a.Is6() == ipv6 {
 			return a
 		}
 	}
 	return netip.Addr{}
+}
+
+func (r *Relay) addresses(side edge.Side) []netip.Addr {
+	if side == edge.Inside {
+		return r.cfg.Inside
+	}
+	return r.cfg.Outside
+}
+
+// address is the media address for an end at p.
+func (r *Relay) address(p Place) netip.Addr {
+	if p.Addr.IsValid() && p.Addr.Is6() == p.IPv6 && slices.Contains(r.addresses(p.Side), p.Addr) {
+		return p.Addr
+	}
+	return r.Address(p.Side, p.IPv6)
 }
 
 // Streams is how many streams are open.

@@ -23,6 +23,7 @@ func (e End) Other() End { return 1 - e }
 type Place struct {
 	Side edge.Side
 	IPv6 bool
+	Addr netip.Addr // of ours that it sends to, one of the relay's of that side; not valid, or another: the first of that side and version
 }
 
 // A Spec describes a stream to be opened: one media line of a call.

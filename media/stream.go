@@ -36,7 +36,7 @@ type end struct {
 // bind opens the two ports of e; want is the first one, 0 for any.
 func (s *Stream) bind(e End, want uint16) error {
 	place := s.spec.Ends[e]
-	addr := s.relay.Address(place.Side, place.IPv6)
+	addr := s.relay.address(place)
 	if !addr.IsValid() {
 		return ErrAddress
 	}

@@ -35,7 +35,7 @@ func (s *service) openMedia(context.Context) error {
 		return s.cfg.Fault("media", err.Error(), "")
 	}
 	s.onClose(func() error { relay.Close(); return nil })
-	by := &media.BuiltIn{Relay: relay, Announce: announced, Latch: [...]media.Latch{
+	by := &media.BuiltIn{Relay: relay, Near: s.near, Announce: announced, Latch: [...]media.Latch{
 		edge.Unknown: latch(m.Latch.Unknown), edge.Known: latch(m.Latch.Known), edge.Peer: latch(m.Latch.Peer)}}
 	s.calls = by.NewCalls(s.callsConfig())
 	s.metrics.Gauge("ringwall_media_streams", "Media lines with ports.", func() float64 { return float64(relay.Streams()) })
@@ -85,19 +85,28 @@ func latch(l config.Latch) media.Latch {
 	return media.Strict
 }
 
-// mediaAddrs are the addresses of a side that media comes to, at most one of each IP version, and what descriptions name in their place.
+// near is our address that signalling of a far end uses.
+func (s *service) near(f edge.Flow) (a netip.Addr) {
+	if all := s.transport.Listeners(); int(f.Listener) < len(all) {
+		a = all[f.Listener].Addr.Addr()
+	}
+	return a
+}
+
+// mediaAddrs are the addresses of a side that media comes to: those of the listeners, but for what wanted stands for; and what descriptions name in their place.
 // wanted is what the configuration names: one of ours, or an address by which others reach the listeners; not valid if it names none.
 func (s *service) mediaAddrs(side edge.Side, wanted netip.Addr) (all []netip.Addr, announced map[netip.Addr]netip.Addr) {
 	announced = map[netip.Addr]netip.Addr{}
 	if wanted.IsValid() && s.transport.Own(wanted) {
 		all = append(all, wanted)
 	}
+	own := len(all) > 0
 	for _, l := range s.transport.Listeners() {
 		a := l.Addr.Addr()
-		if l.Side != side || slices.ContainsFunc(all, func(b netip.Addr) bool { return b.Is4() == a.Is4() }) {
+		if l.Side != side || own && a.Is4() == wanted.Is4() || slices.Contains(all, a) {
 			continue
 		}
-		if all = append(all, a); wanted.IsValid() && a.Is4() == wanted.Is4() && a != wanted {
+		if all = append(all, a); wanted.IsValid() && a.Is4() == wanted.Is4() {
 			announced[a] = wanted
 		}
 	}
