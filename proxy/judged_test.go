@@ -97,7 +97,7 @@ func TestGuesserIsBanned(t *testing.T) {
 		if len(b.bans.Bans(b.now)) > 0 {
 			break
 		}
-		b.logsInBlindly("100", 10*i)
+		b.tries(b.outside, "100", 10*i, "401 Unauthorized")
 		through += 2
 	}
 	bans := b.bans.Bans(b.now)
@@ -109,19 +109,52 @@ func TestGuesserIsBanned(t *testing.T) {
 	}
 }
 
-// logsInBlindly is logsIn with a wrong password, of a tool that goes on without waiting for answers.
-func (b *bench) logsInBlindly(user string, n int) {
-	b.now = b.now.Add(20 * time.Millisecond)
-	b.send(b.outside, register(user, n, ""))
+// tries goes through a registration from a flow that goes on without waiting for answers, and reports whether the platform was asked with
+// the password; it answers with status.
+func (b *bench) tries(from edge.Flow, user string, n int, status string) bool {
+	b.now = b.now.Add(5 * time.Millisecond)
 	nonce := fmt.Sprintf("%024d", n)
+	b.send(from, register(user, n, ""))
 	if first := b.got(b.platform); first != "" {
 		b.send(b.inside, []byte(strings.Replace(string(replyTo(first, "401 Unauthorized")), "Content-Length", `WWW-Authenticate: Digest realm="r", nonce="`+nonce+`"`+"\r\nContent-Length", 1)))
 	}
-	b.send(b.outside, register(user, n+1, fmt.Sprintf(`Authorization: Digest username="%s", realm="r", nonce="%s", uri="sip:example.com", response="%032x"`, user, nonce, n)))
-	if second := b.got(b.platform); second != "" {
-		b.send(b.inside, replyTo(second, "401 Unauthorized"))
+	b.send(from, register(user, n+1, fmt.Sprintf(`Authorization: Digest username="%s", realm="r", nonce="%s", uri="sip:example.com", response="%032x"`, user, nonce, n)))
+	second := b.got(b.platform)
+	if second != "" {
+		b.send(b.inside, replyTo(second, status))
 	}
-	b.drained()
+	if from == b.outside {
+		b.drained()
+	}
+	return second != ""
+}
+
+// TestGuesserInAnOffice (B8): phones that boot together behind one address all register, nobody knows the site; one of the flows guesses passwords and is
+// banned alone.
+func TestGuesserInAnOffice(t *testing.T) {
+	b := newJudged(t, judge.Enforce, nil)
+	flow := func(port int) edge.Flow {
+		f := b.outside
+		f.Remote = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.77"), uint16(port))
+		return f
+	}
+	for i := range 200 {
+		if !b.tries(flow(20_000+i), fmt.Sprint(1000+i), 10*i, "200 OK") {
+			t.Fatalf("phone %d of a booting office is turned away", i)
+		}
+	}
+	for i := range 20 {
+		b.tries(flow(666), "1005", 100_000+10*i, "401 Unauthorized")
+	}
+	bans := b.bans.Bans(b.now)
+	if len(bans) != 1 || bans[0].Source.String() != "127.0.0.77:666" || !bans[0].Hard {
+		t.Fatalf("banned: %v", bans)
+	}
+	for i := range 200 {
+		if !b.tries(flow(20_000+i), fmt.Sprint(1000+i), 200_000+10*i, "200 OK") {
+			t.Fatalf("phone %d does not get in any more", i)
+		}
+	}
 }
 
 // scannerSays is a request with a scanner's User-Agent.

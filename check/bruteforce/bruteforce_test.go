@@ -36,7 +36,7 @@ func TestGuesses(t *testing.T) {
 		"one password again":       {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Secret = 1 << 33 }, 100},
 		"no password":              {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Secret = 0 }, 100},
 		"many users of an office":  {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.User = uint64(i + 1) }, 100},
-		"a user known there":       {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Good = true }, 100},
+		"a user known there":       {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Good = true }, 7},
 		"another port each (NAT)":  {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Port = uint64(i + 1) }, 7},
 		"phones of a known office": {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Known, x.Asked.Port = 9, uint64(i+1) }, 100},
 	} {
@@ -46,12 +46,12 @@ func TestGuesses(t *testing.T) {
 	}
 }
 
-// TestSuccess: a right password in between ends the count.
+// TestSuccess: a right password in between ends the count, whatever becomes of the call.
 func TestSuccess(t *testing.T) {
 	c := New(Config{}, checktest.Key)
 	if n := guesses(t, c, 100, time.Second, func(i int, x *edge.Exchange) {
 		if i%5 == 0 {
-			c.Watch(checktest.Reply(t, x, 200))
+			c.Watch(checktest.Reply(t, x, []int{200, 486, 404}[i%3]))
 		}
 	}); n != 100 {
 		t.Errorf("%d pass", n)

@@ -80,7 +80,8 @@ func New(cfg Config, key meter.Key) *Check {
 }
 
 // Inspect implements edge.Check: it keeps away who is locked. The first request gets 503 with Retry-After, at which guessing tools stop; what
-// follows gets silence. A user whom the platform accepted from there before is only slowed, to one try a minute.
+// follows gets silence. A user whom the platform accepted from there before is only slowed, to one try a minute, and the flow that his phone is
+// registered with not at all.
 func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 	a, now := &x.Asked, x.At.UnixNano()
 	if now >= c.last.Load() || a.User == 0 || a.Method == sip.OPTIONS {
@@ -93,6 +94,9 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 	}
 	defer c.pairs.Leave(key)
 	if now >= p.until {
+		return edge.Verdict{}
+	}
+	if a.Good && a.Trust == edge.Known { // somebody else's tries at the same address
 		return edge.Verdict{}
 	}
 	if a.Good {

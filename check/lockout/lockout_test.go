@@ -101,6 +101,13 @@ func TestKnownGoodIsSlowed(t *testing.T) {
 	if passed < 10 || passed > 14 {
 		t.Errorf("%d tries in ten minutes", passed)
 	}
+	phone := *x
+	phone.Asked.Trust = edge.Known
+	for range 3 {
+		if v, _ := try(t, c, &phone, 401); v.Action != edge.Pass {
+			t.Errorf("the registered phone itself: %+v", v)
+		}
+	}
 	x.At = x.At.Add(time.Minute)
 	if v, _ := try(t, c, x, 200); v.Action != edge.Pass {
 		t.Errorf("%+v", v)
