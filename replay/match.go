@@ -167,11 +167,13 @@ func (t *tables) granted(one *transaction, m *sip.Message) time.Duration {
 	return time.Duration(one.life)
 }
 
-// A ring keeps the last so many of things by their hashes: of what does not fit the one that came first goes.
+// A ring keeps the last so many of things by their hashes: of what does not fit the one that came first goes. It grows by whole pages, so that
+// what find returned stays where it is.
 type ring[V any] struct {
 	index map[uint64]uint32
-	slots []slot[V]
-	next  uint32
+	pages [][]slot[V]
+	n     int
+	next  int
 	most  int
 }
 
@@ -180,12 +182,16 @@ type slot[V any] struct {
 	v   V
 }
 
+const pageBits = 10
+
 func newRing[V any](most int) ring[V] { return ring[V]{index: map[uint64]uint32{}, most: most} }
 
-// find returns the entry of key, to be read or changed until the next is entered; nil: there is none.
+func (r *ring[V]) slot(i int) *slot[V] { return &r.pages[i>>pageBits][i&(1<<pageBits-1)] }
+
+// find returns the entry of key, to be read or changed until it has to go; nil: there is none.
 func (r *ring[V]) find(key uint64) *V {
 	if i, known := r.index[key]; known {
-		return &r.slots[i].v
+		return &r.slot(int(i)).v
 	}
 	return nil
 }
@@ -195,15 +201,19 @@ func (r *ring[V]) enter(key uint64) *V {
 	if one := r.find(key); one != nil {
 		return one
 	}
-	if len(r.slots) < r.most {
-		r.slots = append(r.slots, slot[V]{key: key})
-		r.index[key] = uint32(len(r.slots) - 1)
-		return &r.slots[len(r.slots)-1].v
+	i := r.n
+	if i == r.most {
+		i = r.next
+		r.next = (i + 1) % r.most
+		delete(r.index, r.slot(i).key)
+	} else {
+		if i>>pageBits == len(r.pages) {
+			r.pages = append(r.pages, make([]slot[V], 1<<pageBits))
+		}
+		r.n++
 	}
-	i := r.next
-	r.next = (i + 1) % uint32(r.most)
-	delete(r.index, r.slots[i].key)
-	r.slots[i] = slot[V]{key: key}
-	r.index[key] = i
-	return &r.slots[i].v
+	one := r.slot(i)
+	*one = slot[V]{key: key}
+	r.index[key] = uint32(i)
+	return &one.v
 }

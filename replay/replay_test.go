@@ -288,7 +288,7 @@ func TestBounds(t *testing.T) {
 	for key := range uint64(10) {
 		*r.enter(key) = int(key)
 	}
-	if len(r.slots) != 3 || len(r.index) != 3 || r.find(6) != nil || *r.find(9) != 9 || *r.enter(8) != 8 {
+	if r.n != 3 || len(r.index) != 3 || r.find(6) != nil || *r.find(9) != 9 || *r.enter(8) != 8 {
 		t.Errorf("%+v", r)
 	}
 }
