@@ -130,6 +130,38 @@ func dash(text string) string {
 	return text
 }
 
+// mediaState is what status shows of media.
+type mediaState struct {
+	Relay  string `json:"relay"`
+	Calls  int    `json:"calls"`
+	Silent int    `json:"silent"` // calls with an end that should send and does not
+}
+
+// String tells m in one line, nothing if media is not relayed.
+func (m *mediaState) String() string {
+	if m == nil {
+		return ""
+	}
+	text := m.Relay + ", " + count(m.Calls, "call")
+	if m.Silent > 0 {
+		text += fmt.Sprintf(", %d silent", m.Silent)
+	}
+	return text
+}
+
+func (s *service) mediaState() *mediaState {
+	if s.calls == nil {
+		return nil
+	}
+	m := &mediaState{Relay: string(s.cfg.Media.Relay)}
+	for _, c := range s.calls.List() {
+		if m.Calls++; c.Silent != [media.Ends]bool{} {
+			m.Silent++
+		}
+	}
+	return m
+}
+
 // listCalls answers the verb calls.
 func (s *service) listCalls() []callState {
 	all := []callState{}

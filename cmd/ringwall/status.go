@@ -32,6 +32,7 @@ type status struct {
 	Peers         []peerState `json:"peers"`
 	Demo          bool        `json:"demo"` // the upstream is the demonstration platform
 	Bindings      int         `json:"bindings"`
+	Media         *mediaState `json:"media"` // null: media is not relayed
 	Transactions  int         `json:"transactions"`
 	Pending       int         `json:"pending"`
 	Connections   int64       `json:"connections"`
@@ -150,6 +151,7 @@ func (s *status) table(out io.Writer) error {
 	}
 	for _, row := range append(rows, [][2]string{
 		{"bindings", fmt.Sprint(s.Bindings)},
+		{"media", s.Media.String()},
 		{"transactions", fmt.Sprintf("%d, %d pending", s.Transactions, s.Pending)},
 		{"connections", fmt.Sprint(s.Connections)},
 		{"bans", s.Bans.String()},
@@ -183,7 +185,7 @@ func (s *service) status() status {
 		Mode: string(now.cfg.Mode), Config: now.cfg.File,
 		Outside: bound(all, edge.Outside), Inside: bound(all, edge.Inside),
 		UpstreamState: p.Upstream, Peers: peerStates(p.Peers), Demo: s.platform != nil,
-		Bindings: p.Bindings, Transactions: p.Transactions, Pending: p.Pending,
+		Bindings: p.Bindings, Media: s.mediaState(), Transactions: p.Transactions, Pending: p.Pending,
 		Connections: s.transport.Counters().ConnectionsOpen, EventsDropped: s.ring.Dropped(),
 		Memory: memoryState{s.memory.Used(), s.memory.Limit(), s.memory.Pressure().String()},
 	}
