@@ -72,6 +72,21 @@ func (r *rig) marks() []string {
 	return marks
 }
 
+// shows reports whether mark stands in line; an address or port does not stand in a longer one.
+func shows(line, mark string) bool {
+	for {
+		_, after, found := strings.Cut(line, mark)
+		if !found {
+			return false
+		}
+		digits := '0' <= mark[len(mark)-1] && mark[len(mark)-1] <= '9'
+		if !digits || after == "" || after[0] < '0' || after[0] > '9' {
+			return true
+		}
+		line = after
+	}
+}
+
 // whole are the fields of which peers get all: a seal is computed over them, or they are of one user for another.
 var whole = []string{"Identity", "User-to-User", "P-Access-Network-Info"}
 
@@ -89,7 +104,7 @@ func (r *rig) unseen() {
 				if ua.User == "carrier" && slices.Contains(whole, name) {
 					continue
 				}
-				if slices.ContainsFunc(marks, func(mark string) bool { return strings.Contains(line, mark) }) && !told[name] {
+				if slices.ContainsFunc(marks, func(mark string) bool { return shows(line, mark) }) && !told[name] {
 					told[name] = true
 					r.Errorf("%s sees %q in:\n%s", ua.User, line, got.Raw)
 				}

@@ -161,7 +161,7 @@ func place(t *testing.T, ip string) netip.AddrPort {
 // newBaresip starts a phone on an address of its own. It has no account yet.
 func newBaresip(t *testing.T, user string) *baresip {
 	t.Helper()
-	return newBaresipWith(t, user, "aufile,$DIR/in.wav", "aufile,$DIR/out.wav")
+	return newBaresipWith(t, user, "aufile,$DIR/in.wav", "aubridge,nobody")
 }
 
 // newBaresipWith is newBaresip with another microphone and loudspeaker.

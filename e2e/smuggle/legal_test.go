@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/ringwall/ringwall/siptest"
 )
 
 // What RFC 3261 allows and honest phones send must pass, and unharmed.
@@ -207,7 +209,7 @@ func TestLargest(t *testing.T) {
 
 // TestReasonPhrases: any reason phrase of the platform reaches the caller, an empty one too.
 func TestReasonPhrases(t *testing.T) {
-	site := newSite(t, "phrases", "", monitor)
+	site := newSite(t, "phrases", "", siptest.Keys{"mode": "monitor", "access": "{unknown: any}", "topology": "{hide: false}"}) // hidden, they are the standard's
 	for _, way := range []string{"udp", "tcp"} {
 		s := newStation(t, site, way)
 		for _, phrase := range []string{"", " ", "OK", "So  what?", "with\ttab", "Überlastet 过载", "\"quoted", "100 SIP/2.0", strings.Repeat("long ", 200), "a:b;c=d,<e>"} {
