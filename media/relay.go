@@ -6,6 +6,7 @@
 package media
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -48,18 +49,10 @@ func (c *RelayConfig) setDefaults() {
 	if c.First == 0 && c.Last == 0 {
 		c.First, c.Last = 30000, 39999
 	}
-	if c.Streams == 0 {
-		c.Streams = 20000
-	}
-	if c.PerOwner == 0 {
-		c.PerOwner = 32
-	}
-	if c.Quarantine == 0 {
-		c.Quarantine = 5 * time.Second
-	}
-	if c.Loops == 0 {
-		c.Loops = 1
-	}
+	c.Streams = cmp.Or(c.Streams, 20000)
+	c.PerOwner = cmp.Or(c.PerOwner, 32)
+	c.Quarantine = cmp.Or(c.Quarantine, 5*time.Second)
+	c.Loops = cmp.Or(c.Loops, 1)
 	if c.Now == nil {
 		c.Now = time.Now
 	}

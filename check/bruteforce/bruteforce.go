@@ -2,6 +2,7 @@
 package bruteforce
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -25,15 +26,9 @@ type Config struct {
 const points = 10
 
 func (c Config) withDefaults() Config {
-	if c.Tries == 0 {
-		c.Tries = 8
-	}
-	if c.Within == 0 {
-		c.Within = time.Minute
-	}
-	if c.Pairs == 0 {
-		c.Pairs = 1 << 14
-	}
+	c.Tries = cmp.Or(c.Tries, 8)
+	c.Within = cmp.Or(c.Within, time.Minute)
+	c.Pairs = cmp.Or(c.Pairs, 1<<14)
 	return c
 }
 

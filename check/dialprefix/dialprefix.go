@@ -2,6 +2,7 @@
 package dialprefix
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -39,21 +40,11 @@ const (
 )
 
 func (c Config) withDefaults() Config {
-	if c.Variants == 0 {
-		c.Variants = 5
-	}
-	if c.Users == 0 {
-		c.Users = 8
-	}
-	if c.Within == 0 {
-		c.Within = 10 * time.Minute
-	}
-	if c.Shut == 0 {
-		c.Shut = 30 * time.Minute
-	}
-	if c.Numbers == 0 {
-		c.Numbers = 1 << 14
-	}
+	c.Variants = cmp.Or(c.Variants, 5)
+	c.Users = cmp.Or(c.Users, 8)
+	c.Within = cmp.Or(c.Within, 10*time.Minute)
+	c.Shut = cmp.Or(c.Shut, 30*time.Minute)
+	c.Numbers = cmp.Or(c.Numbers, 1<<14)
 	return c
 }
 

@@ -2,6 +2,7 @@
 package enumeration
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -34,18 +35,10 @@ const (
 )
 
 func (c Config) withDefaults() Config {
-	if c.Users == 0 {
-		c.Users = 10
-	}
-	if c.Within == 0 {
-		c.Within = 10 * time.Minute
-	}
-	if c.Slowly == 0 {
-		c.Slowly = 20
-	}
-	if c.Sources == 0 {
-		c.Sources = 1 << 14
-	}
+	c.Users = cmp.Or(c.Users, 10)
+	c.Within = cmp.Or(c.Within, 10*time.Minute)
+	c.Slowly = cmp.Or(c.Slowly, 20)
+	c.Sources = cmp.Or(c.Sources, 1<<14)
 	return c
 }
 

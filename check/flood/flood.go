@@ -2,6 +2,7 @@
 package flood
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -54,9 +55,7 @@ func (c Config) withDefaults() Config {
 	if c.Limit.Burst == 0 {
 		c.Limit.Burst = 60
 	}
-	if c.Places == 0 {
-		c.Places = 1 << 17
-	}
+	c.Places = cmp.Or(c.Places, 1<<17)
 	return c
 }
 

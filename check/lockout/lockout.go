@@ -2,6 +2,7 @@
 package lockout
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -26,18 +27,10 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Failures == 0 {
-		c.Failures = 3
-	}
-	if c.Within == 0 {
-		c.Within = 15 * time.Minute
-	}
-	if c.For == 0 {
-		c.For = 30 * time.Minute
-	}
-	if c.Pairs == 0 {
-		c.Pairs = 1 << 16
-	}
+	c.Failures = cmp.Or(c.Failures, 3)
+	c.Within = cmp.Or(c.Within, 15*time.Minute)
+	c.For = cmp.Or(c.For, 30*time.Minute)
+	c.Pairs = cmp.Or(c.Pairs, 1<<16)
 	return c
 }
 

@@ -2,6 +2,7 @@
 package method
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -30,18 +31,10 @@ type Config struct {
 const points = 10
 
 func (c Config) withDefaults() Config {
-	if c.Stray == 0 {
-		c.Stray = 20
-	}
-	if c.Within == 0 {
-		c.Within = time.Minute
-	}
-	if c.Grace == 0 {
-		c.Grace = 5 * time.Minute
-	}
-	if c.Sources == 0 {
-		c.Sources = 1 << 14
-	}
+	c.Stray = cmp.Or(c.Stray, 20)
+	c.Within = cmp.Or(c.Within, time.Minute)
+	c.Grace = cmp.Or(c.Grace, 5*time.Minute)
+	c.Sources = cmp.Or(c.Sources, 1<<14)
 	return c
 }
 

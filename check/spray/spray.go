@@ -2,6 +2,7 @@
 package spray
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -26,18 +27,10 @@ type Config struct {
 const points = 10
 
 func (c Config) withDefaults() Config {
-	if c.Users == 0 {
-		c.Users = 5
-	}
-	if c.OfAddress == 0 {
-		c.OfAddress = 100
-	}
-	if c.Within == 0 {
-		c.Within = time.Hour
-	}
-	if c.Sources == 0 {
-		c.Sources = 1 << 14
-	}
+	c.Users = cmp.Or(c.Users, 5)
+	c.OfAddress = cmp.Or(c.OfAddress, 100)
+	c.Within = cmp.Or(c.Within, time.Hour)
+	c.Sources = cmp.Or(c.Sources, 1<<14)
 	return c
 }
 

@@ -2,6 +2,7 @@
 package userguard
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -25,18 +26,10 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Sources == 0 {
-		c.Sources = 8
-	}
-	if c.Within == 0 {
-		c.Within = time.Hour
-	}
-	if c.Every == 0 {
-		c.Every = 5 * time.Minute
-	}
-	if c.Users == 0 {
-		c.Users = 1 << 14
-	}
+	c.Sources = cmp.Or(c.Sources, 8)
+	c.Within = cmp.Or(c.Within, time.Hour)
+	c.Every = cmp.Or(c.Every, 5*time.Minute)
+	c.Users = cmp.Or(c.Users, 1<<14)
 	return c
 }
 
