@@ -161,8 +161,8 @@ func (c *charges) take(one Charge) error {
 	return nil
 }
 
-// Inspect judges a request that has been matched. The judge fills in x.Asked, which is then to be kept for the responses. What belongs to something accepted before, and what peers and the
-// platform send, is not judged: the zero Verdict.
+// Inspect judges a request that has been matched. The judge fills in x.Asked, which is then to be kept for the responses. What belongs
+// to something accepted before, and what peers and the platform send, is not judged: the zero Verdict.
 func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
 	j.read(x)
 	if x.Match != edge.MatchNew || x.Trust == edge.Peer || x.From.Side == edge.Inside {
