@@ -116,6 +116,23 @@ func (k *speaker) hears(r *rig, other *speaker, count int) {
 	}
 }
 
+// finds waits until what other sends is heard again: the server is told what holds after a refused offer once the refusal is on its way.
+func (k *speaker) finds(r *rig, other *speaker) {
+	r.Helper()
+	room := make([]byte, 2000)
+	if !siptest.Eventually(func() bool {
+		_, _ = other.conn.WriteToUDPAddrPort(append([]byte{0x80, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2}, make([]byte, 160)...), other.to)
+		_ = k.conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		n, err := k.conn.Read(room)
+		return err == nil && n > 0
+	}) {
+		r.Fatal("not heard again")
+	}
+	for err := error(nil); err == nil; _, err = k.conn.Read(room) { // those that were late
+		_ = k.conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	}
+}
+
 // invites describes a again in a re-INVITE of the call, which b accepts, and wants media both ways after that.
 func (c *call) invites(r *rig, a, b *speaker, direction, back string) {
 	r.Helper()
@@ -163,6 +180,8 @@ func TestStoryRTPEngine(t *testing.T) {
 	phone.Send(m)
 	r.platform.Reply(r.platform.Expect("INVITE"), 488)
 	phone.Send(siptest.AckOf(m, phone.Expect("488 INVITE")))
+	b.finds(r, a)
+	a.finds(r, b)
 	b.hears(r, a, 5)
 	a.hears(r, b, 5)
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"sync/atomic"
+	"syscall"
 )
 
 // places counts the addresses and ports that were given away.
@@ -37,8 +38,10 @@ func FreeAddr(ip string) (addr netip.AddrPort, err error) {
 	return addr, fmt.Errorf("find a free port of %s: %w", ip, err)
 }
 
-// probe opens and closes both sockets.
+// probe opens and closes both sockets. No process is started meanwhile: until it runs its program it holds all that is open here.
 func probe(addr netip.AddrPort) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	l, err := net.Listen("tcp", addr.String())
 	if err != nil {
 		return err
