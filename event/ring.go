@@ -60,6 +60,7 @@ type Ring struct {
 	dropped atomic.Uint64
 	waiting atomic.Bool
 	wake    chan struct{}
+	tails   Roster[*Tail] // who is shown what Next returns
 }
 
 // slot is one place of the ring. turn is its position while it is free for the writer of that position, and position+1
@@ -168,7 +169,8 @@ func (r *Ring) claim(remote bool) (*slot, uint64) {
 	}
 }
 
-// Next takes the oldest event out of the ring; ok is false where there is none. The strings of the event are its own.
+// Next takes the oldest event out of the ring, and shows it to every Tail; ok is false where there is none. The strings of the event are its
+// own.
 func (r *Ring) Next() (e edge.Event, ok bool) {
 	for {
 		at := r.head.Load()
@@ -187,6 +189,9 @@ func (r *Ring) Next() (e edge.Event, ok bool) {
 				Detail:  string(s.detail[:s.detailLen]),
 			}
 			s.turn.Store(at + r.mask + 1)
+			for _, t := range r.tails.All() {
+				t.put(e)
+			}
 			return e, true
 		case turn <= at:
 			return edge.Event{}, false

@@ -39,7 +39,7 @@ type Proxy struct {
 	faces    []face           // by edge.Flow.Listener
 	within   []netip.AddrPort // our listeners inside, as route sets name them
 	draining atomic.Bool
-	traces   traces
+	traces   event.Roster[*Trace] // who traces
 	calls    calls
 	media    *media.Calls // nil: media is not relayed
 	aside    *aside       // nil: media never keeps who calls it waiting

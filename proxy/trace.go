@@ -6,8 +6,6 @@ import (
 	"errors"
 	"hash/maphash"
 	"net/netip"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -56,56 +54,23 @@ type Trace struct {
 	calls   [tracedCalls]atomic.Uint64 // hashes of followed Call-IDs
 }
 
-// traces is who traces. The packet path loads list, which is nil when nobody does, and needs no lock.
-type traces struct {
-	mu   sync.Mutex // serialises changes of list
-	list atomic.Pointer[[]*Trace]
-}
-
 // Trace begins to copy the messages that match f. The error is ErrTraces. Close must be called.
 func (p *Proxy) Trace(f TraceFilter) (*Trace, error) {
-	p.traces.mu.Lock()
-	defer p.traces.mu.Unlock()
-	var have []*Trace
-	if list := p.traces.list.Load(); list != nil {
-		have = *list
-	}
-	if len(have) == maxTraces {
-		return nil, ErrTraces
-	}
 	t := &Trace{p: p, filter: f, queue: make(chan Traced, traceQueue)}
 	if id, ok := p.cfg.Load().veil.CallID(nil, []byte(f.CallID)); ok {
 		t.inside = string(id)
 	}
-	next := append(slices.Clone(have), t)
-	p.traces.list.Store(&next)
+	if !p.traces.Join(t, maxTraces) {
+		return nil, ErrTraces
+	}
 	return t, nil
 }
 
 // Traces is how many traces run.
-func (p *Proxy) Traces() int {
-	if list := p.traces.list.Load(); list != nil {
-		return len(*list)
-	}
-	return 0
-}
+func (p *Proxy) Traces() int { return len(p.traces.All()) }
 
 // Close ends the trace. It may be called more than once.
-func (t *Trace) Close() {
-	all := &t.p.traces
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	list := all.list.Load()
-	if list == nil {
-		return
-	}
-	rest := slices.DeleteFunc(slices.Clone(*list), func(one *Trace) bool { return one == t })
-	if len(rest) == 0 {
-		all.list.Store(nil)
-		return
-	}
-	all.list.Store(&rest)
-}
+func (t *Trace) Close() { t.p.traces.Leave(t) }
 
 // Next returns the next message, in the order in which they passed. It waits for one until ctx ends; what is queued already comes
 // even then.
@@ -129,26 +94,26 @@ func (t *Trace) Dropped() uint64 { return t.dropped.Load() }
 
 // seen shows m, just received, to who traces.
 func (l *lane) seen(x *edge.Exchange) {
-	if list := l.p.traces.list.Load(); list != nil {
-		l.show(*list, x.Msg, Traced{At: x.At, Flow: x.From, Raw: x.Msg.Raw})
+	if list := l.p.traces.All(); list != nil {
+		l.show(list, x.Msg, Traced{At: x.At, Flow: x.From, Raw: x.Msg.Raw})
 	}
 }
 
 // judged shows them a verdict about a message that they have seen.
 func (l *lane) judged(x *edge.Exchange, v edge.Verdict) {
-	if list := l.p.traces.list.Load(); list != nil {
-		l.show(*list, x.Msg, Traced{At: x.At, Flow: x.From, Raw: x.Msg.Raw, Reason: v.Reason, Noted: v.Action == edge.Note})
+	if list := l.p.traces.All(); list != nil {
+		l.show(list, x.Msg, Traced{At: x.At, Flow: x.From, Raw: x.Msg.Raw, Reason: v.Reason, Noted: v.Action == edge.Note})
 	}
 }
 
 // leaving shows them b, which is about to be sent.
 func (l *lane) leaving(b []byte, to edge.Flow) {
-	list := l.p.traces.list.Load()
+	list := l.p.traces.All()
 	if list == nil || idle(b) {
 		return
 	}
 	_ = l.left.Parse(b, true) // ours: at worst the filter finds nothing in it
-	l.show(*list, &l.left, Traced{At: time.Now(), Flow: to, Sent: true, Raw: b})
+	l.show(list, &l.left, Traced{At: time.Now(), Flow: to, Sent: true, Raw: b})
 }
 
 func (l *lane) show(list []*Trace, m *sip.Message, one Traced) {

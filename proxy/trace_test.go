@@ -139,7 +139,7 @@ func TestTraceIsBounded(t *testing.T) {
 		tr.Close()
 		tr.Close()
 	}
-	if b.p.traces.list.Load() != nil {
+	if b.p.traces.All() != nil {
 		t.Error("traces are left")
 	}
 }

@@ -334,6 +334,7 @@ func (s *service) openAdmin(context.Context) (err error) {
 	s.admin.Handle("drain", s.handleDrain)
 	s.admin.Handle("rotate", s.handleRotate)
 	s.admin.HandleStream("trace", s.trace)
+	s.admin.HandleStream("tail", s.tail)
 	s.admin.Handle("calls", func(context.Context, json.RawMessage) (any, error) { return s.listCalls(), nil })
 	s.handleBans()
 	s.onClose(func() error { s.admin.Close(); return nil })

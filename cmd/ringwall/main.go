@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -61,8 +62,31 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newRun(), newCheck(), newFmt(), newReload(), newDrain(), newStatus(), newTrace(), newExplain(), newBans(), newBan(), newUnban(), newAllow(), newReplay(), newTopology(), newDemo(), newCalls(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newFmt(), newReload(), newDrain(), newStatus(), newTail(), newTrace(), newExplain(), newBans(), newBan(), newUnban(),
+		newAllow(), newReplay(), newTopology(), newDemo(), newCalls(), newVersion())
+	helpful(root)
 	return root
+}
+
+// helpful lets cmd and the verbs below it say which verb may have been meant where there is none of that name.
+func helpful(cmd *cobra.Command) {
+	if !cmd.HasSubCommands() {
+		return
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		err := cobra.NoArgs(cmd, args)
+		if err == nil {
+			return nil
+		}
+		if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+			return fmt.Errorf("%w: did you mean %s?", err, strings.Join(like, " or "))
+		}
+		return err
+	}
+	for _, sub := range cmd.Commands() {
+		helpful(sub)
+	}
 }
 
 // A failure is an error that a verb met while it worked, with the exit code it deserves. Errors that are no failure come

@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -87,13 +84,8 @@ func (f *traceFlags) check() error {
 
 // trace shows what the service tells until INT, TERM or the limit.
 func (f *traceFlags) trace(cmd *cobra.Command) error {
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := until(cmd.Context(), f.limit)
 	defer stop()
-	if f.limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.limit)
-		defer cancel()
-	}
 	return f.stream(ctx, "trace", f.args, f.shower(cmd.OutOrStdout(), cmd.ErrOrStderr()))
 }
 

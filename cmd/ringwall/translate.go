@@ -201,7 +201,7 @@ func (s *service) observe() {
 	gauge("bindings", "Registered phones.", s.bindings.Len)
 	gauge("transactions", "Transactions on record, finished ones that linger included.", func() int { return s.proxy.Status().Transactions })
 	gauge("transactions_pending", "Relayed requests that wait for a final response.", s.proxy.Pending)
-	gauge("traces", "Running traces (ringwall trace).", s.proxy.Traces)
+	gauge("traces", "Running traces and tails (ringwall trace, ringwall tail).", func() int { return s.proxy.Traces() + s.ring.Tails() })
 	gauge("connections", "Open stream connections.", func() int { return int(s.transport.Counters().ConnectionsOpen) })
 	gauge("connections_queued_bytes", "Bytes that wait to be written on all connections.", func() int { return int(s.transport.Counters().QueuedBytes) })
 	gauge("connections_max", "Most stream connections at once.", func() int { return s.budget.connections })
