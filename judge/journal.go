@@ -51,7 +51,7 @@ func (j *Journal) Close(ctx context.Context) error {
 	return j.Journal.Close(ctx)
 }
 
-// A store is what is known as state.Journal sees it: a row for each pair.
+// A store is what is known as state.Journal sees it: a row for each pair, and one for the flow that it was last accepted from.
 type store struct {
 	db    *sql.DB
 	known *known
@@ -60,33 +60,41 @@ type store struct {
 // Prepare makes the journal's table.
 func (s *store) Prepare(ctx context.Context) error {
 	return state.Prepare(ctx, s.db, "judge", journalVersion,
-		`CREATE TABLE IF NOT EXISTS known_user (pair INTEGER PRIMARY KEY, source INTEGER NOT NULL, minute INTEGER NOT NULL) STRICT`)
+		`CREATE TABLE IF NOT EXISTS known_user (pair INTEGER PRIMARY KEY, source INTEGER NOT NULL, minute INTEGER NOT NULL) STRICT`,
+		`CREATE TABLE IF NOT EXISTS known_flow (pair INTEGER PRIMARY KEY, flow INTEGER NOT NULL) STRICT`)
 }
 
 // Begin prepares writing in one transaction. Hashes are written as the signed numbers of the same bits.
 func (s *store) Begin(ctx context.Context, tx *sql.Tx) (func(uint64) error, error) {
-	put, err := tx.PrepareContext(ctx, `INSERT OR REPLACE INTO known_user VALUES (?, ?, ?)`)
-	if err != nil {
-		return nil, err
+	var done [4]*sql.Stmt
+	for i, text := range [...]string{
+		`INSERT OR REPLACE INTO known_user VALUES (?, ?, ?)`, `INSERT OR REPLACE INTO known_flow VALUES (?, ?)`,
+		`DELETE FROM known_user WHERE pair = ?`, `DELETE FROM known_flow WHERE pair = ?`,
+	} {
+		var err error
+		if done[i], err = tx.PrepareContext(ctx, text); err != nil {
+			return nil, err
+		}
 	}
-	drop, err := tx.PrepareContext(ctx, `DELETE FROM known_user WHERE pair = ?`)
-	if err != nil {
-		return nil, err
-	}
+	putUser, putFlow, dropUser, dropFlow := done[0], done[1], done[2], done[3]
 	return func(key uint64) error {
 		p, found := s.known.pair(key)
 		if !found {
-			_, err := drop.ExecContext(ctx, int64(key))
-			return err
+			_, err := dropUser.ExecContext(ctx, int64(key))
+			_, ferr := dropFlow.ExecContext(ctx, int64(key))
+			return errors.Join(err, ferr)
 		}
-		_, err := put.ExecContext(ctx, int64(key), int64(p.source), p.minute)
+		_, err := putUser.ExecContext(ctx, int64(key), int64(p.source), p.minute)
+		if err == nil && p.flow != 0 {
+			_, err = putFlow.ExecContext(ctx, int64(key), int64(p.flow))
+		}
 		return err
 	}, nil
 }
 
 // Clear deletes every row.
 func (s *store) Clear(ctx context.Context, tx *sql.Tx) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM known_user`)
+	_, err := tx.ExecContext(ctx, `DELETE FROM known_user; DELETE FROM known_flow`)
 	return err
 }
 
@@ -108,18 +116,18 @@ func (s *store) Keys() iter.Seq[uint64] {
 
 // load reads the pairs, and deletes the rows of those that are forgotten.
 func (s *store) load(ctx context.Context, now time.Time, into *Journal) error {
-	rows, err := s.db.QueryContext(ctx, `SELECT pair, source, minute FROM known_user ORDER BY minute`)
+	rows, err := s.db.QueryContext(ctx, `SELECT pair, source, minute, coalesce(flow, 0) FROM known_user LEFT JOIN known_flow USING (pair) ORDER BY minute`)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var key, source, minute int64
-		if err := rows.Scan(&key, &source, &minute); err != nil {
+		var key, source, minute, flow int64
+		if err := rows.Scan(&key, &source, &minute, &flow); err != nil {
 			return err
 		}
 		seen := time.Unix(minute*60, 0)
-		if !recent(uint32(minute), now) || !s.known.add(uint64(key), uint64(source), seen) {
+		if !recent(uint32(minute), now) || !s.known.add(uint64(key), uint64(source), uint64(flow), seen) {
 			into.left++
 			continue
 		}
@@ -128,6 +136,7 @@ func (s *store) load(ctx context.Context, now time.Time, into *Journal) error {
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	_, err = s.db.ExecContext(ctx, `DELETE FROM known_user WHERE minute < ?`, now.Add(-KnownFor).Unix()/60)
+	_, err = s.db.ExecContext(ctx, `DELETE FROM known_user WHERE minute < ?; DELETE FROM known_flow WHERE pair NOT IN (SELECT pair FROM known_user)`,
+		now.Add(-KnownFor).Unix()/60)
 	return err
 }

@@ -69,6 +69,8 @@ type Judge struct {
 	issued   *meter.Table[issue]  // nonces of the platform, by their hash
 	known    known
 	shown    shown
+	crowd    crowd
+	dry      atomic.Bool
 }
 
 // charges are the checks at work, made anew when the configuration changes.
@@ -161,10 +163,16 @@ func (c *charges) take(one Charge) error {
 	return nil
 }
 
+// Suspend has all checks only watch, as in mode monitor, or ends that.
+func (j *Judge) Suspend(dry bool) { j.dry.Store(dry) }
+
 // Inspect judges a request that has been matched. The judge fills in x.Asked, which is then to be kept for the responses. What belongs
 // to something accepted before, and what peers and the platform send, is not judged: the zero Verdict.
 func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
 	j.read(x)
+	if x.From.Side == edge.Outside {
+		j.crowd.count(x.From.Remote.Addr())
+	}
 	if x.Match != edge.MatchNew || x.Trust == edge.Peer || x.From.Side == edge.Inside {
 		return edge.Verdict{}
 	}
@@ -180,7 +188,7 @@ func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
 			began = c.count.timed(ticks, began)
 		}
 		if v.Action != edge.Pass || v.Score != 0 {
-			h.take(c, v)
+			h.take(c, v, c.enforce && !j.dry.Load())
 		}
 	}
 	return j.verdict(all, &h, x)
@@ -206,7 +214,7 @@ func (j *Judge) Watch(x *edge.Exchange) edge.Verdict {
 			began = c.count.timed(ticks, began)
 		}
 		if v.Action != edge.Pass || v.Score != 0 || v.Lock != edge.LockNone {
-			h.take(c, v)
+			h.take(c, v, c.enforce && !j.dry.Load())
 		}
 	}
 	out := j.verdict(all, &h, x)
@@ -227,7 +235,7 @@ func (j *Judge) Unreadable(x *edge.Exchange, why sip.Error) edge.Verdict {
 	for i := range all.sort {
 		c := &all.sort[i]
 		if v := c.sorter.Unreadable(x, why); v.Score != 0 {
-			h.take(c, v)
+			h.take(c, v, c.enforce && !j.dry.Load())
 		}
 	}
 	return j.verdict(all, &h, x)
@@ -249,10 +257,10 @@ type opinion struct {
 	score, most float64
 }
 
-// take hears one check.
-func (h *hearing) take(c *charge, v edge.Verdict) {
+// take hears one check; if it is not to be acted on, it is only noted.
+func (h *hearing) take(c *charge, v edge.Verdict, enforce bool) {
 	c.count.hits.Add(1)
-	if !c.enforce {
+	if !enforce {
 		v.Action, v.Score, v.Lock = min(v.Action, edge.Note), 0, edge.LockNone
 	}
 	if v.Score > 0 && h.n < maxPoints {

@@ -218,6 +218,91 @@ func TestKnownGood(t *testing.T) {
 	}
 }
 
+// TestKnowsFlows: the flow over UDP that a user was last accepted from is known for 30 days, over a restart, and so is where it lies.
+func TestKnowsFlows(t *testing.T) {
+	j := newJudge(t, Enforce)
+	old, now := j.talk(t, "198.51.100.7:5060"), j.talk(t, "198.51.100.7:6060")
+	stream := j.talk(t, "198.51.100.7:7070")
+	stream.from.Transport = edge.TCP
+	for _, k := range []*talk{old, now, stream} {
+		k.registers("100", 200)
+	}
+	for _, judge := range []*Judge{j, restart(t, j, start.Add(time.Hour))} {
+		for k, want := range map[*talk]bool{old: false, now: true, stream: false} {
+			if got := judge.Knows(k.from, start.Add(29*24*time.Hour)); got != want {
+				t.Errorf("%v is known: %t", k.from.Remote, got)
+			}
+		}
+		if judge.Knows(now.from, start.Add(31*24*time.Hour)) {
+			t.Error("known for more than 30 days")
+		}
+		for text, want := range map[string]bool{"198.51.100.7/32": true, "198.51.100.0/24": true, "198.51.0.0/16": true, "198.51.101.0/24": false,
+			"0.0.0.0/8": true, "2001:db8::/64": false, "2001:db8::/56": false, "255.255.255.0/24": false} {
+			if got := judge.KnowsIn(netip.MustParsePrefix(text), start); got != want {
+				t.Errorf("somebody known in %s: %t", text, got)
+			}
+		}
+	}
+	six := newJudge(t, Enforce)
+	six.talk(t, "[2001:db8:0:7::9]:5060").registers("100", 200)
+	for text, want := range map[string]bool{"2001:db8:0:7::/64": true, "2001:db8::/56": true, "2001:db8::/48": true, "2001:db8:0:100::/56": false} {
+		if got := six.KnowsIn(netip.MustParsePrefix(text), start); got != want {
+			t.Errorf("somebody known in %s: %t", text, got)
+		}
+	}
+}
+
+// TestFront: the private address that nearly everybody comes from is found, also where another one came first, and forgotten with the traffic.
+func TestFront(t *testing.T) {
+	j := newJudge(t, Enforce)
+	send := func(from string, n int) {
+		k := j.talk(t, from+":5060")
+		for range n {
+			k.asks("OPTIONS", "1")
+		}
+	}
+	at := start
+	want := func(addr string, requests, all uint64) {
+		t.Helper()
+		if s := j.Front(at); s.All != all || s.Requests != requests || requests > 0 && s.Addr.String() != addr {
+			t.Errorf("%+v, want %d of %d from %s", s, requests, all, addr)
+		}
+	}
+	send("198.51.100.7", 10)
+	want("", 0, 10)
+	send("10.0.0.1", 3)
+	send("172.17.0.1", 30)
+	j.talk(t, "172.17.0.1:6060").registers("100", 200)
+	want("10.0.0.1", 3, 45) // and is found to be none
+	send("172.17.0.1", 1000)
+	want("172.17.0.1", 1000, 1045)
+	if s := j.Front(at); s.Known != 1 {
+		t.Errorf("%d users", s.Known)
+	}
+	at = at.Add(half) // from now on these count as the half before
+	want("172.17.0.1", 1000, 1045)
+	send("172.17.0.1", 5)
+	want("172.17.0.1", 1005, 1050)
+	at = at.Add(half)
+	want("172.17.0.1", 1005, 1050)
+	want("172.17.0.1", 5, 5)
+}
+
+// TestSuspend: while it lasts no opinion comes to anything, and each is counted.
+func TestSuspend(t *testing.T) {
+	j := newJudge(t, Enforce, drop(50))
+	k := j.talk(t, "198.51.100.7:5060")
+	k.from.Transport = edge.TCP
+	j.Suspend(true)
+	if v := k.asks("INVITE", "1"); v.Action != edge.Note || v.Ban != nil || j.Counts()[0].Hits() != 1 {
+		t.Errorf("suspended: %+v", v)
+	}
+	j.Suspend(false)
+	if v := k.asks("INVITE", "1"); v.Action != edge.Drop || v.Ban == nil {
+		t.Errorf("at work again: %+v", v)
+	}
+}
+
 // restart writes what j knows of users, and gives it to another judge.
 func restart(t *testing.T, j *Judge, at time.Time) *Judge {
 	t.Helper()

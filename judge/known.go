@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -13,15 +14,17 @@ import (
 // KnownFor is how long the platform's accepting a user from a source is remembered.
 const KnownFor = 30 * 24 * time.Hour
 
-// known remembers pairs, and how many each source has.
+// known remembers pairs, how many each source has, and from which flow each was accepted last.
 type known struct {
 	pairs   *meter.Table[pair] // by the hash of user and source together
 	homes   *meter.Table[home]
+	flows   *meter.Table[uint32]                  // by the hash of address and port: the minute in which a pair was last accepted from there
 	journal atomic.Pointer[state.Journal[uint64]] // nil: nobody keeps them
 }
 
 type pair struct {
 	source uint64
+	flow   uint64 // over UDP, that it was last accepted from; 0: none
 	day    uint32 // on which the journal was last told
 	minute uint32 // on which it was last seen
 }
@@ -34,12 +37,16 @@ type home struct {
 
 func (k *known) init(pairs int) {
 	k.homes = meter.NewTable[home](pairs, nil)
+	k.flows = meter.NewTable[uint32](pairs, nil)
 	k.pairs = meter.NewTable(pairs, k.lost)
 }
 
 // lost takes an evicted pair off its source.
 func (k *known) lost(key uint64, p *pair, now time.Time) {
 	k.tell(key)
+	if p.flow != 0 {
+		k.flows.Delete(p.flow)
+	}
 	if h := k.homes.Find(p.source, now); h != nil {
 		h.pairs = max(h.pairs, 1) - 1
 		k.homes.Leave(p.source)
@@ -76,8 +83,9 @@ func (k *known) good(h uint64, at time.Time) bool {
 	return recent(p.minute, at)
 }
 
-// add takes note that the platform accepted the pair h from source, and reports whether that is news.
-func (k *known) add(h, source uint64, at time.Time) (fresh bool) {
+// add takes note that the platform accepted the pair h from source, over UDP from flow (else 0), and reports whether that is news. Of the flows
+// of a pair the last one is remembered: what a NAT gives to somebody else afterwards is known no more.
+func (k *known) add(h, source, flow uint64, at time.Time) (fresh bool) {
 	p, fresh := k.pairs.Enter(h, 0, at)
 	if p == nil {
 		return false
@@ -85,13 +93,17 @@ func (k *known) add(h, source uint64, at time.Time) (fresh bool) {
 	if !recent(p.minute, at) {
 		fresh = true
 	}
-	now := minuteOf(at)
-	tell := fresh || p.day != now/(24*60)
-	*p = pair{source: source, day: now / (24 * 60), minute: now}
+	now, before := minuteOf(at), p.flow
+	if flow == 0 {
+		flow = before
+	}
+	tell := fresh || flow != before || p.day != now/(24*60)
+	*p = pair{source: source, flow: flow, day: now / (24 * 60), minute: now}
 	k.pairs.Leave(h)
 	if tell {
 		k.tell(h)
 	}
+	k.moved(before, flow, at)
 	if one, _ := k.homes.Enter(source, 0, at); one != nil {
 		if fresh {
 			one.pairs++
@@ -100,6 +112,20 @@ func (k *known) add(h, source uint64, at time.Time) (fresh bool) {
 		k.homes.Leave(source)
 	}
 	return fresh
+}
+
+// moved takes note that a pair was accepted from the flow to, and before that from another or the same one; 0 is none.
+func (k *known) moved(from, to uint64, at time.Time) {
+	if from != 0 && from != to {
+		k.flows.Delete(from)
+	}
+	if to == 0 {
+		return
+	}
+	if one, _ := k.flows.Enter(to, 0, at); one != nil {
+		*one = minuteOf(at)
+		k.flows.Leave(to)
+	}
 }
 
 // tell lets the journal know that the row of a pair is another one.
@@ -126,8 +152,63 @@ func (j *Judge) learn(x *edge.Exchange) {
 	case status == 401 || status == 407:
 		x.Asked.Stale = j.challenged(x)
 	case status/100 == 2 && a.Secret != 0 && a.User != 0 && (a.Method == sip.REGISTER || a.Method == sip.INVITE):
-		if j.known.add(j.key.Words(a.User, a.Source), a.Source, x.At) {
+		flow := a.Port
+		if a.From.Transport.Stream() { // a connection that is gone has left nothing to know it by
+			flow = 0
+		}
+		if j.known.add(j.key.Words(a.User, a.Source), a.Source, flow, x.At) {
 			j.credit(a, x.At)
 		}
 	}
+}
+
+// Knows reports whether f is the flow over UDP from which the platform last accepted one of its users, within 30 days: a phone, whether its
+// registration is still alive or not.
+func (j *Judge) Knows(f edge.Flow, at time.Time) bool {
+	if f.Transport.Stream() {
+		return false
+	}
+	key := j.key.AddrPort(f.Remote)
+	minute := j.known.flows.Find(key, at)
+	if minute == nil {
+		return false
+	}
+	defer j.known.flows.Leave(key)
+	return recent(*minute, at)
+}
+
+// widest is how many sources KnowsIn looks up one by one.
+const widest = 1 << 16
+
+// KnowsIn reports whether the platform accepted a user from anywhere in p within 30 days. Sources are remembered by hash: of more than 65,536 of them
+// (IPv4 addresses, IPv6 /64s), in a few milliseconds, it is said whether any source at all is known.
+func (j *Judge) KnowsIn(p netip.Prefix, at time.Time) bool {
+	p = p.Masked()
+	whole, step := 32, 1
+	if !p.Addr().Is4() {
+		whole, step = 64, 8
+	}
+	if free := max(0, whole-p.Bits()); 1<<min(free, 30) > widest {
+		return j.known.homes.Len() > 0
+	}
+	for a := p.Addr(); a.IsValid() && p.Contains(a); a = after(a, step) {
+		if j.known.at(j.key.Addr(a), at) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// after is the next address to a: of IPv6 (the first step bytes count) that of the next /64. It is not valid after the last one.
+func after(a netip.Addr, step int) netip.Addr {
+	if step == 1 {
+		return a.Next()
+	}
+	b := a.As16()
+	for i := step - 1; i >= 0; i-- {
+		if b[i]++; b[i] != 0 {
+			return netip.AddrFrom16(b)
+		}
+	}
+	return netip.Addr{}
 }
