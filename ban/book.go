@@ -162,7 +162,7 @@ func (b *Book) fill(e *entry, o *Order, at time.Time) {
 	e.offences = min(e.offences+1, most)
 	e.by, e.hard, e.reason, e.text = o.By, o.Hard, o.Reason, words(o.Text)
 	e.parts = slices.Clone(o.Parts[:min(len(o.Parts), maxParts)])
-	e.score = 0
+	e.score, e.cost = 0, false
 	for _, p := range e.parts {
 		e.score += p.Score
 	}

@@ -156,6 +156,57 @@ func TestValve(t *testing.T) {
 	}
 }
 
+// TestTide: what is registered counts at its height within ten minutes, what is lost as a sum; each is forgotten after that.
+func TestTide(t *testing.T) {
+	var tide Tide
+	for i, c := range []struct {
+		minute, registered, lost int
+		want                     Wave
+	}{{0, 100, 1, Wave{100, 1}}, {0, 90, 2, Wave{100, 3}}, {5, 60, 10, Wave{100, 13}}, {9, 50, 0, Wave{100, 13}}, {10, 50, 0, Wave{60, 10}},
+		{15, 50, 0, Wave{50, 0}}, {60, 10, 1, Wave{10, 1}}} {
+		if got := tide.Note(c.registered, c.lost, start.Add(time.Duration(c.minute)*time.Minute)); got != c.want {
+			t.Errorf("step %d: %+v, want %+v", i, got, c.want)
+		}
+	}
+}
+
+// TestCost: a ban that a phone was lost to is lifted by the valve however old it is; operators' bans are neither blamed nor lifted.
+func TestCost(t *testing.T) {
+	b := newBook(t, Config{})
+	for i, by := range []Origin{Judge, Judge, Operator} {
+		add(t, b, Order{Ban: edge.Ban{Source: source(fmt.Sprint("198.51.100.", i)), Hard: true, Reason: "test.reason", For: 3 * time.Hour}, By: by}, start)
+	}
+	at := start.Add(time.Hour)
+	for text, want := range map[string]bool{"198.51.100.0:5060": true, "198.51.100.2:5060": false, "198.51.100.9:5060": false} {
+		if b.Cost(netip.MustParseAddrPort(text), at) != want {
+			t.Errorf("a ban cost the phone at %s: %t", text, !want)
+		}
+	}
+	lifted, open := b.Relieve(Wave{10, 5}, at)
+	if !open || len(lifted) != 1 || lifted[0].Source != source("198.51.100.0") {
+		t.Errorf("lifted %v", lifted)
+	}
+}
+
+// TestLocalIsNotProlonged: what still comes from a private address when its ban ends may be others', who come through it.
+func TestLocalIsNotProlonged(t *testing.T) {
+	for text, want := range map[string]bool{"172.17.0.1": false, "172.17.0.1:5060": true, "198.51.100.7": true} {
+		b := newBook(t, Config{})
+		add(t, b, order(text, true), start)
+		flow := from("172.17.0.1:5060")
+		if text == "198.51.100.7" {
+			flow = from("198.51.100.7:5060")
+		}
+		if !b.Refuses(flow, start.Add(10*time.Minute-time.Second)) {
+			t.Fatalf("%s is not banned", text)
+		}
+		b.Tick(start.Add(10 * time.Minute))
+		if got := b.Refuses(flow, start.Add(11*time.Minute)); got != want {
+			t.Errorf("%s is banned for longer: %t", text, got)
+		}
+	}
+}
+
 // TestFronted is the rule about one private address, and that it is not banned then.
 func TestFronted(t *testing.T) {
 	docker := netip.MustParseAddr("172.17.0.1")

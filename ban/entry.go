@@ -31,6 +31,7 @@ type entry struct {
 	offences float64 // as of freed
 	freed    int64   // when the last ban ended; while banned: without meaning
 	messages []Message
+	cost     bool // a registered phone was lost to it
 	marked   bool // the journal knows that it differs from what is on the disk, and has not read it since
 }
 

@@ -48,11 +48,12 @@ func (b *Book) due(at time.Time) (changes []Change, more bool) {
 	return changes, false
 }
 
-// over ends a ban, or takes a source that is still sending to the next step. An operator's ban ends when the operator said.
+// over ends a ban, or takes a source that is still sending to the next step. An operator's ban ends when the operator
+// said, and that of a local address that others may send through when it was to end.
 func (b *Book) over(e *entry, at time.Time) Change {
 	until := e.until.Load()
 	length := until - e.since.Load()
-	if e.by != Operator && e.last.Load() > until-min(int64(stillSending), length/10) {
+	if e.by != Operator && !shared(e.source) && e.last.Load() > until-min(int64(stillSending), length/10) {
 		b.dequeue(e)
 		next := b.cfg.step(e.offences)
 		e.offences = min(e.offences+1, most)

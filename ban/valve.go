@@ -3,6 +3,8 @@ package ban
 import (
 	"net/netip"
 	"time"
+
+	"github.com/ringwall/ringwall/edge"
 )
 
 // A Share is how much of the traffic of the last ten minutes came from one address.
@@ -16,8 +18,16 @@ type Share struct {
 // Fronted reports whether s looks like a proxy or a container bridge in front of us: a private or loopback address that at least 95 % of
 // the requests and at least 5 known-good addresses of record come from. Such an address is not to be banned: Book.Front.
 func Fronted(s Share) bool {
-	local := s.Addr.IsPrivate() || s.Addr.IsLoopback()
-	return local && s.Requests > 0 && s.Requests*100 >= s.All*95 && s.Known >= 5
+	return local(s.Addr) && s.Requests > 0 && s.Requests*100 >= s.All*95 && s.Known >= 5
+}
+
+// local reports whether a is an address that others may send through: private or loopback.
+func local(a netip.Addr) bool { return a.IsPrivate() || a.IsLoopback() }
+
+// shared reports whether others may send through all of s: it is one local address. Before five phones have shown that they do (Fronted), nothing
+// can tell it from an attacker next door. So it is banned as any other, but phones that knock while it is do not make the ban longer.
+func shared(s edge.Source) bool {
+	return s.Port == 0 && s.Prefix.IsSingleIP() && local(s.Prefix.Addr())
 }
 
 const (
@@ -29,12 +39,50 @@ const (
 
 // A Wave is what became of the known-good addresses of record while bans were made.
 type Wave struct {
-	Known int // that were registered ten minutes ago
-	Lost  int // of these, no longer registered, though they did not say so
+	Known int // that were registered within the last ten minutes, at most at once
+	Lost  int // of these, no longer registered though they did not say so, and banned
+}
+
+// A Tide counts registrations and losses minute by minute, for the Wave of the last ten. It belongs to one goroutine.
+type Tide struct {
+	minutes [waveTime / time.Minute]struct {
+		minute int64 // Unix time of it
+		Wave
+	}
+}
+
+// Note takes note of how many are registered at now, and how many more are lost, and returns the Wave.
+func (t *Tide) Note(registered, lost int, at time.Time) (w Wave) {
+	now := at.Unix() / 60
+	one := &t.minutes[now%int64(len(t.minutes))]
+	if one.minute != now {
+		one.minute, one.Wave = now, Wave{}
+	}
+	one.Known, one.Lost = max(one.Known, registered), one.Lost+lost
+	for _, m := range t.minutes {
+		if now-m.minute < int64(len(t.minutes)) {
+			w.Known, w.Lost = max(w.Known, m.Known), w.Lost+m.Lost
+		}
+	}
+	return w
+}
+
+// Cost reports whether an automatic ban holds for the phone at from, whose registration ended without a word, and remembers that of the ban.
+func (b *Book) Cost(from netip.AddrPort, at time.Time) bool {
+	v := b.view.Load()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, of := range []*bans{&v.hard, &v.soft} {
+		if e := of.find(from, at.UnixNano()); e != nil && e.by != Operator {
+			e.cost = true
+			return true
+		}
+	}
+	return false
 }
 
 // Relieve is the safety valve. When more than a fifth of the known-good addresses of record vanished, it lifts every automatic ban of the
-// last ten minutes, and returns them: the judge is to act on nothing then until somebody has looked.
+// last ten minutes, and those that a phone was lost to (Cost), and returns them: the judge is to act on nothing then until somebody has looked.
 func (b *Book) Relieve(w Wave, at time.Time) (lifted []Ban, open bool) {
 	if w.Known < valveLeast || w.Lost*5 <= w.Known {
 		return nil, false
@@ -43,7 +91,7 @@ func (b *Book) Relieve(w Wave, at time.Time) (lifted []Ban, open bool) {
 	b.mu.Lock()
 	var changes []Change
 	for _, e := range b.entries {
-		if e.active() && e.by != Operator && e.since.Load() >= since {
+		if e.active() && e.by != Operator && (e.cost || e.since.Load() >= since) {
 			changes = append(changes, Change{Lifted, at, e.ban(false)})
 			b.drop(e)
 		}

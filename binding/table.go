@@ -63,6 +63,9 @@ const (
 type Config struct {
 	Max    int // bindings in all; default 100,000
 	PerAOR int // bindings of one address of record; default 32
+
+	// Lapsed is told of each phone whose registration ended without a word of it. It must not wait, nor come back to the table. Nil: nobody is.
+	Lapsed func(edge.Flow)
 }
 
 // Default returns the Config with every default filled in.
@@ -270,8 +273,12 @@ func (t *Table) sweepShard(s *shard, at int64) {
 	t.removeIf(s, func(e *entry) bool {
 		if e.expires > at {
 			s.earliest = min(s.earliest, e.expires)
+			return false
 		}
-		return e.expires <= at
+		if t.cfg.Lapsed != nil {
+			t.cfg.Lapsed(e.flow())
+		}
+		return true
 	})
 }
 

@@ -239,6 +239,25 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// TestLapsed: only registrations that end without a word are told of.
+func TestLapsed(t *testing.T) {
+	told := 0
+	table := newTable(t, Config{Lapsed: func(f edge.Flow) {
+		if told++; f != udp("192.0.2.2:1024") {
+			t.Errorf("told of %v", f)
+		}
+	}})
+	var all []Binding
+	for i := range 3 {
+		all = append(all, phone(table, fmt.Sprintf("user%d@example.com", i), "sip:x@192.168.1.1", udp(fmt.Sprintf("192.0.2.%d:1024", i+1)), time.Duration(i+1)*time.Minute))
+		put(t, table, all[i], start)
+	}
+	table.Delete(all[0].ID, start)
+	if table.Sweep(start.Add(2*time.Minute + time.Second)); told != 1 {
+		t.Errorf("told of %d", told)
+	}
+}
+
 func TestSweep(t *testing.T) {
 	table := newTable(t, Config{})
 	for i := range 1000 {
