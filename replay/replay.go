@@ -90,7 +90,9 @@ func newPlayer(cfg Config) (*player, error) {
 	if p.judge, err = judge.New(cfg.Judge, cfg.Key, cfg.Checks); err != nil {
 		return nil, err
 	}
-	p.book, err = ban.New(ban.Config{First: cfg.First, Longest: cfg.Longest, Known: p.crowd.known, KnownIn: p.crowd.knownIn})
+	p.book, err = ban.New(ban.Config{First: cfg.First, Longest: cfg.Longest,
+		Known:   func(f edge.Flow, at time.Time) bool { return p.crowd.known(f, at) || p.judge.Knows(f, at) },
+		KnownIn: func(in netip.Prefix, at time.Time) bool { return p.crowd.knownIn(in, at) || p.judge.KnowsIn(in, at) }})
 	if err != nil {
 		return nil, err
 	}

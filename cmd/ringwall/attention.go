@@ -42,6 +42,9 @@ type facts struct {
 	names      []nameProblem
 	journal    string    // why registrations are not written; "": they are
 	banJournal string    // the same of bans
+	knownFile  string    // and of whom the platform accepted
+	front      string    // what all traffic comes through; "": nothing of that kind
+	valve      string    // why checks only watch; "": they act
 	dropped    uint64    // events
 	dropAt     time.Time // when events were last seen to be lost
 	open       int       // connections
@@ -77,6 +80,9 @@ func (f *facts) concerns() []concern {
 	full("bindings.full", "the table of registered phones fills up", f.proxy.Bindings, f.bindings)
 	add(f.journal != "", string(reasonState), "registrations cannot be written, a restart would lose them: %s", f.journal)
 	add(f.banJournal != "", string(reasonBans), "bans cannot be written, a restart would lose them: %s", f.banJournal)
+	add(f.knownFile != "", string(reasonState), "known users cannot be written, a restart would lose them: %s", f.knownFile)
+	add(f.front != "", string(reasonFronted), "%s", f.front)
+	add(f.valve != "", string(reasonValve), "%s", f.valve)
 	for _, c := range f.certs {
 		what := fmt.Sprintf("the certificate %s (%s)", c.File, commas(c.Names))
 		if c.Authority {
@@ -118,6 +124,15 @@ func (s *service) facts(p proxy.Status, now *settings) *facts {
 	}
 	if why := s.banError.Load(); why != nil {
 		f.banJournal = *why
+	}
+	if why := s.knownError.Load(); why != nil {
+		f.knownFile = *why
+	}
+	if a := s.innocence.front.Load(); a != nil {
+		f.front = fronted(*a)
+	}
+	if open := s.innocence.valve.Load(); open != nil {
+		f.valve = open.String()
 	}
 	if at := s.dropAt.Load(); at != nil {
 		f.dropAt = *at

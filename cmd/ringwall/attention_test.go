@@ -2,12 +2,14 @@ package main
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ringwall/ringwall/ban"
 	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/event"
 	"github.com/ringwall/ringwall/proxy"
@@ -38,6 +40,11 @@ func TestConcerns(t *testing.T) {
 		{func(f *facts) { f.open = 40 }, "connections.full", "40 of 50, 80 %"},
 		{func(f *facts) { f.most.wanted = 90 }, "connections.descriptors", "is 90, but"},
 		{func(f *facts) { f.journal = "disk is full" }, "state.write", "disk is full"},
+		{func(f *facts) { f.knownFile = "disk is full" }, "state.write", "known users cannot be written"},
+		{func(f *facts) { f.front = fronted(netip.MustParseAddr("172.17.0.1")) }, "ban.fronted", "through 172.17.0.1"},
+		{func(f *facts) {
+			f.valve = (&opening{until: now, wave: ban.Wave{Known: 10, Lost: 3}, lifted: 1}).String()
+		}, "ban.valve", "3 of 10 registered phones vanished after bans: 1 ban lifted"},
 		{func(f *facts) { f.certs = cert(15*24*time.Hour, "") }, "", ""},
 		{func(f *facts) { f.certs = cert(13*24*time.Hour, "") }, "certificate.expires", "expires on 2026-05-14, 13 days left"},
 		{func(f *facts) { f.certs = cert(-time.Hour, "") }, "certificate.expired", "/c.pem (a.example) has expired on 2026-05-01"},

@@ -20,7 +20,7 @@ import (
 // openBans makes the ban book and the gate that enforces it.
 func (s *service) openBans(context.Context) (err error) {
 	s.bans, err = ban.New(ban.Config{First: s.cfg.Bans.First, Longest: s.cfg.Bans.Longest, Calls: s.cfg.Limits.Calls,
-		Known: s.bindings.Known, KnownIn: s.bindings.KnownIn, Changed: s.banChanged})
+		Known: s.knows, KnownIn: s.knowsIn, Changed: s.banChanged})
 	if err != nil {
 		return err
 	}
@@ -73,6 +73,7 @@ func (s *service) tendBans(ctx context.Context) {
 			return
 		case at := <-tick.C:
 			s.bans.Tick(at)
+			s.spare(at)
 		case <-look.C:
 			s.protect(s.settings.Load())
 		}

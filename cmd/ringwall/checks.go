@@ -47,6 +47,7 @@ func (s *service) assemble(cfg *config.Config) (*judge.Judge, error) {
 			return nil, err
 		}
 		b.judge = j
+		s.judging.Store(j)
 	} else if err := b.judge.Apply(list); err != nil {
 		return nil, err
 	}
@@ -69,11 +70,7 @@ func (s *service) openKnown(j *judge.Judge) error {
 }
 
 // judge returns the judge, nil if there is none.
-func (s *service) judge() *judge.Judge {
-	s.benching.Lock()
-	defer s.benching.Unlock()
-	return s.bench.judge
-}
+func (s *service) judge() *judge.Judge { return s.judging.Load() }
 
 // charges are the checks that cfg asks for; those that b has and that are told the same go on.
 func charges(cfg *config.Config, told checks.Config, b *bench, key meter.Key) (list []judge.Charge, rows map[string]any) {

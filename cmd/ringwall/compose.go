@@ -25,6 +25,7 @@ import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
 	"github.com/ringwall/ringwall/gate/soft"
+	"github.com/ringwall/ringwall/judge"
 	"github.com/ringwall/ringwall/media"
 	"github.com/ringwall/ringwall/memory"
 	"github.com/ringwall/ringwall/proxy"
@@ -57,6 +58,8 @@ type service struct {
 	gate      *soft.Gate
 	bench     bench // guarded by benching; after the start it changes at reloads only
 	benching  sync.Mutex
+	judging   atomic.Pointer[judge.Judge] // that of bench
+	innocence innocence
 	db        *sql.DB        // the state file
 	platform  *demo.Platform // nil unless there are no upstreams
 	transport *transport.Server
@@ -174,7 +177,7 @@ func (s *service) openState(context.Context) error {
 	if s.keys, err = seal.Open(s.cfg.Topology.KeyFile); err != nil {
 		return err
 	}
-	s.bindings, err = binding.New(binding.Config{}, s.keys)
+	s.bindings, err = binding.New(binding.Config{Lapsed: s.lapsed}, s.keys)
 	return err
 }
 

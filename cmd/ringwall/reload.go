@@ -220,6 +220,7 @@ func (s *service) apply(ctx context.Context, next *config.Config, r *reloaded) e
 	if err := s.enforce(to); err != nil {
 		return err
 	}
+	s.resume(time.Now(), "reloaded")
 	s.names.Set(s.queries(mixed)...)
 	s.forgetProblems(mixed)
 	s.level.Set(mixed.Log.Level)
