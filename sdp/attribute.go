@@ -12,6 +12,7 @@ type attribute uint8
 const (
 	attrUnknown    attribute = iota // passes if it names no address
 	attrPlain                       // known to name no address: passes
+	attrText                        // holds words of its writer: passes if it names no address
 	attrGone                        // names addresses, people or other descriptions: never passes
 	attrICE                         // belongs to ICE: never passes
 	attrLite                        // a=ice-lite
@@ -33,12 +34,14 @@ const (
 // attributeOf looks up a name in lower case.
 func attributeOf(name string) attribute {
 	switch name {
-	case "rtpmap", "fmtp", "ptime", "maxptime", "rtcp-fb", "rtcp-rsize", "rtcp-xr", "extmap", "extmap-allow-mixed", "ssrc", "ssrc-group", "msid",
-		"msid-semantic", "rid", "simulcast", "imageattr", "framerate", "quality", "orient", "content", "label", "lang", "sdplang", "charset",
-		"silencesupp", "key-mgmt", "zrtp-hash", "tls-id", "identity", "curr", "des", "conf", "connection", "floorctrl", "confid", "userid",
+	case "rtpmap", "fmtp", "ptime", "maxptime", "rtcp-fb", "rtcp-rsize", "rtcp-xr", "extmap", "extmap-allow-mixed", "ssrc-group",
+		"msid-semantic", "rid", "simulcast", "imageattr", "framerate", "quality", "orient", "content", "lang", "sdplang", "charset",
+		"silencesupp", "key-mgmt", "zrtp-hash", "tls-id", "identity", "curr", "des", "conf", "connection", "floorctrl", "confid",
 		"floorid", "sctp-port", "sctpmap", "max-message-size", "dcmap", "dcsa", "csup", "creq", "tcap", "pcfg", "acfg", "bfcpver",
-		"record", "recordpref", "rtcp-idms", "mediaclk", "cat", "keywds", "type", "tool-version":
+		"record", "recordpref", "rtcp-idms", "mediaclk", "type":
 		return attrPlain
+	case "ssrc", "msid", "label", "userid", "cat", "keywds", "tool-version":
+		return attrText
 	case "alt", "source-filter", "path", "rtcp-unicast", "nortpproxy", "ccap", "tool", "x-candidate-info", "x-nat", "ts-refclk", "direction-address":
 		return attrGone
 	case "remote-candidates", "end-of-candidates", "ice-options", "ice-mismatch", "ice-pacing":
@@ -154,7 +157,7 @@ func (s *Session) attribute(at *Media, line []byte) Error {
 // known does what attribute a asks for.
 func (s *Session) known(at *Media, a attribute, line, name, value []byte, valued bool) Error {
 	switch a {
-	case attrUnknown:
+	case attrUnknown, attrText:
 		if all(name, cToken) && !namesAddress(value) {
 			s.keep(at, line, keepPlain)
 		}
@@ -292,7 +295,7 @@ func (s *Session) capability(at *Media, line, value []byte) {
 	switch a, _ := lookUp(name); a {
 	case attrPlain, attrDirection, attrMux, attrSetup, attrSecure:
 		s.keep(at, line, keepPlain)
-	case attrUnknown:
+	case attrUnknown, attrText:
 		if all(name, cToken) && !namesAddress(value) {
 			s.keep(at, line, keepPlain)
 		}
@@ -319,6 +322,9 @@ func namesAddress(b []byte) bool {
 // isAddress reports whether run, which is made of what addresses are made of, is one, or one with a port behind it.
 func isAddress(run []byte) bool {
 	run = bytes.TrimRight(bytes.TrimLeft(run, "."), ".")
+	if bytes.Count(run, []byte{'.'}) < 3 && bytes.Count(run, []byte{':'}) < 2 {
+		return false
+	}
 	if _, ok := literal(run); ok && len(run) > 2 {
 		return true
 	}
