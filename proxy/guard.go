@@ -36,6 +36,11 @@ func (p *Proxy) marks(cfg *Config, old *settings) *topo.Marks {
 		}
 	}
 	hosts, shown := append([]string{cfg.Advertise, cfg.Topology.Domain}, cfg.Topology.Shown...), []netip.Addr(nil)
+	for _, host := range cfg.Topology.Shown {
+		if a, err := netip.ParseAddr(host); err == nil {
+			shown = append(shown, a)
+		}
+	}
 	for i := range p.faces {
 		if f := &p.faces[i]; f.Side == edge.Inside {
 			nets = append(nets, single(f.Addr.Addr()))
@@ -154,7 +159,7 @@ type finding uint8
 
 const (
 	leaks   finding = iota
-	inMedia         // it is in a session description, which is media's business
+	inMedia         // it is in a session description, and media is not relayed
 	exempt          // it can't be replaced: a tag, or a field that a digest covers
 	seen            // outside wrote it
 )
@@ -163,10 +168,13 @@ const (
 func (l *lane) meaning(at int, known bool) (finding, []byte) {
 	m := &l.left
 	if at >= int(m.Body.Start) && m.Body.Present() {
-		if inSession(m, at) {
-			return inMedia, nil
+		switch {
+		case !inSession(m, at):
+			return leaks, []byte("the body")
+		case l.p.media != nil:
+			return leaks, []byte("the session description")
 		}
-		return leaks, []byte("the body")
+		return inMedia, nil
 	}
 	for i := range m.Fields {
 		if f := &m.Fields[i]; at >= int(f.Line.Start) && at < int(f.Line.End) {

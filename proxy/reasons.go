@@ -50,7 +50,7 @@ const (
 	reasonContact    edge.Reason = "register.contact" // a Contact that can't be bound
 	reasonNotSIP     edge.Reason = "malformed.not_sip"
 	reasonLeak       edge.Reason = "topology.leak"   // what names the inside in a message to outside
-	reasonMedia      edge.Reason = "topology.media"  // the same in a session description
+	reasonMedia      edge.Reason = "topology.media"  // the same in a session description, and media is not relayed
 	reasonExempt     edge.Reason = "topology.exempt" // the same where it can't be replaced: tags, digest fields
 	reasonBody       edge.Reason = "topology.body"   // a body that may not leave was taken out
 	reasonMediaFull  edge.Reason = "media.full"      // no port, or no place on record, for the media of a call

@@ -84,6 +84,9 @@ func shown(cfg *config.Config) []string {
 	if cfg.Outside.Advertise != "" {
 		hosts = append(hosts, strings.ToLower(cfg.Outside.Advertise))
 	}
+	if cfg.Media.Address.IsValid() {
+		hosts = append(hosts, cfg.Media.Address.String())
+	}
 	for _, p := range cfg.Peers {
 		hosts = append(hosts, p.URI.Host)
 	}
