@@ -108,12 +108,12 @@ func delayedOffer(r *rig) {
 	}
 	r.platform.Reply(got, 200)
 	ok := phone.Expect("200")
-	if ok.Body != siptest.SDP {
+	if !r.relayed && ok.Body != siptest.SDP {
 		r.Errorf("the offer changed:\n%s", ok.Raw)
 	}
 	ack := phone.NewCallerDialog(sent, ok).Request("ACK").WithBody("application/sdp", siptest.SDP)
 	phone.Send(ack)
-	if got := r.platform.Expect("ACK"); got.Body != ack.Body || got.Get("Content-Type") != "application/sdp" {
+	if got := r.platform.Expect("ACK"); !r.relayed && got.Body != ack.Body || got.Get("Content-Type") != "application/sdp" {
 		r.Errorf("the answer changed:\n%s", got.Raw)
 	}
 }

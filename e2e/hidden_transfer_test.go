@@ -30,14 +30,14 @@ var hiddenStories = []struct {
 	{"altered tokens", alteredTokens},
 }
 
-// TestHidden: what people do on phones, with the platform hidden.
+// TestHidden: what people do on phones, with the platform hidden and media relayed.
 func TestHidden(t *testing.T) {
 	for _, s := range hiddenStories {
 		t.Run(s.name, func(t *testing.T) {
 			for _, w := range both {
 				t.Run(w.name, func(t *testing.T) {
 					t.Parallel()
-					s.run(newRig(t, w, hiding))
+					s.run(newRig(t, w, concealed(relaying)))
 				})
 			}
 		})

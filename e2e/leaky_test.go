@@ -80,6 +80,9 @@ func (r *rig) leaky() {
 		if !m.IsRequest() && m.Status() > 100 {
 			m.Start += " (mark-phrase)"
 		}
+		if r.relayed {
+			r.leakyDescription(m)
+		}
 		if m.Method() == "ACK" || m.Method() == "CANCEL" {
 			return
 		}

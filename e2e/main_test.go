@@ -65,12 +65,13 @@ type rig struct {
 	platform *siptest.UA
 	way      way
 	hidden   bool          // topology.hide is on
+	relayed  bool          // and so is media.relay
 	outside  []*siptest.UA // who must see nothing of the inside then
 	recorded []string      // proxies inside that record themselves, in the order in which requests from outside pass them
 }
 
-// newRig starts a platform and an edge in front of it. The platform is shown unless keys say otherwise: rows compare what leaves with what the
-// platform sent.
+// newRig starts a platform and an edge in front of it. The platform is shown and media is not relayed unless keys say otherwise: rows compare what
+// leaves with what the platform sent.
 func newRig(t *testing.T, w way, keys siptest.Keys) *rig {
 	t.Helper()
 	platform := siptest.NewPlatform(t, w.in, w.inIP)
@@ -78,19 +79,15 @@ func newRig(t *testing.T, w way, keys siptest.Keys) *rig {
 	if w.in == "tcp" {
 		uri += ";transport=tcp"
 	}
-	if _, said := keys["topology"]; !said {
-		keys = maps.Clone(keys)
-		if keys == nil {
-			keys = siptest.Keys{}
-		}
-		keys["topology"] = "{hide: false}"
-	}
+	all := siptest.Keys{"topology": "{hide: false}", "media": "{relay: off}"}
+	maps.Copy(all, keys)
 	secure := w.out != "udp" && w.out != "tcp"
-	e := siptest.StartEdge(t, siptest.Outlets{Outside: w.outIP, Inside: w.inIP, Upstream: []string{uri}, Secure: secure}, keys)
+	e := siptest.StartEdge(t, siptest.Outlets{Outside: w.outIP, Inside: w.inIP, Upstream: []string{uri}, Secure: secure}, all)
 	if secure {
 		e.Outside = map[string]netip.AddrPort{"tls": e.TLS, "ws": e.WS, "wss": e.WSS}[w.out] // what rows know as outside
 	}
-	r := &rig{T: t, edge: e, platform: platform, way: w, hidden: strings.Contains(keys["topology"], "hide: true")}
+	r := &rig{T: t, edge: e, platform: platform, way: w, hidden: strings.Contains(all["topology"], "hide: true"),
+		relayed: !strings.Contains(all["media"], "off")}
 	if r.hidden {
 		r.leaky()
 		t.Cleanup(r.unseen)

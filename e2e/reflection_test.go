@@ -71,7 +71,9 @@ func answered(status, times int, change ...func(*siptest.Message)) func(*rig, *m
 	}
 }
 
-var body = func(m *siptest.Message) { m.WithBody("application/sdp", strings.Repeat("a=x:0123456789\r\n", 60)) }
+var body = func(m *siptest.Message) {
+	m.WithBody("application/sdp", siptest.SDP+strings.Repeat("a=x:0123456789\r\n", 60))
+}
 
 var reflections = []reflection{
 	{"garbage", func(_ *rig, m *mirror) {

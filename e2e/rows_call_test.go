@@ -24,7 +24,7 @@ func p1(r *rig) {
 			r.Errorf("the phone's Via became %q", vias[1])
 		}
 		branches[siptest.Branch(got.Message)] = true
-		if got.RequestURI() != sent.RequestURI() || got.Body != sent.Body {
+		if got.RequestURI() != sent.RequestURI() || !r.relayed && got.Body != sent.Body {
 			r.Errorf("Request-URI or body changed:\n%s", got.Raw)
 		}
 		for _, name := range []string{"From", "To", "Call-ID", "CSeq", "Content-Type"} {

@@ -32,6 +32,7 @@ var mediaRows = []struct {
 	{"lines come and go", linesComeAndGo},
 	{"multipart", multipart},
 	{"strays", strays},
+	{"candidates", candidates},
 	{"restart", restarted},
 }
 
@@ -440,6 +441,50 @@ func strays(r *rig) {
 	if answer := phone.Expect("488"); answer.Body != "" || answer.Get("Content-Type") != "" {
 		r.Errorf("488 came with %q", answer.Body)
 	}
+	r.streams(0)
+}
+
+// candidates: ends that do ICE, in offers and answers of either side, early, in a dialog and among other parts, see one candidate for each port: ours.
+func candidates(r *rig) {
+	phone, contact := r.registered("alice")
+	near, far := newMouth(phone, r.T), newMouth(r.platform, r.T)
+	ice := func(m *mouth) string {
+		return m.sdp("a=ice-ufrag:EsAw", "a=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1", fmt.Sprintf("a=candidate:9 1 UDP 2122260223 %v %d typ host", m.addr().Addr(), m.addr().Port()),
+			"a=candidate:8 1 UDP 1686052607 10.77.0.9 9 typ srflx raddr 10.77.0.9 rport 9", "a=candidate:7 1 TCP 1518280447 10.77.0.9 9 typ host tcptype active")
+	}
+	ours := func(got *siptest.Received) {
+		r.Helper()
+		if n := strings.Count(got.Body, "a=candidate:"); n != 2 || strings.Count(got.Body, "a=ice-ufrag:") != 1 || strings.Contains(got.Body, "EsAw") {
+			r.Errorf("%d candidates in\n%s", n, got.Raw)
+		}
+	}
+	sent, got := r.invite(phone, with(ice(near)))
+	r.platform.Reply(got, 183, with(ice(far)), siptest.With("Require", "100rel"), siptest.With("RSeq", "1"))
+	early := phone.Expect("183")
+	ours(early)
+	prack := phone.NewCallerDialog(sent, early).Request("PRACK").Set("RAck", "1 1 INVITE")
+	phone.Send(prack)
+	r.platform.Reply(r.platform.Expect("PRACK"), 200)
+	phone.Expect("200 PRACK")
+	answer := r.platform.Reply(got, 200, with(ice(far)))
+	ok := phone.Expect("200 INVITE")
+	ours(ok)
+	c := &chat{r: r, call: &call{phone.NewCallerDialog(sent, ok), r.platform.NewCalleeDialog(got, answer), sent, got}}
+	c.call.phone.CSeq = 2
+	ack := c.call.phone.Request("ACK").Set("CSeq", "1 ACK")
+	phone.Send(ack)
+	r.platform.Expect("ACK")
+	for _, method := range []string{"UPDATE", "INVITE"} {
+		asked, _ := c.reoffer(method, c.platform, c.call.phone, ice(far), ice(near))
+		ours(asked)
+	}
+	r.bye(c.platform, c.call.phone)
+	in := r.platform.Send(r.platform.Request("INVITE", contact).WithBody("multipart/mixed;boundary=b",
+		"--b\r\nContent-Type: application/sdp\r\n\r\n"+ice(far)+"\r\n--b\r\nContent-Type: text/plain\r\n\r\nat "+r.platform.Addr.String()+"\r\n--b--\r\n"))
+	got = phone.Expect("INVITE")
+	ours(got)
+	phone.Reply(got, 486)
+	r.platform.Send(siptest.AckOf(in, r.platform.Expect("486")))
 	r.streams(0)
 }
 

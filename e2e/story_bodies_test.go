@@ -11,7 +11,7 @@ import (
 // TestHiddenPickup: a phone learns from a NOTIFY that another one is in a call, and takes that call over, by the target and the Call-ID that
 // it was shown. Then bodies of each kind come from the platform. The guard looks at everything, and finds nothing to keep back.
 func TestHiddenPickup(t *testing.T) {
-	r := newRig(t, udp, siptest.Keys{"topology": "{hide: true, guard: block}", "domains": "[example.com]"})
+	r := newRig(t, udp, concealed(relaying))
 	reg := siptest.NewRegistrar(r.platform, nil)
 	alice, carol := r.phone("alice"), r.phone("carol")
 	contact, other := r.register(reg, alice), r.register(reg, carol)
