@@ -204,6 +204,22 @@ const (
 	LockUser      // the user, from everywhere but where the platform accepted it before
 )
 
+// A Hold is what a check holds against the passwords of one user.
+type Hold struct {
+	Source   Source    `json:"source,omitzero"` // from where; zero: from everywhere but where the platform accepted the user before
+	Reason   Reason    `json:"reason"`
+	Failures int       `json:"failures"`       // wrong passwords that count; where Source is zero, sources that they came from
+	Until    time.Time `json:"until,omitzero"` // the lock ends; zero: nothing is locked yet
+}
+
+// A Keeper is a check that locks users, and can tell of it and undo it. user is what Asked.User is for the user's requests.
+type Keeper interface {
+	// Held returns what is held against the user.
+	Held(user uint64, now time.Time) []Hold
+	// Release forgets it for sources in from, the zero Source: for all, and returns what it was.
+	Release(user uint64, from Source, now time.Time) []Hold
+}
+
 // A Part is one of the things that a score adds up from.
 type Part struct {
 	Reason Reason  `json:"reason"`

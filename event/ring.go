@@ -35,6 +35,7 @@ const (
 	Ban      = "ban"      // a source is banned; one for each ban
 	Unban    = "unban"    // a source is free again before its time, or is never to be banned
 	Memory   = "memory"   // how short of it we are
+	Trust    = "trust"    // an operator vouches for a user, or has one forgotten or unlocked
 )
 
 // remote reports whether anybody on the internet can cause events of that name in any number. Such events may fill only half

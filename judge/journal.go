@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/netip"
 	"time"
 
 	"github.com/ringwall/ringwall/state"
@@ -15,7 +16,7 @@ import (
 const journalVersion = 1
 
 // A Journal writes whom the platform accepted from where to a database, and brings that back at the next start, as state.Journal does.
-// What it writes are keyed hashes: the file tells nobody who called from where, and is worth nothing under another key.
+// The judge reads keyed hashes, which are worth nothing under another key; names and addresses are written for operators.
 type Journal struct {
 	*state.Journal[uint64]
 	judge          *Judge
@@ -51,7 +52,8 @@ func (j *Journal) Close(ctx context.Context) error {
 	return j.Journal.Close(ctx)
 }
 
-// A store is what is known as state.Journal sees it: a row for each pair, and one for the flow that it was last accepted from.
+// A store is what is known as state.Journal sees it: a row for each pair, one for the flow that it was last accepted from, and one for
+// who is behind it.
 type store struct {
 	db    *sql.DB
 	known *known
@@ -61,32 +63,39 @@ type store struct {
 func (s *store) Prepare(ctx context.Context) error {
 	return state.Prepare(ctx, s.db, "judge", journalVersion,
 		`CREATE TABLE IF NOT EXISTS known_user (pair INTEGER PRIMARY KEY, source INTEGER NOT NULL, minute INTEGER NOT NULL) STRICT`,
-		`CREATE TABLE IF NOT EXISTS known_flow (pair INTEGER PRIMARY KEY, flow INTEGER NOT NULL) STRICT`)
+		`CREATE TABLE IF NOT EXISTS known_flow (pair INTEGER PRIMARY KEY, flow INTEGER NOT NULL) STRICT`,
+		`CREATE TABLE IF NOT EXISTS known_name (pair INTEGER PRIMARY KEY, user TEXT NOT NULL, source TEXT NOT NULL) STRICT`)
 }
 
 // Begin prepares writing in one transaction. Hashes are written as the signed numbers of the same bits.
 func (s *store) Begin(ctx context.Context, tx *sql.Tx) (func(uint64) error, error) {
-	var done [4]*sql.Stmt
+	var done [6]*sql.Stmt
 	for i, text := range [...]string{
-		`INSERT OR REPLACE INTO known_user VALUES (?, ?, ?)`, `INSERT OR REPLACE INTO known_flow VALUES (?, ?)`,
-		`DELETE FROM known_user WHERE pair = ?`, `DELETE FROM known_flow WHERE pair = ?`,
+		`INSERT OR REPLACE INTO known_user VALUES (?, ?, ?)`, `INSERT OR REPLACE INTO known_flow VALUES (?, ?)`, `INSERT OR REPLACE INTO known_name VALUES (?, ?, ?)`,
+		`DELETE FROM known_user WHERE pair = ?`, `DELETE FROM known_flow WHERE pair = ?`, `DELETE FROM known_name WHERE pair = ?`,
 	} {
 		var err error
 		if done[i], err = tx.PrepareContext(ctx, text); err != nil {
 			return nil, err
 		}
 	}
-	putUser, putFlow, dropUser, dropFlow := done[0], done[1], done[2], done[3]
+	putUser, putFlow, putName, drops := done[0], done[1], done[2], done[3:]
 	return func(key uint64) error {
 		p, found := s.known.pair(key)
 		if !found {
-			_, err := dropUser.ExecContext(ctx, int64(key))
-			_, ferr := dropFlow.ExecContext(ctx, int64(key))
-			return errors.Join(err, ferr)
+			var errs []error
+			for _, drop := range drops {
+				_, err := drop.ExecContext(ctx, int64(key))
+				errs = append(errs, err)
+			}
+			return errors.Join(errs...)
 		}
 		_, err := putUser.ExecContext(ctx, int64(key), int64(p.source), p.minute)
 		if err == nil && p.flow != 0 {
 			_, err = putFlow.ExecContext(ctx, int64(key), int64(p.flow))
+		}
+		if who, named := s.known.named(key); err == nil && named {
+			_, err = putName.ExecContext(ctx, int64(key), string(who.user[:who.n]), netip.AddrFrom16(who.addr).Unmap().String())
 		}
 		return err
 	}, nil
@@ -94,7 +103,7 @@ func (s *store) Begin(ctx context.Context, tx *sql.Tx) (func(uint64) error, erro
 
 // Clear deletes every row.
 func (s *store) Clear(ctx context.Context, tx *sql.Tx) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM known_user; DELETE FROM known_flow`)
+	_, err := tx.ExecContext(ctx, `DELETE FROM known_user; DELETE FROM known_flow; DELETE FROM known_name`)
 	return err
 }
 
@@ -116,14 +125,16 @@ func (s *store) Keys() iter.Seq[uint64] {
 
 // load reads the pairs, and deletes the rows of those that are forgotten.
 func (s *store) load(ctx context.Context, now time.Time, into *Journal) error {
-	rows, err := s.db.QueryContext(ctx, `SELECT pair, source, minute, coalesce(flow, 0) FROM known_user LEFT JOIN known_flow USING (pair) ORDER BY minute`)
+	rows, err := s.db.QueryContext(ctx, `SELECT pair, known_user.source, minute, coalesce(flow, 0), coalesce(user, ''), coalesce(known_name.source, '')
+		FROM known_user LEFT JOIN known_flow USING (pair) LEFT JOIN known_name USING (pair) ORDER BY minute`)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var key, source, minute, flow int64
-		if err := rows.Scan(&key, &source, &minute, &flow); err != nil {
+		var user, from string
+		if err := rows.Scan(&key, &source, &minute, &flow, &user, &from); err != nil {
 			return err
 		}
 		seen := time.Unix(minute*60, 0)
@@ -131,12 +142,16 @@ func (s *store) load(ctx context.Context, now time.Time, into *Journal) error {
 			into.left++
 			continue
 		}
+		if addr, err := netip.ParseAddr(from); err == nil && user != "" {
+			s.known.name(uint64(key), nameOf(user, addr), seen)
+		}
 		into.restored++
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	_, err = s.db.ExecContext(ctx, `DELETE FROM known_user WHERE minute < ?; DELETE FROM known_flow WHERE pair NOT IN (SELECT pair FROM known_user)`,
+	_, err = s.db.ExecContext(ctx, `DELETE FROM known_user WHERE minute < ?; DELETE FROM known_flow WHERE pair NOT IN (SELECT pair FROM known_user);
+		DELETE FROM known_name WHERE pair NOT IN (SELECT pair FROM known_user)`,
 		now.Add(-KnownFor).Unix()/60)
 	return err
 }

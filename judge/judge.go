@@ -42,7 +42,7 @@ type Charge struct {
 // Config holds the sizes of a Judge. The zero value of a field means its default.
 type Config struct {
 	Sources int           // sources with a score at once, 200 bytes each; default 65,536
-	Pairs   int           // users known good from a source, 64 bytes each; default 131,072
+	Pairs   int           // users known good from a source, 150 bytes each; default 131,072
 	Domains []string      // of the platform, lower case: the user of another host counts as one of the first domain
 	Ticks   func() uint64 // nanoseconds of a clock that only tells what checks cost; nil: nobody asks
 }

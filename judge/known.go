@@ -19,6 +19,7 @@ type known struct {
 	pairs   *meter.Table[pair] // by the hash of user and source together
 	homes   *meter.Table[home]
 	flows   *meter.Table[uint32]                  // by the hash of address and port: the minute in which a pair was last accepted from there
+	names   *meter.Table[name]                    // who is behind a pair, for operators
 	journal atomic.Pointer[state.Journal[uint64]] // nil: nobody keeps them
 }
 
@@ -38,12 +39,14 @@ type home struct {
 func (k *known) init(pairs int) {
 	k.homes = meter.NewTable[home](pairs, nil)
 	k.flows = meter.NewTable[uint32](pairs, nil)
+	k.names = meter.NewTable[name](pairs, nil)
 	k.pairs = meter.NewTable(pairs, k.lost)
 }
 
 // lost takes an evicted pair off its source.
 func (k *known) lost(key uint64, p *pair, now time.Time) {
 	k.tell(key)
+	k.names.Delete(key)
 	if p.flow != 0 {
 		k.flows.Delete(p.flow)
 	}
@@ -128,6 +131,14 @@ func (k *known) moved(from, to uint64, at time.Time) {
 	}
 }
 
+// drop forgets the pair h.
+func (k *known) drop(h uint64, now time.Time) {
+	if p, found := k.pair(h); found {
+		k.pairs.Delete(h)
+		k.lost(h, &p, now)
+	}
+}
+
 // tell lets the journal know that the row of a pair is another one.
 func (k *known) tell(key uint64) {
 	if j := k.journal.Load(); j != nil {
@@ -152,13 +163,14 @@ func (j *Judge) learn(x *edge.Exchange) {
 	case status == 401 || status == 407:
 		x.Asked.Stale = j.challenged(x)
 	case status/100 == 2 && a.Secret != 0 && a.User != 0 && (a.Method == sip.REGISTER || a.Method == sip.INVITE):
-		flow := a.Port
+		flow, pair := a.Port, j.key.Words(a.User, a.Source)
 		if a.From.Transport.Stream() { // a connection that is gone has left nothing to know it by
 			flow = 0
 		}
-		if j.known.add(j.key.Words(a.User, a.Source), a.Source, flow, x.At) {
+		if j.known.add(pair, a.Source, flow, x.At) {
 			j.credit(a, x.At)
 		}
+		j.noteName(pair, x)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +24,7 @@ type Config struct {
 	Failures int           // wrong passwords; default 3
 	Within   time.Duration // default 15 min
 	For      time.Duration // how long the pair of user and source is locked; default 30 min
-	Pairs    int           // with failures at once, 120 bytes each; default 65,536
+	Pairs    int           // with failures at once, 144 bytes each; default 65,536
 }
 
 func (c Config) withDefaults() Config {
@@ -60,6 +61,8 @@ type Check struct {
 
 // A pair is one user from one source.
 type pair struct {
+	user   uint64
+	addr   [16]byte // of the source
 	failed meter.Log
 	until  int64 // it is locked, nanoseconds
 	next   int64 // it may try again, if it is known good
@@ -117,7 +120,7 @@ func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
 	key := c.key.Words(a.User, a.Source)
 	if x.Msg.Status/100 == 2 {
 		if p := c.pairs.Find(key, x.At); p != nil {
-			*p = pair{}
+			*p = p.innocent()
 			c.pairs.Leave(key)
 		}
 		return edge.Verdict{}
@@ -125,20 +128,60 @@ func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
 	if !a.Failed(x.Msg.Status) {
 		return edge.Verdict{}
 	}
-	p, _ := c.pairs.Enter(key, 0, x.At)
+	p, fresh := c.pairs.Enter(key, 0, x.At)
 	if p == nil {
 		return edge.Verdict{}
 	}
 	defer c.pairs.Leave(key)
+	if fresh {
+		*p = pair{user: a.User, addr: a.From.Remote.Addr().As16()}
+	}
 	now := x.At.UnixNano()
 	if p.failed.Add(c.cfg.Within, x.At) < c.cfg.Failures || now < p.until {
 		return edge.Verdict{}
 	}
-	*p = pair{until: now + int64(c.cfg.For), next: now + int64(goodEvery)}
+	*p = p.innocent()
+	p.until, p.next = now+int64(c.cfg.For), now+int64(goodEvery)
 	if c.last.Load() < p.until {
 		c.last.Store(p.until)
 	}
 	return edge.Verdict{Action: edge.Note, Reason: reasonLocked, Lock: edge.LockPair}
+}
+
+// innocent is the pair of the same user and source that did nothing yet.
+func (p *pair) innocent() pair { return pair{user: p.user, addr: p.addr} }
+
+// Held implements edge.Keeper.
+func (c *Check) Held(user uint64, now time.Time) (list []edge.Hold) {
+	c.pairs.All(func(_ uint64, p *pair) bool {
+		if h, held := c.hold(p, now); held && p.user == user {
+			list = append(list, h)
+		}
+		return true
+	})
+	return list
+}
+
+// Release implements edge.Keeper.
+func (c *Check) Release(user uint64, from edge.Source, now time.Time) (list []edge.Hold) {
+	c.pairs.All(func(_ uint64, p *pair) bool {
+		h, held := c.hold(p, now)
+		if held && p.user == user && (from == edge.Source{} || from.Prefix.Overlaps(h.Source.Prefix)) {
+			list = append(list, h)
+			*p = p.innocent()
+		}
+		return true
+	})
+	return list
+}
+
+// hold is what is held against p, if anything is.
+func (c *Check) hold(p *pair, now time.Time) (h edge.Hold, held bool) {
+	h = edge.Hold{Source: edge.SourceOf(netip.AddrFrom16(p.addr)), Reason: reasonLocked, Failures: p.failed.Count(c.cfg.Within, now)}
+	if p.until > now.UnixNano() {
+		h.Until, h.Failures = time.Unix(0, p.until), max(h.Failures, c.cfg.Failures)
+	}
+	return h, h.Failures > 0
 }
 
 func seconds(nanoseconds int64) int { return int(nanoseconds/int64(time.Second)) + 1 }

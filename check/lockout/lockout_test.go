@@ -1,6 +1,7 @@
 package lockout
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -125,5 +126,47 @@ func TestValidate(t *testing.T) {
 	}
 	if err := (Config{}).Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestHeld: what is held against a user can be told, and forgotten for one source or all.
+func TestHeld(t *testing.T) {
+	c, x := New(Config{}, checktest.Key), register(t)
+	other := *x
+	other.From.Remote = netip.MustParseAddrPort("[2001:db8::1]:5060")
+	other.Asked.From, other.Asked.Source = other.From, 77
+	if held := c.Held(x.Asked.User, x.At); held != nil {
+		t.Errorf("%+v", held)
+	}
+	for range 3 {
+		try(t, c, x, 401)
+	}
+	try(t, c, &other, 401)
+	want := map[string]edge.Hold{
+		x.From.Remote.Addr().String(): {Reason: reasonLocked, Failures: 3, Until: x.At.Add(30 * time.Minute)},
+		"2001:db8::/64":               {Reason: reasonLocked, Failures: 1},
+	}
+	held := c.Held(x.Asked.User, x.At)
+	for _, h := range held {
+		w := want[h.Source.String()]
+		if h.Failures != w.Failures || !h.Until.Equal(w.Until) || h.Reason != w.Reason {
+			t.Errorf("%+v, want %+v", h, w)
+		}
+	}
+	if len(held) != 2 || len(c.Held(99, x.At)) != 0 {
+		t.Errorf("%+v", held)
+	}
+	if got := c.Release(x.Asked.User, edge.SourceOf(x.From.Remote.Addr()), x.At); len(got) != 1 {
+		t.Errorf("released %+v", got)
+	}
+	if v, _ := try(t, c, x, 200); v.Action != edge.Pass {
+		t.Errorf("after that: %+v", v)
+	}
+	if got := c.Release(x.Asked.User, edge.Source{}, x.At); len(got) != 1 || len(c.Held(x.Asked.User, x.At)) != 0 {
+		t.Errorf("released %+v", got)
+	}
+	try(t, c, x, 401)
+	if held := c.Held(x.Asked.User, x.At.Add(20*time.Minute)); held != nil {
+		t.Errorf("20 minutes later: %+v", held)
 	}
 }

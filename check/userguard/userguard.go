@@ -122,3 +122,40 @@ func (c *Check) extend(u *user, now int64) {
 		c.last.Store(u.until)
 	}
 }
+
+// Held implements edge.Keeper.
+func (c *Check) Held(id uint64, now time.Time) []edge.Hold {
+	u := c.users.Peek(id)
+	if u == nil {
+		return nil
+	}
+	defer c.users.Leave(id)
+	return c.hold(u, now)
+}
+
+// Release implements edge.Keeper. A protection is from everywhere, so that releasing it from one source does nothing.
+func (c *Check) Release(id uint64, from edge.Source, now time.Time) []edge.Hold {
+	if from != (edge.Source{}) {
+		return nil
+	}
+	u := c.users.Peek(id)
+	if u == nil {
+		return nil
+	}
+	defer c.users.Leave(id)
+	list := c.hold(u, now)
+	*u = user{}
+	return list
+}
+
+// hold is what is held against u.
+func (c *Check) hold(u *user, now time.Time) []edge.Hold {
+	h := edge.Hold{Reason: reasonProtected, Failures: u.from.Count()}
+	switch {
+	case u.until > now.UnixNano():
+		h.Until = time.Unix(0, u.until)
+	case h.Failures == 0 || now.UnixNano()-u.since > int64(c.cfg.Within):
+		return nil
+	}
+	return []edge.Hold{h}
+}

@@ -1,6 +1,7 @@
 package userguard
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -77,5 +78,32 @@ func TestValidate(t *testing.T) {
 	}
 	if err := (Config{}).Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestHeld: who is protected, and what is counted before that, can be told and forgotten.
+func TestHeld(t *testing.T) {
+	c := New(Config{}, checktest.Key)
+	at := checktest.Start
+	for i := range 3 {
+		from(t, c, uint64(i), 0, same, 401)
+	}
+	if held := c.Held(1001, at); len(held) != 1 || held[0].Failures != 3 || !held[0].Until.IsZero() || len(c.Held(99, at)) != 0 {
+		t.Errorf("%+v", held)
+	}
+	if held := c.Held(1001, at.Add(2*time.Hour)); held != nil {
+		t.Errorf("two hours later: %+v", held)
+	}
+	for i := range 8 {
+		from(t, c, uint64(i), 0, same, 401)
+	}
+	if held := c.Held(1001, at); len(held) != 1 || held[0].Failures != 8 || !held[0].Until.Equal(at.Add(time.Hour)) || held[0].Source.Prefix.IsValid() {
+		t.Errorf("%+v", held)
+	}
+	if got := c.Release(1001, edge.SourceOf(netip.MustParseAddr("198.51.100.7")), at); got != nil {
+		t.Errorf("for one source: %+v", got)
+	}
+	if got := c.Release(1001, edge.Source{}, at); len(got) != 1 || c.Held(1001, at) != nil || c.Release(1001, edge.Source{}, at) != nil {
+		t.Errorf("released %+v", got)
 	}
 }

@@ -340,6 +340,7 @@ func (s *service) openAdmin(context.Context) (err error) {
 	s.admin.HandleStream("tail", s.tail)
 	s.admin.Handle("calls", func(context.Context, json.RawMessage) (any, error) { return s.listCalls(), nil })
 	s.handleBans()
+	s.handleTrust()
 	s.onClose(func() error { s.admin.Close(); return nil })
 	return nil
 }

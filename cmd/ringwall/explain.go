@@ -32,14 +32,15 @@ func newExplain() *cobra.Command {
 	var as listing
 	var message, from string
 	cmd := &cobra.Command{
-		Use:   "explain IP|PREFIX|IP:PORT or explain --message FILE",
-		Short: "tell what is known of a source, or what becomes of a message",
+		Use:   "explain IP|PREFIX|IP:PORT|USER or explain --message FILE",
+		Short: "tell what is known of a source or a user, or what becomes of a message",
 		Long: "explain with a source asks the running ringwall what it knows of it: whether it is banned, why, on what messages, until when, and\n" +
-			"what would free it.\n\n" +
+			"what would free it. With a user it tells where he is registered and known good, his wrong passwords and locks, and what would free him.\n\n" +
 			"explain --message reads a SIP message from a file (- is standard input; lines may end in LF) and shows it as it would leave on the other\n" +
 			"side with this configuration and its key file, with a word on each change. Nothing is sent and no service is needed. Where the\n" +
 			"key file can't be read, a key that is thrown away afterwards takes its place.",
 		Example: "  ringwall explain 198.51.100.7\n" +
+			"  ringwall explain alice@example.com\n" +
 			"  ringwall explain --message invite.txt --from inside\n" +
 			"  ringwall explain --message bye.txt --from outside --config /etc/ringwall/ringwall.yaml",
 		Args: cobra.MaximumNArgs(1),
@@ -54,19 +55,22 @@ func newExplain() *cobra.Command {
 		case !ok:
 			return fmt.Errorf("--from %q: want inside or outside", from)
 		case message == "" && len(args) == 0, message != "" && len(args) > 0:
-			return errors.New("name a source, or the file with a message: --message FILE")
+			return errors.New("name a source, a user, or the file with a message: --message FILE")
 		case message == "" && as.form == "csv":
 			return fmt.Errorf("--output %q: want table or json", as.form)
 		case message != "":
 			return verb(func(cmd *cobra.Command, _ []string) error { return explain(cmd, of.file, message, side) })(cmd, args)
 		}
-		if _, err := edge.ParseSource(args[0]); err != nil {
+		whom, err := parseWhom(args)
+		if err = cmp.Or(err, as.check()); err != nil {
 			return err
 		}
-		if err := as.check(); err != nil {
-			return err
-		}
-		return verb(func(cmd *cobra.Command, args []string) error { return explainOf(cmd, &of, &as, args[0]) })(cmd, args)
+		return verb(func(cmd *cobra.Command, args []string) error {
+			if whom.User != "" {
+				return explainUserOf(cmd, &of, &as, whom.User)
+			}
+			return explainOf(cmd, &of, &as, whom.Source)
+		})(cmd, args)
 	}
 	return cmd
 }

@@ -63,7 +63,7 @@ func newRoot() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(newRun(), newCheck(), newFmt(), newReload(), newDrain(), newStatus(), newTail(), newTrace(), newExplain(), newBans(), newBan(), newUnban(),
-		newAllow(), newReplay(), newTopology(), newDemo(), newCalls(), newVersion())
+		newAllow(), newTrust(), newReplay(), newTopology(), newDemo(), newCalls(), newVersion())
 	helpful(root)
 	return root
 }
