@@ -159,7 +159,8 @@ func (n Number) Last(k int) uint64 { return uint64(n) & (1<<(4*k) - 1) }
 // at once; it does not wait, does not allocate and keeps a bounded memory of what it saw, by x.At and no other clock.
 type Check interface{ Inspect(x *Exchange) Verdict }
 
-// A Watcher looks at the response to a request, by x.Asked, and says what it thinks of who asked.
+// A Watcher looks at the final response to a request, by x.Asked, and says what it thinks of who asked. Of calls of strangers without credentials
+// it sees 18x, too.
 type Watcher interface{ Watch(x *Exchange) Verdict }
 
 // A Sorter looks at what could not be parsed. The spans of x.Msg are what could be read.

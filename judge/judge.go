@@ -194,11 +194,17 @@ func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
 	return j.verdict(all, &h, x)
 }
 
+// Telling reports whether a response with this status tells anything of who asked: if it is the last one, or if a call goes on of a stranger who has not
+// said who he is, as a trunk's does. Only such responses need to be shown to Watch.
+func Telling(a *edge.Asked, status int) bool {
+	return status >= 200 || status > 100 && a.Method == sip.INVITE && a.Secret == 0 && a.Trust == edge.Unknown
+}
+
 // Watch judges who asked by the response that it gets. x.Asked is what Inspect made of the request; x.Match is MatchReply. Of the verdict
 // the response itself is never touched: it says what happens to the source.
 func (j *Judge) Watch(x *edge.Exchange) edge.Verdict {
 	a := &x.Asked
-	if a.Source == 0 || a.Trust == edge.Peer || a.From.Side == edge.Inside || x.Msg.Status < 200 {
+	if a.Source == 0 || a.Trust == edge.Peer || a.From.Side == edge.Inside || !Telling(a, x.Msg.Status) {
 		return edge.Verdict{}
 	}
 	j.learn(x)

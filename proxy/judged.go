@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/judge"
 	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/transaction"
 )
@@ -28,7 +29,7 @@ func (l *lane) hear(x *edge.Exchange) edge.Verdict {
 	return v
 }
 
-// watched lets the judge look at the first final response of the platform to a request from outside: what it says of who asked.
+// watched lets the judge look at a response of the platform to a request from outside: what it says of who asked.
 func (l *lane) watched(x *edge.Exchange, asked *edge.Asked) {
 	x.Asked = *asked
 	v := l.cfg.Judge.Watch(x)
@@ -46,7 +47,7 @@ func (l *lane) watched(x *edge.Exchange, asked *edge.Asked) {
 
 // watches reports whether the judge is to see the response at hand to tx, which was in l.was before.
 func (l *lane) watches(x *edge.Exchange, tx *transaction.Tx) bool {
-	return l.cfg.Judge != nil && x.Msg.Status >= 200 && l.was < transaction.Completed && tx.Asked.Source != 0 && x.From.Side == edge.Inside
+	return l.cfg.Judge != nil && judge.Telling(&tx.Asked, x.Msg.Status) && l.was < transaction.Completed && tx.Asked.Source != 0 && x.From.Side == edge.Inside
 }
 
 // weighed lets the judge look at what could not be parsed: what it says of its source.

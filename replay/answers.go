@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/judge"
 	"github.com/ringwall/ringwall/sip"
 )
 
@@ -36,7 +37,7 @@ func (p *player) answered(m *message, key uint64) {
 		return
 	}
 	t.begins(&p.msg, one.refused, p.at)
-	if one.refused != "" || p.msg.Status < 200 || !t.final(one, &p.msg, p.at) {
+	if one.refused != "" || !judge.Telling(&one.asked, p.msg.Status) || p.msg.Status >= 200 && !t.final(one, &p.msg, p.at) {
 		return
 	}
 	x, f := &p.x, p.crowd.flow(one.asked.From.Remote)

@@ -102,14 +102,14 @@ f,live,attack,flood,nobody,0,1,many,1,x
 func TestScore(t *testing.T) {
 	c := newTape(t)
 	for i := range 4 {
-		q := request{method: "OPTIONS", uri: "sip:100@203.0.113.10", id: fmt.Sprint("scan", i), cseq: i}.String()
+		q := request{method: "INVITE", uri: "sip:100@203.0.113.10", id: fmt.Sprint("scan", i), cseq: i}.String()
 		if i > 0 {
 			q = strings.Replace(q, "ExamplePhone 4.0", "friendly-scanner", 1)
 		}
 		c.udp(stranger, platform, q)
 	}
 	missed := netip.MustParseAddrPort("198.51.100.8:5060")
-	c.udp(missed, platform, request{method: "OPTIONS", id: "missed", cseq: 1}.String())
+	c.udp(missed, platform, request{method: "INVITE", id: "missed", cseq: 1}.String())
 	c.register(phone, "1001", "right", 1, 200)
 	r := c.run()
 	label := Label{Kind: "attack", Class: "scan"}

@@ -237,6 +237,9 @@ func (p *player) request(x *edge.Exchange, f *flow) {
 		p.tables.keep(key, x, v.Reason)
 		return
 	}
+	if x.Msg.Method == sip.OPTIONS && x.Match == edge.MatchNew && x.Trust == edge.Unknown && !x.Msg.ToTag.Present() && !p.cfg.Monitor {
+		return // the edge answers by itself: the platform neither gets it nor says anything
+	}
 	switch x.Match {
 	case edge.MatchNew, edge.MatchInDialog:
 		f.pass()

@@ -64,10 +64,11 @@ func New(cfg Config, key meter.Key) *Check {
 }
 
 // Inspect implements edge.Check. Tries count when they come, whether or not they get as far as the platform: who is locked out and goes on
-// all the same is no phone. A repeated request has the same answer in it and counts once.
+// all the same is no phone. A repeated request has the same answer in it and counts once. A phone that is registered there with its own password guesses
+// nothing, whatever else is refused to it.
 func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 	a := &x.Asked
-	if a.Secret == 0 || a.User == 0 {
+	if a.Secret == 0 || a.User == 0 || a.Good && a.Trust == edge.Known {
 		return edge.Verdict{}
 	}
 	key := c.key.Words(a.User, a.Account())

@@ -37,6 +37,7 @@ func TestGuesses(t *testing.T) {
 		"no password":              {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Secret = 0 }, 100},
 		"many users of an office":  {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.User = uint64(i + 1) }, 100},
 		"a user known there":       {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Good = true }, 7},
+		"a phone registered there": {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Good, x.Asked.Trust = true, edge.Known }, 100},
 		"another port each (NAT)":  {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Port = uint64(i + 1) }, 7},
 		"phones of a known office": {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Known, x.Asked.Port = 9, uint64(i+1) }, 100},
 	} {

@@ -52,9 +52,12 @@ func TestOneSource(t *testing.T) {
 // TestMisdialling: a user with accepted credentials may try more, and is kept from the number, not from the service.
 func TestMisdialling(t *testing.T) {
 	c := New(Config{}, checktest.Key)
-	user := func(x *edge.Exchange) { x.Asked.Known, x.Asked.Secret = 1, 5 }
+	tries := 0
+	later := func(x *edge.Exchange) { x.At = x.At.Add(time.Duration(tries) * 10 * time.Second) }
+	user := func(x *edge.Exchange) { x.Asked.Known, x.Asked.Secret = 1, 5; later(x) }
 	for i, p := range prefixes[:7] {
-		challenged, _ := calls(t, c, p+"3012345678", 407, func(x *edge.Exchange) { x.Asked.Known = 1 })
+		tries = i
+		challenged, _ := calls(t, c, p+"3012345678", 407, func(x *edge.Exchange) { x.Asked.Known = 1; later(x) })
 		asked, answered := calls(t, c, p+"3012345678", 404, user)
 		if challenged.Action != edge.Pass || asked.Action != edge.Pass || answered.Score > 0 {
 			t.Errorf("variant %d: %+v %+v %+v", i, challenged, asked, answered)
@@ -68,6 +71,24 @@ func TestMisdialling(t *testing.T) {
 	}
 	if asked, _ := calls(t, c, "110", 200, user); asked.Action != edge.Pass {
 		t.Errorf("an emergency: %+v", asked)
+	}
+}
+
+// TestMachine: a user, too, who tries five variants within 15 s is none who dials; without his credentials he hears the same, and no points.
+func TestMachine(t *testing.T) {
+	c := New(Config{}, checktest.Key)
+	user := func(secret uint64) func(*edge.Exchange) {
+		return func(x *edge.Exchange) { x.Asked.Known, x.Asked.Secret = 1, secret }
+	}
+	for i, p := range prefixes[:5] {
+		if _, answered := calls(t, c, p+"3012345678", 404, user(5)); (answered.Score == 2) != (i == 4) {
+			t.Errorf("variant %d: %+v", i, answered)
+		}
+	}
+	for _, secret := range []uint64{0, 5} {
+		if asked, _ := calls(t, c, "883012345678", 404, user(secret)); asked.Action != edge.Reply || asked.Status != 403 || asked.Score != 0 {
+			t.Errorf("the next: %+v", asked)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ type Config struct {
 }
 
 // What each user whom the platform accepted adds for his address: half a request a second, and 6 at once. So does each call without credentials
-// that it accepted within about 10 minutes: a trunk that nobody made a peer.
+// that it let ring or accepted within about 10 minutes: a trunk that nobody made a peer.
 const (
 	userEvery = 2 * time.Second
 	userBurst = 6
@@ -80,7 +80,7 @@ type Check struct {
 	cfg   Config
 	key   meter.Key
 	rates *meter.Rates
-	calls *meter.Sketch // accepted without credentials
+	calls *meter.Sketch // that went on without credentials
 }
 
 // New makes the check. cfg is valid.
@@ -92,7 +92,8 @@ func New(cfg Config, key meter.Key) *Check {
 // Inspect implements edge.Check.
 //
 // The address is what counts, but for who has earned a budget of his own: the flow of a registered phone, and a flow that answers a challenge
-// which went there. So nobody spends the budget of a customer by writing his address on packets.
+// which went there. So nobody spends the budget of a customer by writing his address on packets. Where the platform knows somebody, each other port
+// has half of that at most.
 func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 	a := &x.Asked
 	key := a.Source
@@ -103,6 +104,9 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 		key = a.Port
 	}
 	limit := c.limit(a.Known)
+	if key == a.Source && a.Known > 0 && !c.rates.Take(a.Port+2, c.limit(a.Known/2), x.At) {
+		return c.over(x, a.Port+2, limit) // one stranger behind a NAT is not to use up what his neighbours have
+	}
 	if c.rates.Take(key, limit, x.At) {
 		return edge.Verdict{}
 	}
@@ -111,6 +115,12 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 			return edge.Verdict{}
 		}
 	}
+	return c.over(x, key, limit)
+}
+
+// over is the verdict on a request too many.
+func (c *Check) over(x *edge.Exchange, key uint64, limit meter.Limit) edge.Verdict {
+	a := &x.Asked
 	if c.cfg.Unlimited {
 		return edge.Verdict{Action: edge.Note, Reason: reasonRate}
 	}
@@ -127,9 +137,9 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 	return v
 }
 
-// Watch implements edge.Watcher: it counts calls that the platform accepts without credentials.
+// Watch implements edge.Watcher: it counts calls without credentials that the platform lets ring or accepts.
 func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
-	if a := &x.Asked; a.Method == sip.INVITE && a.Secret == 0 && x.Msg.Status/100 == 2 {
+	if a := &x.Asked; a.Method == sip.INVITE && a.Secret == 0 && x.Msg.Status < 300 {
 		c.calls.Add(a.Source, 1, x.At)
 	}
 	return edge.Verdict{}

@@ -45,12 +45,16 @@ func TestRate(t *testing.T) {
 func TestKnownUsers(t *testing.T) {
 	c, x := New(Config{}, checktest.Key), invite(t)
 	x.Asked.Known = 500
-	if n, _ := passed(c, x, 10_000); n != 3060 {
-		t.Errorf("%d pass at once from an office of 500", n)
-	}
-	x.At = x.At.Add(time.Second)
-	if n, _ := passed(c, x, 10_000); n != 260 {
-		t.Errorf("%d pass in a second from an office of 500", n)
+	for _, want := range []int{3060, 260} {
+		n := 0
+		for x.Asked.Port = 1; x.Asked.Port <= 10; x.Asked.Port++ {
+			ok, _ := passed(c, x, 1000)
+			n += ok
+		}
+		if n != want {
+			t.Errorf("%d pass of an office of 500, want %d at once, and then 260 in a second", n, want)
+		}
+		x.At = x.At.Add(time.Second)
 	}
 }
 
@@ -88,6 +92,38 @@ func TestStorm(t *testing.T) {
 	}
 	if told < 400 || told > 500 || len(retries) < 20 {
 		t.Errorf("%d of 500 phones told to come back, at %d different times", told, len(retries))
+	}
+}
+
+// TestNeighbour (m02): a stranger at an office's address who sends without end leaves the office's other new flows their budget.
+func TestNeighbour(t *testing.T) {
+	c, x := New(Config{}, checktest.Key), invite(t)
+	x.Asked.Known = 20
+	if n, _ := passed(c, x, 1000); n != 120 {
+		t.Errorf("%d of one stranger pass at once, want half of 180", n)
+	}
+	for port := range uint64(8) {
+		x.Asked.Port = port
+		if n, _ := passed(c, x, 6); n != 6 {
+			t.Errorf("%d of 6 of new phone %d pass", n, port)
+		}
+	}
+	x.Asked.Port = 1000
+	if n, _ := passed(c, x, 50); n != 12 {
+		t.Errorf("%d of another port pass where 12 are left", n)
+	}
+}
+
+// TestTrunk: calls without credentials that ring make room for more; those that are challenged do not.
+func TestTrunk(t *testing.T) {
+	for status, want := range map[int]int{180: 150, 200: 150, 401: 60, 404: 60} {
+		c, x := New(Config{}, checktest.Key), invite(t)
+		for range 30 {
+			c.Watch(checktest.Reply(t, x, status))
+		}
+		if n, _ := passed(c, x, 1000); n != want {
+			t.Errorf("after 30 calls that got %d, %d pass at once, want %d", status, n, want)
+		}
 	}
 }
 
