@@ -8,10 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/ringwall/ringwall/ban"
 	"github.com/ringwall/ringwall/bench/load"
+	"github.com/ringwall/ringwall/check"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/state"
 	"github.com/ringwall/ringwall/state/statefile"
@@ -55,6 +57,7 @@ type Ringwall struct {
 	Binary string
 	Linger time.Duration // timers.linger: short, so that a saturated run does not measure the size of a table
 	Hidden bool          // topology.hide, and the guard that goes with it
+	Judged bool          // every check enforces
 	Extra  string        // more lines for the config file
 	Bans   int           // so many sources are banned, none of them a caller
 	Banned bool          // and the callers, too
@@ -63,6 +66,8 @@ type Ringwall struct {
 // Name implements System.
 func (r Ringwall) Name() string {
 	switch {
+	case r.Judged:
+		return "ringwall-judged"
 	case r.Hidden:
 		return "ringwall-hidden"
 	case r.Banned:
@@ -82,6 +87,10 @@ func (r Ringwall) config(outside, inside, upstream, admin netip.AddrPort, dir st
 	if r.Hidden {
 		topology = "{hide: true, guard: log}"
 	}
+	judged := ""
+	if r.Judged {
+		judged = allChecks()
+	}
 	return fmt.Sprintf(`version: 1
 outside: {listen: ["udp:%s"]}
 inside: {listen: ["udp:%s"]}
@@ -93,7 +102,22 @@ topology: %s
 state: %s
 admin: {http: %s, socket: %s}
 %s
-`, outside, inside, upstream, r.Linger, topology, filepath.Join(dir, "state.db"), admin, filepath.Join(dir, "ringwall.sock"), r.Extra)
+%s
+`, outside, inside, upstream, r.Linger, topology, filepath.Join(dir, "state.db"), admin, filepath.Join(dir, "ringwall.sock"), judged, r.Extra)
+}
+
+// allChecks has every check enforce. A few callers send what thousands would, so floods are counted and not acted on; pike of Kamailio's variant c has
+// limits that are never reached, too.
+func allChecks() string {
+	var all []string
+	for _, c := range check.List() {
+		what := "mode: enforce"
+		if c.Name == "flood" {
+			what += ", rate: unlimited"
+		}
+		all = append(all, c.Name+": {"+what+"}")
+	}
+	return "checks: {" + strings.Join(all, ", ") + "}"
 }
 
 // Start implements System.

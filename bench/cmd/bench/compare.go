@@ -30,7 +30,7 @@ type series struct {
 // plan is what compare measures. Counts are such that a round of the slowest system takes some seconds. The generator never
 // sleeps, so that no system pays for waking it: a receiver elsewhere would cost it nothing, either.
 func plan(short bool) []*series {
-	const all, hidden = "ringwall,forwarder,kamailio-a,kamailio-b,kamailio-c", ",ringwall-hidden"
+	const all, hidden = "ringwall,forwarder,kamailio-a,kamailio-b,kamailio-c", ",ringwall-hidden,ringwall-judged"
 	p := []*series{
 		{Title: "Calls, saturated", Unit: "call", Systems: all + hidden, Rounds: 5, Count: 40000, Load: load.Config{Mode: load.Call, Window: 32, Spin: true}},
 		{Title: "Calls, 800 a second", Unit: "call", Systems: all, Rounds: 5, Count: 2400, Load: load.Config{Mode: load.Call, Window: 1024, Rate: 800, Spin: true}},
@@ -59,7 +59,9 @@ var goals = []goal{
 	{0, "kamailio-a", "ringwall", 0},
 	{0, "kamailio-c", "ringwall", 0},
 	{0, "kamailio-c", "ringwall-hidden", 4},
+	{0, "kamailio-c", "ringwall-judged", 4},
 	{0, "ringwall-hidden", "ringwall", 0},
+	{0, "ringwall-judged", "ringwall-hidden", 0},
 	{0, "ringwall", "forwarder", 0},
 	{1, "kamailio-a", "ringwall", 0},
 	{1, "kamailio-b", "ringwall", 0},
@@ -68,7 +70,9 @@ var goals = []goal{
 	{2, "kamailio-b", "ringwall", 3},
 	{2, "kamailio-c", "ringwall", 0},
 	{2, "kamailio-c", "ringwall-hidden", 0},
+	{2, "kamailio-c", "ringwall-judged", 0},
 	{2, "ringwall-hidden", "ringwall", 0},
+	{2, "ringwall-judged", "ringwall-hidden", 0},
 	{2, "ringwall", "forwarder", 0},
 	{3, "rtpengine", "ringwall", 1.3},
 	{3, "rtpengine", "ringwall-coalescing", 2},

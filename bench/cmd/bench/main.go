@@ -142,19 +142,19 @@ func chooseSystems(ctx context.Context, o *options, mode load.Mode, dir string) 
 				return nil, err
 			}
 			out = append(out, rounds.Forwarder{Command: []string{self, "forwarder"}, Drop: mode == load.Flood})
-		case "ringwall", "ringwall-hidden", "ringwall-banned":
+		case "ringwall", "ringwall-hidden", "ringwall-judged", "ringwall-banned":
 			if o.binary == "" {
 				var err error
 				if o.binary, err = rounds.Build(ctx, dir); err != nil {
 					return nil, err
 				}
 			}
-			out = append(out, rounds.Ringwall{Binary: o.binary, Linger: o.linger, Hidden: name == "ringwall-hidden",
+			out = append(out, rounds.Ringwall{Binary: o.binary, Linger: o.linger, Hidden: name == "ringwall-hidden" || name == "ringwall-judged", Judged: name == "ringwall-judged",
 				Extra: extraConfig(mode), Bans: o.bans, Banned: name == "ringwall-banned"})
 		case "kamailio-a", "kamailio-b", "kamailio-c":
 			out = append(out, rounds.Kamailio{Variant: strings.TrimPrefix(name, "kamailio-"), Linger: o.linger})
 		default:
-			return nil, fmt.Errorf("unknown system %q: want forwarder, ringwall, ringwall-hidden, ringwall-banned, kamailio-a, kamailio-b or kamailio-c", name)
+			return nil, fmt.Errorf("unknown system %q: want forwarder, ringwall, ringwall-hidden, ringwall-judged, ringwall-banned, kamailio-a, kamailio-b or kamailio-c", name)
 		}
 	}
 	return out, nil

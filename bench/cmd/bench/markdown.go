@@ -205,6 +205,7 @@ const caveats = `
 - Kamailio runs with its fast allocators. Debian's default allocator is for debugging and several times slower; comparing with it would be a trap.
 - Both keep a finished transaction for the same time, a second, so that a saturated run does not measure the size of a table.
 - ringwall-hidden is ringwall with topology.hide and guard: log; c is Kamailio with topoh, which leaves REGISTER alone.
+- ringwall-judged is ringwall-hidden with every check enforcing; floods are counted and not acted on, since 16 callers send what thousands would. Media is not relayed.
 - Kamailio has one address for both sides and adds one Record-Route; ringwall has a socket and an address on each side. That favours Kamailio.
 - a neither retransmits nor keeps itself in a dialog's path: the callers use it as their outbound proxy. c looks at a Contact with an IP address and lets it
   pass, because the callers have one. Its limits are never reached.
