@@ -101,6 +101,7 @@ func (l *lane) handle(b []byte, from edge.Flow, at time.Time) error {
 	x := &l.x
 	*x = edge.Exchange{}
 	x.Msg, x.From, x.At = &l.msg, from, at
+	l.out.About(l.msg.CallID.Of(b))
 	l.seen(x)
 	if !l.sided(x) {
 		return nil
@@ -224,6 +225,7 @@ func (l *lane) refuseSaying(x *edge.Exchange, v edge.Verdict, message string) {
 // hit by our answers), 400 over a stream, to a known phone, and inside.
 func (l *lane) malformed(err error, from edge.Flow, at time.Time) {
 	l.cfg = l.p.cfg.Load()
+	l.out.About(nil)
 	l.x = edge.Exchange{Msg: &l.msg, From: from, At: at}
 	x := &l.x
 	v := edge.Verdict{Action: edge.Reply, Reason: reasonNotSIP, Status: 400}

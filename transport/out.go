@@ -24,11 +24,12 @@ type Out struct {
 	queues []*sendQueue // by listener; made at first use
 	busy   []*sendQueue // those that hold something
 	dirty  []*conn      // connections that got something since the last Flush
+	kin    kinship      // of what is sent now
 }
 
 func newOut(s *Server, worker int) *Out {
 	size := max(arenaSize, 2*(s.cfg.MaxMessage+headroom))
-	return &Out{server: s, worker: worker % s.cfg.Workers, arena: make([]byte, size), queues: make([]*sendQueue, len(s.ports))}
+	return &Out{server: s, worker: worker % s.cfg.Workers, arena: make([]byte, size), queues: make([]*sendQueue, len(s.ports)), kin: everyKin}
 }
 
 // room is the largest message that can be sent, bytes.
@@ -71,9 +72,13 @@ func (o *Out) Send(b []byte, to edge.Flow) error {
 	if q.n == 0 {
 		o.busy = append(o.busy, q)
 	}
-	q.add(b, to.Remote)
+	q.add(b, to.Remote, o.kin)
 	return nil
 }
+
+// About says that what is sent from now on belongs to the call with this Call-ID, as either side knows it; nil: to any. Messages of
+// one call leave in the order in which they are sent, and others of the same batch may overtake them.
+func (o *Out) About(callID []byte) { o.kin = kinOf(callID) }
 
 // claim makes b's bytes stay until the next flush: those in the arena are marked as used, others are copied there.
 func (o *Out) claim(b []byte) []byte {

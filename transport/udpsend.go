@@ -20,32 +20,45 @@ const (
 type sendQueue struct {
 	sock  *udpSocket
 	v4    bool
-	n     int
-	hdrs  [batch]mmsghdr
-	iovs  [batch]unix.Iovec
+	n     int // messages, in the order in which they were added:
+	list  [batch]unix.Iovec
 	names [batch]sockaddr
-	write func(fd uintptr) bool
+	kin   [batch]kinship
+
+	longest uint64 // that may travel in company, bytes
+	trains  int    // what the kernel gets
+	coupled int
+	order   [batch]uint8 // of the messages in the trains
+	hdrs    [batch]mmsghdr
+	iovs    [batch]unix.Iovec
+	control [batch]segmentSize
+	write   func(fd uintptr) bool
 }
 
 func newSendQueue(u *udpSocket) *sendQueue {
 	q := &sendQueue{sock: u, v4: u.addr.Addr().Is4()}
 	q.write = q.send
+	if u.partsTrains() {
+		q.longest = longestCar
+	}
 	for i := range q.hdrs {
-		h := &q.hdrs[i].hdr
-		h.Name, h.Namelen, h.Iov = (*byte)(unsafe.Pointer(&q.names[i])), sockaddr6Len, &q.iovs[i]
+		q.hdrs[i].hdr.Namelen = sockaddr6Len
 		if q.v4 {
-			h.Namelen = sockaddr4Len
+			q.hdrs[i].hdr.Namelen = sockaddr4Len
 		}
-		h.SetIovlen(1)
+		c := &q.control[i].hdr
+		c.Level, c.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+		c.SetLen(unix.CmsgLen(2))
 	}
 	return q
 }
 
-// add puts b on the queue, which has room. b stays unchanged until flush.
-func (q *sendQueue) add(b []byte, to netip.AddrPort) {
+// add puts b, which belongs to the call of kin, on the queue, which has room. b stays unchanged until flush.
+func (q *sendQueue) add(b []byte, to netip.AddrPort, kin kinship) {
 	putSockaddr(&q.names[q.n], to)
-	q.iovs[q.n].Base = unsafe.SliceData(b)
-	q.iovs[q.n].SetLen(len(b))
+	q.list[q.n].Base = unsafe.SliceData(b)
+	q.list[q.n].SetLen(len(b))
+	q.kin[q.n] = kin
 	q.n++
 }
 
@@ -54,6 +67,7 @@ func (q *sendQueue) flush() {
 	if q.n == 0 {
 		return
 	}
+	q.couple()
 	if err := q.sock.raw.Write(q.write); err != nil {
 		q.sock.server.count.droppedSend.Add(uint64(q.n))
 	}
@@ -64,26 +78,30 @@ func (q *sendQueue) flush() {
 func (q *sendQueue) send(fd uintptr) bool {
 	count := &q.sock.server.count
 	sent, retries, waited := 0, 0, false
-	for off := 0; off < q.n; {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&q.hdrs[off])), uintptr(q.n-off), unix.MSG_DONTWAIT, 0, 0)
+	for off := 0; off < q.trains; {
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&q.hdrs[off])), uintptr(q.trains-off), unix.MSG_DONTWAIT, 0, 0)
 		switch {
 		case errno == 0:
-			off, sent, retries = off+int(n), sent+int(n), 0
-			if off < q.n { // stopped by an error, which the kernel has forgotten now: nobody else will be told
+			sent += q.cars(off, off+int(n))
+			off, retries = off+int(n), 0
+			if off < q.trains { // stopped by an error, which the kernel has forgotten now: nobody else will be told
 				q.sock.readErrorsFd(fd)
 			}
 		case errno == unix.EAGAIN && !waited:
 			awaitWritable(fd)
 			waited = true
 		case errno == unix.EAGAIN:
-			count.droppedSend.Add(uint64(q.n - off))
-			off = q.n
+			count.droppedSend.Add(uint64(q.cars(off, q.trains)))
+			off = q.trains
 		case errno == unix.ENOBUFS: // the interface's queue is full; this one is lost
-			count.droppedSend.Add(1)
+			count.droppedSend.Add(uint64(q.cars(off, off+1)))
 			off++
 		case retries < errorRetries:
 			q.sock.readErrorsFd(fd)
 			retries++
+		case q.cars(off, off+1) > 1:
+			q.uncouple(off, errno)
+			off, retries = 0, 0
 		default:
 			q.refused(off, errno)
 			off, retries = off+1, 0
@@ -93,12 +111,13 @@ func (q *sendQueue) send(fd uintptr) bool {
 	return true
 }
 
-// refused reports datagram i, which the kernel does not take.
+// refused reports the datagram of train i, which the kernel does not take.
 func (q *sendQueue) refused(i int, errno syscall.Errno) {
 	s := q.sock.server
 	s.count.sendErrors.Add(1)
-	b := unsafe.Slice(q.iovs[i].Base, q.iovs[i].Len)
-	s.undelivered(b, q.sock.flow(getSockaddr(&q.names[i])), errno)
+	h := &q.hdrs[i].hdr
+	b := unsafe.Slice(h.Iov.Base, h.Iov.Len)
+	s.undelivered(b, q.sock.flow(getSockaddr((*sockaddr)(unsafe.Pointer(h.Name)))), errno)
 }
 
 // awaitWritable waits up to sendPatience for room in the socket's send buffer.
