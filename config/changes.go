@@ -30,6 +30,7 @@ var comparisons = []comparison{
 	compare("outside.proxy_protocol", func(c *Config) *[]netip.Prefix { return &c.Outside.ProxyProtocol }),
 	compare("inside.listen", func(c *Config) *[]Listen { return &c.Inside.Listen }),
 	compare("inside.sources", func(c *Config) *[]netip.Prefix { return &c.Inside.Sources }),
+	compare("inside.names", func(c *Config) *bool { return &c.Inside.Names }),
 	compare("upstreams", func(c *Config) *[]Upstream { return &c.Upstreams }),
 	compare("peers", func(c *Config) *[]Peer { return &c.Peers }),
 	compare("domains", func(c *Config) *[]string { return &c.Domains }),

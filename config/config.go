@@ -81,6 +81,7 @@ type Outside struct {
 type Inside struct {
 	Listen  []Listen       // empty: udp and tcp on the local address that routes to the first upstream, DefaultInsidePort
 	Sources []netip.Prefix // who may use inside listeners besides the upstreams; masked, never 4in6
+	Names   bool           // requests for host names that are no peer's are looked up (RFC 3263)
 }
 
 // Upstream is one server of the platform.
@@ -263,6 +264,7 @@ func Default() *Config {
 func defaults() *Config {
 	return &Config{
 		Outside:       Outside{Listen: []Listen{anywhere(edge.UDP, 5060), anywhere(edge.TCP, 5060)}},
+		Inside:        Inside{Names: true},
 		Registrations: Registrations{Keepalive: 25 * time.Second},
 		Access: Access{
 			Unknown: Methods{List: []sip.Method{sip.REGISTER, sip.INVITE, sip.OPTIONS}},

@@ -49,6 +49,7 @@ func TestDefaults(t *testing.T) {
 			{Transport: edge.TCP, Addr: netip.MustParseAddrPort("0.0.0.0:5060")},
 			{Transport: edge.TCP, Addr: netip.MustParseAddrPort("[::]:5060")},
 		}},
+		Inside:        Inside{Names: true},
 		Registrations: Registrations{Keepalive: 25 * time.Second},
 		TLS:           TLS{ClientCertificates: Off},
 		Topology:      Topology{Hide: true, MaskCallID: true, KeyFile: "/var/lib/ringwall/topology.key", Guard: GuardLog},
@@ -90,6 +91,7 @@ outside:
 inside:
   listen: ["udp:10.0.0.1:5070", tcp:10.0.0.1:5070]
   sources: [10.0.0.0/24, 10.1.0.7, "2001:db8:1::/48"]
+  names: false
 upstreams:
   - {uri: "sip:10.0.0.10:5080;transport=tcp", weight: 1, priority: 1}
   - uri: sip:PBX.example.com
@@ -214,7 +216,7 @@ func TestFlowStyle(t *testing.T) {
 		"inside:\n  listen: [udp:10.0.0.1:5070, tcp:10.0.0.1:5071]\n  sources:\n  - 2001:db8::/48\n  - ::1\n",
 	} {
 		c := mustParse(t, text)
-		if got := fmt.Sprint(c.Inside); got != "{[udp:10.0.0.1:5070 tcp:10.0.0.1:5071] [2001:db8::/48 ::1/128]}" {
+		if got := fmt.Sprint(c.Inside); got != "{[udp:10.0.0.1:5070 tcp:10.0.0.1:5071] [2001:db8::/48 ::1/128] true}" {
 			t.Errorf("%q: %s", text, got)
 		}
 	}

@@ -203,6 +203,7 @@ func TestMistakes(t *testing.T) {
 		{"domains: ['*.example.com']", "is not a domain"},
 		{"domains: [5]", `domains[0]: wants text, not a number | write "5"`},
 		{"registrations: {path: yes}", "write true or false, without quotes"},
+		{"inside: {names: never}", "inside.names: "},
 		{"registrations: {keepalive: 1ms}", "less than 1s"},
 		{"registrations: {keepalive: 11m}", "is not from 0s to 10m0s"},
 		{"registrations: {keepalive: soon}", "is not a length of time"},

@@ -23,6 +23,7 @@ func sections(c *Config) []key {
 		key{"inside", section(
 			key{"listen", texts(&c.Inside.Listen, parseListen)},
 			key{"sources", texts(&c.Inside.Sources, parseSource)},
+			key{"names", boolValue(&c.Inside.Names)},
 		)},
 		key{"upstreams", each(&c.Upstreams, upstream)},
 		key{"peers", each(&c.Peers, peer)},

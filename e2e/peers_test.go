@@ -76,7 +76,7 @@ func TestPeer(t *testing.T) {
 			}
 			r.bye(out.phone, out.platform)
 			r.bye(in.platform, in.phone)
-			r.platform.Send(r.platform.Request("INVITE", "sip:5551234@elsewhere.example.net"))
+			r.platform.Send(r.platform.Request("INVITE", "sip:5551234@elsewhere.invalid"))
 			r.platform.Expect("404")
 		})
 	}

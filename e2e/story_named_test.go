@@ -8,25 +8,31 @@ import (
 	"github.com/ringwall/ringwall/siptest"
 )
 
+// newNamed is a server over TLS with a certificate for that name.
+func newNamed(t *testing.T, name string) (*site, *siptest.UA) {
+	t.Helper()
+	s := &site{dir: t.TempDir()}
+	var err error
+	if s.authority, err = siptest.NewAuthority(); err == nil {
+		err = s.authority.Write(s.file("ca.pem"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.LoadX509KeyPair(s.issue(t, "server", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, siptest.NewTLSPlatform(t, &tls.Config{Certificates: []tls.Certificate{pair}})
+}
+
 // TestNamedUpstreamOverTLS: a server that SRV records lead to must show the certificate of the domain in the uri. One of the host that the
 // DNS names will not do, for whoever writes DNS records could then be the platform (RFC 5922 §7.1).
 func TestNamedUpstreamOverTLS(t *testing.T) {
 	for shows, good := range map[string]bool{"platform.example": true, "a.voice.example": false} {
 		t.Run(shows, func(t *testing.T) {
 			t.Parallel()
-			s := &site{dir: t.TempDir()}
-			var err error
-			if s.authority, err = siptest.NewAuthority(); err == nil {
-				err = s.authority.Write(s.file("ca.pem"))
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			pair, err := tls.LoadX509KeyPair(s.issue(t, "server", shows))
-			if err != nil {
-				t.Fatal(err)
-			}
-			platform := siptest.NewTLSPlatform(t, &tls.Config{Certificates: []tls.Certificate{pair}})
+			s, platform := newNamed(t, shows)
 			dns := siptest.NewNameserver(t, fmt.Sprintf("_sips._tcp.platform.example. 60 IN SRV 1 1 %d a.voice.example.", platform.Addr.Port()),
 				fmt.Sprintf("a.voice.example. 60 IN A %v", platform.Addr.Addr()))
 			inside, err := siptest.FreeAddr(siptest.OwnIP())
@@ -49,4 +55,56 @@ func TestNamedUpstreamOverTLS(t *testing.T) {
 			platform.Silence(hush, "INVITE")
 		})
 	}
+}
+
+// TestPlatformCallsNames: the platform calls somebody at a domain that is no peer's, over UDP and over TLS (RFC 3263), and hangs up at the host that his
+// Contact names. When the DNS is dead calls to what is known go on, and others get 503; what does not exist gets 404, what the domain's certificate is not for nothing.
+func TestPlatformCallsNames(t *testing.T) {
+	s, secure := newNamed(t, "secure.example")
+	far := siptest.NewPlatform(t, "udp", "")
+	dns := siptest.NewNameserver(t,
+		fmt.Sprintf("_sip._udp.far.example. 1 IN SRV 1 1 %d a.far.example.", far.Addr.Port()), fmt.Sprintf("a.far.example. 1 IN A %v", far.Addr.Addr()),
+		`secure.example. 1 IN NAPTR 1 1 "s" "SIPS+D2T" "" _sips._tcp.secure.example.`,
+		fmt.Sprintf("_sips._tcp.secure.example. 1 IN SRV 1 1 %d a.secure.example.", secure.Addr.Port()), fmt.Sprintf("a.secure.example. 1 IN A %v", secure.Addr.Addr()),
+		fmt.Sprintf("_sips._tcp.other.example. 1 IN SRV 1 1 %d a.secure.example.", secure.Addr.Port()))
+	platform := siptest.NewPlatform(t, "udp", "")
+	e := siptest.StartEdge(t, siptest.Outlets{Secure: true, DNS: dns.Addr, Upstream: []string{"sip:" + platform.Addr.String()},
+		Env: []string{"SSL_CERT_FILE=" + s.file("ca.pem")}}, nil)
+	platform.Proxy, far.Proxy, secure.Proxy = e.Inside, e.Outside, e.TLS
+	r := &rig{T: t, edge: e, platform: platform, way: udp, hidden: true}
+	r.callName(far, "sip:bob@far.example", fmt.Sprintf("a.far.example:%d", far.Addr.Port()))
+	r.callName(secure, "sip:carol@secure.example", fmt.Sprintf("secure.example:%d;transport=tls", secure.Addr.Port()))
+	r.refusedName("sip:x@none.example", "404")
+	r.refusedName("sip:x@other.example;transport=tls", "503") // secure.example's server, which is not other.example
+	dns.Close()
+	r.callName(far, "sip:bob@far.example", fmt.Sprintf("a.far.example:%d", far.Addr.Port()))
+	r.refusedName("sip:x@later.example", "503")
+	phone := r.phone("mallory")
+	phone.SendTo(e.Outside, "udp", phone.Request("INVITE", "sip:x@never.example").Set("Route", "<sip:never.example;lr>").String())
+	platform.Reply(platform.Expect("INVITE"), 486) // strangers reach the platform, not the DNS
+}
+
+// callName lets the platform call uri, whose host leads to far. far says in its Contact that it is at host, and the platform hangs up there.
+func (r *rig) callName(far *siptest.UA, uri, host string) {
+	r.Helper()
+	sent := r.platform.Send(r.platform.Request("INVITE", uri))
+	got := far.Expect("INVITE")
+	if got.RequestURI() != uri {
+		r.Errorf("Request-URI %s became %s", uri, got.RequestURI())
+	}
+	answer := far.Reply(got, 200, func(m *siptest.Message) { m.Set("Contact", "<sip:far@"+host+">") })
+	caller, callee := r.platform.NewCallerDialog(sent, r.platform.Expect("200 INVITE")), far.NewCalleeDialog(got, answer)
+	caller.Send("ACK")
+	far.Expect("ACK")
+	r.ask(callee, caller, callee.Request("INFO"))
+	caller.Send("BYE")
+	far.Reply(far.Expect("BYE"), 200)
+	r.platform.Expect("200 BYE")
+}
+
+// refusedName lets the platform call uri, which is refused.
+func (r *rig) refusedName(uri, status string) {
+	r.Helper()
+	r.platform.Send(r.platform.Request("INVITE", uri))
+	r.platform.Expect(status + " INVITE")
 }

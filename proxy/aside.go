@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/resolve"
 	"github.com/ringwall/ringwall/sip"
 )
 
@@ -21,15 +22,18 @@ const (
 	mostOfACall = 32   // messages of one call
 )
 
-// A parked is a message that waits, or the end of a transaction.
+// A parked is a message that waits, or the end of a transaction, or a name that is to be looked up again.
 type parked struct {
-	raw    []byte        // a copy
+	raw    []byte        // a copy; nil: there is no message
 	x      edge.Exchange // what was found out about it, without the message
 	ending ending        // raw is nil
+	query  resolve.Query // with a host: what is to be looked up first
 }
 
-// An aside is what waits, by call.
+// An aside is what waits, by call, or by the name that it goes to.
 type aside struct {
+	most, each int // messages in all, and of one call
+
 	mu    sync.Mutex // guards the rest
 	more  *sync.Cond // there is a call in ready, or closed is set
 	calls map[uint64]*asideCall
@@ -44,22 +48,22 @@ type asideCall struct {
 	list []parked
 }
 
-func newAside() *aside {
-	a := &aside{calls: map[uint64]*asideCall{}}
+func newAside(most, each int) *aside {
+	a := &aside{most: most, each: each, calls: map[uint64]*asideCall{}}
 	a.more = sync.NewCond(&a.mu)
 	return a
 }
 
-// put adds p to the queue of a call; false: there is no room. There is always room for an ending: each was a transaction.
+// put adds p to the queue of a call; false: there is no room. There is always room for what is no message: each was a transaction, or is a name on record.
 func (a *aside) put(key uint64, p parked) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := a.calls[key]
-	most := mostAside
+	most := a.most
 	if p.x.Trust == edge.Unknown {
 		most /= 2
 	}
-	if p.raw != nil && (a.count >= most || c != nil && len(c.list) >= mostOfACall) {
+	if p.raw != nil && (a.count >= most || c != nil && len(c.list) >= a.each) {
 		return false
 	}
 	if c == nil {
@@ -117,18 +121,18 @@ func (a *aside) close() {
 	a.more.Broadcast()
 }
 
-// serve takes up what waits until ctx ends.
-func (a *aside) serve(ctx context.Context, p *Proxy) {
+// serve takes up what waits, in that many goroutines, until ctx ends.
+func (a *aside) serve(ctx context.Context, p *Proxy, lanes int) {
 	stop := context.AfterFunc(ctx, a.close)
 	defer stop()
 	var all sync.WaitGroup
-	for range asideLanes {
+	for range lanes {
 		l := p.NewLane(p.srv.NewOut()).(*lane)
 		l.waits = true
 		all.Go(func() {
 			for c := a.next(); c != nil; c = a.next() {
 				for one, more := a.take(c); more; one, more = a.take(c) {
-					p.srv.Guarded(func(time.Time) { l.resume(one) })
+					p.srv.Guarded(func(at time.Time) { l.resume(ctx, one, at) })
 				}
 			}
 		})
@@ -142,18 +146,41 @@ func (l *lane) mayTakeLong(x *edge.Exchange) bool {
 	return l.p.aside != nil && !l.waits && m.Status != 100 && (mayDescribe(m.CSeq.Method) || m.CSeq.Method == sip.ACK)
 }
 
-// overtakes reports whether x is a CANCEL whose INVITE may still be aside: it has no transaction yet.
-func (l *lane) overtakes(x *edge.Exchange) bool {
-	return l.p.aside != nil && !l.waits && x.Msg.Method == sip.CANCEL && x.Match == edge.MatchNew && l.p.aside.holds(l.asideKey(x))
+// overtakes returns where x is to wait if it is a CANCEL whose INVITE may still wait there: it has no transaction yet. nil: it need not.
+func (l *lane) overtakes(x *edge.Exchange) (a *aside, key uint64) {
+	if l.waits || x.Msg.Method != sip.CANCEL || x.Match != edge.MatchNew {
+		return nil, 0
+	}
+	if a, key = l.p.aside, l.asideKey(x); a != nil && a.holds(key) {
+		return a, key
+	}
+	uri, ok := l.nextURI(x)
+	if !ok || x.From.Side == edge.Outside {
+		return nil, 0
+	}
+	q, host, ok := l.queryFor(nil, x.Msg.Raw, &uri)
+	if !ok {
+		return nil, 0
+	}
+	q.Host = string(host)
+	if a, key = l.p.hosts.aside, maphash.Comparable(l.p.seed, q); a.holds(key) {
+		return a, key
+	}
+	return nil, 0
 }
 
-// park puts x aside. Where there is no room it is lost, and comes again.
-func (l *lane) park(x *edge.Exchange) {
-	p := parked{raw: append([]byte(nil), x.Msg.Raw...), x: *x}
-	p.x.Msg = nil
-	if !l.p.aside.put(l.asideKey(x), p) {
+// park puts x aside in the queue of a. Where there is no room it is lost, and comes again.
+func (l *lane) park(x *edge.Exchange, a *aside, key uint64) {
+	if !l.setAside(x, a, key, resolve.Query{}) {
 		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonMediaBusy})
 	}
+}
+
+// setAside puts a copy of x into the queue of a, to be taken up when q has been looked up, if that has a host. False: there is no room.
+func (l *lane) setAside(x *edge.Exchange, a *aside, key uint64, q resolve.Query) bool {
+	p := parked{raw: append([]byte(nil), x.Msg.Raw...), x: *x, query: q}
+	p.x.Msg = nil
+	return a.put(key, p)
 }
 
 // asideKey tells calls apart: each side knows them by one Call-ID.
@@ -161,13 +188,19 @@ func (l *lane) asideKey(x *edge.Exchange) uint64 {
 	return maphash.Bytes(l.p.seed, x.Msg.CallID.Of(x.Msg.Raw))
 }
 
-// resume takes up what waited: Receive for what has been seen, counted and admitted.
-func (l *lane) resume(p parked) {
+// resume takes up what waited: Receive for what has been seen, counted and admitted. Look-ups take long: the time of what waits for one
+// begins anew.
+func (l *lane) resume(ctx context.Context, p parked, at time.Time) {
 	l.ended = false
 	defer l.survive(p.x.At)
-	l.cfg, l.d.fate = l.p.cfg.Load(), fateNone
-	if p.raw == nil {
+	l.cfg, l.d.fate, l.answered = l.p.cfg.Load(), fateNone, nil
+	switch {
+	case p.query.Host != "":
+		l.answered, p.x.At = l.p.hosts.seek(ctx, p.query, at), time.Now()
+	case p.raw == nil:
 		l.p.media.Over(p.ending.key, p.ending.status)
+	}
+	if p.raw == nil {
 		l.ended = true
 		return
 	}

@@ -13,11 +13,11 @@ import (
 func TestAsideKeeps(t *testing.T) {
 	const raw = "INVITE sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:b>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n"
 	b := []byte(raw)
-	l := &lane{p: &Proxy{aside: newAside(), seed: maphash.MakeSeed()}}
+	l := &lane{p: &Proxy{aside: newAside(mostAside, mostOfACall), seed: maphash.MakeSeed()}}
 	if err := l.msg.Parse(b, true); err != nil {
 		t.Fatal(err)
 	}
-	l.park(&edge.Exchange{Msg: &l.msg, Trust: edge.Known, Asked: edge.Asked{Source: 7}})
+	l.park(&edge.Exchange{Msg: &l.msg, Trust: edge.Known, Asked: edge.Asked{Source: 7}}, l.p.aside, 1)
 	clear(b)
 	p, found := l.p.aside.take(l.p.aside.next())
 	if !found || string(p.raw) != raw || p.x.Msg != nil || p.x.Trust != edge.Known || p.x.Asked.Source != 7 {
@@ -28,7 +28,7 @@ func TestAsideKeeps(t *testing.T) {
 // TestAsideOrder: messages of one call are taken up in the order in which they came, however many goroutines take up what waits.
 func TestAsideOrder(t *testing.T) {
 	const calls, each = 10, 20
-	a := newAside()
+	a := newAside(mostAside, mostOfACall)
 	got := [calls][]string{} // of each call by one goroutine at a time: the race detector says if not
 	var workers, left sync.WaitGroup
 	left.Add(calls * each)
@@ -63,7 +63,7 @@ func TestAsideOrder(t *testing.T) {
 
 // TestAsideBounds: a call, strangers and all together have so much room; the end of a transaction always has.
 func TestAsideBounds(t *testing.T) {
-	a := newAside()
+	a := newAside(mostAside, mostOfACall)
 	fill := func(trust edge.Trust, calls uint64) (n int) {
 		for call := range calls {
 			for a.put(call, parked{raw: []byte("x"), x: edge.Exchange{Trust: trust}}) {

@@ -68,6 +68,9 @@ type Config struct {
 	Keepalive     time.Duration
 	Media         *media.Calls // the calls whose media is relayed; nil: none are. Apply does not change it
 
+	Names  bool   // the platform may send to hosts that it names and that are no peer's
+	Lookup Lookup // finds them; needed for Names. Apply does not change it
+
 	Judge        *judge.Judge // nil: nobody judges requests from outside and who sends them
 	Transactions transaction.Config
 }

@@ -67,11 +67,16 @@ func bare(host []byte) []byte {
 	return host
 }
 
-// againToPeer follows a route token to a peer: where the next Route or the Request-URI is an address of the same peer, there
-// (RFC 3261 §16.6; carriers have several machines), else to where the dialog began. A connection that is gone is replaced: unlike
+// againToPeer follows a route token to a peer: where the next Route or the Request-URI is an address of the same peer, or a name that leads to
+// one, there (RFC 3261 §16.6; carriers have several machines), else to where the dialog began. A connection that is gone is replaced: unlike
 // a phone a peer can be called.
 func (l *lane) againToPeer(x *edge.Exchange, p *peer, flow, from edge.Flow) (hop, edge.Verdict) {
 	if uri, ok := l.nextURI(x); ok {
+		if !sip.Spells(bare(uri.Host.Of(x.Msg.Raw)), p.Host) {
+			if to, v, named := l.byName(x, &uri, from); named && v.Action == edge.Pass && (to.peer == p || to.seek.Host != "") {
+				return to, v
+			}
+		}
 		addr, isAddr := hostPort(x.Msg.Raw, &uri)
 		transport, ok := transportOf(x.Msg.Raw, &uri)
 		there := edge.Flow{Remote: addr, Transport: transport, Side: edge.Outside}

@@ -19,9 +19,13 @@ func (l *lane) moveOn(dst []byte, tx *transaction.Tx, at time.Time) []byte {
 
 // sendNext does it; l.sent is the request as it was sent before.
 func (l *lane) sendNext(dst []byte, tx *transaction.Tx, at time.Time) []byte {
-	m, p := &l.sent, l.cfg.poolAt(tx.Target)
+	m := &l.sent
+	p, named := l.poolOf(m, tx.Target)
 	if p == nil {
 		return nil
+	}
+	if named {
+		p.failed(tx.Target)
 	}
 	i := p.choose(l.p.seed, m.CallID.Of(m.Raw), tx.Tried)
 	if i < 0 || p.servers[i].down.Load() {
@@ -29,7 +33,7 @@ func (l *lane) sendNext(dst []byte, tx *transaction.Tx, at time.Time) []byte {
 	}
 	next := p.servers[i]
 	flow, ok := l.out.Route(next.side, next.Transport, next.Addr)
-	if !ok || !mayCarry(&m.URI, flow.Transport) {
+	if !ok || !mayCarry(&m.URI, flow.Transport) || named && l.p.srv.Guard(next.Addr, flow.Listener) != nil {
 		return nil
 	}
 	tx.Retarget()

@@ -96,7 +96,7 @@ func (b *bench) callOut(method string, lines ...string) string {
 	return b.expect(b.caller, method)
 }
 
-// TestClaimsInResponses: what a phone answers is held to the same rules, and the Record-Route is what it was.
+// TestClaimsInResponses: what a phone answers is held to the same rules, and the Record-Route is what it was, with who stands outside of us in front.
 func TestClaimsInResponses(t *testing.T) {
 	b := newBench(t, nil)
 	const inner = "<sip:10.0.0.1;lr;ftag=a>"
@@ -113,7 +113,7 @@ func TestClaimsInResponses(t *testing.T) {
 			t.Errorf("%q is left", kept(got))
 		}
 		user, _, _ := strings.Cut(own, "@")
-		if rr := field(t, got, "Record-Route"); rr != user+"@"+b.p.faces[1].host+";lr>, "+inner || strings.Count(got, "Record-Route") != 1 {
+		if rr := field(t, got, "Record-Route"); rr != "<sip:10.7.7.7;lr>, "+user+"@"+b.p.faces[1].host+";lr>, "+inner || strings.Count(got, "Record-Route") != 1 {
 			t.Errorf("Record-Route %q", rr)
 		}
 	}

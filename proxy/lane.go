@@ -52,7 +52,8 @@ type lane struct {
 	orderer            edge.Flow         // in whose name they are
 	ordered            bool              // the message at hand is one of them
 	ending             ending            // of the transaction that is locked
-	waits              bool              // for media, as no other lane may: it takes up what was put aside
+	waits              bool              // for media or names, as no other lane may: it takes up what was put aside
+	answered           *knownHost        // what the look-up has found that the message at hand waited for
 	face, redone       []byte            // our address on one side; a response of ours as its client knows it
 }
 
@@ -119,8 +120,8 @@ func (l *lane) handle(b []byte, from edge.Flow, at time.Time) error {
 		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonSoft})
 		return nil
 	}
-	if l.overtakes(x) {
-		l.park(x)
+	if a, key := l.overtakes(x); a != nil {
+		l.park(x, a, key)
 		return nil
 	}
 	l.act(x, l.admit(x))

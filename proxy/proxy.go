@@ -43,6 +43,7 @@ type Proxy struct {
 	calls    calls
 	media    *media.Calls // nil: media is not relayed
 	aside    *aside       // nil: media never keeps who calls it waiting
+	hosts    *hosts       // nil: the platform reaches addresses, phones and peers only
 	chosen   chosen
 	proofs   marks // addresses with port that have shown a return path
 	relayed  marks // responses to sources that have not
@@ -76,10 +77,10 @@ func New(cfg Config, srv *transport.Server, bindings *binding.Table, bans *ban.B
 		return nil, err
 	}
 	p := &Proxy{srv: srv, bindings: bindings, bans: bans, keys: keys, ring: ring, metrics: metrics, table: table,
-		branches: branches, seed: maphash.MakeSeed(), answers: meter.NewRates(answerPlaces), faces: faces(srv.Listeners()), media: cfg.Media}
+		branches: branches, seed: maphash.MakeSeed(), answers: meter.NewRates(answerPlaces), faces: faces(srv.Listeners()), media: cfg.Media, hosts: newHosts(cfg.Lookup, srv)}
 	p.within = insideListeners(p.faces)
 	if p.chosen.seed = p.seed; cfg.Media != nil && cfg.Media.Waits() {
-		p.aside = newAside()
+		p.aside = newAside(mostAside, mostOfACall)
 	}
 	cfg.Topology.Marks = p.marks(&cfg, nil)
 	p.cfg.Store(newSettings(cfg, keys, nil))
@@ -148,7 +149,10 @@ func (p *Proxy) NewLane(out *transport.Out) transport.Lane {
 // Run does what the clock asks for, timers and keep-alives, until ctx ends.
 func (p *Proxy) Run(ctx context.Context) {
 	if p.aside != nil {
-		go p.aside.serve(ctx, p)
+		go p.aside.serve(ctx, p, asideLanes)
+	}
+	if p.hosts != nil {
+		go p.hosts.aside.serve(ctx, p, nameLanes)
 	}
 	l := p.NewLane(p.srv.NewOut()).(*lane)
 	tick := time.NewTicker(p.table.Tick())

@@ -28,6 +28,8 @@ const (
 	reasonChallenge  edge.Reason = "reply.challenge"    // a stranger outside asks the platform for credentials
 	reasonStrayReply edge.Reason = "reply.unmatched"    // response to nothing that we sent
 	reasonNoTarget   edge.Reason = "route.unknown"      // from inside, to nobody we know
+	reasonName       edge.Reason = "route.name"         // the DNS does not say where a host is that the platform names
+	reasonNameBusy   edge.Reason = "route.busy"         // too many requests wait for look-ups
 	reasonStrict     edge.Reason = "route.strict"       // the next Route is of a strict router
 	reasonGuard      edge.Reason = "route.guard"        // egress guard
 	reasonDeadFlow   edge.Reason = "flow.dead"          // the connection or address of a phone is gone
@@ -66,7 +68,7 @@ func Reasons() []edge.Reason {
 	return []edge.Reason{reasonScheme, reasonSIPS, reasonHidden, reasonChallenge, reasonOften, reasonPanic,
 		reasonHeaders, reasonHeader, reasonURI, reasonVias, reasonParameters, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
 		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonTarget, reasonExpired, reasonNoCancel, reasonStrayReply, reasonNoTarget,
-		reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonMemory, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP,
+		reasonName, reasonNameBusy, reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonMemory, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP,
 		reasonLeak, reasonMedia, reasonExempt, reasonBody, reasonMediaFull, reasonMediaShare, reasonMediaDown, reasonMediaBusy, reasonStraySDP, reasonEncoded,
 		reasonSoft, reasonProtected, reasonBanRefused}
 }

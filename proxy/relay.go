@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/ringwall/ringwall/binding"
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/resolve"
 	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/transaction"
 )
@@ -19,6 +21,8 @@ type hop struct {
 	pool    *pool      // another server of it would do as well
 	peer    *peer      // outside, if it goes to one
 	call    uint64     // of a peer that it begins or ends, 0: none
+
+	seek resolve.Query // with a host: what has to be looked up before there is any of this
 }
 
 // relay sends an admitted request on (RFC 3261 §16.4 to §16.6).
@@ -28,10 +32,14 @@ func (l *lane) relay(x *edge.Exchange) {
 		return
 	}
 	if l.mayTakeLong(x) {
-		l.park(x)
+		l.park(x, l.p.aside, l.asideKey(x))
 		return
 	}
 	to, v := l.route(x)
+	if to.seek.Host != "" {
+		l.seek(x, to.seek)
+		return
+	}
 	if v.Action == edge.Pass && !mayCarry(&x.Msg.URI, to.flow.Transport) {
 		v = refusal(x, edge.Reply, reasonSIPS, 480, "")
 	}
@@ -230,7 +238,7 @@ func (l *lane) dropRoutes(x *edge.Exchange) {
 	switch {
 	case !own.ownRoute:
 	case own.rest.Present():
-		l.edit.Replace(own.field, own.rest.Of(m.Raw))
+		l.edit.Replace(own.field, bytes.TrimLeft(own.rest.Of(m.Raw), " \t"))
 	default:
 		l.edit.Remove(own.field)
 	}

@@ -48,16 +48,27 @@ func (l *lane) renameRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 
 // restoreRoute puts the Record-Route of a response from a stranger outside back to what the request had: ours, named as the platform
 // knows us, then what stood there when it came, which others keeps, each value ended by LF. What a stranger writes there would
-// become the platform's next hop.
+// become the platform's next hop. In front of ours stays who recorded himself outside: requests in the dialog pass us before him.
 func (l *lane) restoreRoute(m *sip.Message, token, others []byte, tx *transaction.Tx) {
 	first := m.Find(sip.FieldRecordRoute)
 	if first < 0 {
 		return
 	}
-	scheme := sip.SIP
+	l.value = l.value[:0]
+	scheme, passed := sip.SIP, false
 	for i := first; i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
-		if before, _, found := bytes.Cut(m.Fields[i].Value.Of(m.Raw), token); found && bytes.HasSuffix(before, []byte("<sips:")) {
-			scheme = sip.SIPS // as we wrote it
+		for rest := m.Fields[i].Value; rest.Present() && !passed; {
+			a, after, err := sip.NextAddress(m.Raw, rest)
+			if err != nil {
+				break
+			}
+			rest = after
+			uri := a.URI.Of(m.Raw)
+			if passed = bytes.Contains(uri, token); passed && bytes.HasPrefix(uri, []byte("sips:")) {
+				scheme = sip.SIPS // as we wrote it
+			} else if !passed {
+				l.value = appendLoose(l.value, m, a)
+			}
 		}
 		if i > first || m.Status >= 300 {
 			l.edit.Remove(i)
@@ -66,13 +77,28 @@ func (l *lane) restoreRoute(m *sip.Message, token, others []byte, tx *transactio
 	if m.Status >= 300 {
 		return
 	}
-	l.value = l.appendRoute(l.value[:0], token, tx.Client, scheme)
+	if !passed {
+		l.value = l.value[:0] // who took ours out does not say where he stood
+	}
+	l.value = l.appendRoute(l.value, token, tx.Client, scheme)
 	for len(others) > 0 {
 		var one []byte
 		one, others = cutLine(others)
 		l.value = append(append(l.value, ", "...), one...)
 	}
 	l.edit.Replace(first, l.value)
+}
+
+// appendLoose appends an entry of Record-Route with the comma behind it, if it is of a loose router: requests to others are refused.
+func appendLoose(dst []byte, m *sip.Message, a sip.Address) []byte {
+	uri, err := sip.ParseURI(m.Raw, a.URI)
+	if err != nil {
+		return dst
+	}
+	if _, lr := uri.Param(m.Raw, "lr"); !lr {
+		return dst
+	}
+	return append(appendUnfolded(dst, a.Whole.Of(m.Raw)), ", "...)
 }
 
 // appendValues appends the values of all fields with id, each ended by LF.

@@ -43,7 +43,7 @@ func (l *lane) response(x *edge.Exchange) {
 	}
 	if l.mayTakeLong(x) {
 		l.unlock(tx)
-		l.park(x)
+		l.park(x, l.p.aside, l.asideKey(x))
 		return
 	}
 	if l.p.media != nil {

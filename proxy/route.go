@@ -122,7 +122,7 @@ func (p *Proxy) own(a netip.AddrPort) bool {
 }
 
 // routeOut finds the way to a phone: by a binding id in the Request-URI, by a route token, to a peer, or where the next Route or the Request-URI
-// is an address that the egress guard lets pass.
+// is a name, or an address that the egress guard lets pass.
 func (l *lane) routeOut(x *edge.Exchange) (hop, edge.Verdict) {
 	from := l.insideSource(x)
 	if l.own.tokened {
@@ -141,7 +141,14 @@ func (l *lane) routeOut(x *edge.Exchange) (hop, edge.Verdict) {
 	if to, v, ok := l.toPeer(x, from); ok {
 		return to, v
 	}
-	return l.literal(x, from)
+	uri, ok := l.nextURI(x)
+	if !ok {
+		return hop{}, refusal(x, edge.Reply, reasonNoTarget, 404, "")
+	}
+	if to, v, ok := l.byName(x, &uri, from); ok {
+		return to, v
+	}
+	return l.literal(x, &uri, from)
 }
 
 // toPhone follows a route token: the binding's present flow wins over that of the time the token was made, so that a
@@ -153,6 +160,8 @@ func (l *lane) toPhone(x *edge.Exchange, id binding.ID, flow, from edge.Flow) (h
 		}
 	} else if p := l.cfg.peerAt(flow); p != nil {
 		return l.againToPeer(x, p, flow, from)
+	} else if to, v, ok := l.onward(x, flow, from); ok {
+		return to, v
 	}
 	if !l.p.serves(flow) { // the token is of an earlier configuration, which numbered other listeners
 		again, ok := l.out.Route(edge.Outside, flow.Transport, flow.Remote)
@@ -162,6 +171,23 @@ func (l *lane) toPhone(x *edge.Exchange, id binding.ID, flow, from edge.Flow) (h
 		flow.Listener = again.Listener
 	}
 	return l.alive(x, hop{flow: flow, binding: id, inside: from})
+}
+
+// onward follows a dialog that the platform began with somebody who is neither a registered phone nor a peer, to where the next Route or the
+// Request-URI says that it goes on (RFC 3261 §16.6): by name, or by an address that the egress guard lets pass. False: to where it began.
+func (l *lane) onward(x *edge.Exchange, began, from edge.Flow) (hop, edge.Verdict, bool) {
+	uri, ok := l.nextURI(x)
+	if !ok || !l.own.inner {
+		return hop{}, edge.Verdict{}, false
+	}
+	to, v, ok := l.byName(x, &uri, from)
+	if !ok {
+		if addr, isAddr := hostPort(x.Msg.Raw, &uri); !isAddr || addr.Addr() == began.Remote.Addr() {
+			return hop{}, edge.Verdict{}, false
+		}
+		to, v = l.literal(x, &uri, from)
+	}
+	return to, v, v.Action == edge.Pass
 }
 
 // serves reports whether the listener that flow names can be the one that it came by.
@@ -192,14 +218,10 @@ func (l *lane) bindingID(x *edge.Exchange) (id binding.ID, ok bool) {
 	return id, true
 }
 
-// literal sends to an address that only the message names (RFC 3263 §4.2 with a numeric host).
-func (l *lane) literal(x *edge.Exchange, from edge.Flow) (hop, edge.Verdict) {
-	uri, ok := l.nextURI(x)
-	if !ok {
-		return hop{}, refusal(x, edge.Reply, reasonNoTarget, 404, "")
-	}
-	addr, isAddr := hostPort(x.Msg.Raw, &uri)
-	transport, ok := transportOf(x.Msg.Raw, &uri)
+// literal sends to the address of uri, which only the message names (RFC 3263 §4.2 with a numeric host).
+func (l *lane) literal(x *edge.Exchange, uri *sip.URI, from edge.Flow) (hop, edge.Verdict) {
+	addr, isAddr := hostPort(x.Msg.Raw, uri)
+	transport, ok := transportOf(x.Msg.Raw, uri)
 	if !isAddr || !ok {
 		return hop{}, refusal(x, edge.Reply, reasonNoTarget, 404, "")
 	}

@@ -120,11 +120,21 @@ func (l *lane) unsent(sent []byte, to edge.Flow, err error, at time.Time) {
 		l.transmit(b, next)
 		return
 	}
-	if to.Side == edge.Outside && l.cfg.peerAt(to) == nil {
-		l.undeliverable(buf, tx, to, 430, reasonDeadFlow, err, at)
-		return
+	status, why := l.lost(tx, to)
+	l.undeliverable(buf, tx, to, status, why, err, at)
+}
+
+// lost is how tx ends whose request cannot reach to, and why.
+func (l *lane) lost(tx *transaction.Tx, to edge.Flow) (status int, why edge.Reason) {
+	if to.Side == edge.Inside || l.cfg.peerAt(to) != nil {
+		return 503, unreachable(to.Side)
 	}
-	l.undeliverable(buf, tx, to, 503, unreachable(to.Side), err, at)
+	if l.sent.Parse(tx.Request(), true) == nil {
+		if _, named := l.poolOf(&l.sent, to); named {
+			return 503, reasonName
+		}
+	}
+	return 430, reasonDeadFlow
 }
 
 // undeliverable ends tx, whose request did not reach to, with status.

@@ -143,16 +143,7 @@ func (s *Server) SetIdentities(all map[Destination]Identity) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range s.conns.to(changed) {
-		s.conns.forget(c)
-		if !c.dialed {
-			continue // it is the far end's
-		}
-		s.start(func() {
-			c.drain()
-			c.close(errClosed)
-		})
-	}
+	s.redial(changed)
 	return nil
 }
 

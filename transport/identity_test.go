@@ -253,3 +253,40 @@ func TestDoubtIsStable(t *testing.T) {
 		t.Errorf("%s", why)
 	}
 }
+
+// A server that nobody configured has a name between Introduce and Dismiss, one at a time, and no connection outlives it.
+func TestIntroduce(t *testing.T) {
+	a := newAuthority(t)
+	to := tlsServer(t, a.issue(t, "server", "dns:far.example"), Source{})
+	d := newDialler(t)
+	d.keyring.cfg.Roots = a.pool
+	d.keyring.publish()
+	if _, err := d.ask(to); err == nil {
+		t.Error("it is not its address")
+	}
+	for _, c := range []struct {
+		name string
+		is   bool
+	}{{"far.example", true}, {"far.example", true}, {"other.example", false}} {
+		if d.Introduce(to, c.name) != c.is {
+			t.Errorf("it may be %s: %v", c.name, !c.is)
+		}
+	}
+	if _, err := d.ask(to); err != nil {
+		t.Error(err)
+	}
+	d.Dismiss(to)
+	if _, err := d.ask(to); err != nil {
+		t.Error(err)
+	}
+	d.Dismiss(to)
+	if _, err := d.ask(to); err == nil {
+		t.Error("the connection of before is used")
+	}
+	if !d.Introduce(to, "other.example") {
+		t.Error("it still has a name")
+	}
+	if _, err := d.ask(to); err == nil || !strings.Contains(err.Error(), "not for other.example") {
+		t.Error(err)
+	}
+}

@@ -28,6 +28,7 @@ type keyring struct {
 	cfg     TLS
 	log     *slog.Logger
 	current atomic.Pointer[keys]
+	met     acquaintances
 
 	mu         sync.Mutex // guards what follows
 	pairs      map[KeyPair]*followed[tls.Certificate]
@@ -66,7 +67,7 @@ type followed[T any] struct {
 // openKeyring loads all files of cfg, or says what is wrong with one by a *CertificateError.
 func openKeyring(cfg TLS, log *slog.Logger, now time.Time) (*keyring, error) {
 	k := &keyring{cfg: cfg, log: log, pairs: map[KeyPair]*followed[tls.Certificate]{}, pools: map[Source]*followed[Authorities]{},
-		states: map[Destination]*dialState{}}
+		states: map[Destination]*dialState{}, met: acquaintances{all: map[Destination]*acquaintance{}}}
 	orDuration(&k.cfg.Poll, defaultPoll)
 	for _, p := range cfg.Certificates {
 		if err := k.need(Source{}, p); err != nil {
@@ -291,7 +292,7 @@ func (k *keyring) dial(to Destination) *dialled {
 		return d
 	}
 	d := now.unknown
-	d.ServerName = to.Addr.Addr().String()
+	d.ServerName = k.met.nameOf(to)
 	return &d
 }
 

@@ -320,7 +320,7 @@ func (s *service) openProxy(context.Context) (err error) {
 	if cfg.Judge, err = s.assemble(now.cfg); err != nil {
 		return err
 	}
-	cfg.Media = s.calls
+	cfg.Media, cfg.Lookup = s.calls, proxy.Lookup(s.lookup)
 	s.proxy, err = proxy.New(cfg, s.transport, s.bindings, s.bans, s.keys, s.ring, s.metrics, s.since)
 	return err
 }

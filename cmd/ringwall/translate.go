@@ -38,6 +38,7 @@ func proxyConfig(cfg *config.Config, upstreams []proxy.Upstream, trunks []trunk)
 		Upstreams:    upstreams,
 		Peers:        proxyPeers(trunks),
 		Sources:      cfg.Inside.Sources,
+		Names:        cfg.Inside.Names,
 		Domains:      cfg.Domains,
 		Advertise:    cfg.Outside.Advertise,
 		Unknown:      methods(cfg.Access.Unknown),
