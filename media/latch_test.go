@@ -3,6 +3,7 @@ package media
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"testing"
 
@@ -291,6 +292,24 @@ func TestInsideToInside(t *testing.T) {
 	b.hears(second.Port(Callee), "hello")
 	b.talk(second.Port(Callee), "hello yourself")
 	a.hears(first.Port(Caller), "hello yourself")
+}
+
+// A phone on the relay's own machine may have a port of the relay's range.
+func TestSameMachine(t *testing.T) {
+	r := newRelay(t, nil)
+	for port := r.cfg.First; ; port++ {
+		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(outsideAddr, port)))
+		if err != nil {
+			continue // somebody's
+		}
+		defer conn.Close()
+		at := netip.AddrPortFrom(outsideAddr, port)
+		c := newCall(t, r, func(m *Remote) { m.RTP, m.Signalling, m.Proven = at, outsideAddr, true })
+		if st := c.Stats(Caller); st.Sending != at {
+			t.Errorf("sending to %v, want %v", st.Sending, at)
+		}
+		return
+	}
 }
 
 // What a description names is never sent to where it cannot be right, even if proven or a peer's (F21).

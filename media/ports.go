@@ -3,6 +3,7 @@ package media
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"slices"
 	"time"
 )
 
@@ -55,6 +56,11 @@ func (p *portPool) takeThis(port uint16) bool {
 		}
 	}
 	return false
+}
+
+// taken reports whether the pair that begins with port is handed out.
+func (p *portPool) taken(port uint16) bool {
+	return !slices.Contains(p.unused, port) && !slices.ContainsFunc(p.rests, func(r resting) bool { return r.port == port })
 }
 
 // remove takes entry i out of the unused ones.

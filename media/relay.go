@@ -311,7 +311,13 @@ func (r *Relay) freePort(addr netip.Addr, port uint16) {
 	r.ports[addr].free(port, r.cfg.Now())
 }
 
-// ours reports whether a is one of the relay's own ports.
+// ours reports whether a is one of the relay's own ports that are open. Others of its range may belong to a phone on this machine.
 func (r *Relay) ours(a netip.AddrPort) bool {
-	return r.ports[a.Addr()] != nil && a.Port() >= r.cfg.First && a.Port() <= r.cfg.Last
+	pool := r.ports[a.Addr()] // the map never changes
+	if pool == nil || a.Port() < r.cfg.First || a.Port() > r.cfg.Last {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return pool.taken(a.Port() &^ 1)
 }
