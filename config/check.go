@@ -288,15 +288,30 @@ func twice[T comparable](c *Config, path string, values []T) Errors {
 
 // Warnings are what c means and its writer may not have meant, each one sentence that begins with a key.
 func (c *Config) Warnings() []string {
-	if !c.Topology.Hide {
-		return nil
-	}
 	var all []string
-	if c.Media.Relay == RelayOff {
+	if c.Topology.Hide && c.Media.Relay == RelayOff {
 		all = append(all, "topology.hide: media still reveals the platform: session descriptions keep its addresses, since media.relay is off")
 	}
-	if !c.Topology.MaskCallID {
+	if c.Topology.Hide && !c.Topology.MaskCallID {
 		all = append(all, "topology.mask_call_id: Call-IDs of the platform leave as they are; many platforms put their address into them")
 	}
+	if private := c.privateMedia(); private.IsValid() {
+		all = append(all, fmt.Sprintf("media.address: phones on the internet are told to send media to %v, which they can't reach, since outside.advertise is a name: "+
+			"write the address that media.ports are forwarded from", private))
+	}
 	return all
+}
+
+// privateMedia is a private address that outside is told to send media to although it knows us by a public name; not valid if there is none.
+func (c *Config) privateMedia() netip.Addr {
+	_, err := netip.ParseAddr(c.Outside.Advertise)
+	if c.Media.Relay != RelayBuiltIn || c.Media.Address.IsValid() || c.Outside.Advertise == "" || err == nil {
+		return netip.Addr{}
+	}
+	for _, l := range c.Outside.Listen {
+		if l.Addr.Addr().IsPrivate() {
+			return l.Addr.Addr()
+		}
+	}
+	return netip.Addr{}
 }

@@ -273,7 +273,7 @@ func defaults() *Config {
 		},
 		TLS:      TLS{ClientCertificates: Off},
 		Topology: Topology{Hide: true, MaskCallID: true},
-		Media: Media{Relay: RelayOff, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
+		Media: Media{Relay: RelayBuiltIn, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
 			Silence: Silence{After: time.Minute}},
 		Headers: Headers{Source: "X-Source"},
 		Checks:  defaultChecks(),

@@ -58,7 +58,7 @@ func TestDefaults(t *testing.T) {
 			Known:   Methods{Any: true},
 			Peer:    Methods{Any: true},
 		},
-		Media: Media{Relay: RelayOff, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
+		Media: Media{Relay: RelayBuiltIn, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
 			Silence: Silence{After: time.Minute}},
 		Headers: Headers{Source: "X-Source"},
 		Checks:  defaultChecks(),
@@ -186,13 +186,13 @@ func TestGuardFollowsHide(t *testing.T) {
 	}
 }
 
-// TestOffValues holds that the off value of every room that is not built is accepted when it is written out.
+// TestOffValues holds that the off value of every room that is not built, and the default of others, is accepted when it is written out.
 func TestOffValues(t *testing.T) {
 	got := mustParse(t, `
 topology: {guard: log}
 tls: {}
 identity: {server: none}
-media: {relay: off, ports: 30000-39999, latch: strict}
+media: {relay: builtin, ports: 30000-39999, latch: strict}
 trust: {never_ban: []}
 access: {unify: false, open_inbound: []}
 headers: {from_outside: {remove: [], allow: []}, to_outside: {allow: []}}
@@ -334,5 +334,25 @@ func TestMethodsAllows(t *testing.T) {
 	}
 	if (Methods{}).Allows(sip.INVITE) {
 		t.Error("an empty list allows nothing")
+	}
+}
+
+// TestWarnings: what reveals the platform, or keeps media away, is told.
+func TestWarnings(t *testing.T) {
+	const nat = "outside: {listen: [udp:10.0.0.5:5060], advertise: "
+	for text, want := range map[string]string{
+		"":                                "",
+		"media: {relay: off}":             "topology.hide: media still reveals",
+		"topology: {mask_call_id: false}": "topology.mask_call_id: ",
+		"topology: {hide: false}":         "",
+		nat + "sbc.example.com}":          "media.address: phones on the internet are told to send media to 10.0.0.5",
+		nat + "203.0.113.5}":              "",
+		nat + "sbc.example.com}\nmedia: {address: 203.0.113.5}":                "",
+		nat + "sbc.example.com}\nmedia: {relay: off}\ntopology: {hide: false}": "",
+	} {
+		got := mustParse(t, text).Warnings()
+		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], want)) {
+			t.Errorf("%q: warnings %q, want %q", text, got, want)
+		}
 	}
 }

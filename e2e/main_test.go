@@ -65,7 +65,7 @@ type rig struct {
 	platform *siptest.UA
 	way      way
 	hidden   bool          // topology.hide is on
-	relayed  bool          // and so is media.relay
+	relayed  bool          // media is relayed
 	outside  []*siptest.UA // who must see nothing of the inside then
 	recorded []string      // proxies inside that record themselves, in the order in which requests from outside pass them
 }
@@ -79,7 +79,7 @@ func newRig(t *testing.T, w way, keys siptest.Keys) *rig {
 	if w.in == "tcp" {
 		uri += ";transport=tcp"
 	}
-	all := siptest.Keys{"topology": "{hide: false}", "media": "{relay: off}"}
+	all := siptest.Keys{"topology": "{hide: false}"}
 	maps.Copy(all, keys)
 	secure := w.out != "udp" && w.out != "tcp"
 	e := siptest.StartEdge(t, siptest.Outlets{Outside: w.outIP, Inside: w.inIP, Upstream: []string{uri}, Secure: secure}, all)
@@ -87,7 +87,7 @@ func newRig(t *testing.T, w way, keys siptest.Keys) *rig {
 		e.Outside = map[string]netip.AddrPort{"tls": e.TLS, "ws": e.WS, "wss": e.WSS}[w.out] // what rows know as outside
 	}
 	r := &rig{T: t, edge: e, platform: platform, way: w, hidden: strings.Contains(all["topology"], "hide: true"),
-		relayed: !strings.Contains(all["media"], "off")}
+		relayed: all["media"] != ""}
 	if r.hidden {
 		r.leaky()
 		t.Cleanup(r.unseen)

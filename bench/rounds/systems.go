@@ -99,6 +99,7 @@ mode: enforce
 timers: {linger: %s, drain: 1s}
 limits: {calls: 1000000}
 topology: %s
+media: {relay: off}
 state: %s
 admin: {http: %s, socket: %s}
 %s

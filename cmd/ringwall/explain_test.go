@@ -95,7 +95,7 @@ func TestExplain(t *testing.T) {
 func TestCheckWarns(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "c.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, explained, dir), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, explained+"media: {relay: off}\n", dir), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var out strings.Builder

@@ -44,7 +44,8 @@ func transactionBytes(limit int64, most int) int { return int(min(limit/2, int64
 func share(cfg *config.Config, sockets, files int) budget {
 	limit := memoryLimit(cfg.Limits.Memory)
 	b := budget{reading: max(int(limit/16), 4*cfg.Limits.Message), queued: max(int(limit/16), 1<<20)}
-	allowed := max(files-sockets-otherDescriptors, leastConnections)
+	allowed := files - sockets - otherDescriptors
+	allowed = max(allowed-mediaFiles(&cfg.Media, allowed), leastConnections)
 	b.connections = cfg.Limits.Connections
 	if b.connections == 0 {
 		b.connections = max(min(int(limit/4/connectionCost), mostConnections, allowed), leastConnections)
@@ -52,6 +53,14 @@ func share(cfg *config.Config, sockets, files int) budget {
 		b.wanted, b.connections = b.connections, allowed
 	}
 	return b
+}
+
+// mediaFiles is how many of the descriptors that are left are kept for media: one for each port on each side, half of them at most.
+func mediaFiles(m *config.Media, left int) int {
+	if m.Relay != config.RelayBuiltIn {
+		return 0
+	}
+	return max(0, min(2*(int(m.Ports.Last)-int(m.Ports.First)+1), left/2))
 }
 
 // givenLimit is the memory limit that the process was started with: GOMEMLIMIT, or none.

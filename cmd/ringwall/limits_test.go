@@ -28,8 +28,13 @@ func TestShare(t *testing.T) {
 		"few as asked":     {"memory: 64MiB, connections: 16", 20_000, budget{connections: 16, reading: 4 << 20, queued: 4 << 20}},
 		"no files to name": {"memory: 64MiB, connections: 16", 10, budget{connections: 16, reading: 4 << 20, queued: 4 << 20}},
 	} {
-		if got := share(configOf(t, "limits: {"+c.limits+"}"), 40, c.files); got != c.want {
+		if got := share(configOf(t, "media: {relay: off}\nlimits: {"+c.limits+"}"), 40, c.files); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+	for files, most := range map[int]int{4296: 2000, 1 << 20: mostConnections, 100_296: 65_536, 60_296: 40_000} { // ports of media are files, too
+		if got := share(configOf(t, "limits: {memory: 1024GiB}"), 40, files); got.connections != most {
+			t.Errorf("of %d files %d are for connections, want %d", files, got.connections, most)
 		}
 	}
 	if n := transactionBytes(512<<20, 200_000); n != 256<<20 {

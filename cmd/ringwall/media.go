@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -25,7 +26,11 @@ func (s *service) openMedia(context.Context) error {
 	case config.RelayRTPEngine:
 		return s.openEngines()
 	}
-	outside, announced := s.mediaAddrs(edge.Outside, m.Address)
+	wanted := m.Address
+	if a, err := netip.ParseAddr(s.cfg.Outside.Advertise); err == nil && !wanted.IsValid() {
+		wanted = a // what the world calls us is where it sends media to, too
+	}
+	outside, announced := s.mediaAddrs(edge.Outside, wanted)
 	inside, more := s.mediaAddrs(edge.Inside, m.InsideAddress)
 	for own, shown := range more {
 		announced[own] = shown
@@ -110,7 +115,16 @@ func (s *service) mediaAddrs(side edge.Side, wanted netip.Addr) (all []netip.Add
 			announced[a] = wanted
 		}
 	}
+	// Whose signalling uses the other version of IP gets the first address of his: one that other machines can reach, if there is one.
+	slices.SortStableFunc(all, func(a, b netip.Addr) int { return cmp.Compare(loopbackLast(a), loopbackLast(b)) })
 	return all, announced
+}
+
+func loopbackLast(a netip.Addr) int {
+	if a.IsLoopback() {
+		return 1
+	}
+	return 0
 }
 
 // guardMedia returns an error for an address outside that only a description named and that nothing may be sent to.
