@@ -52,6 +52,7 @@ var comparisons = []comparison{
 	compare("media.latch", func(c *Config) *Latches { return &c.Media.Latch }),
 	compare("media.rtpengine", func(c *Config) *[]netip.AddrPort { return &c.Media.RTPEngine }),
 	compare("media.silence.after", func(c *Config) *time.Duration { return &c.Media.Silence.After }),
+	compare("media.silence.end", func(c *Config) *bool { return &c.Media.Silence.End }),
 	compare("access.unknown", func(c *Config) *Methods { return &c.Access.Unknown }),
 	compare("access.known", func(c *Config) *Methods { return &c.Access.Known }),
 	compare("access.peer", func(c *Config) *Methods { return &c.Access.Peer }),

@@ -49,9 +49,10 @@ type Latches struct {
 	Unknown, Known, Peer Latch
 }
 
-// Silence says when a call whose media stopped is told of.
+// Silence says when a call whose media stopped is told of, and whether it is ended then.
 type Silence struct {
 	After time.Duration // 0: never
+	End   bool
 }
 
 // media reads the section of that name.
@@ -65,7 +66,7 @@ func media(m *Media) reader {
 		key{"rtpengine", texts(&m.RTPEngine, parseEngine)},
 		key{"silence", section(
 			key{"after", silence(&m.Silence.After)},
-			key{"end", only("false")},
+			key{"end", boolValue(&m.Silence.End)},
 		)},
 	)
 }
@@ -96,8 +97,8 @@ func silence(dst *time.Duration) reader {
 		duration(&v, 0, 4*time.Hour)(d, n, path)
 		switch {
 		case len(d.problems) > was:
-		case v > 0 && v < 5*time.Second:
-			d.report(n.at, path, n.text+" is less than 5s", "0s means never; 60s suits most")
+		case v > 0 && v < time.Second:
+			d.report(n.at, path, n.text+" is less than 1s", "0s means never; 60s suits most")
 		default:
 			*dst = v
 		}
@@ -148,8 +149,11 @@ func parseEngine(s string) (netip.AddrPort, error) {
 	return a, err
 }
 
-// checkMedia finds servers that are named twice or not at all, and listeners and media that want the same UDP ports.
+// checkMedia finds silence that is never noticed, servers that are named twice or not at all, and listeners and media that want the same UDP ports.
 func (c *Config) checkMedia() Errors {
+	if c.Media.Silence.End && c.Media.Silence.After == 0 {
+		return c.Fault("media.silence.end", "would end calls whose media stopped, but media.silence.after is 0s: that is never told", "write after: 60s, or end: false")
+	}
 	if c.Media.Relay == RelayRTPEngine {
 		return c.checkEngines()
 	}

@@ -26,6 +26,7 @@ var mediaRows = []struct {
 	{"F24 either end moves", moves},
 	{"F24 teardown", teardown},
 	{"F24 unusable answer", unusable},
+	{"F24 unusable answer in a call", unusableLater},
 	{"refused re-INVITE", rolledBack},
 	{"glare", glare},
 	{"UPDATE", updated},
@@ -339,8 +340,50 @@ func unusable(r *rig) {
 		to.Expect("ACK")
 		to.Reply(to.Expect("BYE"), 200)
 		from.Silence(hush, "200", "ACK", "BYE")
+		to.Reply(got, 200, with("v=0\r\nthis is none\r\n")) // its ACK was lost
+		to.Expect("ACK")
+		from.Silence(hush, "200", "ACK", "BYE")
 		r.streams(0)
 	}
+}
+
+// unusableLater: a 2xx to a re-INVITE whose description can't be read is acknowledged, each time that it comes; who asked gets 500, and the call
+// goes on as it was. That of UPDATE has no ACK.
+func unusableLater(r *rig) {
+	c := r.chat(r.phone("alice"))
+	for _, ends := range [][2]*siptest.Dialog{{c.call.phone, c.platform}, {c.platform, c.call.phone}} {
+		from, to := ends[0], ends[1]
+		for _, method := range []string{"INVITE", "UPDATE"} {
+			m := from.Request(method)
+			with(newMouth(from.UA, r.T).sdp("m=video 4000 RTP/AVP 31"))(m)
+			from.UA.Send(m)
+			got := to.UA.Expect(method)
+			if method == "INVITE" {
+				to.UA.Reply(got, 183, with(newMouth(to.UA, r.T).sdp())) // moves media for a while
+				from.UA.Expect("183")
+			}
+			to.UA.Reply(got, 200, with("v=0\r\nthis is none\r\n"))
+			failed := from.UA.Expect("500 " + method)
+			if method == "INVITE" {
+				from.UA.Send(siptest.AckOf(m, failed))
+				for i := range 2 {
+					if i > 0 {
+						to.UA.Reply(got, 200, with("v=0\r\nthis is none\r\n"))
+					}
+					ack := to.UA.Expect("ACK")
+					if n, _ := ack.CSeq(); n != from.CSeq || ack.RequestURI() != r.seen(from.Target, to.UA) || siptest.Branch(ack.Message) == siptest.Branch(got.Message) {
+						r.Errorf("the ACK is\n%s", ack.Raw)
+					}
+				}
+			}
+			from.UA.Silence(hush, "200", "ACK", "BYE")
+			to.UA.Silence(hush, "BYE")
+			c.talk()
+			r.streams(1)
+		}
+	}
+	r.bye(c.call.phone, c.platform)
+	r.streams(0)
 }
 
 // rolledBack: a re-INVITE that is refused changes nothing.

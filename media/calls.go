@@ -66,8 +66,10 @@ type anchor interface {
 	close()
 	// streams tells of what flows.
 	streams() []StreamStatus
-	// heard is when media of each end was last accepted, and whether any is expected of it.
-	heard() (last [Ends]time.Time, expected [Ends]bool)
+	// expected tells of which ends media is expected, as was agreed last.
+	expected() [Ends]bool
+	// heard is when media of each end was last accepted, as far as was known at a time; zero: nothing is known yet.
+	heard(now time.Time) (last [Ends]time.Time, known time.Time)
 	// proven takes note that signalling of an end comes from where it says.
 	proven(End)
 	// admitted takes note that the platform took the call.
@@ -96,6 +98,7 @@ type CallsConfig struct {
 	Calls     int              // most at once; a call that passes the edge twice is two
 	Strangers int              // of these, of unknown sources that the platform has not answered with 2xx
 	Silence   time.Duration    // after which a direction in which media should flow is reported; 0: never
+	End       bool             // then a call is also ended whose ends should both send
 	Lost      time.Duration    // after which a call is freed that is silent both ways and not on hold
 	Life      time.Duration    // after which a call is freed that nothing at all is heard of
 	Tell      func(edge.Event) // of calls; may be nil
@@ -119,16 +122,18 @@ type Calls struct {
 		mu      sync.Mutex
 		entries map[uint64]entry
 	}
-	next   atomic.Uint64
-	all    sync.Mutex // guards the rest
-	calls  map[uint64]*session
-	unsure int // calls of strangers that were not answered
+	next     atomic.Uint64
+	all      sync.Mutex // guards the rest
+	calls    map[uint64]*session
+	unsure   int         // calls of strangers that were not answered
+	silenced [][Ends]Leg // dialogs to be ended
 }
 
-// An entry is what a key leads to: the key of a transaction (x is set) or of a dialog.
+// An entry is what a key leads to: the key of a transaction (x is set) or of a dialog (branch is).
 type entry struct {
-	call *session
-	x    *exchange
+	call   *session
+	x      *exchange
+	branch *branch
 }
 
 func newCalls(cfg CallsConfig, a func() anchor) *Calls {

@@ -49,9 +49,12 @@ type engaged struct {
 	done    *bid // the last offer that was accepted with its answer
 	active  bool // a line of the last description was in use
 
-	mu     sync.Mutex // guards the rest, which answers to questions set
-	totals rtpengine.Totals
-	asking bool
+	mu      sync.Mutex // guards the rest, which answers to questions set
+	totals  rtpengine.Totals
+	packets [Ends]int64     // of each end in totals that were accepted
+	last    [Ends]time.Time // when they were more than before
+	known   time.Time       // when that was asked for
+	asking  bool
 }
 
 // A voice is what one end said last.
@@ -63,6 +66,7 @@ type voice struct {
 // A bid is an offer, and the answers to it.
 type bid struct {
 	from     End
+	before   [Ends]voice // what both ends had said
 	text     rtpengine.Text
 	result   []byte
 	answers  map[uint64]*reply // by dialog
@@ -78,6 +82,7 @@ type reply struct {
 }
 
 func (e *engaged) offer(dst []byte, m *described) (staged, []byte, error) {
+	before := e.ends
 	text, err := e.read(m)
 	if err != nil {
 		return nil, dst, err
@@ -86,7 +91,7 @@ func (e *engaged) offer(dst []byte, m *described) (staged, []byte, error) {
 	if e.done != nil {
 		text.To = tag(m.from.Other(), m.dialog)
 	}
-	b := &bid{from: m.from, text: text, answers: map[uint64]*reply{}}
+	b := &bid{from: m.from, before: before, text: text, answers: map[uint64]*reply{}}
 	if b.result, err = ask(e.call.Offer, text); err != nil {
 		return nil, dst, err
 	}
@@ -128,7 +133,10 @@ func (e *engaged) choose(c chosen) {
 }
 
 // rollback says again what was agreed before.
-func (e *engaged) rollback(staged) {
+func (e *engaged) rollback(s staged) {
+	if b, ok := s.(*bid); ok {
+		e.ends = b.before
+	}
 	if e.done != nil && e.done.accepted != nil {
 		e.call.Offer(e.done.text, ignore)
 		e.call.Answer(e.done.accepted.text, ignore)
@@ -267,20 +275,19 @@ func (e *engaged) write(dst, result []byte, m *described) ([]byte, error) {
 	return s.Rewrite(dst, &plan)
 }
 
-// heard asks the server, and tells what it said when it was asked before.
-func (e *engaged) heard() (last [Ends]time.Time, expected [Ends]bool) {
-	e.inquire()
+func (e *engaged) expected() (from [Ends]bool) {
 	for end := range e.ends {
-		expected[end] = e.ends[end].sends && e.ends[1-end].wants
+		from[end] = e.ends[end].sends && e.ends[1-end].wants
 	}
+	return from
+}
+
+// heard asks the server, and tells what it said when it was asked before: of a server that does not answer nothing new is known.
+func (e *engaged) heard(now time.Time) (last [Ends]time.Time, known time.Time) {
+	e.inquire(now)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, p := range e.totals.Parties {
-		if end := endOf(p.Tag); p.Last.After(last[end]) {
-			last[end] = p.Last
-		}
-	}
-	return last, expected
+	return e.last, e.known
 }
 
 // endOf is whose tag that is.
@@ -291,8 +298,8 @@ func endOf(name string) End {
 	return Callee
 }
 
-// inquire asks what flowed, if no question is open.
-func (e *engaged) inquire() {
+// inquire asks what flowed until now, if no question is open.
+func (e *engaged) inquire(now time.Time) {
 	e.mu.Lock()
 	open := e.asking
 	e.asking = true
@@ -304,14 +311,28 @@ func (e *engaged) inquire() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if e.asking = false; err == nil {
-			e.totals = t
+			e.hear(t, now)
 		}
 	})
 }
 
+// hear takes note of what had flowed at a time. Of whom more was accepted than before has been heard then (F23): servers have clocks of their own.
+func (e *engaged) hear(t rtpengine.Totals, at time.Time) {
+	var packets [Ends]int64
+	for _, p := range t.Parties {
+		packets[endOf(p.Tag)] += p.Accepted()
+	}
+	for end := range packets {
+		if packets[end] != e.packets[end] {
+			e.last[end] = at
+		}
+	}
+	e.totals, e.packets, e.known = t, packets, at
+}
+
 // streams tells of the lines; what flowed stands at the first one, since the server was asked by party.
 func (e *engaged) streams() []StreamStatus {
-	e.inquire()
+	e.inquire(time.Now())
 	all := append([]StreamStatus(nil), e.lines...)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -320,7 +341,7 @@ func (e *engaged) streams() []StreamStatus {
 			break
 		}
 		s := &all[0].Ends[endOf(p.Tag)].Stats
-		s.Packets += uint64(max(0, p.Packets))
+		s.Packets += uint64(p.Accepted())
 		s.Bytes += uint64(max(0, p.Bytes))
 		s.Last = p.Last
 	}

@@ -315,20 +315,30 @@ func (l *lines) admitted() {
 	}
 }
 
-func (l *lines) heard() (last [Ends]time.Time, expected [Ends]bool) {
+func (l *lines) expected() (from [Ends]bool) {
+	for i := range l.all {
+		for e := range End(Ends) {
+			from[e] = from[e] || l.all[i].expects(e)
+		}
+	}
+	return from
+}
+
+// expects reports whether media is to come from e.
+func (ln *line) expects(e End) bool {
+	return ln.stream != nil && ln.ends[e].sends() && ln.ends[e.Other()].wants()
+}
+
+func (l *lines) heard(now time.Time) (last [Ends]time.Time, known time.Time) {
 	for i := range l.all {
 		ln := &l.all[i]
 		for e := range End(Ends) {
-			if ln.stream == nil || !ln.ends[e].sends() || !ln.ends[e.Other()].wants() {
-				continue
-			}
-			expected[e] = true
-			if at := ln.stream.Stats(e).Last; at.After(last[e]) {
-				last[e] = at
+			if ln.expects(e) {
+				last[e] = later(last[e], ln.stream.Stats(e).Last)
 			}
 		}
 	}
-	return last, expected
+	return last, now
 }
 
 func (l *lines) streams() []StreamStatus {

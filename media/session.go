@@ -2,7 +2,6 @@ package media
 
 import (
 	"hash/fnv"
-	"slices"
 	"sync"
 	"time"
 
@@ -33,8 +32,10 @@ type session struct {
 	branches  []*branch
 	current   *branch // that media flows by
 	exchanges []*exchange
-	inviting  *exchange  // the INVITE that begins it, until its final response
-	told      [Ends]bool // silence of each end was reported
+	inviting  *exchange       // the INVITE that begins it, until its final response
+	since     [Ends]time.Time // when media of each end was expected first; zero: it is not
+	told      [Ends]bool      // silence of each end was reported
+	hungUp    bool            // by hangUp
 }
 
 // A branch is one dialog of a call (RFC 3261 §12, early ones included).
@@ -45,6 +46,7 @@ type branch struct {
 	chosen    chosen
 	late      *exchange // its response holds an offer, which ACK or PRACK answers
 	acked     uint64    // hash of the last answer in an ACK
+	legs      legs
 }
 
 // An exchange is one transaction that may hold an offer and an answer.
@@ -99,7 +101,7 @@ func (c *session) join(dialog uint64) *branch {
 	}
 	b := &branch{dialog: dialog}
 	c.branches = append(c.branches, b)
-	c.calls.enter(dialog, entry{call: c})
+	c.calls.enter(dialog, entry{call: c, branch: b})
 	return b
 }
 
@@ -110,7 +112,7 @@ func (c *session) remember(x *exchange) {
 		c.exchanges = append(c.exchanges[:0], c.exchanges[1:]...)
 	}
 	c.exchanges = append(c.exchanges, x)
-	c.calls.enter(x.key, entry{c, x})
+	c.calls.enter(x.key, entry{call: c, x: x})
 }
 
 // describe is m's description for the anchor.
@@ -208,6 +210,7 @@ func (c *session) answerLate(dst []byte, m *Message, b *branch) ([]byte, error) 
 	if d.apply {
 		b.acked, b.chosen, c.current = h, state, b
 		c.anchor.settled(x.staged)
+		c.await(m.At)
 	}
 	return out, nil
 }
@@ -277,8 +280,21 @@ func (c *session) answered(dst []byte, m *Message, x *exchange, b *branch, h uin
 	}
 	if b.chosen = state; apply {
 		c.current = b
+		c.await(m.At)
 	}
 	return out, nil
+}
+
+// await notes since when media of each end is expected: who comes back from hold is not silent for as long as that took.
+func (c *session) await(now time.Time) {
+	for e, expected := range c.anchor.expected() {
+		switch {
+		case !expected:
+			c.since[e] = time.Time{}
+		case c.since[e].IsZero():
+			c.since[e] = now
+		}
+	}
 }
 
 // accepted takes note of a 2xx.
@@ -298,100 +314,4 @@ func (c *session) accepted(m *Message, x *exchange, b *branch) {
 	if !x.inReply {
 		c.anchor.settled(x.staged)
 	}
-}
-
-// dropLosers forgets the branches that were never confirmed, now that one is.
-func (c *session) dropLosers() {
-	kept := c.branches[:0]
-	for _, b := range c.branches {
-		if b.confirmed {
-			kept = append(kept, b)
-		} else {
-			c.calls.leave(b.dialog, c)
-		}
-	}
-	clear(c.branches[len(kept):])
-	c.branches = kept
-}
-
-// over takes note of how x ended.
-func (c *session) over(x *exchange, status int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended || x.over {
-		return
-	}
-	x.over = true
-	ok := status/100 == 2
-	switch {
-	case x.method == sip.BYE:
-		if status != 401 && status != 407 { // RFC 3261 §15.1.1: whatever else it is, the dialog is over
-			c.depart(x.branch)
-		}
-	case x == c.inviting:
-		if c.inviting = nil; !ok {
-			c.dropLosers()
-		}
-	case x.branch == nil:
-	case x.offer != 0 && (!ok || x.answer == 0):
-		c.anchor.rollback(x.staged)
-	case !ok && x.branch.waits() && x.branch.late.key == x.key:
-		c.anchor.rollback(x.branch.late.staged)
-		x.branch.late = nil
-	}
-	if c.inviting == nil && (!slices.ContainsFunc(c.branches, (*branch).taken) || c.anchor.empty() && !ok) {
-		c.finish()
-	}
-}
-
-// depart forgets a dialog that is over. Media goes by another one of the call, if there is one.
-func (c *session) depart(gone *branch) {
-	var next *branch
-	kept := c.branches[:0]
-	for _, b := range c.branches {
-		if b == gone {
-			continue
-		}
-		if kept = append(kept, b); b.confirmed && next == nil {
-			next = b
-		}
-	}
-	if len(kept) < len(c.branches) {
-		c.branches[len(kept)] = nil
-		c.calls.leave(gone.dialog, c)
-	}
-	c.branches = kept
-	if c.current == gone {
-		c.turn(next)
-	}
-}
-
-// turn lets media flow by b, if that is one and has said where.
-func (c *session) turn(b *branch) {
-	if c.current = b; b != nil && b.chosen != nil {
-		c.anchor.choose(b.chosen)
-	}
-}
-
-// end ends the call as far as media is concerned.
-func (c *session) end() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.finish()
-}
-
-// finish is end for who holds the lock.
-func (c *session) finish() {
-	if c.ended {
-		return
-	}
-	c.ended = true
-	c.anchor.close()
-	for _, x := range c.exchanges {
-		c.calls.leave(x.key, c)
-	}
-	for _, b := range c.branches {
-		c.calls.leave(b.dialog, c)
-	}
-	c.calls.forget(c)
 }

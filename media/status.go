@@ -64,21 +64,32 @@ const (
 
 	// ReasonSilent: no media comes from an end of a call, although it should.
 	ReasonSilent edge.Reason = "media.silent"
+	// ReasonEnded: a call is ended by BYE to both ends, because no media comes from one of them.
+	ReasonEnded edge.Reason = "media.ended"
 	// ReasonServer: an rtpengine went down or came back.
 	ReasonServer edge.Reason = "media.server"
 	// ReasonLost: a call was freed without a BYE, because nothing was heard of it any more.
 	ReasonLost edge.Reason = "media.lost"
 )
 
-// sweeps is how many calls of Sweep look at all calls.
-const sweeps = 8
+// mostParts is how many calls of Sweep look at all calls, unless silence is to be seen sooner.
+const mostParts = 8
 
-// Sweep reports silence, and frees calls that are over although nobody said so. It is to be called every second, and looks at a part of the
+// parts is how many parts of calls Sweep looks at in turn: a quarter of Silence may pass between two looks.
+func (c *Calls) parts() uint64 {
+	if c.cfg.Silence == 0 {
+		return mostParts
+	}
+	return uint64(min(max(c.cfg.Silence/(4*time.Second), 1), mostParts))
+}
+
+// Sweep reports silence, and ends calls that are over although nobody said so. It is to be called every second, and looks at a part of the
 // calls each time.
 func (c *Calls) Sweep(now time.Time) {
-	part := uint64(now.Unix()) % sweeps
+	parts := c.parts()
+	part := uint64(now.Unix()) % parts
 	for _, one := range c.list() {
-		if one.id%sweeps == part {
+		if one.id%parts == part {
 			one.sweep(now)
 		}
 	}
@@ -90,25 +101,28 @@ func (c *session) sweep(now time.Time) {
 	if c.ended || c.connected.IsZero() && now.Sub(c.heardOf) < c.calls.cfg.Life {
 		return // timers of its INVITE end it
 	}
-	last, expected := c.anchor.heard()
-	quiet := [Ends]time.Duration{}
+	last, known := c.anchor.heard(now)
+	c.await(now)
 	newest := c.heardOf
 	for e := range last {
-		if last[e].After(newest) {
-			newest = last[e]
-		}
-		quiet[e] = now.Sub(later(last[e], c.connected))
+		newest = later(newest, last[e])
+		c.quiet(End(e), later(last[e], later(c.connected, c.since[e])), known, now)
 	}
 	cfg := &c.calls.cfg
-	for e := range quiet {
-		c.quiet(End(e), expected[e] && cfg.Silence > 0 && quiet[e] >= cfg.Silence, quiet[e], now)
-	}
-	mute := expected[Caller] && expected[Callee]
-	switch idle := now.Sub(newest); {
-	case idle >= cfg.Life, mute && idle >= cfg.Lost:
-		c.tell(now, ReasonLost, fmt.Sprintf("a call of %.64s to %.64s is freed: nothing was heard of it for %v", c.caller, c.callee, idle.Round(time.Second)))
+	if now.Sub(newest) >= cfg.Life || c.converses(known, 0) && known.Sub(newest) >= cfg.Lost {
+		c.tell(now, ReasonLost, fmt.Sprintf("a call of %.64s to %.64s is freed: nothing was heard of it for %v", c.caller, c.callee, now.Sub(newest).Round(time.Second)))
 		c.finish()
 	}
+}
+
+// converses reports whether both ends should have sent for so long: neither was on hold, which an end may say by "sendonly" and then be silent.
+func (c *session) converses(until time.Time, long time.Duration) bool {
+	for _, since := range c.since {
+		if since.IsZero() || until.Sub(since) < long {
+			return false
+		}
+	}
+	return true
 }
 
 func later(a, b time.Time) time.Time {
@@ -118,16 +132,24 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// quiet notes whether an end is silent, and tells when it falls silent.
-func (c *session) quiet(e End, silent bool, since time.Duration, now time.Time) {
+// quiet notes that an end was heard last at a time, as far as was known at another. When it falls silent that is told, and the call may be ended.
+func (c *session) quiet(e End, last, known, now time.Time) {
+	cfg, long := &c.calls.cfg, known.Sub(last)
+	silent := !c.since[e].IsZero() && cfg.Silence > 0 && long >= cfg.Silence
 	if silent && !c.told[e] {
-		who := c.caller
-		if e == Callee {
-			who = c.callee
-		}
-		c.tell(now, ReasonSilent, fmt.Sprintf("no media from %.96s for %v", who, since.Round(time.Second)))
+		c.tell(now, ReasonSilent, fmt.Sprintf("no media from %.96s for %v", c.name(e), long.Round(time.Second)))
 	}
-	c.told[e] = silent
+	if c.told[e] = silent; silent && cfg.End && c.converses(known, cfg.Silence) {
+		c.hangUp(e, long, now)
+	}
+}
+
+// name is what operators know an end by.
+func (c *session) name(e End) string {
+	if e == Callee {
+		return c.callee
+	}
+	return c.caller
 }
 
 func (c *session) tell(now time.Time, why edge.Reason, message string) {

@@ -101,6 +101,7 @@ func (s *Stream) Expect(e End, r Remote) {
 	if !end.expected {
 		end.since = s.relay.cfg.Now()
 	}
+	r.Proven = r.Proven || end.remote.Proven && end.remote.Signalling == r.Signalling // an earlier description may come back into force
 	moved := !end.expected || r.RTP != end.remote.RTP
 	end.remote, end.expected = r, true
 	end.likelies = s.likelies(end)

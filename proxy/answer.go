@@ -18,6 +18,9 @@ func (l *lane) reply(x *edge.Exchange, status int, text string) { l.replyAfter(x
 
 // replyAfter is reply with these seconds of Retry-After in a 503; 0: the usual.
 func (l *lane) replyAfter(x *edge.Exchange, status int, text string, retry int) {
+	if l.ordered { // nobody waits for it
+		return
+	}
 	var extra [1]sip.Header
 	n := 1
 	switch status {

@@ -26,6 +26,7 @@ const (
 type parked struct {
 	raw    []byte        // a copy; nil: there is no message
 	x      edge.Exchange // what was found out about it, without the message
+	ours   bool          // see lane.ordered
 	ending ending        // raw is nil
 	query  resolve.Query // with a host: what is to be looked up first
 }
@@ -178,7 +179,7 @@ func (l *lane) park(x *edge.Exchange, a *aside, key uint64) {
 
 // setAside puts a copy of x into the queue of a, to be taken up when q has been looked up, if that has a host. False: there is no room.
 func (l *lane) setAside(x *edge.Exchange, a *aside, key uint64, q resolve.Query) bool {
-	p := parked{raw: append([]byte(nil), x.Msg.Raw...), x: *x, query: q}
+	p := parked{raw: append([]byte(nil), x.Msg.Raw...), x: *x, ours: l.ordered, query: q}
 	p.x.Msg = nil
 	return a.put(key, p)
 }
@@ -191,7 +192,7 @@ func (l *lane) asideKey(x *edge.Exchange) uint64 {
 // resume takes up what waited: Receive for what has been seen, counted and admitted. Look-ups take long: the time of what waits for one
 // begins anew.
 func (l *lane) resume(ctx context.Context, p parked, at time.Time) {
-	l.ended = false
+	l.ended, l.ordered = false, false
 	defer l.survive(p.x.At)
 	l.cfg, l.d.fate, l.answered = l.p.cfg.Load(), fateNone, nil
 	switch {
@@ -208,7 +209,12 @@ func (l *lane) resume(ctx context.Context, p parked, at time.Time) {
 	if l.msg.Parse(p.raw, p.x.From.Transport.Delimited()) == nil { // it did once
 		l.x = p.x
 		l.x.Msg = &l.msg
+		l.ordered = p.ours
 		l.goOn(&l.x)
+		l.ordered = false
+	}
+	if len(l.orders) > 0 {
+		l.obey(p.x.At)
 	}
 	l.out.Flush()
 	l.ended = true

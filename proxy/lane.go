@@ -103,11 +103,15 @@ func (l *lane) handle(b []byte, from edge.Flow, at time.Time) error {
 	*x = edge.Exchange{}
 	x.Msg, x.From, x.At = &l.msg, from, at
 	l.out.About(l.msg.CallID.Of(b))
-	l.seen(x)
+	if !l.ordered {
+		l.seen(x)
+	}
 	if !l.sided(x) {
 		return nil
 	}
-	l.count.Received(from, x.Msg)
+	if !l.ordered {
+		l.count.Received(from, x.Msg)
+	}
 	if from.Side == edge.Inside && l.cfg.Topology.Marks != nil {
 		l.learn(x)
 	}

@@ -42,6 +42,9 @@ func (l *lane) mediate(x *edge.Exchange, to *hop) edge.Verdict {
 	m, d := &l.d.msg, &l.d
 	*m = media.Message{At: x.At, Key: l.own.key, Method: x.Msg.Method, SDP: m.SDP}
 	m.Dialog, m.From = l.dialogOf(x)
+	if m.Dialog != 0 && !l.ordered && l.p.media.Ends() {
+		l.p.media.Count(m.Dialog, m.From, x.Msg.CSeq.Number)
+	}
 	switch m.Method {
 	case sip.INVITE, sip.UPDATE, sip.PRACK, sip.BYE:
 	case sip.ACK:
@@ -257,24 +260,40 @@ func (l *lane) describePart(dst, b []byte, m *sip.Message) []byte {
 // mediated is mediateReply for a response that goes on if it can. nil: it does not, and tx is unlocked.
 func (l *lane) mediated(buf []byte, x *edge.Exchange, tx *transaction.Tx) *transaction.Tx {
 	tx, v := l.mediateReply(x, tx)
-	if tx == nil || v.Action != edge.Reply {
+	switch {
+	case tx == nil:
+		return nil
+	case v.Action == edge.Reply:
+		v.Action, v.Status = edge.Drop, 500
+		l.refuse(x, v)
+	case !late(x, tx) || l.d.fate != fateDrop:
+		l.keepLegs(buf, x, tx)
 		return tx
 	}
-	v.Action, v.Status = edge.Drop, 500
-	l.refuse(x, v)
 	if x.Msg.Status < 200 { // it comes again, and its sender gives up in the end (RFC 3262 §3)
 		l.unlock(tx)
 		return nil
 	}
+	var ack []byte
+	target := tx.Target
 	if tx.Method == sip.INVITE {
-		l.hangUp(buf, x, tx)
+		ack = l.hangUp(buf, x, tx)
 	}
 	if tx.State < transaction.Completed {
 		l.giveUp(tx, x.At)
 	} else {
 		l.unlock(tx)
 	}
+	if len(ack) > 0 {
+		l.transmit(ack, target)
+	}
 	return nil
+}
+
+// late reports whether x is a 2xx to an INVITE, tx, that the edge has refused to its client by itself. If it has a description, that belongs to
+// nothing: it is one that came again, or its call has no media any more.
+func late(x *edge.Exchange, tx *transaction.Tx) bool {
+	return tx.Method == sip.INVITE && x.Msg.Status/100 == 2 && (tx.State == transaction.Completed || tx.State == transaction.Confirmed)
 }
 
 // An ending is how the request of a transaction ended, for media to be told once nothing is locked.

@@ -268,7 +268,7 @@ func (l *lane) retransmission(x *edge.Exchange) {
 	}
 	tx.Spend(len(b))
 	l.unlock(tx)
-	if len(b) > 0 {
+	if len(b) > 0 && !l.ordered {
 		l.transmit(b, x.From)
 	}
 }

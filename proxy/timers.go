@@ -183,6 +183,7 @@ func (l *lane) everySecond(now time.Time) {
 	l.p.bindings.Sweep(now)
 	l.p.calls.sweep(now)
 	l.pings(now)
+	l.endSilenced(now)
 	if l.cfg.Keepalive > 0 {
 		l.p.bindings.Keepalives(now, l.cfg.Keepalive, l.keepalive)
 	}

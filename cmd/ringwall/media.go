@@ -69,12 +69,18 @@ func (s *service) tellEngine(server netip.AddrPort, up bool) {
 	s.ring.Add(e)
 }
 
+// tellMedia counts and tells of what happened to the media of a call.
+func (s *service) tellMedia(e edge.Event) {
+	s.metrics.Lane().Refused(e.Reason)
+	s.ring.Add(e)
+}
+
 // callsConfig bounds calls with media, and says how many there are.
 func (s *service) callsConfig() media.CallsConfig {
 	c := media.DefaultCallsConfig()
 	c.Calls, c.Strangers = s.cfg.Limits.Calls, max(1, s.cfg.Limits.Calls*unknownShare/100)
-	c.Silence, c.Tell = s.cfg.Media.Silence.After, s.ring.Add
-	s.metrics.Reasons(media.ReasonSilent, media.ReasonLost, media.ReasonServer)
+	c.Silence, c.End, c.Tell = s.cfg.Media.Silence.After, s.cfg.Media.Silence.End, s.tellMedia
+	s.metrics.Reasons(media.ReasonSilent, media.ReasonEnded, media.ReasonLost, media.ReasonServer)
 	s.metrics.Gauge("ringwall_media_calls", "Calls whose media is relayed.", func() float64 { return float64(s.calls.Len()) })
 	return c
 }

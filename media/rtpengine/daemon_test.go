@@ -92,16 +92,25 @@ func (p *phone) text() []byte {
 	return fmt.Appendf(nil, "v=0\r\no=- 1 1 IN IP4 %v\r\ns=-\r\nc=IN IP4 %v\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\na=rtcp-mux\r\n", at.Addr(), at.Addr(), at.Port())
 }
 
+// named is where a description wants media.
+func named(t *testing.T, description string) netip.AddrPort {
+	t.Helper()
+	var s sdp.Session
+	if err := s.Parse([]byte(description)); err != nil || len(s.Media) != 1 {
+		t.Fatalf("%v\n%s", err, description)
+	}
+	return netip.AddrPortFrom(s.Media[0].Addr, s.Media[0].Port)
+}
+
+func packet() []byte {
+	return append([]byte{0x80, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1}, strings.Repeat("x", 160)...)
+}
+
 // hears wants to get what other sends to the address in the description that it was given.
 func (p *phone) hears(other *phone, description string) {
 	p.t.Helper()
-	var s sdp.Session
-	if err := s.Parse([]byte(description)); err != nil || len(s.Media) != 1 {
-		p.t.Fatalf("%v\n%s", err, description)
-	}
-	to := netip.AddrPortFrom(s.Media[0].Addr, s.Media[0].Port)
-	packet := append([]byte{0x80, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1}, strings.Repeat("x", 160)...)
-	if _, err := other.conn.WriteToUDPAddrPort(packet, to); err != nil {
+	packet := packet()
+	if _, err := other.conn.WriteToUDPAddrPort(packet, named(p.t, description)); err != nil {
 		p.t.Fatal(err)
 	}
 	room := make([]byte, 2000)
@@ -127,16 +136,17 @@ func wait(t *testing.T, ch chan outcome) string {
 	return ""
 }
 
-// establish makes a call between a and b, and wants media to flow both ways.
-func establish(t *testing.T, k *Call, a, b *phone) {
+// establish makes a call between a and b, wants media to flow both ways, and returns their descriptions.
+func establish(t *testing.T, k *Call, a, b *phone) (toA, toB string) {
 	t.Helper()
 	done, ch := into()
 	k.Offer(Text{SDP: a.text(), From: "a", Between: []string{"outside", "inside"}, ICE: "remove", Flags: []string{"strict-source"}}, done)
-	toB := wait(t, ch)
+	toB = wait(t, ch)
 	k.Answer(Text{SDP: b.text(), From: "a", To: "b", ICE: "remove", Flags: []string{"strict-source"}}, done)
-	toA := wait(t, ch)
+	toA = wait(t, ch)
 	b.hears(a, toA)
 	a.hears(b, toB)
+	return toA, toB
 }
 
 // TestDaemon: a call through Debian's rtpengine: media flows both ways, is counted by party, and its end is understood.
@@ -167,6 +177,37 @@ func TestDaemon(t *testing.T) {
 		return refused
 	}) {
 		t.Error("the call is still there")
+	}
+}
+
+// TestDaemonStranger: packets from elsewhere are counted, and told from those that were accepted (audit F23), once rtpengine has learned where those come from.
+func TestDaemonStranger(t *testing.T) {
+	c := newDaemons(t, startDaemon(t, 42600))
+	k := c.Call("a call")
+	a, b, thief := newPhone(t), newPhone(t), newPhone(t)
+	toA, toB := establish(t, k, a, b)
+	var of Party
+	count := func() Party {
+		totals := make(chan Totals, 1)
+		k.Query(func(t Totals, _ error) { totals <- t })
+		for _, p := range (<-totals).Parties {
+			if p.Tag == "b" {
+				of = p
+			}
+		}
+		return of
+	}
+	for end := time.Now().Add(20 * time.Second); count().Errors == 0 && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		a.hears(b, toB)
+		b.hears(a, toA)
+		_, _ = thief.conn.WriteToUDPAddrPort(packet(), named(t, toB))
+	}
+	before := of
+	for range 20 {
+		_, _ = thief.conn.WriteToUDPAddrPort(packet(), named(t, toB))
+	}
+	if !siptest.Eventually(func() bool { return count().Packets >= before.Packets+20 }) || of.Accepted() != before.Accepted() || before.Accepted() == 0 {
+		t.Errorf("%+v after 20 packets of a stranger, %+v before", of, before)
 	}
 }
 

@@ -8,8 +8,11 @@ type Totals struct {
 	Parties   []Party
 }
 
-// Count counts packets.
+// Count counts packets that came. Errors of them were not sent on, as those of a wrong source.
 type Count struct{ Packets, Bytes, Errors int64 }
+
+// Accepted is how many packets were sent on.
+func (c Count) Accepted() int64 { return max(0, c.Packets-c.Errors) }
 
 // Party is what came from the party of one tag.
 type Party struct {
