@@ -14,6 +14,7 @@ const Realm = "example.com"
 // Contact expire: tests say what happens next.
 type Registrar struct {
 	*UA
+	Leaky     bool // with passwords: tells by 404 which users it does not have
 	passwords map[string]string
 
 	mu       sync.Mutex
@@ -56,6 +57,9 @@ func (r *Registrar) register(m *Received) bool {
 	status := 200
 	if r.passwords != nil && !r.authorized(m) {
 		status = 401
+		if _, there := r.passwords[User(URI(m.Get("To")))]; r.Leaky && !there {
+			status = 404
+		}
 	}
 	aor := URI(m.Get("To"))
 	if status == 200 {
@@ -64,7 +68,7 @@ func (r *Registrar) register(m *Received) bool {
 	r.Reply(m, status, func(reply *Message) {
 		if status == 401 {
 			reply.Add("WWW-Authenticate", fmt.Sprintf(`Digest realm="%s", nonce="%s", algorithm=MD5`, Realm, ID()))
-		} else {
+		} else if status == 200 {
 			for _, c := range r.Contacts(aor) {
 				reply.Add("Contact", "<"+c+">;expires=3600")
 			}
