@@ -29,13 +29,19 @@ type watched struct {
 	office    *siptest.UA // a registered phone
 }
 
-// passwords are those of the registrar's users.
-var passwords = map[string]string{"100": "4711", "110": "hunter2", "office": "right"}
+// passwords are those of the registrar's users, of an office with many phones among them.
+func passwords() map[string]string {
+	all := map[string]string{"100": "4711", "110": "hunter2", "office": "right"}
+	for i := range 500 {
+		all[deskUser(i)] = deskPassword(i)
+	}
+	return all
+}
 
 func newWatched(t *testing.T) *watched {
 	t.Helper()
 	w := &watched{world: newWorld(t)}
-	w.registrar = siptest.NewRegistrar(w.host("platform", "inside", "10.77.0.10").platform("platform"), passwords)
+	w.registrar = siptest.NewRegistrar(w.host("platform", "inside", "10.77.0.10").platform("platform"), passwords())
 	w.registrar.Leaky = true
 	w.edge = w.guard(worldOutside, siptest.Keys{"checks": allChecks})
 	w.office = w.host("office", "outside", "203.0.113.20").phone("office", "udp", w.edge.Outside)
@@ -104,15 +110,21 @@ func (h *host) datagrams() (n int) {
 	return n
 }
 
+// ringwall runs a verb against the edge and returns what it prints.
+func (w *watched) ringwall(args ...string) (string, error) {
+	out, err := exec.Command(siptest.Binary(w.t), append(args, "--state", w.edge.State)...).CombinedOutput()
+	return string(out), err
+}
+
 // bans are the sources that are banned.
 func (w *watched) bans() (list []string) {
 	w.t.Helper()
-	out, err := exec.Command(siptest.Binary(w.t), "bans", "--state", w.edge.State, "-o", "json").Output()
+	out, err := w.ringwall("bans", "-o", "json")
 	if err != nil {
 		w.t.Fatalf("bans: %v", err)
 	}
 	var all []struct{ Source, Reason string }
-	if err := json.Unmarshal(out, &all); err != nil {
+	if err := json.Unmarshal([]byte(out), &all); err != nil {
 		w.t.Fatalf("bans: %v: %s", err, out)
 	}
 	for _, one := range all {
@@ -201,7 +213,7 @@ func TestTools(t *testing.T) {
 	}
 	for _, name := range []string{"svmap", "svwar", "forced", "invites", "svcrack", "nmap"} {
 		addr := all[name].addr.String()
-		out, err := exec.Command(siptest.Binary(t), "explain", addr, "--state", w.edge.State).CombinedOutput()
+		out, err := w.ringwall("explain", addr)
 		t.Logf("%s sent %d: %s", name, all[name].datagrams(), out)
 		if err != nil || all[name].datagrams() == 0 {
 			t.Errorf("%s: %v", name, err)

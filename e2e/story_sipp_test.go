@@ -87,7 +87,7 @@ func (s sippRun) calls(t *testing.T, n int) {
 	}
 	edge := siptest.StartEdge(t, siptest.Outlets{Outside: s.ip, Inside: s.ip, Upstream: []string{uri}}, s.keys)
 	callee := s.sipp(t, s.callee, platform, n, nil)
-	awaitListener(t, s.transport[0], platform.Port())
+	awaitListener(t, callee.cmd.Process.Pid, s.transport[0], platform.Port())
 	calling := s.sipp(t, s.caller, caller, n, []string{"-r", strconv.Itoa(min(n, 300)), "-s", "echo", edge.Outside.String()})
 	if !calling.wait(t) || !callee.wait(t) {
 		t.Logf("edge:\n%s", edge.Log())
@@ -97,16 +97,16 @@ func (s sippRun) calls(t *testing.T, n int) {
 	}
 }
 
-// awaitListener waits until some program listens on port: sipp itself says nothing when it does. transport is its -t, "u" or "t".
-func awaitListener(t *testing.T, transport byte, port uint16) {
+// awaitListener waits until some program in the network of the process listens on port: sipp itself says nothing when it does. transport is its -t, "u" or "t".
+func awaitListener(t *testing.T, pid int, transport byte, port uint16) {
 	t.Helper()
-	tables, state := []string{"/proc/net/udp", "/proc/net/udp6"}, "07"
+	tables, state := []string{"udp", "udp6"}, "07"
 	if transport == 't' {
-		tables, state = []string{"/proc/net/tcp", "/proc/net/tcp6"}, "0A"
+		tables, state = []string{"tcp", "tcp6"}, "0A"
 	}
 	for range 500 {
 		for _, table := range tables {
-			text, err := os.ReadFile(table)
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, table))
 			if err != nil {
 				continue
 			}
