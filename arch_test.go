@@ -51,6 +51,7 @@ var rooms = map[string]room{
 	"scrub":        {layer: 2, pure: true},
 	"check":        {layer: 2, pure: true},
 	"judge":        {layer: 2, pure: true},
+	"challenge":    {layer: 2, pure: true},
 	"media":        {layer: 2, uses: []string{"golang.org/x/sys"}},
 	"proxy":        {layer: 3},
 	"replay":       {layer: 3, uses: []string{"github.com/gopacket/gopacket"}, pure: true},

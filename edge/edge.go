@@ -102,13 +102,26 @@ const (
 
 // An Exchange is one message on its way through the edge. Whoever looks at it only reads.
 type Exchange struct {
-	Msg   *sip.Message
-	From  Flow      // source, with the local listener and side
-	At    time.Time // when it was received: the only clock of everything that judges
-	Trust Trust
-	Match Match
-	Asked Asked // of a response: what the request asked for that it answers
+	Msg    *sip.Message
+	From   Flow      // source, with the local listener and side
+	At     time.Time // when it was received: the only clock of everything that judges
+	Trust  Trust
+	Match  Match
+	Answer Answer // of a request: to the edge's own challenge
+	Ours   bool   // a response that the edge made
+	Asked  Asked  // of a response: what the request asked for that it answers
 }
+
+// Answer is what the credentials of a request are worth as far as the edge's own challenges go.
+type Answer uint8
+
+// Answers, rising.
+const (
+	AnswerNone  Answer = iota // they answer none of them
+	AnswerVoid                // one that went to somebody else, or is too old
+	AnswerFixed               // one that went there within 5 minutes, the same each time: equal passwords give equal answers
+	AnswerFresh               // one that went there within 5 minutes
+)
 
 // Asked is what a request asks for and who asks, read once for all checks. The judge fills it in before they look; whoever keeps the
 // transaction keeps it, and hands it to the judge with each response. Hashes are keyed; 0 means that there is no such thing.
@@ -121,14 +134,20 @@ type Asked struct {
 	Proven bool // whoever wrote it reads what we send to its source: it is no forgery (design, section 5)
 	Good   bool // the platform accepted this user from this source within 30 days
 	Fresh  bool // its credentials answer a challenge that went to this flow
+	Apt    bool // and that was for this user and this target
+	Denied bool // and that was made up, since the platform denies this user
+	Tested bool // and that followed an answer to the edge's own fixed nonce
+	Answer Answer
 	Stale  bool // once it was challenged again: only because the nonce of its credentials was too old
 	Known  int  // how many users the platform accepted from the source's address within 30 days
+	Wrong  int  // how many passwords of this user from this address were wrong within 15 minutes; 0 where Good
 
 	Source uint64 // of the address; IPv6: of its /64
 	Port   uint64 // of address and port
 	User   uint64 // of the user it acts for: REGISTER the To, else the From
 	Target uint64 // of the user it is for: REGISTER the To, else the Request-URI
-	Secret uint64 // of the response that its credentials give to a challenge
+	Secret uint64 // of the response that its credentials give to a challenge of the platform
+	Guess  uint64 // of the response that they give to the edge's own fixed nonce
 	Number Number // dialled with an INVITE
 }
 
@@ -175,6 +194,7 @@ type Action uint8
 const (
 	Pass Action = iota
 	Note
+	Challenge // Reply with the edge's own challenge
 	Reply
 	Drop
 )
