@@ -34,11 +34,14 @@ func (j *Judge) read(x *edge.Exchange) {
 	if a.Known > 0 {
 		a.Good = j.known.good(j.key.Words(a.User, a.Source), x.At)
 	}
+	if !a.Good {
+		a.Wrong = j.wrong.of(j.askedPair(a), x.At)
+	}
 	j.credentials(x)
 }
 
 // credentials reads the answer to a challenge. Of several the first counts; one that can't be read is an answer all the same, since the
-// platform may be less strict.
+// platform may be less strict. Those that answer the edge's own challenge are not for the platform: they say who reads what is sent there.
 func (j *Judge) credentials(x *edge.Exchange) {
 	m, a := x.Msg, &x.Asked
 	i := m.Find(sip.FieldAuthorization)
@@ -48,13 +51,22 @@ func (j *Judge) credentials(x *edge.Exchange) {
 		}
 	}
 	response, nonce := answerOf(m.Raw, m.Fields[i].Value)
+	if a.Answer = x.Answer; a.Answer != edge.AnswerNone {
+		a.Fresh = a.Answer >= edge.AnswerFixed
+		a.Proven = a.Fresh || a.Proven
+		if a.Answer == edge.AnswerFixed {
+			a.Guess = max(1, j.key.Bytes(response))
+		}
+		return
+	}
 	if len(response) == 0 {
 		response = m.Fields[i].Value.Of(m.Raw)
 	}
 	a.Secret = max(1, j.key.Bytes(response))
 	if len(nonce) > 0 {
-		a.Fresh, a.Proven = j.answers(j.key.Bytes(nonce), a.Port, x.At)
-		a.Proven = a.Proven || x.From.Transport.Stream()
+		proven := a.Proven
+		j.answers(a, j.key.Bytes(nonce), x.At)
+		a.Proven = a.Proven || proven
 	}
 }
 

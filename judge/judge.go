@@ -68,6 +68,7 @@ type Judge struct {
 	points   *meter.Sketch        // tenths of points of sources without an entry
 	issued   *meter.Table[issue]  // nonces of the platform, by their hash
 	known    known
+	wrong    wrong
 	shown    shown
 	crowd    crowd
 	dry      atomic.Bool
@@ -103,6 +104,7 @@ func New(cfg Config, key meter.Key, list []Charge) (*Judge, error) {
 		issued: meter.NewTable[issue](1<<15, nil)}
 	j.sources = meter.NewTable(2*cfg.Sources, j.forget)
 	j.known.init(cfg.Pairs)
+	j.wrong.init()
 	return j, j.Apply(list)
 }
 
@@ -201,13 +203,16 @@ func Telling(a *edge.Asked, status int) bool {
 }
 
 // Watch judges who asked by the response that it gets. x.Asked is what Inspect made of the request; x.Match is MatchReply. Of the verdict
-// the response itself is never touched: it says what happens to the source.
+// the response itself is never touched: it says what happens to the source. What the edge itself answers (x.Ours) says nothing of the platform,
+// and is looked at all the same.
 func (j *Judge) Watch(x *edge.Exchange) edge.Verdict {
 	a := &x.Asked
 	if a.Source == 0 || a.Trust == edge.Peer || a.From.Side == edge.Inside || !Telling(a, x.Msg.Status) {
 		return edge.Verdict{}
 	}
-	j.learn(x)
+	if !x.Ours {
+		j.learn(x)
+	}
 	var h hearing
 	all, ticks, began := j.charges.Load(), j.clock(x.At), uint64(0)
 	if ticks != nil {

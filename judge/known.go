@@ -163,14 +163,18 @@ func (j *Judge) learn(x *edge.Exchange) {
 	case status == 401 || status == 407:
 		x.Asked.Stale = j.challenged(x)
 	case status/100 == 2 && a.Secret != 0 && a.User != 0 && (a.Method == sip.REGISTER || a.Method == sip.INVITE):
-		flow, pair := a.Port, j.key.Words(a.User, a.Source)
+		flow, pair := a.Port, j.askedPair(a)
 		if a.From.Transport.Stream() { // a connection that is gone has left nothing to know it by
 			flow = 0
 		}
+		j.wrong.pairs.Delete(pair)
 		if j.known.add(pair, a.Source, flow, x.At) {
 			j.credit(a, x.At)
 		}
 		j.noteName(pair, x)
+	}
+	if a.User != 0 && !a.Good && a.Failed(status) {
+		j.wrong.add(j.askedPair(a), x.At)
 	}
 }
 

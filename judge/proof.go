@@ -13,9 +13,12 @@ const proofLife = 5 * time.Minute
 // An issue is to whom a nonce went. Some platforms give everybody the nonce of the second: who gets one himself could then answer in
 // the name of another source, so a nonce that went to two flows proves nothing.
 type issue struct {
-	flow  uint64
-	at    int64
-	other bool // it went to another flow, too
+	flow   uint64
+	about  uint64 // the user and the target of the request
+	at     int64
+	other  bool // it went to another flow, too
+	denied bool // it was made up for a user whom the platform denies
+	tested bool // the request answered the edge's own fixed nonce
 }
 
 // challenged takes note of the nonce in a challenge to the flow of x.Asked, and reports whether the challenge says that only the nonce was
@@ -32,30 +35,47 @@ func (j *Judge) challenged(x *edge.Exchange) (stale bool) {
 	if !ok || err != nil {
 		return false
 	}
-	if nonce := d.Nonce.Of(m.Raw); len(nonce) >= leastNonce {
-		h := j.key.Bytes(nonce)
-		if one, fresh := j.issued.Enter(h, 0, x.At); one != nil {
-			one.other = !fresh && (one.other || one.flow != x.Asked.Port)
-			one.flow, one.at = x.Asked.Port, x.At.UnixNano()
-			j.issued.Leave(h)
-		}
-	}
+	j.issue(&x.Asked, d.Nonce.Of(m.Raw), false, x.At)
 	return sip.EqualFold(d.Stale.Of(m.Raw), []byte("true"))
 }
+
+// MadeUp takes note of a nonce that goes to the flow of a in a challenge which the edge makes up, since the platform denies the user.
+func (j *Judge) MadeUp(a *edge.Asked, nonce []byte, at time.Time) { j.issue(a, nonce, true, at) }
+
+// issue takes note of a nonce that goes to the flow of a.
+func (j *Judge) issue(a *edge.Asked, nonce []byte, denied bool, at time.Time) {
+	if len(nonce) < leastNonce {
+		return
+	}
+	h := j.key.Bytes(nonce)
+	one, fresh := j.issued.Enter(h, 0, at)
+	if one == nil {
+		return
+	}
+	one.other = !fresh && (one.other || one.flow != a.Port)
+	one.flow, one.about, one.at = a.Port, j.aboutOf(a), at.UnixNano()
+	one.denied, one.tested = denied, a.Answer == edge.AnswerFixed
+	j.issued.Leave(h)
+}
+
+// aboutOf is the hash of the user and the target of a request.
+func (j *Judge) aboutOf(a *edge.Asked) uint64 { return j.key.Words(a.User, a.Target) }
 
 // leastNonce is how many bytes a nonce has that nobody guesses.
 const leastNonce = 12
 
-// answers reports whether a nonce went to flow, and whether that proves the flow's return path.
-func (j *Judge) answers(nonce, flow uint64, at time.Time) (fresh, proof bool) {
+// answers notes what credentials with this nonce are worth: whether it went to the flow of a, and whether that proves the flow's return path.
+func (j *Judge) answers(a *edge.Asked, nonce uint64, at time.Time) {
 	one := j.issued.Find(nonce, at)
 	if one == nil {
-		return false, false
+		return
 	}
 	defer j.issued.Leave(nonce)
-	age := at.UnixNano() - one.at
-	if age < 0 || age > int64(proofLife) {
-		return false, false
+	if age := at.UnixNano() - one.at; age < 0 || age > int64(proofLife) {
+		return
 	}
-	return one.flow == flow || one.other, one.flow == flow && !one.other
+	a.Fresh = one.flow == a.Port || one.other
+	a.Proven = one.flow == a.Port && !one.other
+	a.Apt = a.Fresh && (one.other || one.about == j.aboutOf(a))
+	a.Denied, a.Tested = a.Fresh && one.denied, a.Fresh && one.tested
 }

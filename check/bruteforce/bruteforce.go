@@ -68,7 +68,8 @@ func New(cfg Config, key meter.Key) *Check {
 // nothing, whatever else is refused to it.
 func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 	a := &x.Asked
-	if a.Secret == 0 || a.User == 0 || a.Good && a.Trust == edge.Known {
+	answer := cmp.Or(a.Guess, a.Secret)
+	if answer == 0 || a.User == 0 || a.Tested || a.Good && a.Trust == edge.Known { // Tested: its answer to the fixed nonce has counted
 		return edge.Verdict{}
 	}
 	key := c.key.Words(a.User, a.Account())
@@ -77,7 +78,7 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 		return edge.Verdict{}
 	}
 	defer c.pairs.Leave(key)
-	if p.seen.Count() <= full && !p.seen.Add(a.Secret) || p.recent.Add(c.cfg.Within, x.At) < c.cfg.Tries {
+	if p.seen.Count() <= full && !p.seen.Add(answer) || p.recent.Add(c.cfg.Within, x.At) < c.cfg.Tries {
 		return edge.Verdict{}
 	}
 	return edge.Verdict{Action: edge.Drop, Reason: reasonGuess, Score: points, Most: 2 * points}

@@ -1,0 +1,76 @@
+package judge
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
+)
+
+// wrongLife is how long a wrong password is remembered, wrongPairs of how many pairs of user and source.
+const (
+	wrongLife  = 15 * time.Minute
+	wrongPairs = 1 << 14
+)
+
+// wrong remembers how many passwords of a user were wrong that came from one source.
+type wrong struct {
+	pairs *meter.Table[tries]
+	until atomic.Int64 // when the last of them is forgotten: after that nothing has to be looked up
+}
+
+type tries struct {
+	n    int32
+	last int64
+}
+
+func (w *wrong) init() { w.pairs = meter.NewTable[tries](wrongPairs, nil) }
+
+// of is how many there were of a pair.
+func (w *wrong) of(pair uint64, at time.Time) int {
+	if at.UnixNano() >= w.until.Load() {
+		return 0
+	}
+	t := w.pairs.Find(pair, at)
+	if t == nil {
+		return 0
+	}
+	defer w.pairs.Leave(pair)
+	if at.UnixNano()-t.last >= int64(wrongLife) {
+		return 0
+	}
+	return int(t.n)
+}
+
+// add notes one more.
+func (w *wrong) add(pair uint64, at time.Time) {
+	t, _ := w.pairs.Enter(pair, 0, at)
+	if t == nil {
+		return
+	}
+	defer w.pairs.Leave(pair)
+	if at.UnixNano()-t.last >= int64(wrongLife) {
+		t.n = 0
+	}
+	t.n, t.last = min(t.n+1, 1<<20), at.UnixNano()
+	w.until.Store(at.Add(wrongLife).UnixNano())
+}
+
+// askedPair is the hash of the user and the source of a.
+func (j *Judge) askedPair(a *edge.Asked) uint64 { return j.key.Words(a.User, a.Source) }
+
+// Grey reports whether the source of a is greylisted: its score is GreyAt and more. Who is held to account is as in weigh.
+func (j *Judge) Grey(a *edge.Asked, at time.Time) bool {
+	key := a.Account()
+	r := j.sources.Find(key, at)
+	if r == nil {
+		return false
+	}
+	defer j.sources.Leave(key)
+	r.age(at)
+	return r.score() >= GreyAt
+}
+
+// Read fills in x.Asked without judging x.
+func (j *Judge) Read(x *edge.Exchange) { j.read(x) }
