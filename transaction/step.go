@@ -97,7 +97,7 @@ func (tx *Tx) inviteResponse(status int, at int64) Step {
 		tx.tryingAt = 0
 		return Relay
 	}
-	if tx.tryingAt != 0 {
+	if tx.tryingAt != 0 && !tx.Quiet {
 		tx.tryingAt = 0
 		return Trying
 	}
@@ -212,6 +212,9 @@ func (tx *Tx) Status() int {
 func (tx *Tx) fire(at int64) Task {
 	due := func(t int64) bool { return t != 0 && t <= at }
 	switch {
+	case due(tx.heldAt):
+		tx.heldAt = 0
+		return Release
 	case due(tx.expireAt):
 		tx.expireAt = 0
 		if tx.State <= Proceeding {

@@ -45,6 +45,7 @@ const (
 	MoveOn             // the target is silent: send to another with Retarget, if there is one
 	CancelNow          // Timer C fired: CANCEL to Target
 	Timeout            // timers B and C: answer Status() to the client, if it is not 0, and call Final
+	Release            // the time of Hold is over: Last() to Client
 )
 
 type cancel uint8
@@ -69,6 +70,9 @@ type Tx struct {
 	Call    uint64     // the caller's note of the call that it begins or ends
 	Asked   edge.Asked // the caller's note of who asks for what
 	Own     bool       // the caller's note that nobody waits for its responses; forgotten with its final one
+	Even    uint8      // the caller's note of how its responses are to look
+	Began   int64      // the caller's note of when it was sent on
+	Quiet   bool       // the target's 100 brings the client none: it gets one after Config.Trying, as if there had been none
 
 	shard      *shard
 	key        uint64
@@ -84,8 +88,8 @@ type Tx struct {
 	credit  int    // see Meter
 	size    int    // of these in bytes, as far as the shard has been charged
 
-	retryAt, tryingAt, moveAt, expireAt, timerC int64 // since the table's start; 0: off
-	retry                                       time.Duration
+	retryAt, tryingAt, moveAt, expireAt, timerC, heldAt int64 // since the table's start; 0: off
+	retry                                               time.Duration
 
 	tick     int64 // of its place on the wheel; 0: none
 	next     uint32
@@ -108,7 +112,21 @@ func (tx *Tx) Key() uint64 { return tx.key }
 func (tx *Tx) Request() []byte { return tx.request }
 
 // Last is the last response that was sent to Client, nil if none.
-func (tx *Tx) Last() []byte { return tx.last }
+func (tx *Tx) Last() []byte {
+	if tx.heldAt != 0 {
+		return nil
+	}
+	return tx.last
+}
+
+// Hold keeps the final response that Relayed was given from the client until then: Release is due at that time, and retransmissions of the request
+// get nothing before.
+func (tx *Tx) Hold(until time.Time) {
+	tx.heldAt = tx.shard.table.since(until)
+	if tx.retryAt != 0 {
+		tx.retryAt = tx.heldAt + int64(tx.retry)
+	}
+}
 
 // Back returns what Keep was given.
 func (tx *Tx) Back() (vias, route, extra []byte) {
@@ -153,7 +171,7 @@ func (tx *Tx) Unlock() {
 // not over until the client's ACK came.
 func (tx *Tx) over() bool {
 	switch {
-	case tx.State < Completed, tx.expireAt == 0, tx.unacked:
+	case tx.State < Completed, tx.expireAt == 0, tx.unacked, tx.heldAt != 0:
 		return false
 	}
 	return tx.State > Completed || tx.Method != sip.INVITE
@@ -180,7 +198,7 @@ func (tx *Tx) settle() {
 	}
 	s.charge(tx, cap(tx.request)+cap(tx.last)+cap(tx.back))
 	deadline := tx.expireAt
-	for _, at := range [...]int64{tx.retryAt, tx.tryingAt, tx.moveAt, tx.timerC} {
+	for _, at := range [...]int64{tx.retryAt, tx.tryingAt, tx.moveAt, tx.timerC, tx.heldAt} {
 		if at != 0 && (at < deadline || deadline == 0) {
 			deadline = at
 		}
