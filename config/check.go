@@ -37,6 +37,8 @@ func (c *Config) check() Errors {
 	}
 	all = append(all, twice(c, "inside.sources", c.Inside.Sources)...)
 	all = append(all, twice(c, "trust.never_ban", c.Trust.NeverBan)...)
+	all = append(all, twice(c, "access.not_unified", c.Access.NotUnified)...)
+	all = append(all, twice(c, "access.open_inbound", c.Access.OpenInbound)...)
 	if c.Bans.Longest < c.Bans.First {
 		all = append(all, c.Fault("bans.longest", "is less than bans.first, the length of a first ban", "write the same, or more: 7d")...)
 	}

@@ -179,6 +179,9 @@ func (m Methods) Allows(method sip.Method) bool {
 // Access is what each trust class may start; ACK, CANCEL and in-dialog requests follow their call.
 type Access struct {
 	Unknown, Known, Peer Methods
+	Unify                CheckMode // strangers can't tell by answers which users there are
+	NotUnified           []string  // domains where they may
+	OpenInbound          []string  // domains that accept calls of strangers
 }
 
 // Headers is the policy for header fields.
@@ -193,7 +196,9 @@ type Headers struct {
 
 // Trust says who is trusted in what.
 type Trust struct {
-	NeverBan []netip.Prefix // masked, never 4in6; an IPv6 address stands for its /64
+	NeverBan  []netip.Prefix // masked, never 4in6; an IPv6 address stands for its /64
+	Realm     string         // of challenges until the platform's have been seen; "": the host that is asked for
+	Challenge CheckMode      // of greylisted sources
 }
 
 // Bans says how long bans last.
@@ -270,7 +275,9 @@ func defaults() *Config {
 			Unknown: Methods{List: []sip.Method{sip.REGISTER, sip.INVITE, sip.OPTIONS}},
 			Known:   Methods{Any: true},
 			Peer:    Methods{Any: true},
+			Unify:   CheckOff,
 		},
+		Trust:    Trust{Challenge: CheckEnforce},
 		TLS:      TLS{ClientCertificates: Off},
 		Topology: Topology{Hide: true, MaskCallID: true},
 		Media: Media{Relay: RelayBuiltIn, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},

@@ -57,7 +57,9 @@ func TestDefaults(t *testing.T) {
 			Unknown: Methods{List: []sip.Method{sip.REGISTER, sip.INVITE, sip.OPTIONS}},
 			Known:   Methods{Any: true},
 			Peer:    Methods{Any: true},
+			Unify:   CheckOff,
 		},
+		Trust: Trust{Challenge: CheckEnforce},
 		Media: Media{Relay: RelayBuiltIn, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
 			Silence: Silence{After: time.Minute}},
 		Headers: Headers{Source: "X-Source"},
@@ -102,8 +104,8 @@ domains: [Example.com, 192.0.2.1]
 registrations: {path: true, keepalive: 30s}
 topology: {hide: true, key_file: keys/topology.key, guard: block, bodies: [Application/ISUP]}
 media: {relay: builtin, ports: 20000-20999, address: 203.0.113.5, inside_address: "2001:db8::1", latch: {known: any, peer: prefix24}, rtpengine: [udp:10.0.0.2:2223, "udp:[::1]:2224"], silence: {after: 90s, end: true}}
-access: {unknown: any, known: [INVITE, MESSAGE], peer: []}
-trust: {never_ban: [198.51.100.77, "2001:db8::77"]}
+access: {unknown: any, known: [INVITE, MESSAGE], peer: [], unify: true, not_unified: [Guests.example.com], open_inbound: [lobby.example.com]}
+trust: {never_ban: [198.51.100.77, "2001:db8::77"], realm: Example PBX, challenge: monitor}
 checks: {flood: {mode: enforce, sampling_time_unit: 2s, reqs_density_per_unit: 20, remove_latency: 4s}, scanner: {mode: monitor}, enumeration: {users: 12}, lockout: {mode: off}}
 bans: {first: 5m, longest: 1d12h}
 headers: {source: X-Real-Source, from_outside: {remove: [X-Internal, y], allow: [p-asserted-identity, k]}}
@@ -146,7 +148,8 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 		TLS: TLS{Certificates: []KeyPair{{Reference{File: "a.pem"}, Reference{File: "a.key"}}, {Reference{File: "b.pem"}, Reference{Env: "B_KEY"}}},
 			ClientCertificates: Require, ClientCA: Reference{File: "ca.pem"}},
 		Topology: Topology{Hide: true, MaskCallID: true, KeyFile: "keys/topology.key", Guard: GuardBlock, Bodies: []string{"application/isup"}},
-		Access:   Access{Unknown: Methods{Any: true}, Known: Methods{List: []sip.Method{sip.INVITE, sip.MESSAGE}}},
+		Access: Access{Unknown: Methods{Any: true}, Known: Methods{List: []sip.Method{sip.INVITE, sip.MESSAGE}},
+			Unify: CheckEnforce, NotUnified: []string{"guests.example.com"}, OpenInbound: []string{"lobby.example.com"}},
 		Media: Media{Relay: RelayBuiltIn, Ports: Ports{20000, 20999}, Address: netip.MustParseAddr("203.0.113.5"), InsideAddress: netip.MustParseAddr("2001:db8::1"),
 			RTPEngine: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.2:2223"), netip.MustParseAddrPort("[::1]:2224")},
 			Latch:     Latches{LatchStrict, LatchAny, LatchPrefix24}, Silence: Silence{After: 90 * time.Second, End: true}},
@@ -157,7 +160,7 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 		State:  "/srv/state.db",
 		Admin:  Admin{HTTP: netip.MustParseAddrPort("[::1]:0"), Socket: "/srv/s.sock"},
 		Checks: fullChecks(),
-		Trust:  Trust{NeverBan: []netip.Prefix{netip.MustParsePrefix("198.51.100.77/32"), netip.MustParsePrefix("2001:db8::/64")}},
+		Trust:  Trust{NeverBan: []netip.Prefix{netip.MustParsePrefix("198.51.100.77/32"), netip.MustParsePrefix("2001:db8::/64")}, Realm: "Example PBX", Challenge: CheckMonitor},
 		Bans:   Bans{First: 5 * time.Minute, Longest: 36 * time.Hour},
 		Log:    Log{Format: JSON, Level: slog.LevelWarn},
 		Mode:   Monitor,

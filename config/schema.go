@@ -42,7 +42,8 @@ func sections(c *Config) []key {
 		)},
 		key{"identity", section(key{"server", value(&c.Identity.Server, parseFace)})},
 		key{"media", media(&c.Media)},
-		key{"trust", section(key{"never_ban", texts(&c.Trust.NeverBan, parseNeverBan)}, key{"realm", later})},
+		key{"trust", section(key{"never_ban", texts(&c.Trust.NeverBan, parseNeverBan)}, key{"realm", value(&c.Trust.Realm, parseRealm)},
+			key{"challenge", choice(&c.Trust.Challenge, CheckEnforce, CheckMonitor, CheckOff)})},
 		key{"access", access(&c.Access)},
 		key{"headers", headers(&c.Headers)},
 		key{"checks", checks(&c.Checks)},
@@ -96,9 +97,29 @@ func access(a *Access) reader {
 		key{"unknown", methods(&a.Unknown)},
 		key{"known", methods(&a.Known)},
 		key{"peer", methods(&a.Peer)},
-		key{"unify", only("false")},
-		key{"open_inbound", empty},
+		key{"unify", unify(&a.Unify)},
+		key{"not_unified", texts(&a.NotUnified, parseDomain)},
+		key{"open_inbound", texts(&a.OpenInbound, parseDomain)},
 	)
+}
+
+// unify reads true, false or monitor.
+func unify(m *CheckMode) reader {
+	return func(d *decoder, n *node, path string) {
+		var on bool
+		switch {
+		case n.kind == text && n.text == string(CheckMonitor):
+			*m = CheckMonitor
+			return
+		case n.kind == text:
+			d.report(n.at, path, quoted(n.text)+" is not a choice", "write true, false or monitor")
+			return
+		}
+		boolValue(&on)(d, n, path)
+		if *m = CheckOff; on {
+			*m = CheckEnforce
+		}
+	}
 }
 
 // limits reads the section of that name.

@@ -175,6 +175,14 @@ func parseDomain(s string) (string, error) {
 	return parseHost(s)
 }
 
+// parseRealm reads a realm: text that needs no escape in a quoted string, at most 128 bytes.
+func parseRealm(s string) (string, error) {
+	if s == "" || len(s) > 128 || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		return "", wrongf("write the realm that the platform's challenges name, such as example.com", "%s is not from 1 to 128 plain characters without quotes and backslashes", quoted(s))
+	}
+	return s, nil
+}
+
 // parseHost reads a host name, in lower case then, or an address (IPv6 with or without brackets, returned without).
 func parseHost(s string) (string, error) {
 	bare, brackets := unbracket(s)

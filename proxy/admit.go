@@ -13,11 +13,17 @@ func (l *lane) admit(x *edge.Exchange) edge.Verdict {
 	if x.Match == edge.MatchRetransmission || x.Match == edge.MatchACK || x.Match == edge.MatchCancel {
 		return edge.Verdict{}
 	}
+	if l.own.barred && !l.redeemed(x) {
+		return l.appeal(x)
+	}
 	heard := l.hear(x)
 	if heard.Action >= edge.Reply {
 		return heard
 	}
 	v := l.fit(x)
+	if v.Action <= edge.Note {
+		v = stricter(v, l.doubts(x))
+	}
 	if v.Action == edge.Pass && heard.Action == edge.Note {
 		return heard
 	}

@@ -180,7 +180,10 @@ func (b *bench) calls() func() {
 	n := int64(10_000_000)
 	invite, bye := newRequest("INVITE", int(n)), newRequest("BYE", int(n))
 	bye = bytes.Replace(bye, []byte("To: <sip:echo@example.com>"), []byte("To: <sip:echo@example.com>;tag=x"), 1)
-	reply := make([]byte, 0, 4096)
+	reply, replies := make([]byte, 0, 4096), 4
+	if b.p.cfg.Load().Unify == judge.Enforce {
+		replies = 3 // the 100 would come later
+	}
 	return func() {
 		n++
 		b.now = b.now.Add(20 * time.Millisecond)
@@ -196,7 +199,7 @@ func (b *bench) calls() func() {
 		}
 		renumber(bye, n)
 		b.send(b.outside, bye)
-		for range 4 {
+		for range replies {
 			b.read(b.caller.Read)
 		}
 	}
@@ -248,6 +251,41 @@ func TestJudgedCallDoesNotAllocate(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(500, call); n >= 1 {
 		t.Errorf("%v allocations per call", n)
+	}
+}
+
+// TestUnifiedCallDoesNotAllocate: nor where answers are unified and sources challenged.
+func TestUnifiedCallDoesNotAllocate(t *testing.T) {
+	call := newJudged(t, judge.Enforce, func(c *Config) { c.Unify, c.Challenge = judge.Enforce, judge.Enforce }).calls()
+	for range 3000 {
+		call()
+	}
+	if n := testing.AllocsPerRun(500, call); n >= 1 {
+		t.Errorf("%v allocations per call", n)
+	}
+}
+
+// TestChallengeDoesNotAllocate: nor does who is challenged, or gets none any more.
+func TestChallengeDoesNotAllocate(t *testing.T) {
+	b := newDoubting(t, nil)
+	b.suspects()
+	n := int64(10_000_000)
+	msg := bytes.Replace(newRequest("REGISTER", int(n)), []byte("Max-Forwards"), []byte("User-Agent: ExamplePhone 5.18.2\r\nMax-Forwards"), 1)
+	ask := func() {
+		n++
+		b.now = b.now.Add(50 * time.Millisecond) // a quarter is answered
+		renumber(msg, n)
+		b.send(b.outside, msg)
+	}
+	for range 200 {
+		ask()
+	}
+	before := b.p.Status().Transactions
+	if n := testing.AllocsPerRun(500, ask); n >= 1 {
+		t.Errorf("%v allocations per challenge", n)
+	}
+	if n := b.p.Status().Transactions; n != before {
+		t.Errorf("%d transactions, %d before", n, before)
 	}
 }
 

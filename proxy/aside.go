@@ -227,6 +227,7 @@ func (l *lane) goOn(x *edge.Exchange) {
 		return
 	}
 	l.match(x)
+	l.answers(x)
 	if x.Msg.Method == sip.CANCEL { // not admitted yet
 		l.act(x, l.admit(x))
 		return

@@ -71,7 +71,12 @@ type Config struct {
 	Names  bool   // the platform may send to hosts that it names and that are no peer's
 	Lookup Lookup // finds them; needed for Names. Apply does not change it
 
-	Judge        *judge.Judge // nil: nobody judges requests from outside and who sends them
+	Judge        *judge.Judge // nil: nobody judges requests from outside and who sends them, and the next four are off
+	Challenge    judge.Mode   // greylisted and softly banned sources, and those that fail with a user's password, are asked to prove themselves
+	Realm        string       // of challenges until the platform's have been seen; "": the host that is asked for
+	Unify        judge.Mode   // strangers can't tell by the platform's answers which users it has
+	NotUnified   []string     // domains in which they may; lower case
+	OpenInbound  []string     // domains that accept calls of strangers, where their calls are not unified
 	Transactions transaction.Config
 }
 

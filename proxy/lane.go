@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"github.com/ringwall/ringwall/challenge"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
 	"github.com/ringwall/ringwall/sip"
@@ -55,6 +56,8 @@ type lane struct {
 	waits              bool              // for media or names, as no other lane may: it takes up what was put aside
 	answered           *knownHost        // what the look-up has found that the message at hand waited for
 	face, redone       []byte            // our address on one side; a response of ours as its client knows it
+	written            challenge.Written // the challenge of the response at hand
+	evening            evening           // what became of the response at hand
 }
 
 // belongings is what match found out about a request besides Exchange.Match.
@@ -70,6 +73,8 @@ type belongings struct {
 	forged   edge.Reason // a token is there that does not verify, and which; "": none
 	target   []byte      // the URI that the Request-URI stands for, if that is a token of ours
 	home     edge.Flow   // the server of the platform that is in it, if it is one of a Contact that the platform registered
+	answers  uint64      // header fields with credentials for challenges of ours
+	barred   bool        // its source is banned without proof
 	ownRoute bool        // the topmost Route names us and is to be removed
 	rest     sip.Span
 	field    int // index of the Route field it stands in; rest is what follows in that field
@@ -120,7 +125,8 @@ func (l *lane) handle(b []byte, from edge.Flow, at time.Time) error {
 		return nil
 	}
 	l.match(x)
-	if l.outlawed(x) {
+	l.answers(x)
+	if l.own.barred = l.outlawed(x); l.own.barred && !l.mayProve(x) {
 		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonSoft})
 		return nil
 	}
@@ -142,6 +148,9 @@ func (l *lane) act(x *edge.Exchange, v edge.Verdict) {
 		if v.Reason != "" {
 			l.refuse(x, v)
 		}
+	case edge.Challenge:
+		l.refuse(x, v)
+		l.challenge(x)
 	case edge.Reply:
 		l.refuse(x, v)
 		l.answer(x, v)

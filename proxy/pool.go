@@ -11,8 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ringwall/ringwall/challenge"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/judge"
 	"github.com/ringwall/ringwall/scrub"
 	"github.com/ringwall/ringwall/seal"
 	"github.com/ringwall/ringwall/topo"
@@ -39,12 +41,17 @@ type settings struct {
 	source  string // SourceHeader in lower case
 	veil    *topo.Veil
 	scrub   *scrub.Policy
+	book    *challenge.Book
 }
 
 // newSettings keeps what is known of the servers that stay.
 func newSettings(cfg Config, keys *seal.Keys, old *settings) *settings {
+	if cfg.Judge == nil {
+		cfg.Challenge, cfg.Unify = judge.Off, judge.Off
+	}
 	return &settings{Config: cfg, pool: makePool(cfg.Upstreams, edge.Inside, "", old), directory: newDirectory(cfg.Peers, old),
-		headers: newHeaderPolicy(&cfg), limits: cfg.Limits.capped(), source: strings.ToLower(cfg.SourceHeader), veil: topo.New(keys, cfg.Topology), scrub: scrub.New(cfg.Scrub)}
+		headers: newHeaderPolicy(&cfg), limits: cfg.Limits.capped(), source: strings.ToLower(cfg.SourceHeader), veil: topo.New(keys, cfg.Topology), scrub: scrub.New(cfg.Scrub),
+		book: newBook(&cfg, keys, old)}
 }
 
 // A pool is servers of which any would do as well: the platform's, or those of one peer.

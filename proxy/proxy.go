@@ -12,6 +12,7 @@ import (
 
 	"github.com/ringwall/ringwall/ban"
 	"github.com/ringwall/ringwall/binding"
+	"github.com/ringwall/ringwall/challenge"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
 	"github.com/ringwall/ringwall/media"
@@ -48,6 +49,7 @@ type Proxy struct {
 	proofs   marks // addresses with port that have shown a return path
 	relayed  marks // responses to sources that have not
 	answers  *meter.Rates
+	nonces   *challenge.Nonces
 	realm    atomic.Pointer[string] // what the platform's challenges name of the inside; nil: nothing that was noticed
 }
 
@@ -77,7 +79,7 @@ func New(cfg Config, srv *transport.Server, bindings *binding.Table, bans *ban.B
 		return nil, err
 	}
 	p := &Proxy{srv: srv, bindings: bindings, bans: bans, keys: keys, ring: ring, metrics: metrics, table: table,
-		branches: branches, seed: maphash.MakeSeed(), answers: meter.NewRates(answerPlaces), faces: faces(srv.Listeners()), media: cfg.Media, hosts: newHosts(cfg.Lookup, srv)}
+		branches: branches, seed: maphash.MakeSeed(), answers: meter.NewRates(answerPlaces), nonces: challenge.NewNonces(keys), faces: faces(srv.Listeners()), media: cfg.Media, hosts: newHosts(cfg.Lookup, srv)}
 	p.within = insideListeners(p.faces)
 	if p.chosen.seed = p.seed; cfg.Media != nil && cfg.Media.Waits() {
 		p.aside = newAside(mostAside, mostOfACall)

@@ -20,6 +20,12 @@ const (
 	reasonProtected  edge.Reason = "ban.never" // a check asked for a ban of who is never banned
 	reasonBanRefused edge.Reason = "ban.full"  // the ban book takes no more
 
+	reasonDoubted   edge.Reason = "challenge.source"   // a greylisted source is to prove itself first
+	reasonAppeal    edge.Reason = "challenge.ban"      // the same of one that is banned without proof
+	reasonTries     edge.Reason = "challenge.password" // the same of one that gave wrong passwords of that user
+	reasonUnified   edge.Reason = "unify.user"         // a challenge in place of the platform's denial
+	reasonUnifiedPW edge.Reason = "unify.password"     // credentials of a denied user, refused as wrong passwords are
+
 	reasonDialog     edge.Reason = "dialog.unknown"     // To tag, but no route token of ours
 	reasonForged     edge.Reason = "dialog.token"       // a route token that does not verify
 	reasonTarget     edge.Reason = "topology.token"     // a Request-URI that is a token which does not verify
@@ -70,5 +76,5 @@ func Reasons() []edge.Reason {
 		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonTarget, reasonExpired, reasonNoCancel, reasonStrayReply, reasonNoTarget,
 		reasonName, reasonNameBusy, reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonMemory, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP,
 		reasonLeak, reasonMedia, reasonExempt, reasonBody, reasonMediaFull, reasonMediaShare, reasonMediaDown, reasonMediaBusy, reasonStraySDP, reasonEncoded,
-		reasonSoft, reasonProtected, reasonBanRefused}
+		reasonSoft, reasonProtected, reasonBanRefused, reasonDoubted, reasonAppeal, reasonTries, reasonUnified, reasonUnifiedPW}
 }

@@ -84,6 +84,8 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 	}
 	l.held = tx
 	tx.Client, tx.Target, tx.Method, tx.Call, tx.Asked, tx.Own = x.From, to.flow, x.Msg.Method, to.call, x.Asked, l.ordered
+	tx.Even, tx.Began = l.evens(x), x.At.UnixNano()
+	tx.Quiet = tx.Even&evenOn != 0
 	if !l.proven(x) {
 		tx.Meter(len(x.Msg.Raw))
 	}
@@ -155,6 +157,7 @@ func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to hop, tx *transaction
 	}
 	l.scrubRequest(x)
 	l.dropRoutes(x)
+	l.dropAnswers()
 	token := l.recordRoute(x, to)
 	extra := l.appendNote(l.extra[:0], x)
 	switch {

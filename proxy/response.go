@@ -85,7 +85,7 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 		return
 	}
 	var b, second []byte // to the client, to the target
-	l.was = tx.State
+	l.was, l.evening = tx.State, evening{}
 	again := l.repeats(tx, x.Msg, x.At)
 	switch tx.Response(status, x.At) {
 	case transaction.Relay:
@@ -110,12 +110,12 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 	if tx.CancelHeld(x.At) {
 		second = l.cancelFor(tx)
 	}
-	watch, asked := l.watches(x, tx), tx.Asked
+	watch, asked, held := l.watches(x, tx), tx.Asked, l.holds(tx, x)
 	l.unlock(tx)
 	if watch {
-		l.watched(x, &asked)
+		l.watchedAs(x, &asked, b)
 	}
-	if len(b) > 0 && !own && !l.shut(client, x.At) {
+	if len(b) > 0 && !own && !held && !l.shut(client, x.At) {
 		l.transmit(b, client)
 		l.count.SentReply(client, status)
 	}
@@ -152,6 +152,8 @@ func (l *lane) refusedBy(dst []byte, x *edge.Exchange, tx *transaction.Tx) ([]by
 	case (status == 401 || status == 407) && x.From.Side == edge.Outside && x.Trust != edge.Peer:
 		status = 403
 		l.refuse(x, edge.Verdict{Action: edge.Reply, Reason: reasonChallenge, Status: status})
+	case l.evenOut(x, tx):
+		return l.evened(dst, x, tx), l.written.Status
 	case status == 503 && x.Msg.Find(sip.FieldRetryAfter) < 0:
 		status = 500
 	default:
@@ -184,6 +186,7 @@ func (l *lane) returned(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte
 		e.Remove(i)
 	}
 	l.scrubReply(x)
+	l.excuse(m, tx)
 	hide := l.cfg.Hide && tx.Client.Side == edge.Outside
 	switch {
 	case hide:

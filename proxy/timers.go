@@ -45,6 +45,9 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 			b, to = append(buf, tx.Last()...), tx.Client
 			tx.Spend(len(b))
 		}
+	case transaction.Release:
+		b, to = append(buf, tx.Last()...), tx.Client
+		status = statusOf(b)
 	case transaction.ResendCancel, transaction.CancelNow:
 		b = l.cancelFor(tx)
 		l.second = b

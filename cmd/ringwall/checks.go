@@ -28,12 +28,13 @@ type bench struct {
 // judgeKey is the key of the judge's hashes. It is made of the identity key, which is never rotated: whom the platform accepted is kept by hash.
 func (s *service) judgeKey() meter.Key { return meter.NewKey(s.keys.ID("judge", nil, nil, nil)) }
 
-// assemble puts the checks of cfg to work and returns the judge, nil where all are off and always were.
+// assemble puts the checks of cfg to work and returns the judge, nil where all are off and always were. The judge also knows which nonces went
+// where, without which answers can't be unified.
 func (s *service) assemble(cfg *config.Config) (*judge.Judge, error) {
 	s.benching.Lock()
 	defer s.benching.Unlock()
 	b := &s.bench
-	if b.judge == nil && len(cfg.Checks.Modes) == 0 {
+	if b.judge == nil && len(cfg.Checks.Modes) == 0 && cfg.Access.Unify == config.CheckOff {
 		return nil, nil
 	}
 	told := checkConfig(cfg, s.outsideAddrs())

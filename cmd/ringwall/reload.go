@@ -28,8 +28,8 @@ const eventReload = "reload"
 // live are the keys that a reload puts in force. All others are read at start only and keep their value until a restart.
 var live = []string{
 	"inside.sources", "inside.names", "upstreams", "peers", "domains", "registrations.path", "registrations.keepalive",
-	"topology.hide", "topology.mask_call_id", "topology.guard", "topology.bodies", "identity.server", "access.unknown", "access.known", "access.peer", "headers.source", "headers.from_outside.remove",
-	"headers.from_outside.allow", "headers.to_outside.allow", "trust.never_ban", "checks", "bans.first", "bans.longest", "limits.memory", "limits.headers", "limits.header", "limits.uri", "limits.vias", "limits.parameters",
+	"topology.hide", "topology.mask_call_id", "topology.guard", "topology.bodies", "identity.server", "access.unknown", "access.known", "access.peer", "access.unify", "access.not_unified", "access.open_inbound", "headers.source", "headers.from_outside.remove",
+	"headers.from_outside.allow", "headers.to_outside.allow", "trust.never_ban", "trust.realm", "trust.challenge", "checks", "bans.first", "bans.longest", "limits.memory", "limits.headers", "limits.header", "limits.uri", "limits.vias", "limits.parameters",
 	"timers.drain", "log.level", "mode",
 }
 

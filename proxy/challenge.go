@@ -1,0 +1,160 @@
+package proxy
+
+import (
+	"slices"
+
+	"github.com/ringwall/ringwall/challenge"
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/judge"
+	"github.com/ringwall/ringwall/meter"
+	"github.com/ringwall/ringwall/seal"
+	"github.com/ringwall/ringwall/sip"
+)
+
+// wrongMost is how many wrong passwords of a user may come from a source before it is asked with a nonce that stays the same.
+const wrongMost = 3
+
+// newBook is what is known of the platform's challenges; nil where nobody needs to know.
+func newBook(cfg *Config, keys *seal.Keys, old *settings) *challenge.Book {
+	if cfg.Judge == nil { // nobody is challenged, and nothing unified
+		return nil
+	}
+	var before *challenge.Book
+	if old != nil {
+		before = old.book
+	}
+	return challenge.NewBook(cfg.Domains, cfg.Realm, meter.NewKey(keys.ID("mimic", nil, nil, nil)), before)
+}
+
+// answers reads what the credentials of x, a request from outside, answer of our own challenges.
+func (l *lane) answers(x *edge.Exchange) {
+	if l.cfg.Challenge == judge.Enforce && x.From.Side == edge.Outside && x.Trust != edge.Peer && x.Match != edge.MatchRetransmission {
+		x.Answer, l.own.answers = l.p.nonces.Answers(x.Msg, x.From, x.At)
+	}
+}
+
+// dropAnswers takes the credentials for our own challenges off the request that is being edited: the platform would take them for a wrong password.
+func (l *lane) dropAnswers() {
+	for i := 0; l.own.answers>>i != 0; i++ {
+		if l.own.answers>>i&1 == 1 {
+			l.edit.Remove(i)
+		}
+	}
+}
+
+// challenges reports whether sources are challenged in earnest.
+func (l *lane) challenges() bool { return l.cfg.Challenge == judge.Enforce && !l.cfg.Monitor }
+
+// mayProve reports whether x, of a source that is banned without proof, could show that the ban is about somebody else's forgeries.
+func (l *lane) mayProve(x *edge.Exchange) bool {
+	return l.challenges() && (x.Msg.Method == sip.REGISTER || x.Msg.Method == sip.INVITE) && !x.Msg.ToTag.Present()
+}
+
+// redeemed reports whether x, of a source that is banned without proof, was written by who reads what is sent there: it is judged like any other.
+func (l *lane) redeemed(x *edge.Exchange) bool {
+	if x.Answer >= edge.AnswerFixed {
+		return true
+	}
+	if x.Msg.Find(sip.FieldAuthorization) < 0 && x.Msg.Find(sip.FieldProxyAuthorization) < 0 {
+		return false
+	}
+	l.cfg.Judge.Read(x)
+	return x.Asked.Fresh && l.proven(x) || x.Asked.Proven && !x.From.Transport.Stream()
+}
+
+// appeal is the verdict on any other request of such a source: what would be relayed is challenged, and nobody keeps count of it.
+func (l *lane) appeal(x *edge.Exchange) edge.Verdict {
+	if l.fit(x).Action <= edge.Note {
+		return l.asks(x, reasonAppeal)
+	}
+	return edge.Verdict{Action: edge.Drop, Reason: reasonSoft}
+}
+
+// doubts says whether x, which is fit to be relayed, has to prove itself first: a stranger's request from a greylisted source, or for a user
+// whose passwords this source got wrong. Who answers our challenge, or one of the platform's that went there, has done so.
+func (l *lane) doubts(x *edge.Exchange) edge.Verdict {
+	a := &x.Asked
+	if l.cfg.Challenge == judge.Off || x.From.Side != edge.Outside || x.Match != edge.MatchNew || x.Trust != edge.Unknown || a.Good || l.forUs(x) {
+		return edge.Verdict{}
+	}
+	switch {
+	case a.Answer == edge.AnswerFixed, a.Wrong >= wrongMost && a.Apt && a.Tested:
+		return edge.Verdict{}
+	case a.Wrong >= wrongMost:
+		return l.asks(x, reasonTries)
+	case a.Fresh || !l.cfg.Judge.Grey(a, x.At):
+		return edge.Verdict{}
+	}
+	return l.asks(x, reasonDoubted)
+}
+
+// asks is the verdict that x is challenged; in monitor mode it is only told.
+func (l *lane) asks(x *edge.Exchange, why edge.Reason) edge.Verdict {
+	v := edge.Verdict{Action: edge.Challenge, Reason: why, Status: l.cfg.book.For(hostIn(x.Msg)).Status(x.Msg.Method)}
+	if !l.challenges() {
+		v.Action = edge.Note
+	}
+	return v
+}
+
+// stricter is the one of two verdicts that asks for more.
+func stricter(one, other edge.Verdict) edge.Verdict {
+	if other.Action > one.Action {
+		return other
+	}
+	return one
+}
+
+// challenge sends our own challenge to where x came from. It looks like the platform's, but for the nonce, which holds all there is to know: nothing is
+// kept. Where it would be too large an answer to who may be forged, it is as short as can be.
+func (l *lane) challenge(x *edge.Exchange) {
+	if !l.mayAnswer(x) {
+		l.count.Refused(reasonOften)
+		return
+	}
+	m := x.Msg
+	form := challenge.Form{Method: m.Method, Host: hostIn(m), At: x.At, Plain: x.Asked.Wrong >= wrongMost}
+	form.Stale = m.Find(sip.FieldAuthorization) >= 0 || m.Find(sip.FieldProxyAuthorization) >= 0
+	if form.Plain {
+		l.small = l.p.nonces.AppendFixed(l.small[:0], m, x.From, x.At)
+	} else {
+		l.small = l.p.nonces.Append(l.small[:0], x.From, x.At)
+	}
+	l.second = append(l.second[:0], l.small...) // tag writes to small
+	form.Nonce = l.second
+	l.topVia(x)
+	b := l.challengeWith(x, &form)
+	if tooMuch := func() bool { return !l.proven(x) && 10*len(b) > 13*len(m.Raw) }; tooMuch() {
+		form.Brief = true
+		if b = l.challengeWith(x, &form); tooMuch() {
+			l.count.Refused(reasonOutgrown)
+			return
+		}
+	}
+	l.transmit(b, x.From)
+	l.count.SentReply(x.From, l.written.Status)
+	if x.Asked.Secret == 0 && x.Asked.Source != 0 && l.sent.Parse(b, true) == nil {
+		asked := x.Asked
+		l.watched(&edge.Exchange{Msg: &l.sent, From: x.From, At: x.At, Match: edge.MatchReply, Ours: true}, &asked)
+	}
+}
+
+// challengeWith makes the response with the challenge that form asks for.
+func (l *lane) challengeWith(x *edge.Exchange, form *challenge.Form) []byte {
+	l.cfg.book.For(form.Host).Write(&l.written, *form)
+	return sip.AppendReply(l.out.Buffer(), x.Msg, l.viaLines(l.vias), l.written.Status, "", l.tag(x.Msg), l.written.Fields...)
+}
+
+// hostIn is the host of the To of m, a request or its response: the domain that somebody is asked for in.
+func hostIn(m *sip.Message) []byte {
+	uri, err := sip.ParseURI(m.Raw, m.To.URI)
+	if err != nil {
+		return nil
+	}
+	return uri.Host.Of(m.Raw)
+}
+
+// among reports whether host is one of domains, which are lower case.
+func among(domains []string, host []byte) bool {
+	return slices.ContainsFunc(domains, func(d string) bool { return len(d) == len(host) && sip.Spells(host, d) })
+}
