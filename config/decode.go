@@ -235,21 +235,3 @@ func only(off string) reader {
 		}
 	}
 }
-
-// empty accepts an empty list or mapping only: the key's room is not built.
-func empty(d *decoder, n *node, path string) {
-	if n.kind == missing || n.kind == broken {
-		d.is(n, path, list)
-		return
-	}
-	if n.kind != list && n.kind != mapping || len(n.items)+len(n.pairs) > 0 {
-		d.report(n.at, path, "not in this version (only an empty value is)", "leave the key out")
-	}
-}
-
-// later accepts nothing: the key's room is not built and the key has no off value.
-func later(d *decoder, n *node, path string) {
-	if n.kind != broken {
-		d.report(n.at, path, "not in this version", "leave the key out")
-	}
-}
