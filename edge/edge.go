@@ -146,7 +146,7 @@ type Asked struct {
 	Port   uint64 // of address and port
 	User   uint64 // of the user it acts for: REGISTER the To, else the From
 	Target uint64 // of the user it is for: REGISTER the To, else the Request-URI
-	Secret uint64 // of the response that its credentials give to a challenge of the platform
+	Secret uint64 // of credentials for the platform: other passwords make others
 	Guess  uint64 // of the response that they give to the edge's own fixed nonce
 	Number Number // dialled with an INVITE
 }

@@ -18,17 +18,15 @@ func (j *Judge) read(x *edge.Exchange) {
 	}
 	a.Source = j.key.Addr(x.From.Remote.Addr())
 	a.Port = j.key.AddrPort(x.From.Remote)
-	self, to := m.From.URI, m.RequestURI
 	if m.Method == sip.REGISTER {
-		self, to = m.To.URI, m.To.URI
-	}
-	a.User = j.hashUser(self.Of(m.Raw))
-	a.Target = a.User
-	if self != to {
-		a.Target = j.hashUser(to.Of(m.Raw))
+		a.User = j.hashURI(m.To.URI.Of(m.Raw))
+		a.Target = a.User
+	} else {
+		a.User = j.hashURI(m.From.URI.Of(m.Raw))
+		a.Target = j.hashUser(m.URI.User.Of(m.Raw), m.URI.Host.Of(m.Raw))
 	}
 	if m.Method == sip.INVITE {
-		a.Number = dialled(userOf(m.RequestURI.Of(m.Raw)))
+		a.Number = dialled(m.URI.User.Of(m.Raw))
 	}
 	a.Known = j.known.at(a.Source, x.At)
 	if a.Known > 0 {
@@ -42,6 +40,7 @@ func (j *Judge) read(x *edge.Exchange) {
 
 // credentials reads the answer to a challenge. Of several the first counts; one that can't be read is an answer all the same, since the
 // platform may be less strict. Those that answer the edge's own challenge are not for the platform: they say who reads what is sent there.
+// Who answers differently writes credentials that differ, so these are hashed as they stand.
 func (j *Judge) credentials(x *edge.Exchange) {
 	m, a := x.Msg, &x.Asked
 	i := m.Find(sip.FieldAuthorization)
@@ -50,50 +49,56 @@ func (j *Judge) credentials(x *edge.Exchange) {
 			return
 		}
 	}
-	response, nonce := answerOf(m.Raw, m.Fields[i].Value)
+	at := m.Fields[i].Value
 	if a.Answer = x.Answer; a.Answer != edge.AnswerNone {
 		a.Fresh = a.Answer >= edge.AnswerFixed
 		a.Proven = a.Fresh || a.Proven
 		if a.Answer == edge.AnswerFixed {
-			a.Guess = max(1, j.key.Bytes(response))
+			a.Guess = max(1, j.key.Bytes(responseOf(m.Raw, at)))
 		}
 		return
 	}
-	if len(response) == 0 {
-		response = m.Fields[i].Value.Of(m.Raw)
-	}
-	a.Secret = max(1, j.key.Bytes(response))
-	if len(nonce) > 0 {
-		proven := a.Proven
-		j.answers(a, j.key.Bytes(nonce), x.At)
-		a.Proven = a.Proven || proven
+	value := at.Of(m.Raw)
+	a.Secret = max(1, j.key.Bytes(value))
+	nonce, sure := nonceOf(value)
+	j.answers(a, nonce, x.At)
+	if !a.Fresh && !sure {
+		if d, ok, err := sip.ParseDigest(m.Raw, at); ok && err == nil {
+			j.answers(a, d.Nonce.Of(m.Raw), x.At)
+		}
 	}
 }
 
-var responseParam, nonceParam = []byte(` response="`), []byte(` nonce="`)
-
-// answerOf reads response and nonce of digest credentials: as nearly everybody writes them by looking for them, else by the rules.
-func answerOf(raw []byte, at sip.Span) (response, nonce []byte) {
-	value := at.Of(raw)
-	if response, nonce = param(value, responseParam), param(value, nonceParam); len(response) > 0 && len(nonce) > 0 && bytes.Count(value, responseParam[1:]) == 1 {
-		return response, nonce
-	}
+// responseOf is the response of credentials; all of them where it can't be read.
+func responseOf(raw []byte, at sip.Span) []byte {
 	d, ok, err := sip.ParseDigest(raw, at)
-	if !ok || err != nil {
-		return nil, nil
+	if !ok || err != nil || !d.Response.Present() {
+		return at.Of(raw)
 	}
-	return d.Response.Of(raw), d.Nonce.Of(raw)
+	return d.Response.Of(raw)
 }
 
-// param is what stands between name, which ends in a quote, and the next quote.
-func param(value, name []byte) []byte {
-	i := bytes.Index(value, name)
+var nonceParam = []byte(` nonce="`)
+
+// nonceOf is the nonce in credentials as nearly everybody writes them. If that is not sure, because there is none or another one follows (a
+// text in quotes may look like one), the rules must tell.
+func nonceOf(value []byte) (nonce []byte, sure bool) {
+	i := bytes.Index(value, nonceParam)
 	if i < 0 {
-		return nil
+		return nil, false
 	}
-	rest := value[i+len(name):]
-	end := bytes.IndexByte(rest, '"')
-	return rest[:max(end, 0)]
+	rest := value[i+len(nonceParam):]
+	nonce, rest, _ = bytes.Cut(rest, nonceParam[len(nonceParam)-1:])
+	for {
+		i := bytes.Index(rest, nonceParam[1:])
+		if i < 0 {
+			return nonce, true
+		}
+		if i == 0 || rest[i-1] != 'c' { // cnonce
+			return nonce, false
+		}
+		rest = rest[i+1:]
+	}
 }
 
 // User returns the user@host that x is about in matters of passwords: of a REGISTER that of To, else that of From; without a host where
@@ -113,10 +118,7 @@ func User(x *edge.Exchange) string {
 
 // userOf is the user of a SIP or tel URI that was parsed before, without parameters and password.
 func userOf(uri []byte) []byte {
-	_, rest, ok := bytes.Cut(uri, []byte{':'})
-	if !ok {
-		return nil
-	}
+	rest := uri[bytes.IndexByte(uri, ':')+1:]
 	at := bytes.IndexByte(rest, '@')
 	if at < 0 {
 		if len(uri) > 3 && uri[0]|0x20 == 't' {
@@ -150,23 +152,32 @@ func hostOf(uri []byte) []byte {
 // maxUser is how much of a user is told apart from others.
 const maxUser = 128
 
-// hashUser is the keyed hash of the user of a URI, 0 if it has none. Escapes are decoded, and a host that is no domain of the platform
+// hashURI is hashUser for a URI that was parsed before.
+func (j *Judge) hashURI(uri []byte) uint64 {
+	var host []byte
+	if len(j.cfg.Domains) > 1 {
+		host = hostOf(uri)
+	}
+	return j.hashUser(userOf(uri), host)
+}
+
+// hashUser is the keyed hash of a user at a host, 0 if there is none. Escapes are decoded, and a host that is no domain of the platform
 // does not count: who guesses one user's password does not make him another one by writing him differently.
-func (j *Judge) hashUser(uri []byte) uint64 {
-	user := userOf(uri)
+func (j *Judge) hashUser(user, host []byte) uint64 {
 	if len(user) == 0 {
 		return 0
 	}
 	if len(user) > maxUser {
 		user = user[:maxUser]
 	}
-	var plain [maxUser]byte
-	if bytes.IndexByte(user, '%') >= 0 {
-		user = unescape(plain[:0], user)
+	h := uint64(0)
+	if bytes.IndexByte(user, '%') < 0 {
+		h = j.key.Bytes(user)
+	} else {
+		var plain [maxUser]byte
+		h = j.key.Bytes(unescape(plain[:0], user))
 	}
-	h := j.key.Bytes(user)
 	if len(j.cfg.Domains) > 1 {
-		host := hostOf(uri)
 		for i, d := range j.cfg.Domains[1:] {
 			if len(host) == len(d) && strings.EqualFold(d, string(host)) {
 				h = j.key.Words(h, uint64(i+1))

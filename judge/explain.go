@@ -127,20 +127,34 @@ func (c *Count) Cost() float64 {
 // sampled is about how many messages there are for one whose cost is measured.
 const sampled = 1024
 
-// clock returns the clock that measures what checks cost, where the message of that time is one to be measured, else nil.
-func (j *Judge) clock(at time.Time) func() uint64 {
-	if at.UnixNano()/1000%sampled != 0 {
-		return nil
-	}
-	return j.cfg.Ticks
+// measured reports whether at is the time of a message whose cost is measured.
+func (j *Judge) measured(at time.Time) bool {
+	return j.cfg.Ticks != nil && at.UnixNano()>>10%sampled == 0
 }
 
-// timed takes note that c took until now since began, and returns now.
-func (c *Count) timed(ticks func() uint64, began uint64) uint64 {
-	now := ticks()
+// A timer measures what checks cost, one after the other; one without ticks does not.
+type timer struct {
+	ticks func() uint64
+	since uint64
+}
+
+// timer begins to measure, if this message is one of those that are.
+func (j *Judge) timer(at time.Time) timer {
+	if !j.measured(at) {
+		return timer{}
+	}
+	return timer{j.cfg.Ticks, j.cfg.Ticks()}
+}
+
+// took takes note that c took until now.
+func (t *timer) took(c *Count) {
+	if t.ticks == nil {
+		return
+	}
+	now := t.ticks()
 	c.measured.Add(1)
-	c.cost.Add(now - began)
-	return now
+	c.cost.Add(now - t.since)
+	t.since = now
 }
 
 // Counts returns what the checks at work did, in their order, since they were put to work.

@@ -178,18 +178,40 @@ func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
 	if x.Match != edge.MatchNew || x.Trust == edge.Peer || x.From.Side == edge.Inside {
 		return edge.Verdict{}
 	}
-	var h hearing
-	all, ticks, began := j.charges.Load(), j.clock(x.At), uint64(0)
-	if ticks != nil {
-		began = ticks()
+	all := j.charges.Load()
+	if j.measured(x.At) {
+		return j.hear(all, all.inspect, x, 0)
 	}
-	for i := range all.inspect {
-		c := &all.inspect[i]
-		v := c.check.Inspect(x)
-		if ticks != nil {
-			began = c.count.timed(ticks, began)
+	for i := range all.inspect { // most requests are nothing to talk about: they do not pay for what opinions are gathered in
+		if v := all.inspect[i].check.Inspect(x); v.Action != edge.Pass || v.Score != 0 {
+			return j.hear(all, all.inspect, x, i, v)
 		}
-		if v.Action != edge.Pass || v.Score != 0 {
+	}
+	return edge.Verdict{}
+}
+
+// says is the opinion of a check on a request, or of a watcher on a response.
+func (c *charge) says(x *edge.Exchange) edge.Verdict {
+	if c.check != nil {
+		return c.check.Inspect(x)
+	}
+	return c.watcher.Watch(x)
+}
+
+// hear asks the checks of a list from number next on, whose opinion may be known already, and gathers what they say.
+func (j *Judge) hear(all *charges, list []charge, x *edge.Exchange, next int, known ...edge.Verdict) edge.Verdict {
+	var h hearing
+	timer := j.timer(x.At)
+	for i := next; i < len(list); i++ {
+		c := &list[i]
+		var v edge.Verdict
+		if i == next && len(known) > 0 {
+			v = known[0]
+		} else {
+			v = c.says(x)
+			timer.took(c.count)
+		}
+		if v.Action != edge.Pass || v.Score != 0 || v.Lock != edge.LockNone {
 			h.take(c, v, c.enforce && !j.dry.Load())
 		}
 	}
@@ -213,24 +235,22 @@ func (j *Judge) Watch(x *edge.Exchange) edge.Verdict {
 	if !x.Ours {
 		j.learn(x)
 	}
-	var h hearing
-	all, ticks, began := j.charges.Load(), j.clock(x.At), uint64(0)
-	if ticks != nil {
-		began = ticks()
+	all := j.charges.Load()
+	if j.measured(x.At) {
+		return noted(j.hear(all, all.watch, x, 0))
 	}
 	for i := range all.watch {
-		c := &all.watch[i]
-		v := c.watcher.Watch(x)
-		if ticks != nil {
-			began = c.count.timed(ticks, began)
-		}
-		if v.Action != edge.Pass || v.Score != 0 || v.Lock != edge.LockNone {
-			h.take(c, v, c.enforce && !j.dry.Load())
+		if v := all.watch[i].watcher.Watch(x); v.Action != edge.Pass || v.Score != 0 || v.Lock != edge.LockNone {
+			return noted(j.hear(all, all.watch, x, i, v))
 		}
 	}
-	out := j.verdict(all, &h, x)
-	out.Action = min(out.Action, edge.Note)
-	return out
+	return edge.Verdict{}
+}
+
+// noted is a verdict on a response: what is to happen to it is at most that it is noted.
+func noted(v edge.Verdict) edge.Verdict {
+	v.Action = min(v.Action, edge.Note)
+	return v
 }
 
 // Unreadable judges what came from outside and could not be parsed.

@@ -50,7 +50,7 @@ func (j *Judge) UserHash(user string) uint64 {
 	if !strings.Contains(user, "@") {
 		user += "@"
 	}
-	return j.hashUser([]byte(user))
+	return j.hashURI([]byte(user))
 }
 
 // noteName keeps the name of the pair that x, a response to a request of its user, is about.

@@ -65,17 +65,21 @@ func (j *Judge) aboutOf(a *edge.Asked) uint64 { return j.key.Words(a.User, a.Tar
 const leastNonce = 12
 
 // answers notes what credentials with this nonce are worth: whether it went to the flow of a, and whether that proves the flow's return path.
-func (j *Judge) answers(a *edge.Asked, nonce uint64, at time.Time) {
-	one := j.issued.Find(nonce, at)
+func (j *Judge) answers(a *edge.Asked, nonce []byte, at time.Time) {
+	if len(nonce) < leastNonce {
+		return
+	}
+	key := j.key.Bytes(nonce)
+	one := j.issued.Find(key, at)
 	if one == nil {
 		return
 	}
-	defer j.issued.Leave(nonce)
+	defer j.issued.Leave(key)
 	if age := at.UnixNano() - one.at; age < 0 || age > int64(proofLife) {
 		return
 	}
 	a.Fresh = one.flow == a.Port || one.other
-	a.Proven = one.flow == a.Port && !one.other
+	a.Proven = a.Proven || one.flow == a.Port && !one.other
 	a.Apt = a.Fresh && (one.other || one.about == j.aboutOf(a))
 	a.Denied, a.Tested = a.Fresh && one.denied, a.Fresh && one.tested
 }

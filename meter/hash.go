@@ -11,7 +11,7 @@ import (
 	"net/netip"
 )
 
-// A Key makes keyed hashes: SipHash-2-4 (Aumasson and Bernstein, 2012). Equal keys make equal hashes in every process, so what is
+// A Key makes keyed hashes: SipHash-1-3 (Aumasson and Bernstein, 2012; the rounds that hash tables of other languages use). Equal keys make equal hashes in every process, so what is
 // kept by hash survives a restart; who does not know the key can't find two texts of one hash, nor texts for one place of a table.
 type Key struct{ k0, k1 uint64 }
 
@@ -38,21 +38,38 @@ func (k Key) Words(a, b uint64) uint64 {
 	return k.begin().word(a).word(b).word(16 << 56).end()
 }
 
+// What stands before the parts of an address, so that no address is hashed as another one, or as something else.
+const (
+	fourTag     = 4 << 56
+	fourPortTag = 5 << 56
+	sixTag      = 6 << 56
+	sixPortTag  = 7 << 56
+)
+
 // Addr is the keyed hash of an address; that of an IPv6 address is that of its /64, which is what one site has. An IPv4 address and
 // its IPv6 mapping are one.
 func (k Key) Addr(a netip.Addr) uint64 {
-	b := a.As16()
-	lo := binary.BigEndian.Uint64(b[8:])
-	if a.Is6() && !a.Is4In6() {
-		lo = 0
+	if a.Is4() || a.Is4In6() {
+		return k.begin().word(fourTag | four(a)).end()
 	}
-	return k.Words(binary.BigEndian.Uint64(b[:8]), lo)
+	b := a.As16()
+	return k.begin().word(binary.BigEndian.Uint64(b[:8])).word(sixTag).end()
 }
 
 // AddrPort is the keyed hash of an address, all of it, and a port.
 func (k Key) AddrPort(a netip.AddrPort) uint64 {
-	b := a.Addr().As16()
-	return k.Words(k.Words(binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])), uint64(a.Port()))
+	ip, port := a.Addr(), uint64(a.Port())
+	if ip.Is4() || ip.Is4In6() {
+		return k.begin().word(fourPortTag | port<<32 | four(ip)).end()
+	}
+	b := ip.As16()
+	return k.begin().word(binary.BigEndian.Uint64(b[:8])).word(binary.BigEndian.Uint64(b[8:])).word(sixPortTag | port).end()
+}
+
+// four is an IPv4 address, or one that is mapped, as a number.
+func four(a netip.Addr) uint64 {
+	b := a.As16()
+	return uint64(binary.BigEndian.Uint32(b[12:]))
 }
 
 // sip is the state of SipHash. It is passed by value, so that it stays in registers.
@@ -64,14 +81,14 @@ func (k Key) begin() sip {
 
 func (s sip) word(m uint64) sip {
 	s.v3 ^= m
-	s = s.round().round()
+	s = s.round()
 	s.v0 ^= m
 	return s
 }
 
 func (s sip) end() uint64 {
 	s.v2 ^= 0xff
-	s = s.round().round().round().round()
+	s = s.round().round().round()
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
 }
 

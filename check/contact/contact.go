@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/meter"
@@ -30,10 +31,16 @@ const (
 )
 
 // A Check has no memory.
-type Check struct{ own []netip.Addr }
+type Check struct {
+	own   []netip.Addr
+	aside bool // no own address is one of behindNAT
+}
 
 // New makes the check.
-func New(cfg Config, _ meter.Key) *Check { return &Check{own: cfg.Own} }
+func New(cfg Config, _ meter.Key) *Check {
+	near := func(a netip.Addr) bool { return strings.HasPrefix(a.Unmap().String(), string(behindNAT)) }
+	return &Check{own: cfg.Own, aside: !slices.ContainsFunc(cfg.Own, near)}
+}
 
 // Inspect implements edge.Check. Private addresses are what phones behind a NAT have, names say nothing: neither is looked at.
 func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
@@ -44,6 +51,9 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 	}
 	host := hostIn(m.Fields[i].Value.Of(m.Raw))
 	if len(host) == 0 || host[0] != '[' && (host[len(host)-1] < '0' || host[len(host)-1] > '9') {
+		return edge.Verdict{}
+	}
+	if c.aside && bytes.HasPrefix(host, behindNAT) { // nearly every phone: whether the rest of it is an address makes no difference
 		return edge.Verdict{}
 	}
 	addr, ok := sip.HostAddr(host)
@@ -81,6 +91,7 @@ func hostIn(contact []byte) []byte {
 }
 
 var (
+	behindNAT = []byte("192.168.")
 	broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 	shared    = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598: between a customer and a carrier's NAT
 )

@@ -35,7 +35,7 @@ const (
 	points      = 10
 	userPoints  = 2
 	quickly     = 15 * time.Second // nobody dials as many variants himself in that time as a stranger may: a user who does is counted as one
-	allVariants = 12 // of all sources together
+	allVariants = 12               // of all sources together
 	allSources  = 3
 	allWithin   = 2 * time.Hour
 )
