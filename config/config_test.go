@@ -87,7 +87,7 @@ func TestEveryKey(t *testing.T) {
 	got := mustParse(t, `
 version: 1
 outside:
-  listen: [udp:203.0.113.5:5060, "tcp:[2001:db8::1]:5062", tcp:*:5064]
+  listen: [udp:203.0.113.5:5060, "tcp:[2001:db8::1]:5062", tcp:*:5064, tls:203.0.113.5:5061]
   advertise: SBC.example.com
   proxy_protocol: [10.9.0.0/24, 10.9.1.1]
 inside:
@@ -100,6 +100,7 @@ upstreams:
 peers:
   - {name: carrier-1, uri: "sip:Trunk.example.net", match: [192.0.2.0/28, 198.51.100.7, Trunk.example.net], calls: 100, rate: 10/s, large: tcp}
   - {name: site, uri: "sip:203.0.113.9:5080", transport: tcp, weight: 3, priority: 2, rate: 600/m}
+  - {name: office, uri: "sip:office.example.org", transport: tls, client_certificate: require}
 domains: [Example.com, 192.0.2.1]
 registrations: {path: true, keepalive: 30s}
 topology: {hide: true, key_file: keys/topology.key, guard: block, bodies: [Application/ISUP]}
@@ -123,6 +124,7 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 			{Transport: edge.TCP, Addr: netip.MustParseAddrPort("[2001:db8::1]:5062")},
 			{Transport: edge.TCP, Addr: netip.MustParseAddrPort("0.0.0.0:5064")},
 			{Transport: edge.TCP, Addr: netip.MustParseAddrPort("[::]:5064")},
+			{Transport: edge.TLS, Addr: netip.MustParseAddrPort("203.0.113.5:5061")},
 		}, ProxyProtocol: []netip.Prefix{netip.MustParsePrefix("10.9.0.0/24"), netip.MustParsePrefix("10.9.1.1/32")}},
 		Inside: Inside{
 			Listen: []Listen{
@@ -142,6 +144,7 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 				Calls: 100, Rate: Rate{10, time.Second}, Large: true},
 			{Name: "site", URI: Upstream{URI: "sip:203.0.113.9:5080", Host: "203.0.113.9", Port: 5080, Transport: edge.TCP, Weight: 3,
 				Priority: 2}, Rate: Rate{600, time.Minute}},
+			{Name: "office", URI: Upstream{URI: "sip:office.example.org", Host: "office.example.org", Transport: edge.TLS, Weight: 1, Priority: 1}, Shows: true},
 		},
 		Domains:       []string{"example.com", "192.0.2.1"},
 		Registrations: Registrations{Path: true, Keepalive: 30 * time.Second},

@@ -194,6 +194,8 @@ func TestMistakes(t *testing.T) {
 		{"peers: [{name: a, uri: 'sip:a', rate: 10}]", "peers[0].rate: wants text, not a number"},
 		{"peers: [{name: a, uri: 'sip:a', rate: 0/s}]", "is not a rate from 1 to 10000"},
 		{"peers: [{name: a, uri: 'sip:a', rate: 5/d}]", "write 10/s, 100/m or 1000/h"},
+		{"peers: [{name: a, uri: 'sip:a', client_certificate: require}]", "peers[0].client_certificate: is for peers over TLS; a is reached over udp"},
+		{"peers: [{name: a, uri: 'sip:a', client_certificate: ask}]", "one of off, require"},
 		{"peers: [{name: a, uri: 'sip:a', ca: ca.pem}]", "peers[0].ca: is for a server over TLS, sip:a is not"},
 		{"outside: {listen: [tls:1.2.3.4:5061]}\ntls: {certificate: c, key: k}\npeers: [{name: a, uri: 'sip:a', transport: tls, key: k.pem}]",
 			"peers[0].key: stands alone | add certificate"},

@@ -19,6 +19,7 @@ type Peer struct {
 	Match []Match  // where its requests come from; empty: the addresses of URI
 	Calls int      // most calls at once, both directions; 0: any number
 	Rate  Rate     // most new calls, both directions; the zero value: any number
+	Shows bool     // over TLS nobody connects from Match without a certificate for the host of URI
 	Large bool     // requests over 1,300 bytes go over TCP instead of UDP (RFC 3261 §18.1.1)
 	Path  string   // key it comes from, for Config.Where and Config.Fault
 }
@@ -72,6 +73,7 @@ func peer(p *Peer) reader {
 			key{"ca", value(&p.URI.CA, parseReference)},
 			key{"certificate", value(&p.URI.Own.Certificate, parseReference)},
 			key{"key", value(&p.URI.Own.Key, parseReference)},
+			key{"client_certificate", shows(&p.Shows)},
 			key{"calls", integer(&p.Calls, 1, maxPeerCalls)},
 			key{"rate", value(&p.Rate, parseRate)},
 			key{"large", large(&p.Large)},
@@ -109,6 +111,15 @@ func large(tcp *bool) reader {
 		var by string
 		choice(&by, "off", "tcp")(d, n, path)
 		*tcp = by == "tcp"
+	}
+}
+
+// shows reads the key client_certificate: whether one must be shown.
+func shows(must *bool) reader {
+	return func(d *decoder, n *node, path string) {
+		var choose ClientCertificates
+		choice(&choose, Off, Require)(d, n, path)
+		*must = choose == Require
 	}
 }
 
@@ -199,6 +210,9 @@ func (c *Config) checkPeerReach(p *Peer) Errors {
 	t := p.URI.Transport
 	if p.Large && t != edge.UDP {
 		return c.Fault(p.Path+".large", "is for peers over UDP; "+p.Name+" is reached over "+t.String(), "leave it out")
+	}
+	if p.Shows && t != edge.TLS {
+		return c.Fault(p.Path+".client_certificate", "is for peers over TLS; "+p.Name+" is reached over "+t.String(), "leave it out, or write transport: tls")
 	}
 	suits := func(t edge.Transport) func(Listen) bool {
 		return func(l Listen) bool { return !l.Addr.IsValid() || l.Transport == t }

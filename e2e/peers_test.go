@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -149,6 +150,39 @@ func TestPeerOverTLS(t *testing.T) {
 	caller.Send("ACK")
 	peer.platform.Expect("ACK")
 	r.bye(callee, caller)
+}
+
+// TestPeerShowsCertificate: where client_certificate is require nobody is the peer, or connects from its address at all, without it; status says why.
+func TestPeerShowsCertificate(t *testing.T) {
+	r := newRig(t, way{name: "tls", out: "tls", in: "udp"}, placeholder)
+	peer := newSite(t)
+	r.rewrite("peers:", fmt.Sprintf("peers: [{name: carrier, uri: \"sip:%v\", transport: tls, ca: %q, certificate: %q, key: %q, client_certificate: require}]",
+		peer.platform.Addr, peer.file("ca.pem"), peer.file("client.pem"), peer.file("client.key")))
+	if a := r.askReload(); !a.OK {
+		t.Fatalf("%+v", a)
+	}
+	carrier := siptest.NewPhone(t, "carrier", "tls", peer.platform.Addr.Addr().String(), r.edge.Outside)
+	carrier.TrySend(r.edge.Outside, "tls", carrier.Request("MESSAGE", "sip:bob@example.com").String())
+	said := func() string { return status(t, r.edge) }
+	want := "tls.failed: TLS fails with the server " + peer.platform.Addr.Addr().String() + " ("
+	if !siptest.Eventually(func() bool { return strings.Contains(said(), want) }) {
+		t.Errorf("status says\n%s", said())
+	}
+	r.platform.Silence(hush, "MESSAGE")
+	own, err := tls.LoadX509KeyPair(peer.issue(t, "peer", peer.platform.Addr.Addr().String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	carrier.TLS.Certificates = []tls.Certificate{own}
+	carrier.Send(carrier.Request("MESSAGE", "sip:bob@example.com"))
+	r.platform.Reply(r.platform.Expect("MESSAGE"), 200)
+	carrier.Expect("200 MESSAGE")
+	if text := said(); strings.Contains(text, "tls.failed") {
+		t.Errorf("status says\n%s", text)
+	}
+	other := r.phone("alice") // is asked for nothing
+	other.Send(other.Request("OPTIONS", "sip:example.com"))
+	other.Expect("405 OPTIONS") // placeholder grants nobody anything
 }
 
 // TestPlatformsAddressOutside is F10: who sends from the platform's address, but to the outside listener, is unknown.

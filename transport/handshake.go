@@ -79,7 +79,12 @@ func (c *conn) secure(ctx context.Context) (stream, error) {
 		c.identity.Store(to)
 		nc = tls.Client(turn, to.clientConfig())
 	} else {
-		nc = tls.Server(turn, s.keyring.server(c.flow.Transport))
+		cfg := s.keyring.server(c.flow.Transport)
+		if from := s.keyring.callerAt(c.flow); from != nil {
+			c.identity.Store(from.who)
+			cfg = from.config
+		}
+		nc = tls.Server(turn, cfg)
 	}
 	return nc, nc.Handshake()
 }

@@ -77,6 +77,11 @@ func verifyPeer(state tls.ConnectionState, d *dialled, use x509.ExtKeyUsage) err
 	if _, err := leaf.Verify(opts); err != nil {
 		return d.doubt(leaf, err)
 	}
+	return d.named(leaf)
+}
+
+// named reports whether leaf is for the name of d.
+func (d *dialled) named(leaf *x509.Certificate) error {
 	if !identifies(leaf, d.ServerName) {
 		return fmt.Errorf("its certificate is not for %s: want it in a subject alternative name, as URI sip:%s or, if it has no such URI, as DNS name without wildcard (RFC 5922 §7.1)", d.ServerName, d.ServerName)
 	}
@@ -117,9 +122,13 @@ func (c *conn) distrust(err error) {
 	if alerted(err) {
 		err = fmt.Errorf("it does not accept what we show: %w", err)
 	}
-	why := fmt.Sprintf("%s (%v): %v", d.ServerName, c.flow.Remote, err)
+	at, what := c.flow.Remote.String(), "TLS with a server that we dial has failed"
+	if !c.dialed { // its port is another one each time
+		at, what = c.flow.Remote.Addr().String(), "TLS with a server that must show who it is has failed"
+	}
+	why := fmt.Sprintf("%s (%s): %v", d.ServerName, at, err)
 	if was := d.state.problem.Swap(&why); was == nil || *was != why {
-		c.server.cfg.Log.Warn("TLS with a server that we dial has failed", slog.String("error", why))
+		c.server.cfg.Log.Warn(what, slog.String("error", why))
 	}
 }
 
@@ -171,11 +180,17 @@ func (k *keyring) setIdentities(all map[Destination]Identity) (changed map[Desti
 	return changed, nil
 }
 
-// Distrusted tells, a sentence each, which of the configured destinations could not be trusted when they were dialled last, and why.
+// Distrusted tells, a sentence each, which of the configured destinations could not be trusted when they were dialled last, and which callers
+// when they called last, and why.
 func (s *Server) Distrusted() []string {
 	var all []string
 	for _, d := range s.keyring.current.Load().dialled {
 		if why := d.state.problem.Load(); why != nil {
+			all = append(all, *why)
+		}
+	}
+	for _, c := range s.keyring.current.Load().callers {
+		if why := c.who.state.problem.Load(); why != nil {
 			all = append(all, *why)
 		}
 	}

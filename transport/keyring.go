@@ -34,6 +34,7 @@ type keyring struct {
 	pairs      map[KeyPair]*followed[tls.Certificate]
 	pools      map[Source]*followed[Authorities]
 	identities map[Destination]Identity
+	callers    []Caller // the narrowest prefix first
 	states     map[Destination]*dialState
 }
 
@@ -42,7 +43,8 @@ type keys struct {
 	server  [edge.Transports]*tls.Config
 	infos   []CertificateInfo
 	dialled map[Destination]*dialled
-	unknown dialled // what is true of destinations that have no identity
+	callers []caller // the narrowest prefix first
+	unknown dialled  // what is true of destinations that have no identity
 }
 
 // A CertificateInfo tells an operator about a certificate in force, or about authorities.
@@ -112,6 +114,9 @@ func (k *keyring) drop() {
 	for _, id := range k.identities {
 		needed[id.CA], needed[id.Own] = true, true
 	}
+	for _, c := range k.callers {
+		needed[c.CA] = true
+	}
 	maps.DeleteFunc(k.pairs, func(p KeyPair, _ *followed[tls.Certificate]) bool { return !needed[p] })
 	maps.DeleteFunc(k.pools, func(ca Source, _ *followed[Authorities]) bool { return !needed[ca] })
 }
@@ -177,9 +182,14 @@ func (k *keyring) publish() {
 			clients = ca.value.Pool
 		}
 		for _, t := range []edge.Transport{edge.TLS, edge.WSS} {
-			next.server[t] = serverConfig(all, clients, k.cfg.ClientCertificates, t)
+			next.server[t] = serverConfig(all, clients, k.cfg.ClientCertificates, t, nil)
 		}
 	}
+	var before []caller
+	if now := k.current.Load(); now != nil {
+		before = now.callers
+	}
+	next.callers = k.callersInForce(all, before)
 	for to, id := range k.identities {
 		next.dialled[to] = k.dialled(to, id, next.unknown)
 	}

@@ -62,10 +62,12 @@ func (t TLS) validate(listen []Listen) error {
 // answer to that, rather than no connection: phones have been seen to ask for all kinds.
 var protocols = [edge.Transports]string{edge.TLS: "sip", edge.WSS: "http/1.1"}
 
-// serverConfig is what a listener of t shows of the certificates.
-func serverConfig(certificates []tls.Certificate, clients *x509.CertPool, choice ClientCertificates, t edge.Transport) *tls.Config {
+// serverConfig is what a listener of t shows of the certificates, and wants of clients. verify, if it is not nil, is asked about those that
+// have shown a certificate.
+func serverConfig(certificates []tls.Certificate, clients *x509.CertPool, choice ClientCertificates, t edge.Transport, verify func(tls.ConnectionState) error) *tls.Config {
 	auth := [...]tls.ClientAuthType{Off: tls.NoClientCert, Ask: tls.VerifyClientCertIfGiven, Require: tls.RequireAndVerifyClientCert}
-	plain := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: certificates, ClientAuth: auth[choice], ClientCAs: clients}
+	plain := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: certificates, ClientAuth: auth[choice], ClientCAs: clients,
+		VerifyConnection: verify}
 	named := plain.Clone()
 	named.NextProtos = []string{protocols[t]}
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {

@@ -197,28 +197,34 @@ func TestTLSClosesWithAWord(t *testing.T) {
 	}
 }
 
+// showing is a client that shows a certificate of by for these names.
+func showing(t *testing.T, by *authority, names ...string) *tls.Config {
+	t.Helper()
+	c, err := by.issue(t, "client", names...).Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c, nil }}
+}
+
+// accepted reports whether the first listener of s, whose authority is a, answers such a client.
+func accepted(t *testing.T, a *authority, s *Server, client *tls.Config) bool {
+	t.Helper()
+	c, err := dialTLS(t, a, s.Listeners()[0].Addr, client)
+	if err != nil {
+		return false
+	}
+	fmt.Fprint(c, "\r\n\r\n")
+	_, err = c.Read(make([]byte, 2))
+	return err == nil
+}
+
 func TestTLSRefusals(t *testing.T) {
 	a, stranger := newAuthority(t), newAuthority(t)
 	cfg := oneTLS(t, a, "127.0.0.1:0")
 	cfg.TLS.ClientCertificates, cfg.TLS.ClientCA = Require, a.file(t)
 	s := serve(t, cfg, &stage{on: echo})
-	show := func(by *authority) *tls.Config {
-		pair := by.issue(t, "client", "sip:alice@example.com")
-		c, err := pair.Load()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c, nil }}
-	}
-	works := func(cfg *tls.Config) bool {
-		c, err := dialTLS(t, a, s.Listeners()[0].Addr, cfg)
-		if err != nil {
-			return false
-		}
-		fmt.Fprint(c, "\r\n\r\n")
-		_, err = c.Read(make([]byte, 2))
-		return err == nil
-	}
+	show := func(by *authority) *tls.Config { return showing(t, by, "sip:alice@example.com") }
 	old := show(a)
 	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	for what, c := range map[string]struct {
@@ -227,7 +233,7 @@ func TestTLSRefusals(t *testing.T) {
 	}{
 		"verified": {show(a), true}, "none": {&tls.Config{}, false}, "of another authority": {show(stranger), false}, "TLS 1.1": {old, false},
 	} {
-		if works(c.cfg) != c.want {
+		if accepted(t, a, s, c.cfg) != c.want {
 			t.Errorf("client certificate %s: works is %v", what, !c.want)
 		}
 	}

@@ -308,7 +308,7 @@ func (s *service) openPeers(ctx context.Context) error {
 		return err
 	}
 	s.settings.Store(&now)
-	return s.transport.SetIdentities(who)
+	return s.introduce(&now, who)
 }
 
 func (s *service) openProxy(context.Context) (err error) {

@@ -88,6 +88,40 @@ func (s *settings) identities() (map[transport.Destination]transport.Identity, e
 	return all, err
 }
 
+// introduce lets transport know of whom certificates are wanted: of who is dialled, and of peers that connect.
+func (s *service) introduce(to *settings, who map[transport.Destination]transport.Identity) error {
+	callers, err := to.callers()
+	if err == nil {
+		err = s.transport.SetCallers(callers)
+	}
+	if err == nil {
+		err = s.transport.SetIdentities(who)
+	}
+	return err
+}
+
+// callers are who must show certificates when they connect, from where. Peers over TLS that need not are named, too: theirs may be a part of the network of
+// one that must.
+func (s *settings) callers() (all []transport.Caller, err error) {
+	for i, t := range s.trunks {
+		p := &s.cfg.Peers[i]
+		if t.Transport != edge.TLS {
+			continue
+		}
+		var id transport.Identity
+		if p.Shows {
+			id.ServerName = p.URI.Host
+			if id.CA, err = source(s.cfg, p.Path+".ca", p.URI.CA); err != nil {
+				return nil, err
+			}
+		}
+		for _, m := range t.Match {
+			all = append(all, transport.Caller{From: m, Identity: id})
+		}
+	}
+	return all, nil
+}
+
 // identify adds to all who the server u at to is.
 func identify(all map[transport.Destination]transport.Identity, cfg *config.Config, u config.Upstream, to transport.Destination) (err error) {
 	base := basePath(u)

@@ -239,7 +239,7 @@ func (s *service) enforce(to *settings) error {
 	if err != nil {
 		return err
 	}
-	if err := s.transport.SetIdentities(who); err != nil {
+	if err := s.introduce(to, who); err != nil {
 		return err
 	}
 	if cfg.Judge, err = s.assemble(to.cfg); err != nil {
