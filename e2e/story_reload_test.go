@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -142,6 +143,37 @@ func TestReloadUpstream(t *testing.T) {
 	if got := r.platform.Got("INVITE"); got != 1 {
 		t.Errorf("the new platform got %d INVITEs", got)
 	}
+}
+
+// TestReloadCertificates: from a reload on new connections see another certificate and must show one, timers are others, and a call over a connection of before goes on.
+func TestReloadCertificates(t *testing.T) {
+	r := newRig(t, secures[0], nil)
+	s, _ := newNamed(t, r.edge.TLS.Addr().String())
+	c := r.call(r.phone("alice"))
+	r.rewrite("tls:", fmt.Sprintf("tls: {certificate: %q, key: %q, client_certificates: require, client_ca: %q}", s.file("server.pem"), s.file("server.key"), s.file("ca.pem")))
+	r.rewrite("timers:", "timers: {t1: 50ms, drain: 300ms}")
+	if a := r.askReload(); !a.OK || len(a.Restart) > 0 || strings.Join(a.Changed, " ") != "tls tls.client_certificates tls.client_ca timers.t1 timers.linger" {
+		t.Fatalf("%+v", a)
+	}
+	r.ask(c.phone, c.platform, c.phone.Request("INFO"))
+	bob := r.phone("bob")
+	bob.TLS = &tls.Config{RootCAs: s.authority.Pool}
+	if conn, err := bob.Dial(r.edge.TLS); err == nil { // TLS 1.3: the refusal comes after the handshake
+		bob.TrySend(r.edge.TLS, "tls", bob.Request("INVITE", "sip:bob@example.com").String())
+		_ = conn
+	}
+	r.platform.Silence(hush, "INVITE")
+	pair, err := tls.LoadX509KeyPair(s.issue(t, "bob", "sip:bob@example.com"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	carol := r.phone("carol")
+	carol.TLS = &tls.Config{RootCAs: s.authority.Pool, Certificates: []tls.Certificate{pair}}
+	later := r.call(carol)
+	r.bye(c.platform, c.phone)
+	r.bye(later.platform, later.phone)
+	carol.Send(carol.Request("OPTIONS", "sip:bob@example.com"))
+	carol.Expect("200 OPTIONS")
 }
 
 // reloadAnswer is what the tests read of the answer to the verb reload.

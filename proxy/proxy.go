@@ -89,10 +89,13 @@ func New(cfg Config, srv *transport.Server, bindings *binding.Table, bans *ban.B
 	return p, nil
 }
 
-// Apply puts other settings in force, from the next message on: each message meets one set of settings from beginning to end. The
-// sizes and timers of the transaction table stay what New was given.
+// Apply puts other settings in force, from the next message on: each message meets one set of settings from beginning to end. Timers that
+// run go on as they were set.
 func (p *Proxy) Apply(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if err := p.table.Configure(cfg.Transactions); err != nil {
 		return err
 	}
 	old := p.cfg.Load()

@@ -34,8 +34,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	if n := fill(true); n*len(large) < 64<<20/2 || n*len(large) > 64<<20+slack {
 		t.Errorf("trusted sources hold %d MiB of 64", n*len(large)>>20)
 	}
-	due(table, epoch.Add(table.cfg.C))
-	due(table, epoch.Add(2*table.cfg.C))
+	due(table, epoch.Add(table.shards[0].cfg.C))
+	due(table, epoch.Add(2*table.shards[0].cfg.C))
 	if table.Len() != 0 {
 		t.Fatalf("%d are left", table.Len())
 	}

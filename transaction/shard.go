@@ -26,6 +26,8 @@ type shard struct {
 	taken   Tx // what is handed out for a transaction on the shelf; its lock makes it one at a time
 	bufs    buffers
 	bytes   [2]int // that transactions hold: those of unknown sources, those of others
+	cfg     *Config
+	room    [2]int // bytes that it may hold: of unknown sources, of all
 
 	// The wheel: slot n holds the working transactions that are to be looked at in a tick equal to n modulo wheelSlots, linked.
 	wheel  [wheelSlots]uint32
@@ -40,13 +42,17 @@ type place struct {
 
 const shelved = 1 << 31
 
-func (s *shard) init(t *Table, index uint32) {
+func (s *shard) init(t *Table, index uint32, cfg *Config) {
 	s.table, s.index = t, index
+	s.configure(cfg)
 	s.byKey = newIndex()
 	for i := range s.wheel {
 		s.wheel[i] = none
 	}
 }
+
+// configure puts cfg, which nobody writes to, in force. s is locked, or nobody else's yet.
+func (s *shard) configure(cfg *Config) { s.cfg, s.room = cfg, cfg.room() }
 
 // find returns the slot of the transaction with key.
 func (s *shard) find(key uint64) (slot uint32, ok bool) {

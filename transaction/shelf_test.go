@@ -99,7 +99,7 @@ func overAndBack(t *testing.T, remote string, method sip.Method, status int, sta
 		t.Error("credit is not spent")
 	}
 	tx.Unlock()
-	due(table, epoch.Add(table.cfg.Linger+time.Second))
+	due(table, epoch.Add(table.shards[0].cfg.Linger+time.Second))
 	if table.Len() != 0 || table.Untrusted() != 0 || table.FindID(id) != nil || table.Has(7<<60|5) {
 		t.Error("it is still on record")
 	}

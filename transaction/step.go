@@ -8,7 +8,7 @@ import (
 
 // Sent records that request went to tx.Target at now and starts the timers (RFC 3261 §17.1.1.2, §17.1.2.2, §16.6 step 11).
 func (tx *Tx) Sent(request []byte, now time.Time) {
-	cfg, at := &tx.shard.table.cfg, tx.shard.table.since(now)
+	cfg, at := tx.shard.cfg, tx.shard.table.since(now)
 	tx.setRequest(request)
 	tx.State = Calling
 	tx.expireAt = at + int64(64*cfg.T1)
@@ -46,7 +46,7 @@ func (tx *Tx) Response(status int, now time.Time) Step {
 	case status < 200:
 		tx.State = Proceeding
 		if tx.retryAt != 0 { // RFC 3261 §17.1.2.2: timer E goes on at T2
-			tx.retry = tx.shard.table.cfg.T2
+			tx.retry = tx.shard.cfg.T2
 			tx.retryAt = at + int64(tx.retry)
 		}
 		if status == 100 {
@@ -82,7 +82,7 @@ func (tx *Tx) inviteResponse(status int, at int64) Step {
 	case status >= 300:
 		tx.finish(Completed, at)
 		if !tx.Client.Transport.Stream() { // timer G
-			tx.retry = tx.shard.table.cfg.T1
+			tx.retry = tx.shard.cfg.T1
 			tx.retryAt = at + int64(tx.retry)
 		}
 		return RelayAndAck
@@ -93,7 +93,7 @@ func (tx *Tx) inviteResponse(status int, at int64) Step {
 		tx.retryAt, tx.expireAt = 0, 0
 	}
 	if status > 100 {
-		tx.timerC = at + int64(tx.shard.table.cfg.C)
+		tx.timerC = at + int64(tx.shard.cfg.C)
 		tx.tryingAt = 0
 		return Relay
 	}
@@ -108,7 +108,7 @@ func (tx *Tx) inviteResponse(status int, at int64) Step {
 func (tx *Tx) finish(s State, at int64) {
 	tx.State = s
 	tx.retryAt, tx.tryingAt, tx.moveAt, tx.timerC = 0, 0, 0, 0
-	tx.expireAt = at + int64(tx.shard.table.cfg.Linger)
+	tx.expireAt = at + int64(tx.shard.cfg.Linger)
 	if tx.cancel == cancelHeld || tx.cancel == cancelSent {
 		tx.cancel = cancelAnswered
 	}
@@ -125,7 +125,7 @@ func (tx *Tx) Final(now time.Time) {
 		tx.setRequest(nil)
 	}
 	if tx.Method == sip.INVITE && !tx.Client.Transport.Stream() {
-		tx.retry = tx.shard.table.cfg.T1
+		tx.retry = tx.shard.cfg.T1
 		tx.retryAt = at + int64(tx.retry)
 	}
 }
@@ -179,7 +179,7 @@ func (tx *Tx) CancelHeld(now time.Time) bool {
 
 // sendCancel gives the target 64*T1 to end the INVITE (RFC 3261 §9.1).
 func (tx *Tx) sendCancel(at int64) {
-	cfg := &tx.shard.table.cfg
+	cfg := tx.shard.cfg
 	tx.cancel = cancelSent
 	tx.timerC = 0
 	tx.expireAt = at + int64(64*cfg.T1)
@@ -243,7 +243,7 @@ func (tx *Tx) fire(at int64) Task {
 }
 
 func (tx *Tx) resend(at int64) Task {
-	cfg := &tx.shard.table.cfg
+	cfg := tx.shard.cfg
 	tx.retry *= 2
 	if tx.Method != sip.INVITE || tx.State == Completed || tx.cancel == cancelSent { // timers E and G; A goes on doubling
 		tx.retry = min(tx.retry, cfg.T2)

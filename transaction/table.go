@@ -77,10 +77,8 @@ func NoID(key uint64) ID { return ID(key &^ (1<<32 - 1)) }
 
 // A Table holds all transactions of the process. Its methods may be called from any goroutine.
 type Table struct {
-	cfg       Config
 	start     time.Time
 	tick      time.Duration
-	room      [2]int // bytes that a shard may hold: of unknown sources, of all
 	count     atomic.Int64
 	untrusted atomic.Int64
 	pending   atomic.Int64
@@ -92,12 +90,26 @@ func New(cfg Config, now time.Time) (*Table, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	t := &Table{cfg: cfg, start: now, tick: max(time.Millisecond, min(10*time.Millisecond, cfg.T1/10))}
-	t.room = cfg.room()
+	t := &Table{start: now, tick: max(time.Millisecond, min(10*time.Millisecond, cfg.T1/10))}
 	for i := range t.shards {
-		t.shards[i].init(t, uint32(i))
+		t.shards[i].init(t, uint32(i), &cfg)
 	}
 	return t, nil
+}
+
+// Configure puts other sizes and timers in force. Transactions that are on record stay, too many or not; timers that run for them end as they
+// were set. Tick stays as it was.
+func (t *Table) Configure(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		s.configure(&cfg)
+		s.mu.Unlock()
+	}
+	return nil
 }
 
 // leastRoom is what a shard may hold however small the table is: a few of the largest messages.
@@ -193,14 +205,14 @@ func (t *Table) Begin(key uint64, trusted bool) (tx *Tx, found bool, err error) 
 // admit counts a new transaction, if there is room for it.
 func (s *shard) admit(trusted bool) error {
 	t := s.table
-	if s.bytes[0]+s.bytes[1] >= t.room[1] || !trusted && s.bytes[0] >= t.room[0] {
+	if s.bytes[0]+s.bytes[1] >= s.room[1] || !trusted && s.bytes[0] >= s.room[0] {
 		return ErrFull
 	}
-	if t.count.Add(1) > int64(t.cfg.Max) {
+	if t.count.Add(1) > int64(s.cfg.Max) {
 		t.count.Add(-1)
 		return ErrFull
 	}
-	if !trusted && t.untrusted.Add(1) > int64(t.cfg.Untrusted) {
+	if !trusted && t.untrusted.Add(1) > int64(s.cfg.Untrusted) {
 		t.untrusted.Add(-1)
 		t.count.Add(-1)
 		return ErrFull

@@ -288,6 +288,46 @@ func TestFullTableRefusesAndRecovers(t *testing.T) {
 	}
 }
 
+// TestConfigure: sizes and timers of another configuration are those of what begins from then on.
+func TestConfigure(t *testing.T) {
+	table := newTable(t, nil)
+	old := begin(t, table, 1, sip.INVITE, edge.TCP, epoch)
+	cfg := DefaultConfig()
+	cfg.Max, cfg.Untrusted, cfg.T1 = shardCount, 1, 20*time.Millisecond
+	if err := table.Configure(cfg); err != nil {
+		t.Fatal(err)
+	}
+	for key := range uint64(cfg.Max - 1) {
+		begin(t, table, key+2, sip.OPTIONS, edge.TCP, epoch)
+	}
+	if _, _, err := table.Begin(1000, true); !errors.Is(err, ErrFull) {
+		t.Errorf("more than %d transactions: %v", cfg.Max, err)
+	}
+	ended := func(at time.Duration) (n int) {
+		for _, task := range due(table, epoch.Add(at)) {
+			if task == Timeout {
+				n++
+			}
+		}
+		return n
+	}
+	if n := ended(64*cfg.T1 + time.Second); n != cfg.Max-1 {
+		t.Errorf("%d of the later ones have timed out", n)
+	}
+	if tx := table.FindID(old); tx == nil || tx.State != Calling {
+		t.Error("the first one lost its time-out of 32 s")
+	} else {
+		tx.Unlock()
+	}
+	if n := ended(33 * time.Second); n != 1 {
+		t.Errorf("%d time-outs after 32 s", n)
+	}
+	cfg.T1 = 0
+	if table.Configure(cfg) == nil {
+		t.Error("a timer of nothing is accepted")
+	}
+}
+
 func TestAbandonLeavesNothing(t *testing.T) {
 	table := newTable(t, nil)
 	tx, _, _ := table.Begin(5, false)

@@ -246,9 +246,6 @@ func namesOf(leaf *x509.Certificate) (names []string) {
 	return names
 }
 
-// watched reports whether there can be files to follow: nothing is dialled over TLS without a listener of TLS.
-func (k *keyring) watched() bool { return len(k.cfg.Certificates) > 0 || k.cfg.ClientCA != (Source{}) }
-
 // watch follows the files until ctx ends.
 func (k *keyring) watch(ctx context.Context) {
 	tick := time.NewTicker(k.cfg.Poll)

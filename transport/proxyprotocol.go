@@ -140,12 +140,7 @@ func (s *Server) balanced(side edge.Side, a netip.Addr) bool {
 	if side != edge.Outside {
 		return false
 	}
-	for _, p := range s.cfg.ProxyProtocol {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return within(*s.balancers.Load(), a)
 }
 
 // introduced is the goroutine of a connection from a load balancer until it is known where it comes from. It counts against the

@@ -35,6 +35,7 @@ type Server struct {
 	ports     []port // parallel to listeners
 	local     *local
 	inside    atomic.Pointer[inside]
+	balancers atomic.Pointer[[]netip.Prefix] // Config.ProxyProtocol in force
 	weak      *weakHost
 	conns     *connTable
 	keyring   *keyring
@@ -82,6 +83,7 @@ func Open(cfg Config) (*Server, error) {
 		keyring: keyring, budget: newBudget(),
 		notices: make(chan notice, noticeQueue), seats: make(chan *seat, seatsPerWorker*cfg.Workers)}
 	s.SetInside(cfg.InsideNets, cfg.InsideAddrs)
+	s.SetProxyProtocol(cfg.ProxyProtocol)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.bind(); err != nil {
 		s.closePorts()
@@ -184,10 +186,7 @@ func (s *Server) Serve(newLane func(*Out) Lane) {
 			readers = append(readers, func() { s.accept(p.tcp, uint16(i)) })
 		}
 	}
-	if s.keyring.watched() {
-		readers = append(readers, func() { s.keyring.watch(s.ctx) })
-	}
-	readers = append(readers, s.relieve)
+	readers = append(readers, func() { s.keyring.watch(s.ctx) }, s.relieve)
 	for _, r := range readers {
 		s.start(s.lasting(r))
 	}

@@ -94,6 +94,8 @@ func TestSortChanges(t *testing.T) {
 		return c
 	}
 	demo, one, other := read(""), read("upstreams: [{uri: \"sip:10.0.0.1\"}]"), read("upstreams: [{uri: \"sip:10.0.0.2\"}]\nlimits: {calls: 5}")
+	const listen = "upstreams: [{uri: \"sip:10.0.0.1\"}]\noutside: {listen: [\"tls:192.0.2.1:5061\"]}\ntls: {certificate: "
+	secure, again := read(listen+"a, key: a}"), read(listen+"b, key: b}")
 	for _, c := range []struct {
 		from, to         *config.Config
 		changed, restart []string
@@ -102,6 +104,9 @@ func TestSortChanges(t *testing.T) {
 		{one, other, []string{"upstreams"}, []string{"limits.calls"}},
 		{demo, one, nil, []string{"upstreams"}},
 		{one, demo, nil, []string{"upstreams"}},
+		{secure, again, []string{"tls"}, nil},
+		{secure, one, nil, []string{"outside.listen", "tls"}}, // the listener stays, and needs its certificate
+		{one, secure, []string{"tls"}, []string{"outside.listen"}},
 	} {
 		changed, restart := sortChanges(c.from, c.to)
 		if !slices.Equal(changed, c.changed) || !slices.Equal(restart, c.restart) {

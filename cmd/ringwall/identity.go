@@ -38,20 +38,29 @@ func keyPair(cfg *config.Config, path string, p config.KeyPair) (pair transport.
 	return pair, err
 }
 
-// tls says in transport's terms what the configuration says of certificates.
-func (s *service) tls() (t transport.TLS, err error) {
+// certificates says in transport's terms what cfg says of our certificates and of those of phones.
+func certificates(cfg *config.Config) (t transport.TLS, err error) {
 	choices := map[config.ClientCertificates]transport.ClientCertificates{config.Off: transport.Off, config.Ask: transport.Ask,
 		config.Require: transport.Require}
-	t.ClientCertificates = choices[s.cfg.TLS.ClientCertificates]
-	if t.ClientCA, err = source(s.cfg, "tls.client_ca", s.cfg.TLS.ClientCA); err != nil {
+	t.ClientCertificates = choices[cfg.TLS.ClientCertificates]
+	if t.ClientCA, err = source(cfg, "tls.client_ca", cfg.TLS.ClientCA); err != nil {
 		return t, err
 	}
-	for i, p := range s.cfg.TLS.Certificates {
-		pair, err := keyPair(s.cfg, s.cfg.CertificatePath(i), p)
+	for i, p := range cfg.TLS.Certificates {
+		pair, err := keyPair(cfg, cfg.CertificatePath(i), p)
 		if err != nil {
 			return t, err
 		}
 		t.Certificates = append(t.Certificates, pair)
+	}
+	return t, nil
+}
+
+// tls is all that transport is told of TLS at the start.
+func (s *service) tls() (transport.TLS, error) {
+	t, err := certificates(s.cfg)
+	if err != nil {
+		return t, err
 	}
 	now := s.settings.Load()
 	t.Identities, err = identities(now.cfg, now.platform())
@@ -88,9 +97,16 @@ func (s *settings) identities() (map[transport.Destination]transport.Identity, e
 	return all, err
 }
 
-// introduce lets transport know of whom certificates are wanted: of who is dialled, and of peers that connect.
+// introduce lets transport know what certificates we show, and of whom some are wanted: of who is dialled, and of peers that connect.
 func (s *service) introduce(to *settings, who map[transport.Destination]transport.Identity) error {
+	own, err := certificates(to.cfg)
+	if err != nil {
+		return err
+	}
 	callers, err := to.callers()
+	if err == nil {
+		err = s.transport.SetCertificates(own)
+	}
 	if err == nil {
 		err = s.transport.SetCallers(callers)
 	}

@@ -27,10 +27,10 @@ const eventReload = "reload"
 
 // live are the keys that a reload puts in force. All others are read at start only and keep their value until a restart.
 var live = []string{
-	"inside.sources", "inside.names", "upstreams", "peers", "domains", "registrations.path", "registrations.keepalive",
+	"outside.proxy_protocol", "inside.sources", "inside.names", "upstreams", "peers", "domains", "registrations.path", "registrations.keepalive", "tls", "tls.client_certificates", "tls.client_ca",
 	"topology.hide", "topology.mask_call_id", "topology.guard", "topology.bodies", "identity.server", "access.unknown", "access.known", "access.peer", "access.unify", "access.not_unified", "access.open_inbound", "headers.source", "headers.from_outside.remove",
 	"headers.from_outside.allow", "headers.to_outside.allow", "trust.never_ban", "trust.realm", "trust.challenge", "checks", "bans.first", "bans.longest", "limits.memory", "limits.headers", "limits.header", "limits.uri", "limits.vias", "limits.parameters",
-	"timers.drain", "log.level", "mode",
+	"limits.connections_per_source", "timers.t1", "timers.t2", "timers.t4", "timers.c", "timers.linger", "timers.drain", "log.level", "mode",
 }
 
 func newReload() *cobra.Command {
@@ -246,6 +246,8 @@ func (s *service) enforce(to *settings) error {
 		return err
 	}
 	s.transport.SetInside(cfg.Sources, addrs(to.platform())) // before anything is sent there
+	s.transport.SetProxyProtocol(to.cfg.Outside.ProxyProtocol)
+	s.transport.SetConnectionsPerSource(to.cfg.Limits.ConnectionsPerSource)
 	if err := s.proxy.Apply(cfg); err != nil {
 		return err
 	}
@@ -256,11 +258,12 @@ func (s *service) enforce(to *settings) error {
 }
 
 // sortChanges names the keys that differ between old, which is in force, and next: those that can change now, and those
-// that need a restart. The demonstration platform is neither started nor stopped by a reload.
+// that need a restart. The demonstration platform is neither started nor stopped by a reload, nor do the last certificates go.
 func sortChanges(old, next *config.Config) (changed, restart []string) {
 	for _, key := range config.Changes(old, next) {
 		demo := key == "upstreams" && (len(old.Upstreams) == 0 || len(next.Upstreams) == 0)
-		if slices.Contains(live, key) && !demo {
+		bare := strings.HasPrefix(key, "tls") && len(next.TLS.Certificates) == 0 // the listeners that want one stay, too
+		if slices.Contains(live, key) && !demo && !bare {
 			changed = append(changed, key)
 		} else {
 			restart = append(restart, key)
