@@ -49,7 +49,7 @@ func TestSetCertificates(t *testing.T) {
 
 // Limits and load balancers of another configuration are for new connections, too.
 func TestSetLimits(t *testing.T) {
-	s := serve(t, Config{Listen: []Listen{over(edge.TCP, edge.Outside, "127.0.0.1:0")}, Workers: 1}, &stage{on: echo})
+	s := serve(t, Config{Listen: []Listen{over(edge.TCP, edge.Outside, "127.0.0.1:0")}, Workers: 1, HandshakeTimeout: 300 * time.Millisecond}, &stage{on: echo})
 	works := func() bool {
 		t.Helper()
 		c, err := net.Dial("tcp", s.Listeners()[0].Addr.String())
