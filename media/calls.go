@@ -123,6 +123,7 @@ type Calls struct {
 		entries map[uint64]entry
 	}
 	next     atomic.Uint64
+	journal  atomic.Pointer[Journal]
 	all      sync.Mutex // guards the rest
 	calls    map[uint64]*session
 	unsure   int         // calls of strangers that were not answered

@@ -50,6 +50,7 @@ func (c *session) over(x *exchange, status int) {
 	if c.inviting == nil && (!slices.ContainsFunc(c.branches, (*branch).taken) || c.anchor.empty() && !ok) {
 		c.finish()
 	}
+	c.changed()
 }
 
 // depart forgets a dialog that is over. Media goes by another one of the call, if there is one.
@@ -102,4 +103,5 @@ func (c *session) finish() {
 		c.calls.leave(b.dialog, c)
 	}
 	c.calls.forget(c)
+	c.changed()
 }

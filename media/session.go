@@ -36,6 +36,10 @@ type session struct {
 	since     [Ends]time.Time // when media of each end was expected first; zero: it is not
 	told      [Ends]bool      // silence of each end was reported
 	hungUp    bool            // by hangUp
+
+	marked  bool      // for the journal
+	written time.Time // when it was marked by moved last
+	place   uint64    // as moved found it
 }
 
 // A branch is one dialog of a call (RFC 3261 §12, early ones included).
@@ -211,6 +215,7 @@ func (c *session) answerLate(dst []byte, m *Message, b *branch) ([]byte, error) 
 		b.acked, b.chosen, c.current = h, state, b
 		c.anchor.settled(x.staged)
 		c.await(m.At)
+		c.changed()
 	}
 	return out, nil
 }
@@ -237,6 +242,7 @@ func (c *session) response(dst []byte, m *Message, x *exchange) (out []byte, err
 	}
 	if err == nil && m.Status >= 200 {
 		c.accepted(m, x, b)
+		c.changed()
 	}
 	return out, err
 }

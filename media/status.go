@@ -103,6 +103,7 @@ func (c *session) sweep(now time.Time) {
 	}
 	last, known := c.anchor.heard(now)
 	c.await(now)
+	c.moved(now)
 	newest := c.heardOf
 	for e := range last {
 		newest = later(newest, last[e])
