@@ -53,6 +53,7 @@ var comparisons = []comparison{
 	compare("media.rtpengine", func(c *Config) *[]netip.AddrPort { return &c.Media.RTPEngine }),
 	compare("media.silence.after", func(c *Config) *time.Duration { return &c.Media.Silence.After }),
 	compare("media.silence.end", func(c *Config) *bool { return &c.Media.Silence.End }),
+	compare("media.journal", func(c *Config) *bool { return &c.Media.Journal }),
 	compare("access.unknown", func(c *Config) *Methods { return &c.Access.Unknown }),
 	compare("access.known", func(c *Config) *Methods { return &c.Access.Known }),
 	compare("access.peer", func(c *Config) *Methods { return &c.Access.Peer }),

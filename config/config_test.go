@@ -61,7 +61,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Trust: Trust{Challenge: CheckEnforce},
 		Media: Media{Relay: RelayBuiltIn, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
-			Silence: Silence{After: time.Minute}},
+			Silence: Silence{After: time.Minute}, Journal: true},
 		Headers: Headers{Source: "X-Source"},
 		Checks:  defaultChecks(),
 		Bans:    Bans{First: 10 * time.Minute, Longest: 168 * time.Hour},
@@ -104,7 +104,7 @@ peers:
 domains: [Example.com, 192.0.2.1]
 registrations: {path: true, keepalive: 30s}
 topology: {hide: true, key_file: keys/topology.key, guard: block, bodies: [Application/ISUP]}
-media: {relay: builtin, ports: 20000-20999, address: 203.0.113.5, inside_address: "2001:db8::1", latch: {known: any, peer: prefix24}, rtpengine: [udp:10.0.0.2:2223, "udp:[::1]:2224"], silence: {after: 90s, end: true}}
+media: {relay: builtin, ports: 20000-20999, address: 203.0.113.5, inside_address: "2001:db8::1", latch: {known: any, peer: prefix24}, rtpengine: [udp:10.0.0.2:2223, "udp:[::1]:2224"], silence: {after: 90s, end: true}, journal: false}
 access: {unknown: any, known: [INVITE, MESSAGE], peer: [], unify: true, not_unified: [Guests.example.com], open_inbound: [lobby.example.com]}
 trust: {never_ban: [198.51.100.77, "2001:db8::77"], realm: Example PBX, challenge: monitor}
 checks: {flood: {mode: enforce, sampling_time_unit: 2s, reqs_density_per_unit: 20, remove_latency: 4s}, scanner: {mode: monitor}, enumeration: {users: 12}, lockout: {mode: off}}

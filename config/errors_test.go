@@ -274,6 +274,7 @@ func TestMistakes(t *testing.T) {
 		{"media: {silence: {after: 500ms}}", "media.silence.after: 500ms is less than 1s"},
 		{"media: {relay: builtin, ports: 5000-6000}", "media.ports: holds the port of udp"},
 		{"media: {silence: {end: maybe}}", "media.silence.end"},
+		{"media: {journal: sometimes}", "media.journal"},
 		{"media: {silence: {after: 0s, end: true}}", "media.silence.end: would end calls whose media stopped"},
 		{"trust: {never_ban: [office]}", "trust.never_ban[0]: \"office\" is not an address or a prefix"},
 		{"trust: {never_ban: [0.0.0.0/0]}", "trust.never_ban[0]: 0.0.0.0/0 is too much of the internet"},

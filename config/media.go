@@ -19,6 +19,7 @@ type Media struct {
 	Latch         Latches
 	RTPEngine     []netip.AddrPort // NG ports of the servers, for relay: rtpengine
 	Silence       Silence
+	Journal       bool // keep calls over a restart, for relay: builtin
 }
 
 // MediaRelay is who relays media.
@@ -68,6 +69,7 @@ func media(m *Media) reader {
 			key{"after", silence(&m.Silence.After)},
 			key{"end", boolValue(&m.Silence.End)},
 		)},
+		key{"journal", boolValue(&m.Journal)},
 	)
 }
 

@@ -43,6 +43,7 @@ type facts struct {
 	journal    string    // why registrations are not written; "": they are
 	banJournal string    // the same of bans
 	knownFile  string    // and of whom the platform accepted
+	callFile   string    // and of calls with media
 	front      string    // what all traffic comes through; "": nothing of that kind
 	valve      string    // why checks only watch; "": they act
 	dropped    uint64    // events
@@ -79,6 +80,7 @@ func (f *facts) concerns() []concern {
 	full("transactions.unknown", "the share of unknown sources in transactions fills up", f.proxy.Untrusted, f.tables.Untrusted)
 	full("bindings.full", "the table of registered phones fills up", f.proxy.Bindings, f.bindings)
 	add(f.journal != "", string(reasonState), "registrations cannot be written, a restart would lose them: %s", f.journal)
+	add(f.callFile != "", string(reasonCalls), "calls with media are not kept, a restart would silence them: %s", f.callFile)
 	add(f.banJournal != "", string(reasonBans), "bans cannot be written, a restart would lose them: %s", f.banJournal)
 	add(f.knownFile != "", string(reasonState), "known users cannot be written, a restart would lose them: %s", f.knownFile)
 	add(f.front != "", string(reasonFronted), "%s", f.front)
@@ -127,6 +129,9 @@ func (s *service) facts(p proxy.Status, now *settings) *facts {
 	}
 	if why := s.knownError.Load(); why != nil {
 		f.knownFile = *why
+	}
+	if why := s.callError.Load(); why != nil {
+		f.callFile = *why
 	}
 	if a := s.innocence.front.Load(); a != nil {
 		f.front = fronted(*a)

@@ -36,6 +36,7 @@ func TestConcerns(t *testing.T) {
 		{func(f *facts) { f.proxy.Transactions = 800 }, "transactions.full", "800 of 1000, 80 %"},
 		{func(f *facts) { f.proxy.Untrusted = 240 }, "transactions.unknown", "240 of 300, 80 %"},
 		{func(f *facts) { f.proxy.Bindings = 100 }, "bindings.full", "100 of 100, 100 %"},
+		{func(f *facts) { f.callFile = "disk full" }, "state.calls", "a restart would silence them: disk full"},
 		{func(f *facts) { f.memory = "355 of 500 MiB" }, "limit.memory", "memory is short: 355 of 500 MiB"},
 		{func(f *facts) { f.open = 40 }, "connections.full", "40 of 50, 80 %"},
 		{func(f *facts) { f.most.wanted = 90 }, "connections.descriptors", "is 90, but"},

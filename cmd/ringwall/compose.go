@@ -42,6 +42,7 @@ const ringSize = 4096
 const (
 	reasonState   edge.Reason = "state.write"   // registrations can't be written
 	reasonBans    edge.Reason = "state.bans"    // bans can't be written
+	reasonCalls   edge.Reason = "state.calls"   // calls with media can't be written or read
 	reasonDamaged edge.Reason = "state.damaged" // the file was damaged and has been replaced
 )
 
@@ -81,6 +82,7 @@ type service struct {
 	file         *statefile.Guard              // the state file
 	banError     atomic.Pointer[string]        // why bans are not written; nil: they are
 	knownError   atomic.Pointer[string]        // why known users are not written; nil: they are
+	callError    atomic.Pointer[string]        // why calls with media are not written; nil: they are, or are not to be
 	operators    operators                     // addresses that operators are signed in from
 	nameProblems atomic.Pointer[[]nameProblem] // of upstreams; nil: none yet
 	dropAt       atomic.Pointer[time.Time]     // when events were last seen to be lost; nil: never

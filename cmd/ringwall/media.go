@@ -9,8 +9,10 @@ import (
 
 	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/event"
 	"github.com/ringwall/ringwall/media"
 	"github.com/ringwall/ringwall/media/rtpengine"
+	"github.com/ringwall/ringwall/state"
 	"github.com/ringwall/ringwall/transport"
 )
 
@@ -18,7 +20,7 @@ import (
 const unknownShare = 30
 
 // openMedia starts the relay of media, if there is to be one.
-func (s *service) openMedia(context.Context) error {
+func (s *service) openMedia(ctx context.Context) error {
 	m := &s.cfg.Media
 	switch m.Relay {
 	case config.RelayOff:
@@ -43,8 +45,25 @@ func (s *service) openMedia(context.Context) error {
 	by := &media.BuiltIn{Relay: relay, Near: s.near, Announce: announced, Latch: [...]media.Latch{
 		edge.Unknown: latch(m.Latch.Unknown), edge.Known: latch(m.Latch.Known), edge.Peer: latch(m.Latch.Peer)}}
 	s.calls = by.NewCalls(s.callsConfig())
+	if m.Journal {
+		s.keepCalls(ctx)
+	}
 	s.metrics.Gauge("ringwall_media_streams", "Media lines with ports.", func() float64 { return float64(relay.Streams()) })
 	return nil
+}
+
+// keepCalls takes up the calls of the last run and keeps them written from now on. Service goes on without, if that is not possible.
+func (s *service) keepCalls(ctx context.Context) {
+	note := s.journalState("calls", reasonCalls, &s.callError)
+	journal, err := media.OpenJournal(ctx, s.db, s.calls, s.since, state.Options{State: note, Sound: s.file.Watch(), Repair: s.repair})
+	if err != nil {
+		note(err)
+		return
+	}
+	s.onClose(func() error { return journal.Close(context.Background()) })
+	if restored, left := journal.Loaded(); restored+left > 0 {
+		s.log.Info("calls are back", "event", event.State, "calls", restored, "left_out", left)
+	}
 }
 
 // openEngines opens the way to the rtpengine servers that relay media.
