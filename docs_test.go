@@ -1,6 +1,7 @@
 package ringwall
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -124,6 +125,23 @@ var reasonID = regexp.MustCompile(`^[a-z]+(\.[a-z0-9_]+)*$`)
 
 // reasonRow finds the ids of the tables in docs/reasons.md.
 var reasonRow = regexp.MustCompile("(?m)^\\| `([^`]+)` \\|")
+
+// Decisions have a number each, which stands in the name of the file and before its title.
+func TestDecisionsAreNumbered(t *testing.T) {
+	list, err := filepath.Glob("docs/adr/*.md")
+	if err != nil || len(list) == 0 {
+		t.Fatal(list, err)
+	}
+	for i, name := range list {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("%04d-", i+1); !strings.HasPrefix(filepath.Base(name), want) || !strings.HasPrefix(string(text), fmt.Sprintf("# %d. ", i+1)) {
+			t.Errorf("%s: want the number %d in its name and title", name, i+1)
+		}
+	}
+}
 
 // TestReasonsAreListed holds docs/reasons.md and the code together: the same ids, each once.
 func TestReasonsAreListed(t *testing.T) {
