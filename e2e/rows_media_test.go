@@ -191,6 +191,8 @@ func forkedMedia(r *rig) {
 		phone.Expect("200 INVITE")
 	}
 	r.platform.Reply(got, 183, with(forks[1].sdp()), tagged(1)) // late, of the loser
+	forks[1].say(toward, "from the loser, who is first")
+	near.deaf()
 	near.say(wanted(r.T, ok.Body, 0), "to the winner")
 	forks[0].hear("to the winner")
 	forks[0].say(toward, "from the winner")

@@ -132,6 +132,8 @@ func (e *end) admits(p *socket, from netip.AddrPort, k kind, b []byte) bool {
 	switch {
 	case e.checking():
 		return e.ice.valid(p.rtcp, from)
+	case slices.Contains(e.barred, from):
+		return false
 	case from == p.source:
 		p.trial.n = 0
 		return true

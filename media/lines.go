@@ -31,6 +31,7 @@ func (b *BuiltIn) NewCalls(cfg CallsConfig) *Calls {
 type lines struct {
 	to      *BuiltIn
 	all     []line
+	by      *fork // that they flow by
 	open    []*Stream
 	pending []*offer
 	known   bool // the platform took the call
@@ -68,6 +69,7 @@ type offer struct {
 	lines  []line    // as they are if it is accepted
 	opened []*Stream // for it
 	before []line    // as they were, once it was answered
+	forks  []*fork   // that answered it
 }
 
 // descriptions that were read are reused.
@@ -219,13 +221,17 @@ func (l *lines) answer(dst []byte, m *described, st staged) (chosen, []byte, err
 	if err != nil {
 		return nil, dst, err
 	}
+	f := o.fork(m.dialog)
+	f.lines = all
 	if m.apply {
 		if o.before == nil {
 			o.before = append([]line{}, l.all...)
 		}
-		l.follow(all)
+		l.choose(f)
+	} else if l.by != nil && l.by.offer == o {
+		l.by.bar()
 	}
-	return all, out, nil
+	return f, out, nil
 }
 
 // agree holds what both ends must want: RTCP on the port of RTP, and ICE.
@@ -248,12 +254,11 @@ func (l *lines) follow(all []line) {
 	}
 }
 
-func (l *lines) choose(c chosen) { l.follow(c.([]line)) }
-
 func (l *lines) rollback(st staged) {
 	o := st.(*offer)
 	l.forget(o)
 	if o.before != nil {
+		l.by = nil
 		l.follow(o.before)
 	}
 	l.free(o.opened)

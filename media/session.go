@@ -269,12 +269,13 @@ func (c *session) described(dst []byte, m *Message, x *exchange, b *branch) ([]b
 	return out, nil
 }
 
-// answered takes an answer to the offer in x. That of a branch that lost changes nothing, nor does one that comes again.
+// answered takes an answer to the offer in x. That of a branch that lost changes nothing, nor does one that comes again, though another branch has
+// answered since.
 func (c *session) answered(dst []byte, m *Message, x *exchange, b *branch, h uint64) ([]byte, error) {
 	apply := x.answer != h
 	if x.branch == nil {
 		lost := !b.confirmed && c.current != nil && c.current.confirmed
-		apply = !lost && (b != c.current || b.answer != h)
+		apply = !lost && b.answer != h
 	}
 	state, out, err := c.anchor.answer(dst, c.describe(m, b, apply), x.staged)
 	if err != nil {

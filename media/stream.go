@@ -2,6 +2,7 @@ package media
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -27,6 +28,7 @@ type end struct {
 	expected  bool      // Expect has been called
 	since     time.Time // Expect has been called first
 	likelies  [3]netip.Addr
+	barred    []netip.AddrPort
 	full      time.Time // when as many packets as Remote.Rate allows may come at once (GCRA)
 	ice       *ice      // own credentials, nil if none are offered
 	flow      flow
@@ -107,6 +109,24 @@ func (s *Stream) Expect(e End, r Remote) {
 	end.likelies = s.likelies(end)
 	s.aim(end, &end.rtp, r.RTP, moved)
 	s.aim(end, &end.rtcp, r.RTCP, moved)
+}
+
+// Bar says what is not accepted from e, though signalling may make it likely: where other answers to the same offer come from. It takes the place of
+// what was said before; list is kept.
+func (s *Stream) Bar(e End, list []netip.AddrPort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end := &s.ends[e]
+	end.barred = list
+	for _, p := range []*socket{&end.rtp, &end.rtcp} {
+		if !slices.Contains(list, p.source) {
+			continue
+		}
+		if p.far == p.source {
+			p.far = netip.AddrPort{}
+		}
+		p.source = netip.AddrPort{}
+	}
 }
 
 // Prove says that e's Signalling has shown that it receives what is sent there: see Remote.Proven.
