@@ -281,7 +281,7 @@ func defaults() *Config {
 		TLS:      TLS{ClientCertificates: Off},
 		Topology: Topology{Hide: true, MaskCallID: true},
 		Media: Media{Relay: RelayBuiltIn, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
-			Silence: Silence{After: time.Minute}, Journal: true},
+			Silence: Silence{After: time.Minute}, Journal: true, Packets: 5000, Threads: 1},
 		Headers: Headers{Source: "X-Source"},
 		Checks:  defaultChecks(),
 		Bans:    Bans{First: 10 * time.Minute, Longest: 7 * 24 * time.Hour},

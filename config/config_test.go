@@ -61,7 +61,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Trust: Trust{Challenge: CheckEnforce},
 		Media: Media{Relay: RelayBuiltIn, Ports: Ports{30000, 39999}, Latch: Latches{LatchStrict, LatchStrict, LatchStrict},
-			Silence: Silence{After: time.Minute}, Journal: true},
+			Silence: Silence{After: time.Minute}, Journal: true, Packets: 5000, Threads: 1},
 		Headers: Headers{Source: "X-Source"},
 		Checks:  defaultChecks(),
 		Bans:    Bans{First: 10 * time.Minute, Longest: 168 * time.Hour},
@@ -104,7 +104,7 @@ peers:
 domains: [Example.com, 192.0.2.1]
 registrations: {path: true, keepalive: 30s}
 topology: {hide: true, key_file: keys/topology.key, guard: block, bodies: [Application/ISUP]}
-media: {relay: builtin, ports: 20000-20999, address: 203.0.113.5, inside_address: "2001:db8::1", latch: {known: any, peer: prefix24}, rtpengine: [udp:10.0.0.2:2223, "udp:[::1]:2224"], silence: {after: 90s, end: true}, journal: false}
+media: {relay: builtin, ports: 20000-20999, address: 203.0.113.5, inside_address: "2001:db8::1", latch: {known: any, peer: prefix24}, rtpengine: [udp:10.0.0.2:2223, "udp:[::1]:2224"], silence: {after: 90s, end: true}, journal: false, packets: 600, threads: 2, coalesce: 1ms}
 access: {unknown: any, known: [INVITE, MESSAGE], peer: [], unify: true, not_unified: [Guests.example.com], open_inbound: [lobby.example.com]}
 trust: {never_ban: [198.51.100.77, "2001:db8::77"], realm: Example PBX, challenge: monitor}
 checks: {flood: {mode: enforce, sampling_time_unit: 2s, reqs_density_per_unit: 20, remove_latency: 4s}, scanner: {mode: monitor}, enumeration: {users: 12}, lockout: {mode: off}}
@@ -155,7 +155,7 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 			Unify: CheckEnforce, NotUnified: []string{"guests.example.com"}, OpenInbound: []string{"lobby.example.com"}},
 		Media: Media{Relay: RelayBuiltIn, Ports: Ports{20000, 20999}, Address: netip.MustParseAddr("203.0.113.5"), InsideAddress: netip.MustParseAddr("2001:db8::1"),
 			RTPEngine: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.2:2223"), netip.MustParseAddrPort("[::1]:2224")},
-			Latch:     Latches{LatchStrict, LatchAny, LatchPrefix24}, Silence: Silence{After: 90 * time.Second, End: true}},
+			Latch:     Latches{LatchStrict, LatchAny, LatchPrefix24}, Silence: Silence{After: 90 * time.Second, End: true}, Packets: 600, Threads: 2, Coalesce: time.Millisecond},
 		Headers: Headers{Source: "X-Real-Source", Remove: []string{"X-Internal", "y"}, Allow: []string{"p-asserted-identity", "k"}},
 		Limits:  Limits{Memory: 1 << 30, Message: 16 << 10, Headers: 100, Header: 4 << 10, URI: 512, Vias: 20, Parameters: 16, Calls: 5, Connections: 100, ConnectionsPerSource: 7},
 		Timers: Timers{T1: 100 * time.Millisecond, T2: time.Second, T4: 2 * time.Second, C: 4 * time.Minute,

@@ -20,6 +20,9 @@ type Media struct {
 	RTPEngine     []netip.AddrPort // NG ports of the servers, for relay: rtpengine
 	Silence       Silence
 	Journal       bool // keep calls over a restart, for relay: builtin
+	Packets       int  // a second accepted of one end of a media line that is neither a peer nor inside; 0: any number
+	Threads       int
+	Coalesce      time.Duration // how long packets may gather under load; 0: not at all
 }
 
 // MediaRelay is who relays media.
@@ -70,6 +73,9 @@ func media(m *Media) reader {
 			key{"end", boolValue(&m.Silence.End)},
 		)},
 		key{"journal", boolValue(&m.Journal)},
+		key{"packets", integer(&m.Packets, 0, 1_000_000)},
+		key{"threads", integer(&m.Threads, 1, 64)},
+		key{"coalesce", duration(&m.Coalesce, 0, 20*time.Millisecond)},
 	)
 }
 

@@ -18,6 +18,7 @@ type BuiltIn struct {
 	Relay    *Relay
 	Latch    [edge.Peer + 1]Latch       // by trust class of who is outside
 	Near     func(edge.Flow) netip.Addr // our address that signalling of that far end uses; media uses the same, if the relay has it
+	Rate     int                        // packets a second accepted of an end outside that is no peer, in one media line; 0: any number
 	Announce map[netip.Addr]netip.Addr  // what descriptions name in the place of own addresses, behind a NAT; others name themselves
 }
 
@@ -144,8 +145,12 @@ func (l *lines) openLine(md *sdp.Media, m *described) (*Stream, error) {
 func (l *lines) remote(s *sdp.Session, md *sdp.Media, m *described) Remote {
 	p := &m.parties[m.from]
 	trusted := p.Flow.Side == edge.Inside || p.Trust == edge.Peer
+	rate := l.to.Rate
+	if trusted {
+		rate = 0
+	}
 	return Remote{RTP: netip.AddrPortFrom(md.Addr, md.Port), RTCP: md.RTCP, Mux: md.Mux, Signalling: p.Flow.Remote.Addr(), Proven: p.Proven,
-		Trusted: trusted, Latch: l.to.Latch[p.Trust], ICE: md.ICE && !s.Lite}
+		Trusted: trusted, Rate: rate, Latch: l.to.Latch[p.Trust], ICE: md.ICE && !s.Lite}
 }
 
 // write appends s as the other end of m.from gets it, with our addresses on its side. ice: it may have credentials of ours.

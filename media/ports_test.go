@@ -3,10 +3,14 @@ package media
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sdp"
 )
 
 // A few ports: when they are gone Open says so, streams that run go on, and ports rest before another call gets them.
@@ -128,5 +132,50 @@ func TestPortsAreRandom(t *testing.T) {
 	}
 	if neighbours > 10 {
 		t.Errorf("%d of 500 came right after their neighbour", neighbours)
+	}
+}
+
+// TestDescriptors: a stream takes as many descriptors as others reckon with, and gives all of them back.
+func TestDescriptors(t *testing.T) {
+	count := func() int {
+		open, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(open)
+	}
+	r := newRelay(t, nil)
+	before := count()
+	var all []*Stream
+	for range 50 {
+		all = append(all, openStream(t, r, fromOutside))
+	}
+	if n := count() - before; n != 50*Descriptors {
+		t.Errorf("50 streams take %d descriptors, want %d", n, 50*Descriptors)
+	}
+	closeAll(all)
+	for end := time.Now().Add(patience); count() > before; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d descriptors, %d before", count(), before)
+		}
+	}
+}
+
+// TestRateOfCalls: an end outside that is no peer is held to the configured pace; the platform is not.
+func TestRateOfCalls(t *testing.T) {
+	l := &lines{to: &BuiltIn{Rate: 70}}
+	var s sdp.Session
+	if err := s.Parse(newPhone(t, phoneAddr).sdp("sendrecv")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		side  edge.Side
+		trust edge.Trust
+		want  int
+	}{{edge.Outside, edge.Unknown, 70}, {edge.Outside, edge.Known, 70}, {edge.Outside, edge.Peer, 0}, {edge.Inside, edge.Peer, 0}} {
+		m := &described{parties: &[Ends]Party{{Flow: edge.Flow{Side: c.side}, Trust: c.trust}}}
+		if got := l.remote(&s, &s.Media[0], m); got.Rate != c.want {
+			t.Errorf("side %v, trust %v: %d packets a second, want %d", c.side, c.trust, got.Rate, c.want)
+		}
 	}
 }

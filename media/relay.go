@@ -31,7 +31,7 @@ var (
 type RelayConfig struct {
 	Outside, Inside []netip.Addr  // own media addresses of each side; see Place
 	First, Last     uint16        // the ports of both sides; a pair takes an even one and the next [30000 to 39999]
-	Streams         int           // streams at once [20000]
+	Streams         int           // streams at once [MostStreams]
 	PerOwner        int           // streams that one Spec.Owner holds without having been admitted [32]
 	Quarantine      time.Duration // how long a port rests before another call gets it, so that late packets never enter that [5 s]; negative: none
 	Loops           int           // threads that relay [1]
@@ -49,7 +49,7 @@ func (c *RelayConfig) setDefaults() {
 	if c.First == 0 && c.Last == 0 {
 		c.First, c.Last = 30000, 39999
 	}
-	c.Streams = cmp.Or(c.Streams, 20000)
+	c.Streams = cmp.Or(c.Streams, MostStreams)
 	c.PerOwner = cmp.Or(c.PerOwner, 32)
 	c.Quarantine = cmp.Or(c.Quarantine, 5*time.Second)
 	c.Loops = cmp.Or(c.Loops, 1)
@@ -60,6 +60,9 @@ func (c *RelayConfig) setDefaults() {
 		c.Guard = func(netip.AddrPort) error { return nil }
 	}
 }
+
+// MostStreams is how many streams a relay has at once unless it is told otherwise.
+const MostStreams = 20_000
 
 // maxNap bounds RelayConfig.Coalesce: a packet of 20 ms of speech may not wait longer than that for the next one.
 const maxNap = 20 * time.Millisecond

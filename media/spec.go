@@ -26,6 +26,9 @@ type Place struct {
 	Addr netip.Addr // of ours that it sends to, one of the relay's of that side; not valid, or another: the first of that side and version
 }
 
+// Descriptors is how many file descriptors a stream takes: a port for RTP and one for RTCP on each end.
+const Descriptors = 2 * Ends
+
 // A Spec describes a stream to be opened: one media line of a call.
 type Spec struct {
 	Ends [Ends]Place

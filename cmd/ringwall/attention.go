@@ -49,6 +49,7 @@ type facts struct {
 	dropped    uint64    // events
 	dropAt     time.Time // when events were last seen to be lost
 	open       int       // connections
+	lines      int       // of media
 	most       budget
 	memory     string // what is not begun since memory is short; "": everything is
 }
@@ -76,6 +77,7 @@ func (f *facts) concerns() []concern {
 	full("connections.full", "the table of connections fills up", f.open, f.most.connections)
 	add(f.most.wanted > 0, "connections.descriptors", "limits.connections is %d, but open files (ulimit -n, LimitNOFILE) allow %d only",
 		f.most.wanted, f.most.connections)
+	full("media.full", "the room for media lines (media.ports, and half of the open files that ulimit -n or LimitNOFILE allow) fills up", f.lines, max(1, f.most.lines))
 	full("transactions.full", "the table of transactions fills up", f.proxy.Transactions, f.tables.Max)
 	full("transactions.unknown", "the share of unknown sources in transactions fills up", f.proxy.Untrusted, f.tables.Untrusted)
 	full("bindings.full", "the table of registered phones fills up", f.proxy.Bindings, f.bindings)
@@ -115,6 +117,9 @@ func (s *service) facts(p proxy.Status, now *settings) *facts {
 		trunks: now.trunks, restart: now.restart, reload: s.lastReload.Load(), dropped: s.ring.Dropped(),
 		certs: s.transport.Certificates(), distrusted: s.transport.Distrusted()}
 	f.open, f.most = int(s.transport.Counters().ConnectionsOpen), s.budget
+	if s.relay != nil {
+		f.lines = s.relay.Streams()
+	}
 	if p := s.memory.Pressure(); p != edge.Calm {
 		f.memory = shortage(p, s.memory.Used(), s.memory.Limit())
 	}

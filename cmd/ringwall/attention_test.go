@@ -40,6 +40,8 @@ func TestConcerns(t *testing.T) {
 		{func(f *facts) { f.memory = "355 of 500 MiB" }, "limit.memory", "memory is short: 355 of 500 MiB"},
 		{func(f *facts) { f.open = 40 }, "connections.full", "40 of 50, 80 %"},
 		{func(f *facts) { f.most.wanted = 90 }, "connections.descriptors", "is 90, but"},
+		{func(f *facts) { f.lines, f.most.lines = 15, 20 }, "", ""},
+		{func(f *facts) { f.lines, f.most.lines = 16, 20 }, "media.full", "16 of 20, 80 %"},
 		{func(f *facts) { f.journal = "disk is full" }, "state.write", "disk is full"},
 		{func(f *facts) { f.knownFile = "disk is full" }, "state.write", "known users cannot be written"},
 		{func(f *facts) { f.front = fronted(netip.MustParseAddr("172.17.0.1")) }, "ban.fronted", "through 172.17.0.1"},

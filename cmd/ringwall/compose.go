@@ -64,6 +64,7 @@ type service struct {
 	db        *sql.DB        // the state file
 	platform  *demo.Platform // nil unless there are no upstreams
 	transport *transport.Server
+	relay     *media.Relay // nil: others relay media, or nobody
 	calls     *media.Calls // nil: media is not relayed
 	proxy     *proxy.Proxy
 	admin     *admin.Server
@@ -228,7 +229,7 @@ func (s *service) openTransport(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.budget = share(s.cfg, socketsOf(len(places)), mostFiles())
+	s.budget = share(s.cfg, socketsOf(len(places)), mediaLines(&s.cfg.Media, places), mostFiles())
 	cfg := transport.Config{
 		Listen:               places,
 		MaxMessage:           s.cfg.Limits.Message,

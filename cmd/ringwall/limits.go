@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -12,7 +13,9 @@ import (
 	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/media"
 	"github.com/ringwall/ringwall/memory"
+	"github.com/ringwall/ringwall/transport"
 )
 
 // reasonMemory: memory is short of limits.memory (event, and `ringwall status`).
@@ -24,6 +27,8 @@ const (
 	connectionCost = 32 << 10
 	// mostConnections and leastConnections bound what limits.connections: auto comes to.
 	mostConnections, leastConnections = 65_536, 64
+	// leastLines is how many lines of media there are, however few descriptors.
+	leastLines = 4
 	// otherDescriptors is kept for files, the admin port, name look-ups and connections that are being refused.
 	otherDescriptors = 256
 )
@@ -35,17 +40,20 @@ type budget struct {
 	reading     int // bytes of messages that have not come whole
 	queued      int // bytes that wait to be written on all connections
 	wanted      int // connections, if the operator asked for more than descriptors allow; else 0
+	lines       int // of media at once
 }
 
 // transactionBytes is what transactions may keep: half of memory, or what most of the usual size take.
 func transactionBytes(limit int64, most int) int { return int(min(limit/2, int64(most)*2<<10)) }
 
-// share makes the rest of the budget for cfg. sockets is the number of descriptors that listeners take, files how many the process may have.
-func share(cfg *config.Config, sockets, files int) budget {
+// share makes the rest of the budget for cfg. sockets is the number of descriptors that listeners take, lines how many lines of media ports
+// allow, files how many descriptors the process may have.
+func share(cfg *config.Config, sockets, lines, files int) budget {
 	limit := memoryLimit(cfg.Limits.Memory)
 	b := budget{reading: max(int(limit/16), 4*cfg.Limits.Message), queued: max(int(limit/16), 1<<20)}
 	allowed := files - sockets - otherDescriptors
-	allowed = max(allowed-mediaFiles(&cfg.Media, allowed), leastConnections)
+	b.lines = min(lines, max(allowed/2/media.Descriptors, leastLines))
+	allowed = max(allowed-b.lines*media.Descriptors, leastConnections)
 	b.connections = cfg.Limits.Connections
 	if b.connections == 0 {
 		b.connections = max(min(int(limit/4/connectionCost), mostConnections, allowed), leastConnections)
@@ -55,12 +63,17 @@ func share(cfg *config.Config, sockets, files int) budget {
 	return b
 }
 
-// mediaFiles is how many of the descriptors that are left are kept for media: one for each port on each side, half of them at most.
-func mediaFiles(m *config.Media, left int) int {
+// mediaLines is how many lines of media can have ports at once: each takes a pair of one address on each side.
+func mediaLines(m *config.Media, places []transport.Listen) int {
 	if m.Relay != config.RelayBuiltIn {
 		return 0
 	}
-	return max(0, min(2*(int(m.Ports.Last)-int(m.Ports.First)+1), left/2))
+	own := [2]map[netip.Addr]bool{{}, {}}
+	for _, p := range places {
+		own[p.Side][p.Addr.Addr()] = true
+	}
+	pairs := (int(m.Ports.Last) + 1 - int(m.Ports.First)) / 2
+	return min(pairs*min(len(own[edge.Outside]), len(own[edge.Inside])), media.MostStreams)
 }
 
 // givenLimit is the memory limit that the process was started with: GOMEMLIMIT, or none.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
@@ -10,7 +11,9 @@ import (
 	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/media"
 	"github.com/ringwall/ringwall/memory"
+	"github.com/ringwall/ringwall/transport"
 )
 
 func TestShare(t *testing.T) {
@@ -28,13 +31,20 @@ func TestShare(t *testing.T) {
 		"few as asked":     {"memory: 64MiB, connections: 16", 20_000, budget{connections: 16, reading: 4 << 20, queued: 4 << 20}},
 		"no files to name": {"memory: 64MiB, connections: 16", 10, budget{connections: 16, reading: 4 << 20, queued: 4 << 20}},
 	} {
-		if got := share(configOf(t, "media: {relay: off}\nlimits: {"+c.limits+"}"), 40, c.files); got != c.want {
+		if got := share(configOf(t, "limits: {"+c.limits+"}"), 40, 0, c.files); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
-	for files, most := range map[int]int{4296: 2000, 1 << 20: mostConnections, 100_296: 65_536, 60_296: 40_000} { // ports of media are files, too
-		if got := share(configOf(t, "limits: {memory: 1024GiB}"), 40, files); got.connections != most {
-			t.Errorf("of %d files %d are for connections, want %d", files, got.connections, most)
+	for files, want := range map[int]budget{ // media takes four of them a line, half at most
+		4296:    {connections: 2000, lines: 500},
+		1 << 20: {connections: mostConnections, lines: 5000},
+		100_296: {connections: mostConnections, lines: 5000},
+		60_296:  {connections: 40_000, lines: 5000},
+		300:     {connections: leastConnections, lines: leastLines},
+	} {
+		want.reading, want.queued = 64<<30, 64<<30
+		if got := share(configOf(t, "limits: {memory: 1024GiB}"), 40, 5000, files); got != want {
+			t.Errorf("of %d files: %+v, want %+v", files, got, want)
 		}
 	}
 	if n := transactionBytes(512<<20, 200_000); n != 256<<20 {
@@ -45,12 +55,38 @@ func TestShare(t *testing.T) {
 	}
 }
 
+// TestMediaLines: a line takes a pair of ports on each side, so the side with fewer addresses says how many there are.
+func TestMediaLines(t *testing.T) {
+	place := func(side edge.Side, addr string) transport.Listen {
+		return transport.Listen{Side: side, Addr: netip.MustParseAddrPort(addr)}
+	}
+	out, out6, in, in6 := place(edge.Outside, "192.0.2.1:5060"), place(edge.Outside, "[2001:db8::1]:5060"), place(edge.Inside, "10.0.0.1:5070"), place(edge.Inside, "[fd00::1]:5070")
+	for _, c := range []struct {
+		media  string
+		places []transport.Listen
+		want   int
+	}{
+		{"", []transport.Listen{out, out, in}, 5000},
+		{"", []transport.Listen{out, out6, in, in}, 5000},
+		{"", []transport.Listen{out, out6, in, in6}, 10_000},
+		{"ports: 40000-40015", []transport.Listen{out, in}, 8},
+		{"ports: 30000-65535", []transport.Listen{out, out6, in, in6}, media.MostStreams},
+		{"relay: off", []transport.Listen{out, in}, 0},
+		{"relay: rtpengine, rtpengine: [udp:127.0.0.1:2223]", []transport.Listen{out, in}, 0},
+	} {
+		cfg := configOf(t, "media: {"+c.media+"}")
+		if got := mediaLines(&cfg.Media, c.places); got != c.want {
+			t.Errorf("%q: %d lines, want %d", c.media, got, c.want)
+		}
+	}
+}
+
 // TestBudgetFits: what can grow fits in, whatever the size.
 func TestBudgetFits(t *testing.T) {
 	for _, mib := range []int64{64, 512, 4096, 1 << 20} {
 		cfg := config.Default()
 		cfg.Limits.Memory, cfg.Limits.Calls = mib<<20, 1_000_000
-		b := share(cfg, 40, math.MaxInt32)
+		b := share(cfg, 40, 5000, math.MaxInt32)
 		all := int64(proxyConfig(cfg, nil, nil).Transactions.Bytes + b.reading + b.queued + b.connections*connectionCost)
 		if limit := mib << 20; all > limit*9/10 {
 			t.Errorf("%d MiB: %d are promised", mib, all>>20)

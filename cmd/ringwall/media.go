@@ -37,12 +37,14 @@ func (s *service) openMedia(ctx context.Context) error {
 	for own, shown := range more {
 		announced[own] = shown
 	}
-	relay, err := media.NewRelay(media.RelayConfig{Outside: outside, Inside: inside, First: m.Ports.First, Last: m.Ports.Last, Guard: s.guardRelay})
+	relay, err := media.NewRelay(media.RelayConfig{Outside: outside, Inside: inside, First: m.Ports.First, Last: m.Ports.Last, Streams: s.budget.lines,
+		Loops: m.Threads, Coalesce: m.Coalesce, Guard: s.guardRelay})
 	if err != nil {
 		return s.cfg.Fault("media", err.Error(), "")
 	}
+	s.relay = relay
 	s.onClose(func() error { relay.Close(); return nil })
-	by := &media.BuiltIn{Relay: relay, Near: s.near, Announce: announced, Latch: [...]media.Latch{
+	by := &media.BuiltIn{Relay: relay, Near: s.near, Rate: m.Packets, Announce: announced, Latch: [...]media.Latch{
 		edge.Unknown: latch(m.Latch.Unknown), edge.Known: latch(m.Latch.Known), edge.Peer: latch(m.Latch.Peer)}}
 	s.calls = by.NewCalls(s.callsConfig())
 	if m.Journal {
