@@ -62,18 +62,22 @@ func forgedSource(n int, own byte) netip.Addr {
 	return netip.AddrFrom4(a)
 }
 
-// TestForgedSources is row F1 in little: each datagram has another source. Nothing is kept per source but what the share of unknown
-// sources in transactions allows, and those who are known are served.
-func TestForgedSources(t *testing.T) { forged(t, 30_000) }
+// TestForgedSources is rows F1 and B5 in little: each datagram has another source, and every check is at work. Nothing is kept per source but what
+// the share of unknown sources in transactions allows, nobody is banned, and those who are known are served.
+func TestForgedSources(t *testing.T) { forged(t, 30_000, judging) }
 
-// TestSlowForgedSources: 1,000,000 of them (F1, B5).
+// TestSlowForgedSources: 1,000,000 of them, with checks and without (F1, B5).
 func TestSlowForgedSources(t *testing.T) {
 	slow(t)
-	forged(t, 1_000_000)
+	t.Run("no checks", func(t *testing.T) { forged(t, 1_000_000, nil) })
+	t.Run("every check", func(t *testing.T) { forged(t, 1_000_000, judging) })
 }
 
-func forged(t *testing.T, sources int) {
-	s := newSiege(t, nil)
+// judging is every check at work; those who are to be served ask faster than the usual limit allows, so it is higher.
+var judging = siptest.Keys{"checks": strings.Replace(allChecks, "flood: {mode: enforce}", "flood: {mode: enforce, rate: 500/s, burst: 1000}", 1)}
+
+func forged(t *testing.T, sources int, keys siptest.Keys) {
+	s := newSiege(t, keys)
 	series := strings.Count(s.edge.Metrics(), "\n")
 	lines := strings.Count(s.edge.Log(), "\n")
 	s.withstand(func() {
@@ -87,6 +91,9 @@ func forged(t *testing.T, sources int) {
 		}
 		if strings.Contains(s.edge.Log(), "level=ERROR") {
 			t.Error("an error in the log")
+		}
+		if all := (&rig{T: t, edge: s.edge}).banned(); len(all) > 0 {
+			t.Errorf("%d sources are banned, %s among them", len(all), all[0])
 		}
 	}, "forged", sources, int(s.phone.Addr.Addr().As4()[1]))
 }

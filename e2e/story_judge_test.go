@@ -3,8 +3,10 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -169,6 +171,27 @@ func (w *watched) attacks(plain string) map[string]attack {
 	return all
 }
 
+// cut has a scanner come over TCP, where it is proven by its first message: it is banned, and its connections end at once (B6).
+func (w *watched) cut() {
+	w.t.Helper()
+	h := w.host("stream", "outside", "203.0.113.60")
+	var open []net.Conn
+	for range 2 {
+		c, err := h.idle(w.edge.Outside)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	_, _ = open[0].Write(plainRequest("OPTIONS", "tcp", siptest.ID(), "User-Agent: friendly-scanner\r\n"))
+	for _, c := range open {
+		if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			w.t.Errorf("a connection of a scanner that was found out: %v", err)
+		}
+	}
+	w.edge.WaitLog(`msg="Blocking traffic from 203.0.113.60" event=ban reason=scanner.agent`)
+}
+
 // TestTools (T5, T12): svmap, svwar and svcrack of Debian, nmap's scripts for SIP and sipsak, all at once: they find nothing, what is sure to be an
 // attack does not reach the platform, who only asks whether we live is answered, and a registered phone does not notice.
 func TestTools(t *testing.T) {
@@ -179,6 +202,7 @@ func TestTools(t *testing.T) {
 	const second = "203.0.113.6"
 	w.run("ip addr add " + second + "/24 dev outside")
 	plain := w.guard(second, siptest.Keys{"checks": strings.Replace(allChecks, "scanner: {mode: enforce}", "scanner: {mode: off}", 1)})
+	w.cut()
 	all, before := w.attacks(second), len(w.registrar.Log())
 	var running sync.WaitGroup
 	var probed string
