@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -55,6 +56,11 @@ func (w *wrong) add(pair uint64, at time.Time) {
 	}
 	t.n, t.last = min(t.n+1, 1<<20), at.UnixNano()
 	w.until.Store(at.Add(wrongLife).UnixNano())
+}
+
+// Absolve forgets the wrong passwords of a user that came from an address.
+func (j *Judge) Absolve(user string, addr netip.Addr) {
+	j.wrong.pairs.Delete(j.pairOf(j.UserHash(user), addr))
 }
 
 // askedPair is the hash of the user and the source of a.

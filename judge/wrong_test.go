@@ -49,6 +49,11 @@ func TestWrong(t *testing.T) {
 	if wrong("100") != 0 || wrong("200") != 3 {
 		t.Errorf("after a right one: %d and %d", wrong("100"), wrong("200"))
 	}
+	k.registers("100", 401)
+	j.Absolve("100", k.from.Remote.Addr())
+	if wrong("100") != 0 || wrong("200") != 3 {
+		t.Errorf("after an operator forgot those of one: %d and %d", wrong("100"), wrong("200"))
+	}
 	if k.at = k.at.Add(wrongLife); wrong("200") != 0 {
 		t.Errorf("after 15 minutes: %d", wrong("200"))
 	}

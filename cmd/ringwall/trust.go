@@ -251,6 +251,9 @@ func (s *service) unlock(a userArgs) ([]held, error) {
 	s.eachKeeper(func(k edge.Keeper, enforced bool) {
 		for _, h := range k.Release(j.UserHash(a.User), of.From, time.Now()) {
 			list = append(list, held{Hold: h, Enforced: enforced})
+			if h.Source.Prefix.IsValid() {
+				j.Absolve(a.User, h.Source.Prefix.Addr())
+			}
 		}
 	})
 	if len(list) == 0 {
