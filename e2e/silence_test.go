@@ -25,6 +25,7 @@ func TestSilentCallEnds(t *testing.T) {
 		"from inside, hidden": {udp, concealed(ending), calledFallsSilent},
 		"a BYE crosses":       {udp, concealed(ending), byeCrosses},
 		"numbers and targets": {udp, concealed(ending), numbersAndTargets},
+		"after a kill":        {udp, concealed(ending), silentAfterKill},
 	}
 	for name, w := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -147,6 +148,20 @@ func numbersAndTargets(r *rig) {
 	if n, _ := bye.CSeq(); n <= c.call.phone.CSeq || bye.RequestURI() != siptest.URI(moved) {
 		r.Errorf("the platform gets a BYE with the number %d for %s, want more than %d for %s", n, bye.RequestURI(), c.call.phone.CSeq, moved)
 	}
+	r.over(c)
+}
+
+// silentAfterKill: a call that the journal has brought back is ended as any other.
+func silentAfterKill(r *rig) {
+	c := r.chat(r.phone("alice"))
+	stop := c.bothTalk()
+	r.kept(1)
+	r.edge.Kill()
+	r.edge.Start()
+	c.talk()
+	stop()
+	r.ended(c.call.phone, 200)
+	r.ended(c.platform, 200)
 	r.over(c)
 }
 

@@ -194,6 +194,11 @@ func TestStoryRTPEngine(t *testing.T) {
 	}
 }
 
+// TestStoryRTPEngineUnusable: a 2xx whose description can't be read is acknowledged and hung up aside, too.
+func TestStoryRTPEngineUnusable(t *testing.T) {
+	unusable(newRig(t, udp, concealed(engaging(newEngine(t)))))
+}
+
 // TestStoryRTPEngineGone: of two rtpengines one is killed. New calls go to the other one at once, its calls go on there with a re-INVITE, and when both are gone calls get 503.
 func TestStoryRTPEngineGone(t *testing.T) {
 	all := []*engine{newEngine(t), newEngine(t)}

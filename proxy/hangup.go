@@ -188,7 +188,22 @@ func (l *lane) endSilenced(now time.Time) {
 			return
 		}
 		for e := range ends {
-			l.order(l.appendOrder(nil, &ends[e], "BYE", ahead(ends[e].Number)), ends[e].Flow, now)
+			if g := &ends[e]; l.p.listed(&g.Flow) {
+				l.order(l.appendOrder(nil, g, "BYE", ahead(g.Number)), g.Flow, now)
+			}
 		}
 	}
+}
+
+// listed gives a flow that was kept over a restart a listener that it can have come by, if there is one: they may be others now.
+func (p *Proxy) listed(flow *edge.Flow) bool {
+	if p.serves(*flow) {
+		return true
+	}
+	for i := range p.faces {
+		if flow.Listener = uint16(i); p.serves(*flow) {
+			return true
+		}
+	}
+	return false
 }
