@@ -266,16 +266,16 @@ func (e *Edit) appendChanged(dst []byte, i int) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// appendSpans appends the value of field i with the changed spans in their order.
+// appendSpans appends the value of field i with the changed spans in their order; those that begin at one place, of which all but one are empty, in the
+// order in which they were asked for.
 func (e *Edit) appendSpans(dst []byte, i int) []byte {
 	m := e.m
 	value := m.Fields[i].Value
-	at := value.Start
+	at, last := value.Start, -1
 	for {
 		next := -1
 		for k := range e.ops {
-			c := &e.ops[k]
-			if c.kind == changeSpan && c.field == i && c.at.Start >= at && (next < 0 || c.at.Start < e.ops[next].at.Start) {
+			if c := &e.ops[k]; c.kind == changeSpan && c.field == i && (last < 0 || e.earlier(last, k)) && (next < 0 || e.earlier(k, next)) {
 				next = k
 			}
 		}
@@ -285,6 +285,12 @@ func (e *Edit) appendSpans(dst []byte, i int) []byte {
 		c := &e.ops[next]
 		dst = appendValue(dst, m.Raw[at:c.at.Start])
 		dst = append(dst, c.value.Of(e.arena)...)
-		at = c.at.End
+		at, last = c.at.End, next
 	}
+}
+
+// earlier reports whether change j of a span is written before change k.
+func (e *Edit) earlier(j, k int) bool {
+	a, b := e.ops[j].at.Start, e.ops[k].at.Start
+	return a < b || a == b && j < k
 }

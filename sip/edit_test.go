@@ -233,3 +233,23 @@ func TestEditReason(t *testing.T) {
 		t.Errorf("%q", out)
 	}
 }
+
+// TestEditEmptySpan: where nothing stood something is put in, once.
+func TestEditEmptySpan(t *testing.T) {
+	for _, c := range [][2]string{{"X-A:", "<a><b>"}, {"X-A: cd", "<a><b>cd"}} {
+		var m Message
+		raw := "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP b;branch=z9hG4bK1\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n" + c[0] + "\r\n\r\n"
+		if err := m.Parse([]byte(raw), true); err != nil {
+			t.Fatal(err)
+		}
+		var e Edit
+		e.Reset(&m)
+		i := len(m.Fields) - 1
+		at := Span{Start: m.Fields[i].Value.Start, End: m.Fields[i].Value.Start}
+		e.ReplaceSpan(i, at, []byte("<a>"))
+		e.ReplaceSpan(i, at, []byte("<b>"))
+		if out := string(e.AppendTo(nil)); !strings.Contains(out, "\r\nX-A: "+c[1]+"\r\n") {
+			t.Errorf("%q became\n%s", c[0], out)
+		}
+	}
+}
