@@ -220,10 +220,14 @@ func appendParams(dst, raw []byte, params sip.Span, names []string) []byte {
 	return dst
 }
 
-// dialog hides the Call-ID at the start of field i: Replaces, Join, Target-Dialog (RFC 3891, RFC 3911, RFC 4538).
+// dialog hides the Call-ID at the start of field i: Replaces, Join, Target-Dialog (RFC 3891, RFC 3911, RFC 4538). One that names no dialog goes.
 func (k *Mask) dialog(i int) {
 	value := k.msg.Fields[i].Value
 	id := callIDOf(k.msg.Raw, value)
+	if id.Len() == 0 {
+		k.edit.Remove(i)
+		return
+	}
 	value.Start = id.End
 	k.value = k.outID(k.value[:0], id.Of(k.msg.Raw), toTag(value.Of(k.msg.Raw)))
 	k.edit.ReplaceSpan(i, id, k.value)

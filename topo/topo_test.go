@@ -430,3 +430,15 @@ func TestEvent(t *testing.T) {
 		}
 	}
 }
+
+// TestNoDialog: a field that is to name a dialog, and does not, ends here.
+func TestNoDialog(t *testing.T) {
+	k := newMask(t)
+	for _, field := range []string{"Replaces:", "Replaces: ;to-tag=1;from-tag=2", "Join:", "Target-Dialog: ;local-tag=10.0.0.1"} {
+		out := k.outward(t, strings.Replace(refer, "Replaces: abc@10.0.0.11;to-tag=1;from-tag=2\r\nTarget-Dialog: abc@10.0.0.11 ;local-tag=1;remote-tag=2", field, 1), leg())
+		if name, _, _ := strings.Cut(field, ":"); strings.Contains(out, "\r\n"+name+":") {
+			t.Errorf("%q leaves:\n%s", field, out)
+		}
+		k.inward(t, strings.Replace(out, "Content-Length: 0", field+"\r\nContent-Length: 0", 1), leg()) // comes to an end
+	}
+}
