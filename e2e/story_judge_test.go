@@ -42,10 +42,16 @@ func passwords() map[string]string {
 
 func newWatched(t *testing.T) *watched {
 	t.Helper()
+	return newWatchedWith(t, siptest.Keys{"checks": allChecks})
+}
+
+// newWatchedWith is newWatched with other keys.
+func newWatchedWith(t *testing.T, keys siptest.Keys) *watched {
+	t.Helper()
 	w := &watched{world: newWorld(t)}
 	w.registrar = siptest.NewRegistrar(w.host("platform", "inside", "10.77.0.10").platform("platform"), passwords())
 	w.registrar.Leaky = true
-	w.edge = w.guard(worldOutside, siptest.Keys{"checks": allChecks})
+	w.edge = w.guard(worldOutside, keys)
 	w.office = w.host("office", "outside", "203.0.113.20").phone("office", "udp", w.edge.Outside)
 	w.logIn("right", 200)
 	return w

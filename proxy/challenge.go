@@ -52,14 +52,14 @@ func (l *lane) mayProve(x *edge.Exchange) bool {
 
 // redeemed reports whether x, of a source that is banned without proof, was written by who reads what is sent there: it is judged like any other.
 func (l *lane) redeemed(x *edge.Exchange) bool {
-	if x.Answer >= edge.AnswerFixed {
+	if x.Answer >= edge.AnswerFixed || x.From.Transport.Stream() || l.isHome(x) {
 		return true
 	}
 	if x.Msg.Find(sip.FieldAuthorization) < 0 && x.Msg.Find(sip.FieldProxyAuthorization) < 0 {
 		return false
 	}
 	l.cfg.Judge.Read(x)
-	return x.Asked.Fresh && l.proven(x) || x.Asked.Proven && !x.From.Transport.Stream()
+	return x.Asked.Proven || x.Asked.Fresh && l.proven(x)
 }
 
 // appeal is the verdict on any other request of such a source: what would be relayed is challenged, and nobody keeps count of it.
@@ -71,7 +71,8 @@ func (l *lane) appeal(x *edge.Exchange) edge.Verdict {
 }
 
 // doubts says whether x, which is fit to be relayed, has to prove itself first: a stranger's request from a greylisted source, or for a user
-// whose passwords this source got wrong. Who answers our challenge, or one of the platform's that went there, has done so.
+// whose passwords this source got wrong. Who answers our challenge, one of the platform's that went there, or our knock, has done so; so has who comes
+// over a stream.
 func (l *lane) doubts(x *edge.Exchange) edge.Verdict {
 	a := &x.Asked
 	if l.cfg.Challenge == judge.Off || x.From.Side != edge.Outside || x.Match != edge.MatchNew || x.Trust != edge.Unknown || a.Good || l.forUs(x) {
@@ -82,7 +83,7 @@ func (l *lane) doubts(x *edge.Exchange) edge.Verdict {
 		return edge.Verdict{}
 	case a.Wrong >= wrongMost:
 		return l.asks(x, reasonTries)
-	case a.Fresh || !l.cfg.Judge.Grey(a, x.At):
+	case a.Fresh, x.From.Transport.Stream(), !l.cfg.Judge.Grey(a, x.At), l.isHome(x):
 		return edge.Verdict{}
 	}
 	return l.asks(x, reasonDoubted)
@@ -105,11 +106,14 @@ func stricter(one, other edge.Verdict) edge.Verdict {
 	return one
 }
 
-// challenge sends our own challenge to where x came from. It looks like the platform's, but for the nonce, which holds all there is to know: nothing is
+// challenge sends our own challenge to where x came from, unless it knocks there first. It looks like the platform's, but for the nonce, which holds all there is to know: nothing is
 // kept. Where it would be too large an answer to who may be forged, it is as short as can be.
 func (l *lane) challenge(x *edge.Exchange) {
 	if !l.mayAnswer(x) {
 		l.count.Refused(reasonOften)
+		return
+	}
+	if x.Asked.Wrong < wrongMost && l.knocks(x) {
 		return
 	}
 	m := x.Msg

@@ -79,8 +79,7 @@ func (b *bench) suspects() {
 func TestGreylisted(t *testing.T) {
 	b := newDoubting(t, nil)
 	b.suspects()
-	b.send(b.outside, register("100", 1, ""))
-	first := b.expect(b.caller, "SIP/2.0 401 Unauthorized\r\n")
+	first := b.insists(register("100", 1, ""))
 	b.silence(b.platform)
 	if !strings.Contains(first, `WWW-Authenticate: Digest realm="example.com", nonce="`) || strings.Contains(first, "stale") {
 		t.Errorf("%s", first)
@@ -117,6 +116,47 @@ func (b *bench) wrong(user string) (known, wrong int) {
 	}
 	b.p.cfg.Load().Judge.Read(&x)
 	return x.Asked.Known, x.Asked.Wrong
+}
+
+// insists sends a request twice, since an OPTIONS comes for the first, and returns the challenge that comes for the second.
+func (b *bench) insists(msg []byte) string {
+	b.t.Helper()
+	b.send(b.outside, msg)
+	if knock := b.expect(b.caller, "OPTIONS sip:"+b.outside.Remote.String()+" SIP/2.0\r\n"); 10*len(knock) > 13*len(msg) {
+		b.t.Errorf("%d bytes for %d:\n%s", len(knock), len(msg), knock)
+	}
+	b.send(b.outside, msg)
+	return b.expect(b.caller, "SIP/2.0 401 Unauthorized\r\n")
+}
+
+// TestKnock: a phone that answers the OPTIONS goes on with its request, which says nothing of who wrote it; nobody else answers for it, nor it for others.
+func TestKnock(t *testing.T) {
+	b := newDoubting(t, nil)
+	b.suspects()
+	msg := register("100", 1, "")
+	b.send(b.outside, msg)
+	knock := b.expect(b.caller, "OPTIONS ")
+	other := b.outside
+	other.Remote = netip.AddrPortFrom(other.Remote.Addr(), other.Remote.Port()+1)
+	b.send(other, replyTo(knock, "200 OK"))
+	b.send(b.outside, msg)
+	b.expect(b.caller, "SIP/2.0 401")
+	b.send(b.outside, replyTo(knock, "404 Not Found"))
+	if b.l.proven(&edge.Exchange{From: b.outside, At: b.now}) {
+		t.Error("an answer to OPTIONS proves who wrote the request")
+	}
+	b.send(b.outside, msg)
+	asked := b.expect(b.platform, "REGISTER")
+	b.send(b.inside, with401(asked, "0123456789abcdef01234567"))
+	if got := b.expect(b.caller, "SIP/2.0 401"); strings.Contains(got, "stale") {
+		t.Errorf("%s", got)
+	}
+	b.send(b.outside, register("100", 2, "")) // another Call-ID
+	b.expect(b.caller, "OPTIONS ")
+	stream := b.outside
+	stream.Transport = edge.TCP
+	b.send(stream, register("100", 3, "")) // whose handshake was its proof
+	b.expect(b.platform, "REGISTER")
 }
 
 // TestNotChallenged: who is known, what belongs to something, and who is not greylisted is never challenged.
@@ -176,7 +216,7 @@ func TestB3(t *testing.T) {
 	}
 	began := b.now
 	answer := ""
-	for n := 1; answer == ""; n++ { // as phones repeat what is not answered
+	for !strings.HasPrefix(answer, "SIP/2.0 401") { // as phones repeat what is not answered
 		b.now = b.now.Add(500 * time.Millisecond)
 		b.send(b.outside, register("100", 20_000, ""))
 		answer = b.got(b.caller)

@@ -48,6 +48,7 @@ type Proxy struct {
 	chosen   chosen
 	proofs   marks // addresses with port that have shown a return path
 	relayed  marks // responses to sources that have not
+	knocks   marks // OPTIONS to sources that are doubted, and their answers
 	answers  *meter.Rates
 	nonces   *challenge.Nonces
 	realm    atomic.Pointer[string] // what the platform's challenges name of the inside; nil: nothing that was noticed

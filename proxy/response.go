@@ -23,7 +23,7 @@ func (l *lane) response(x *edge.Exchange) {
 		l.held = tx
 	}
 	if tx == nil {
-		if !ok || !l.pinged(x, id, mark) {
+		if !ok || !l.pinged(x, id, mark) && !l.answersKnock(x, id, mark) {
 			l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonStrayReply})
 		}
 		return

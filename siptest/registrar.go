@@ -21,14 +21,32 @@ type Registrar struct {
 	contacts map[string][]string // address of record: Contact URIs, oldest first
 	paths    map[string]string   // Contact URI: its Path
 	change   func(request *Received, reply *Message)
+	others   func(request *Received) bool
 }
 
 // NewRegistrar makes ua a registrar for every address of record. With passwords (by user name) it asks for digest
 // authentication (MD5, no qop; RFC 2617 §3.2.2.1).
 func NewRegistrar(ua *UA, passwords map[string]string) *Registrar {
 	r := &Registrar{UA: ua, passwords: passwords, contacts: map[string][]string{}, paths: map[string]string{}}
-	ua.Handle(func(m *Received) bool { return m.Method() == "REGISTER" && r.register(m) })
+	ua.Handle(r.handle)
 	return r
+}
+
+// HandleOthers installs f for what is no REGISTER, as UA.Handle does for all.
+func (r *Registrar) HandleOthers(f func(request *Received) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.others = f
+}
+
+func (r *Registrar) handle(m *Received) bool {
+	if m.Method() == "REGISTER" {
+		return r.register(m)
+	}
+	r.mu.Lock()
+	others := r.others
+	r.mu.Unlock()
+	return others != nil && others(m)
 }
 
 // OnReply installs f, which may alter each reply before it is sent.
