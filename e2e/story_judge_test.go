@@ -148,7 +148,7 @@ type attack struct {
 	found []string
 }
 
-// attacks are the tools against an edge with every check, and svcrack against one at plain that does not know it by its marks.
+// attacks are the tools against an edge with every check, and svwar and svcrack against one at plain that does not know them by their marks.
 func (w *watched) attacks(plain string) map[string]attack {
 	words := filepath.Join(w.t.TempDir(), "words")
 	if err := os.WriteFile(words, []byte(strings.Repeat("guess\n", 400)+"4711\n"), 0o600); err != nil {
@@ -167,6 +167,8 @@ func (w *watched) attacks(plain string) map[string]attack {
 		"probe": {nil, []string{"sipsak", "-v", "-s", "sip:100@" + worldOutside}, nil},
 		"flood": {nil, []string{"sipsak", "-F", "-e", "3000", "-s", "sip:100@" + worldOutside}, nil},
 		"plain": {nil, []string{"svcrack", "-u100", "-d", words, plain}, []string{"4711"}},
+		"alike": {nil, []string{"svwar", "-e95-115", "--force", plain}, users}, // known by nothing but what it asks
+		"once":  {nil, []string{"svwar", "-e95-115", plain}, users},
 	}
 	for i, name := range slices.Sorted(maps.Keys(all)) {
 		one := all[name]
@@ -207,7 +209,7 @@ func TestTools(t *testing.T) {
 	w := newWatched(t)
 	const second = "203.0.113.6"
 	w.run("ip addr add " + second + "/24 dev outside")
-	plain := w.guard(second, siptest.Keys{"checks": strings.Replace(allChecks, "scanner: {mode: enforce}", "scanner: {mode: off}", 1)})
+	plain := w.guard(second, siptest.Keys{"checks": strings.NewReplacer("scanner: {mode: enforce}", "scanner: {mode: off}", "contact: {mode: enforce}", "contact: {mode: off}").Replace(allChecks), "access": "{unify: true}"})
 	w.cut()
 	all, before := w.attacks(second), len(w.registrar.Log())
 	var running sync.WaitGroup
@@ -229,10 +231,19 @@ func TestTools(t *testing.T) {
 	if !strings.Contains(probed, "SIP/2.0 200 OK") {
 		t.Error("a probe is not answered")
 	}
+	guesses := 0
 	for _, m := range w.registrar.Log()[before:] {
-		if !strings.HasPrefix(m.Get("X-Source"), all["plain"].addr.String()+":") {
+		source, _, _ := strings.Cut(m.Get("X-Source"), ":")
+		switch source {
+		case all["plain"].addr.String(): // until it is locked out
+		case all["alike"].addr.String(), all["once"].addr.String():
+			guesses++
+		default:
 			t.Errorf("this reaches the platform:\n%v", m)
 		}
+	}
+	if guesses == 0 || guesses > 12 {
+		t.Errorf("%d users were asked for until svwar gave up", guesses)
 	}
 	// Guesses without marks are found out by the third wrong password, and end at the 503.
 	if n, after := all["plain"].datagrams(), int(plain.Counter(`reason="auth.lockout"`)); n > 100 || after < 1 || after > 25 {

@@ -43,7 +43,7 @@ const (
 	overMost     = 5
 	stormEvery   = 30 * time.Second // between two 503 to one user
 	leastRetry   = 5                // seconds
-	retrySpread  = 56
+	retrySpread  = 41               // so that a site that boots at once is up within a minute
 	leastBurst   = 1
 	mostPerLimit = time.Hour
 )
