@@ -146,8 +146,8 @@ func TestTimers(t *testing.T) {
 	phone := r.phone("alice")
 	phone.Send(phone.Request("INVITE", "sip:bob@example.com"))
 	phone.Expect("408")
-	if n := r.platform.Got("INVITE"); n != 7 {
-		t.Errorf("INVITE was sent %d times, want 7", n)
+	if !siptest.Eventually(func() bool { return r.platform.Got("INVITE") >= 6 }) || r.platform.Got("INVITE") > 7 { // the last is due 20 ms before the end: a busy machine may miss it
+		t.Errorf("INVITE was sent %d times, want 7", r.platform.Got("INVITE"))
 	}
 	r.platform.Flush()
 	phone = r.phone("carol")

@@ -161,7 +161,13 @@ func (s sippRun) sipp(t *testing.T, scenario []string, at netip.AddrPort, n int,
 	if at.Addr().Is6() {
 		ip = "[" + ip + "]"
 	}
-	args := append([]string{"-i", ip, "-p", strconv.Itoa(int(at.Port())), "-m", strconv.Itoa(n), "-t", s.transport,
+	why := filepath.Join(t.TempDir(), "errors")
+	t.Cleanup(func() {
+		if text, err := os.ReadFile(why); err == nil && t.Failed() {
+			t.Logf("sipp says\n%s", text)
+		}
+	})
+	args := append([]string{"-trace_err", "-error_file", why, "-i", ip, "-p", strconv.Itoa(int(at.Port())), "-m", strconv.Itoa(n), "-t", s.transport,
 		"-buff_size", "4000000", // or else a sipp that has to wait for the processor loses datagrams
 		"-nostdin", "-timeout", "120s", "-timeout_error", "-max_socket", "4000"}, scenario...)
 	return startTool(t, "sipp", append(args, more...)...)
