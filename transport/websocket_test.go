@@ -288,9 +288,21 @@ func TestWebSocketFlows(t *testing.T) {
 	_, _ = c.Write(siptest.Frame(0x81, []byte(message("x", 0))))
 	<-got
 	o := s.NewOut()
-	for range 300 { // more than the far end and the kernel take: it does not read
-		_ = o.Send([]byte(message("queued", 60_000)), from)
-		o.Flush()
+	stuck := func(written uint64) bool { // the kernel takes no more: the far end does not read
+		for end := time.Now().Add(time.Second); s.Counters().MessagesOut < written; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				return true
+			}
+		}
+		return false
+	}
+	for sent := uint64(1); ; sent++ {
+		if err := o.Send([]byte(message("queued", 60_000)), from); err != nil {
+			t.Fatal(err)
+		}
+		if o.Flush(); stuck(sent) {
+			break
+		}
 	}
 	c.Close()
 	if call := st.next(t, "undelivered"); !strings.HasPrefix(call.bytes, "OPTIONS sip:") {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/proxy"
+	"github.com/ringwall/ringwall/siptest"
 )
 
 // TestDemoTellsWhichCallFailed lets alice call a phone that is gone: the call is named, the others go on.
@@ -40,6 +41,9 @@ func TestDemoTellsWhichCallFailed(t *testing.T) {
 	}
 	d.call(t.Context(), alice, bob)
 	bob.Close()
+	if !siptest.Eventually(func() bool { return s.transport.Counters().ConnectionsOpen == 0 }) { // or else what is sent to him may be lost with it
+		t.Fatal("the edge has not seen that he is gone")
+	}
 	d.call(t.Context(), alice, bob)
 	d.call(t.Context(), alice, nil)
 	if err := d.result(); err == nil || !strings.HasPrefix(err.Error(), "1 of 3 calls failed:\nalice (udp) calls bob (tcp): INVITE was answered with 4") {
