@@ -110,6 +110,7 @@ var rows = []row{
 func TestConformance(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.id, func(t *testing.T) {
+			t.Parallel() // rows wait more than they work
 			for _, w := range row.ways {
 				t.Run(w.name, func(t *testing.T) {
 					t.Parallel()

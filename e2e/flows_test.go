@@ -31,6 +31,7 @@ var flows = []struct {
 func TestFlows(t *testing.T) {
 	for _, w := range slices.Concat(both, mixes, sixes, across) {
 		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
 			for _, one := range flows {
 				t.Run(one.name, func(t *testing.T) {
 					t.Parallel()

@@ -22,6 +22,7 @@ func rowsAgain(t *testing.T, ids string, ways int, more siptest.Keys) {
 		keys := maps.Clone(more)
 		maps.Copy(keys, row.keys)
 		t.Run(row.id, func(t *testing.T) {
+			t.Parallel() // rows wait more than they work
 			for _, w := range row.ways[:min(ways, len(row.ways))] {
 				t.Run(w.name, func(t *testing.T) {
 					t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -285,6 +286,25 @@ func TestFullTableRefusesAndRecovers(t *testing.T) {
 	due(table, epoch.Add(time.Hour))
 	if n := taken(true); n != 100 || table.Len() != 100 {
 		t.Errorf("after all ended %d can begin", n)
+	}
+}
+
+// TestTimerE: the pauses between copies of a request double up to T2 (RFC 3261 §17.1.2.2), those of an INVITE on and on (§17.1.1.2).
+func TestTimerE(t *testing.T) {
+	for method, want := range map[sip.Method]string{sip.OPTIONS: "[500ms 1s 2s 4s 4s 4s 4s 4s 4s 4s]", sip.INVITE: "[500ms 1s 2s 4s 8s 16s]"} {
+		table := newTable(t, nil)
+		begin(t, table, 1, method, edge.UDP, epoch)
+		var pauses []time.Duration
+		last := time.Duration(0)
+		for at := time.Duration(0); at < 32*time.Second; at += 10 * time.Millisecond {
+			if slices.Contains(due(table, epoch.Add(at)), ResendRequest) {
+				pauses = append(pauses, (at - last).Round(100*time.Millisecond))
+				last = at
+			}
+		}
+		if got := fmt.Sprint(pauses); got != want {
+			t.Errorf("%v: %s, want %s", method, got, want)
+		}
 	}
 }
 
