@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -175,4 +176,33 @@ func TestSilentCallEndsRTPEngine(t *testing.T) {
 	r.ended(c.call.phone, 200)
 	r.ended(c.platform, 481)
 	r.over(c)
+}
+
+// TestSlowSilentPhone: of two real phones that talk through Kamailio one dies, and the other one, which still sends, is hung up: whether it called or was called, and
+// also where the connection of the dead one is gone. Kamailio stands between them and records its route.
+func TestSlowSilentPhone(t *testing.T) {
+	slow(t)
+	siptest.NeedTool(t, "kamailio")
+	siptest.NeedTool(t, "baresip")
+	k := newKamailio(t)
+	for transport, called := range map[string]bool{"udp": false, "tcp": true} {
+		t.Run(fmt.Sprintf("%s, called: %v", transport, called), func(t *testing.T) {
+			t.Parallel()
+			keys := siptest.Keys{"media": strings.Replace(anywhere["media"], "}", ", silence: {after: 5s, end: true}}", 1)} // phones take a while to find their voice
+			e := siptest.StartEdge(t, siptest.Outlets{Upstream: []string{k.uri("udp")}}, concealed(keys))
+			dies, stays := newSinger(t, "dies-"+transport), newSinger(t, "stays-"+transport)
+			dies.register(k.account(e, dies.user, transport, 3600))
+			stays.register(k.account(e, stays.user, "udp", 3600))
+			caller, callee := dies, stays
+			if called {
+				caller, callee = stays, dies
+			}
+			caller.connect(callee)
+			dies.kill()
+			if why := stays.expect(stays.calls, "CALL_CLOSED"); !strings.Contains(why, "by peer") {
+				t.Errorf("the call ended: %q", why)
+			}
+			e.WaitLog("media.ended")
+		})
+	}
 }
