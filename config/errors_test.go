@@ -375,3 +375,12 @@ func TestSuggest(t *testing.T) {
 		}
 	}
 }
+
+// TestPeerNetworks: the largest networks that a peer may have, and those that are one bit larger.
+func TestPeerNetworks(t *testing.T) {
+	for network, good := range map[string]bool{"16.0.0.0/8": true, "16.0.0.0/7": false, "2001::/16": true, "2000::/15": false} {
+		if got := problems(t, "peers: [{name: a, uri: 'sip:a', match: ['"+network+"']}]"); (got == nil) != good {
+			t.Errorf("%s: %q", network, got)
+		}
+	}
+}
