@@ -148,6 +148,15 @@ func TestNameFailsOver(t *testing.T) {
 	}
 }
 
+// TestNameFailsOverNowhere: a server of a name that the egress guard refuses is not the next one either.
+func TestNameFailsOverNowhere(t *testing.T) {
+	b, d, first, _ := newElsewhere(t, nil)
+	d.set(elsewhere, resolve.Target{Addr: addrOf(first)}, resolve.Target{Addr: b.p.faces[1].Addr, Priority: 1})
+	b.send(b.inside, []byte(b.to(elsewhere, "INVITE", 1)))
+	b.send(b.at(first), replyTo(b.expect(first, "INVITE"), "503 Busy"))
+	b.expect(b.platform, "SIP/2.0 500")
+}
+
 // TestDialogFollowsNames: requests in a dialog go by the names that the far end wrote into Record-Route and Contact.
 func TestDialogFollowsNames(t *testing.T) {
 	b, d, first, second := newElsewhere(t, nil)
