@@ -251,6 +251,7 @@ type Part struct {
 type Ban struct {
 	Source   Source
 	Reason   Reason
+	Forged   bool          // somebody else may write its address on packets: nobody is banned, it is only told
 	Hard     bool          // its return path is proven: nothing of it is read any more; else new requests are dropped once they are matched
 	For      time.Duration // 0: as long as its offences so far ask
 	Parts    []Part        // what made the score

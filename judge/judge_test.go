@@ -428,16 +428,22 @@ func TestBanScope(t *testing.T) {
 				k.from.Transport = edge.TCP
 			}
 			var ban *edge.Ban
+			suspected := 0
 			for range c.messages {
 				v := k.asks("INVITE", "1")
 				if v.Action != edge.Drop {
 					t.Fatalf("the message itself: %+v", v)
 				}
-				if v.Ban != nil {
+				switch {
+				case v.Ban != nil && v.Ban.Forged:
+					suspected++
+				case v.Ban != nil:
 					ban = v.Ban
 				}
 			}
 			switch {
+			case (suspected == 1) != (c.office && !c.tcp):
+				t.Errorf("suspected %d times", suspected)
 			case c.source == "" && ban != nil:
 				t.Errorf("banned %v", ban.Source)
 			case c.source != "" && (ban == nil || ban.Source.String() != c.source || ban.Hard != c.hard):

@@ -19,16 +19,17 @@ const (
 // A record is the score of one source: an address (port 0), or an address and port. It holds no pointers, so that a table of them costs the
 // garbage collector nothing. TestSizes holds it to what it may take.
 type record struct {
-	addr     [16]byte
-	first    int64 // offence, nanoseconds
-	last     int64 // offence
-	at       int64 // of the scores below
-	banned   int64 // when it was last asked to be
-	parts    [maxParts]part
-	proven   float32 // of the score: what is held against it by messages that it has sent for certain
-	port     uint16
-	offences uint16
-	used     uint8 // parts
+	addr      [16]byte
+	first     int64 // offence, nanoseconds
+	last      int64 // offence
+	at        int64 // of the scores below
+	banned    int64 // when it was last asked to be
+	suspected int64 // when it was last said that packets in its name may be forged
+	parts     [maxParts]part
+	proven    float32 // of the score: what is held against it by messages that it has sent for certain
+	port      uint16
+	offences  uint16
+	used      uint8 // parts
 }
 
 // A part is what one reason adds.
@@ -107,7 +108,29 @@ func (j *Judge) weigh(all *charges, x *edge.Exchange, h *hearing) *edge.Ban {
 	if a.Known == 0 {
 		return j.sentence(all, x, whole, a.Source)
 	}
-	return j.sentence(all, x, flow, a.Port)
+	if ban := j.sentence(all, x, flow, a.Port); ban != nil {
+		return ban
+	}
+	return j.suspicion(all, x, whole)
+}
+
+// ReasonSpoof is why an operator is told of packets that may be forged in the name of an address where the platform knows somebody.
+const ReasonSpoof edge.Reason = "spoof.suspected"
+
+// suspectAgain is between two such suspicions of one source.
+const suspectAgain = time.Hour
+
+// suspicion is what there is to say of a source where the platform knows somebody, and in whose name as much has come as bans a stranger, none of
+// it proven: forged packets, or somebody else behind its NAT who reads no answers. Nobody is banned for it.
+func (j *Judge) suspicion(all *charges, x *edge.Exchange, whole record) *edge.Ban {
+	if whole.score() < BanAt || whole.proven > 0 || x.At.UnixNano()-whole.suspected < int64(suspectAgain) {
+		return nil
+	}
+	if held := j.sources.Find(x.Asked.Source, x.At); held != nil {
+		held.suspected = x.At.UnixNano()
+		j.sources.Leave(x.Asked.Source)
+	}
+	return &edge.Ban{Source: edge.SourceOf(x.Asked.From.Remote.Addr()), Reason: ReasonSpoof, Forged: true, Parts: all.list(&whole)}
 }
 
 // charge adds what h holds against the source to one record, and returns a copy of it; the zero record if the source has no entry yet.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"hash/maphash"
+	"strings"
 	"time"
 
 	"github.com/ringwall/ringwall/ban"
@@ -23,6 +24,10 @@ func (l *lane) punish(x *edge.Exchange, asked *edge.Ban) {
 	if l.cfg.Monitor || x.From.Side != edge.Outside || x.Trust == edge.Peer {
 		return
 	}
+	if asked.Forged {
+		l.suspect(x, asked)
+		return
+	}
 	o := ban.Order{Ban: *asked, By: ban.Judge}
 	if len(o.Evidence) == 0 {
 		o.Evidence = [][]byte{x.Msg.Raw}
@@ -37,6 +42,17 @@ func (l *lane) punish(x *edge.Exchange, asked *edge.Ban) {
 	}
 	l.count.Refused(reason)
 	l.p.ring.AddOf(edge.Event{At: x.At, Name: event.Noted, Reason: reason, Source: x.From, Message: err.Error(), Detail: string(asked.Reason)}, x.Msg)
+}
+
+// suspect tells the operator that packets in the name of a known source may be forged. Nobody is banned for it.
+func (l *lane) suspect(x *edge.Exchange, asked *edge.Ban) {
+	l.count.Refused(asked.Reason)
+	detail := make([]string, len(asked.Parts))
+	for i, p := range asked.Parts {
+		detail[i] = string(p.Reason)
+	}
+	l.p.ring.AddOf(edge.Event{At: x.At, Name: event.Ban, Reason: asked.Reason, Source: x.From, Detail: strings.Join(detail, " "),
+		Message: "spoof suspected: attacks in the name of " + asked.Source.String() + ", where users are known, without proof that they come from there; nobody is banned"}, x.Msg)
 }
 
 // shut reports whether nothing is sent to the far end of a transaction any more: it has been banned since.

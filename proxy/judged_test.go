@@ -180,6 +180,15 @@ func TestForgedPackets(t *testing.T) {
 	if bans := b.bans.Bans(b.now); len(bans) > 0 {
 		t.Errorf("a customer in whose name packets are forged: %v", bans)
 	}
+	told := 0
+	for e, ok := b.p.ring.Next(); ok; e, ok = b.p.ring.Next() {
+		if e.Reason == judge.ReasonSpoof && strings.HasPrefix(e.Message, "spoof suspected: attacks in the name of 127.0.0.1, where users are known") {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("the operator is told %d times", told)
+	}
 	if got := b.logsIn("100", 30_000, "200 OK"); !strings.HasPrefix(got, "SIP/2.0 200") {
 		t.Errorf("he gets %q", got)
 	}

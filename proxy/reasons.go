@@ -1,6 +1,9 @@
 package proxy
 
-import "github.com/ringwall/ringwall/edge"
+import (
+	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/judge"
+)
 
 // Reasons of the proxy's own verdicts; docs/reasons.md explains each to the operator.
 const (
@@ -76,5 +79,5 @@ func Reasons() []edge.Reason {
 		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonTarget, reasonExpired, reasonNoCancel, reasonStrayReply, reasonNoTarget,
 		reasonName, reasonNameBusy, reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonMemory, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP,
 		reasonLeak, reasonMedia, reasonExempt, reasonBody, reasonMediaFull, reasonMediaShare, reasonMediaDown, reasonMediaBusy, reasonStraySDP, reasonEncoded,
-		reasonSoft, reasonProtected, reasonBanRefused, reasonDoubted, reasonAppeal, reasonTries, reasonUnified, reasonUnifiedPW}
+		reasonSoft, judge.ReasonSpoof, reasonProtected, reasonBanRefused, reasonDoubted, reasonAppeal, reasonTries, reasonUnified, reasonUnifiedPW}
 }

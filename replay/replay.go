@@ -314,7 +314,7 @@ func (p *player) heard(x *edge.Exchange, f *flow, v edge.Verdict) {
 		p.report.lock(Lock{User: judge.User(x), Source: source, Reason: v.Reason, At: round(p.since())})
 		f.verdict(p.since())
 	}
-	if v.Ban != nil {
+	if v.Ban != nil && !v.Ban.Forged {
 		p.ban(x, f, v.Ban)
 	}
 }

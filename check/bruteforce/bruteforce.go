@@ -53,8 +53,25 @@ type Check struct {
 }
 
 type pair struct {
-	recent meter.Log      // new answers
-	seen   meter.Distinct // answers since the last success
+	recent  meter.Log      // new answers
+	seen    meter.Distinct // answers since the last success
+	since   uint32         // Unix time of the first of guesses
+	guesses uint8          // different answers to the edge's own fixed nonce
+}
+
+// A phone with a wrong password answers one nonce always the same; a user who types his anew does so twice, or three times.
+const (
+	diverse   = 4               // answers to one nonce: somebody guesses, however slowly
+	nonceLife = 5 * time.Minute // of the edge's fixed nonce (design, section 5)
+)
+
+// diverse notes a new answer to the fixed nonce, and reports whether there are too many of them.
+func (p *pair) diverse(at time.Time) bool {
+	if now := uint32(at.Unix()); now-p.since >= uint32(nonceLife/time.Second) {
+		p.since, p.guesses = now, 0
+	}
+	p.guesses = min(p.guesses, diverse) + 1
+	return p.guesses >= diverse
 }
 
 // New makes the check. cfg is valid.
@@ -78,7 +95,11 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 		return edge.Verdict{}
 	}
 	defer c.pairs.Leave(key)
-	if p.seen.Count() <= full && !p.seen.Add(answer) || p.recent.Add(c.cfg.Within, x.At) < c.cfg.Tries {
+	if p.seen.Count() <= full && !p.seen.Add(answer) {
+		return edge.Verdict{}
+	}
+	many := p.recent.Add(c.cfg.Within, x.At) >= c.cfg.Tries
+	if guesses := a.Guess != 0 && p.diverse(x.At); !many && !guesses {
 		return edge.Verdict{}
 	}
 	return edge.Verdict{Action: edge.Drop, Reason: reasonGuess, Score: points, Most: 2 * points}

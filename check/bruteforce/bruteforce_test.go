@@ -40,7 +40,9 @@ func TestGuesses(t *testing.T) {
 		"a phone registered there": {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Good, x.Asked.Trust = true, edge.Known }, 100},
 		"another port each (NAT)":  {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Port = uint64(i + 1) }, 7},
 		"one nonce, one password":  {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Guess = 1 << 33 }, 100},
-		"one nonce, guesses":       {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Guess = uint64(i+1) << 33 }, 7},
+		"one nonce, guesses":       {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Guess = uint64(i+1) << 33 }, 3},
+		"one nonce, slow guesses":  {time.Minute, func(i int, x *edge.Exchange) { x.Asked.Guess = uint64(i+1) << 33 }, 3},
+		"a nonce for each guess":   {2 * time.Minute, func(i int, x *edge.Exchange) { x.Asked.Guess = uint64(i+1) << 33 }, 100},
 		"counted before":           {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Tested = true }, 100},
 		"phones of a known office": {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Known, x.Asked.Port = 9, uint64(i+1) }, 100},
 	} {
