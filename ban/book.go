@@ -17,6 +17,7 @@ type Book struct {
 	view  atomic.Pointer[view]
 	calls calls
 	count counts
+	swept time.Time // when groups were; of who calls Tick
 
 	mu       sync.Mutex // guards what follows; nothing is waited for under it
 	entries  map[edge.Source]*entry
@@ -24,6 +25,7 @@ type Book struct {
 	never    []Exemption
 	allowed  map[netip.Prefix]Allowed
 	front    map[netip.Addr]time.Time
+	groups   groups
 	evidence int      // bytes of all messages
 	holders  []*entry // entries with messages, the oldest first; some have lost theirs since
 	journal  *Journal // nil: none
@@ -37,7 +39,7 @@ func New(cfg Config) (*Book, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Book{cfg: cfg.withDefaults(), entries: map[edge.Source]*entry{}, allowed: map[netip.Prefix]Allowed{}, front: map[netip.Addr]time.Time{}}
+	b := &Book{cfg: cfg.withDefaults(), entries: map[edge.Source]*entry{}, allowed: map[netip.Prefix]Allowed{}, front: map[netip.Addr]time.Time{}, groups: groups{}}
 	b.calls.init(b.cfg.Calls)
 	b.view.Store(newView())
 	return b, nil
@@ -118,6 +120,7 @@ func (b *Book) add(o *Order, at time.Time) (changes []Change, _ Ban, _ error) {
 		return nil, e.ban(false), nil
 	}
 	c := o.class()
+	joins := o.alone() && (e == nil || !e.hard || at.UnixNano()-e.since.Load() > int64(groupTime))
 	if e == nil {
 		victim, ok := b.room(c)
 		if !ok {
@@ -137,7 +140,11 @@ func (b *Book) add(o *Order, at time.Time) (changes []Change, _ Ban, _ error) {
 	b.fill(e, o, at)
 	b.enter(e, c)
 	ban := e.ban(false)
-	return append(changes, Change{Banned, at, ban}), ban, nil
+	changes = append(changes, Change{Banned, at, ban})
+	if joins {
+		changes = append(changes, b.joined(o.Source, at)...)
+	}
+	return changes, ban, nil
 }
 
 // class is that of the ban that o asks for.
@@ -293,6 +300,8 @@ func (b *Book) Lift(source edge.Source, at time.Time) ([]Ban, error) {
 }
 
 func (b *Book) lift(source edge.Source, at time.Time) (changes []Change) {
+	network, _ := networkOf(source.Prefix)
+	delete(b.groups, network) // who frees one of it does not want to count the others
 	gone := func(e *entry) {
 		if e.active() {
 			changes = append(changes, Change{Lifted, at, e.ban(false)})

@@ -13,9 +13,9 @@ import (
 	"github.com/ringwall/ringwall/edge"
 )
 
-// nth is one of many addresses.
+// nth is one of many addresses, none of which are neighbours.
 func nth(i int) edge.Source {
-	return edge.SourceOf(netip.AddrFrom4([4]byte{11 + byte(i>>24), byte(i >> 16), byte(i >> 8), byte(i)}))
+	return edge.SourceOf(netip.AddrFrom4([4]byte{11 + byte(i>>16), byte(i >> 8), byte(i), 7}))
 }
 
 func flowOf(s edge.Source, port uint16) edge.Flow {

@@ -15,7 +15,8 @@ const (
 	stillSending = time.Minute
 )
 
-// Tick ends the bans whose time is over and forgets what is old. It is to be called about once a second; bans end on time without it.
+// Tick ends the bans whose time is over and forgets what is old. It is to be called about once a second, by one goroutine; bans end on time
+// without it.
 func (b *Book) Tick(at time.Time) {
 	for {
 		b.mu.Lock()
@@ -27,6 +28,10 @@ func (b *Book) Tick(at time.Time) {
 		}
 	}
 	b.calls.sweep(at)
+	if at.Sub(b.swept) > time.Hour {
+		b.swept = at
+		b.sweepGroups(at)
+	}
 }
 
 // due deals with entries whose time has come, and reports whether there may be more of them.

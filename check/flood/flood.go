@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -108,6 +109,9 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 		return c.over(x, a.Port+2, limit) // one stranger behind a NAT is not to use up what his neighbours have
 	}
 	if c.rates.Take(key, limit, x.At) {
+		if a.Known == 0 && key == a.Source && !c.rates.Take(c.network(x.From.Remote.Addr()), c.networkLimit(), x.At) {
+			return c.over(x, key, limit)
+		}
 		return edge.Verdict{}
 	}
 	if calls := c.calls.Sum(a.Source, x.At); calls > 0 {
@@ -116,6 +120,24 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 		}
 	}
 	return c.over(x, key, limit)
+}
+
+// networkTimes is how many times what one stranger may send those of one network (IPv4 /24, IPv6 /48) may send together: who has many addresses
+// does not have many budgets.
+const networkTimes = 4
+
+// network is the key of the network of a.
+func (c *Check) network(a netip.Addr) uint64 {
+	bits := 24
+	if a.Is6() && !a.Is4In6() {
+		bits = 48
+	}
+	p, _ := a.Unmap().Prefix(bits) // cannot fail for these lengths
+	return c.key.Words(c.key.Addr(p.Addr()), uint64(bits))
+}
+
+func (c *Check) networkLimit() meter.Limit {
+	return meter.Limit{Every: c.cfg.Limit.Every / networkTimes, Burst: c.cfg.Limit.Burst * networkTimes}
 }
 
 // over is the verdict on a request too many.

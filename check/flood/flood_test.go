@@ -1,6 +1,8 @@
 package flood
 
 import (
+	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -111,6 +113,36 @@ func TestNeighbour(t *testing.T) {
 	x.Asked.Port = 1000
 	if n, _ := passed(c, x, 50); n != 12 {
 		t.Errorf("%d of another port pass where 12 are left", n)
+	}
+}
+
+// TestNetwork (B7): who rotates over the addresses of a network has four budgets and no more, and other networks have theirs; where somebody is
+// known, an address has its own.
+func TestNetwork(t *testing.T) {
+	for _, format := range []string{"198.51.%d.%d", "2001:db8:%x:%x::1"} {
+		c, x := New(Config{}, checktest.Key), invite(t)
+		rotate := func(network, known int) (ok int) {
+			for host := range 250 {
+				x.From.Remote = netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf(format, network, host)), 5060)
+				x.Asked.Source, x.Asked.Port, x.Asked.Known = checktest.Key.Addr(x.From.Remote.Addr()), uint64(network<<8+host), known
+				n, _ := passed(c, x, 10)
+				ok += n
+			}
+			return ok
+		}
+		if n := rotate(100, 0); n != 240 {
+			t.Errorf("%d of one network pass at once", n)
+		}
+		x.At = x.At.Add(time.Second)
+		if n := rotate(100, 0); n != 40 {
+			t.Errorf("%d of it pass in a second", n)
+		}
+		if n := rotate(101, 0); n != 240 {
+			t.Errorf("%d of another one", n)
+		}
+		if n := rotate(100, 1); n != 2500 {
+			t.Errorf("%d of addresses that somebody is known at", n)
+		}
 	}
 }
 
