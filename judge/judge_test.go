@@ -534,6 +534,30 @@ func TestForgedSources(t *testing.T) {
 	}
 }
 
+// TestEvictionRefundsNothing (F8): who had to make room for others is held to what he did before when he comes again.
+func TestEvictionRefundsNothing(t *testing.T) {
+	j, err := New(Config{Sources: 64, Pairs: 64}, secret, []Charge{{Name: "c", Mode: Enforce, Check: drop(6), Reasons: []edge.Reason{reasonTest}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := j.talk(t, "198.51.100.7:5060")
+	k.from.Transport = edge.TCP
+	if v := k.asks("INVITE", "1"); v.Ban != nil {
+		t.Fatal("banned at once")
+	}
+	for i := range 1000 {
+		x := k.x
+		x.From.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{100, byte(i >> 16), byte(i >> 8), byte(i)}), 5060)
+		j.Inspect(&x)
+	}
+	if j.sources.Find(secret.Addr(k.from.Remote.Addr()), start) != nil {
+		t.Fatal("he is still there: the test fills nothing")
+	}
+	if v := k.asks("INVITE", "1"); v.Ban == nil || !v.Ban.Hard {
+		t.Errorf("the second time: %+v", v)
+	}
+}
+
 func TestSizes(t *testing.T) {
 	for name, c := range map[string]struct{ size, most uintptr }{
 		"record": {unsafe.Sizeof(record{}) + 24, 256},
