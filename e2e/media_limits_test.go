@@ -105,6 +105,32 @@ func killed(t *testing.T, calls int) {
 	t.Logf("%d of %d calls talked on and ended by BYE, half of them after a re-INVITE", calls, calls)
 }
 
+// TestMediaRestarted: an orderly restart does not end media either, nor a restart in which the journal's rows are damaged the service.
+func TestMediaRestarted(t *testing.T) {
+	r := newRig(t, udp, concealed(relaying))
+	c := r.chat(r.phone("alice"))
+	r.edge.Stop()
+	r.edge.Start()
+	c.talk()
+	r.edge.Stop()
+	db, err := statefile.Open(filepath.Join(r.edge.State, "state.db"))
+	if err == nil {
+		_, err = db.Exec(`UPDATE media_call SET record = '{"Dialogs":[1],' || substr(record, 40)`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	r.edge.Start()
+	r.edge.WaitLog("calls=0 left_out=1")
+	r.kept(0)
+	got, answer := c.reoffer("INVITE", c.call.phone, c.platform, c.near.sdp(), c.far.sdp())
+	c.toward, c.towardFar = wanted(t, got.Body, 0), wanted(t, answer.Body, 0)
+	c.talk()
+	r.bye(c.platform, c.call.phone)
+	r.streams(0)
+}
+
 // kept waits until n calls are in the state file.
 func (r *rig) kept(n int) {
 	r.Helper()
