@@ -178,6 +178,7 @@ func (b *Book) fill(e *entry, o *Order, at time.Time) {
 	e.hits.Store(0)
 	e.last.Store(0)
 	e.everything.Store(o.Everything)
+	e.meant.Store(o.By == Operator)
 	e.spares.Store(b.maySpare(e, at))
 	b.evidenced(e, o.Evidence, at)
 }

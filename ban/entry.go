@@ -15,6 +15,7 @@ type entry struct {
 	until      atomic.Int64
 	spares     atomic.Bool // there may be flows to spare
 	everything atomic.Bool
+	meant      atomic.Bool // by an operator
 	hits       atomic.Uint64
 	last       atomic.Int64 // when something was last refused
 

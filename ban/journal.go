@@ -250,6 +250,7 @@ func (b *Book) restore(r *record, now time.Time) bool {
 	e.since.Store(r.Since.UnixNano())
 	e.until.Store(r.Until.UnixNano())
 	e.everything.Store(r.Everything)
+	e.meant.Store(r.By == Operator)
 	e.spares.Store(!r.Everything && r.Source.Port == 0) // whoever has not registered again is no known phone, but may do so
 	for _, m := range r.Messages[:min(len(r.Messages), MaxMessages)] {
 		b.evidenced(e, [][]byte{m.Text}, m.At)

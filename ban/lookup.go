@@ -133,6 +133,12 @@ func (b *Book) Soft(from edge.Flow, at time.Time) bool {
 	return true
 }
 
+// Meant reports whether the soft ban that holds for a request from there is an operator's, who needs no proof.
+func (b *Book) Meant(from netip.AddrPort, at time.Time) bool {
+	e := b.view.Load().soft.find(from, at.UnixNano())
+	return e != nil && e.meant.Load()
+}
+
 // spareTime is how long a ban spares the calls that were there before it.
 const spareTime = 4 * time.Hour
 

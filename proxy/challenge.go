@@ -45,9 +45,10 @@ func (l *lane) dropAnswers() {
 // challenges reports whether sources are challenged in earnest.
 func (l *lane) challenges() bool { return l.cfg.Challenge == judge.Enforce && !l.cfg.Monitor }
 
-// mayProve reports whether x, of a source that is banned without proof, could show that the ban is about somebody else's forgeries.
+// mayProve reports whether x, of a source that is banned without proof, could show that the ban is about somebody else's forgeries. An operator's is
+// not.
 func (l *lane) mayProve(x *edge.Exchange) bool {
-	return l.challenges() && (x.Msg.Method == sip.REGISTER || x.Msg.Method == sip.INVITE) && !x.Msg.ToTag.Present()
+	return l.challenges() && (x.Msg.Method == sip.REGISTER || x.Msg.Method == sip.INVITE) && !x.Msg.ToTag.Present() && !l.p.bans.Meant(x.From.Remote, x.At)
 }
 
 // redeemed reports whether x, of a source that is banned without proof, was written by who reads what is sent there: it is judged like any other.

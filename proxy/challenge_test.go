@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringwall/ringwall/ban"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/judge"
 	"github.com/ringwall/ringwall/meter"
@@ -230,6 +231,22 @@ func TestB3(t *testing.T) {
 	if took := b.now.Sub(began); took > 2*time.Second {
 		t.Errorf("it took %v", took)
 	}
+}
+
+// TestOperatorsSoftBan: an operator's ban is no mistake about who wrote what.
+func TestOperatorsSoftBan(t *testing.T) {
+	b := newWary(t)
+	if _, _, err := b.bans.Add(ban.Order{Ban: edge.Ban{Source: edge.SourceOf(b.outside.Remote.Addr()), Reason: ban.ReasonOperator, For: time.Hour}, By: ban.Operator}, b.now); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		b.send(b.outside, register("100", 1, ""))
+		b.silence(b.caller)
+	}
+	nonce := string(b.p.nonces.Append(nil, b.outside, b.now))
+	b.send(b.outside, register("100", 2, credentials("100", nonce, "x")))
+	b.silence(b.caller)
+	b.silence(b.platform)
 }
 
 // TestForgedFloodGetsLittle (B10): forged requests in the name of a banned address bring it few challenges, none larger than 1.3 times the request.

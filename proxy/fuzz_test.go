@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringwall/ringwall/judge"
 	"github.com/ringwall/ringwall/sip"
 )
 
@@ -20,22 +21,29 @@ func FuzzReceive(f *testing.F) {
 	f.Add([]byte("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKAAAAAAAAAAAAAAAAAAAAAA\r\n\r\n"), true)
 	f.Add(bytes.Replace(newRequest("INVITE", 3), []byte("Max-F"), []byte("x-source :forged\r\nRoute: <sip:o1234@127.0.0.1;lr>\r\nMax-F"), 1), false)
 	f.Add(bytes.Replace(newRequest("REGISTER", 4), []byte("Max-F"), []byte("m: *\r\nExpires: 0\r\nSupported: outbound\r\nMax-F"), 1), false)
-	b := newBench(f, func(c *Config) { c.Monitor = true })
+	b, wary := newBench(f, func(c *Config) { c.Monitor = true }), newUnified(f, func(c *Config) { c.Challenge = judge.Enforce })
+	f.Add([]byte(strings.Replace(string(newRequest("REGISTER", 5)), "Max-F", "Authorization: Digest nonce=\""+string(wary.p.nonces.Append(nil, wary.outside, epoch))+"\"\r\nMax-F", 1)), false)
 	f.Fuzz(func(t *testing.T, msg []byte, inside bool) {
-		b.t = t
-		b.now = b.now.Add(time.Minute)
-		b.l.timers(b.now)
-		drainSocket(b.caller, b.buf[:])
-		drainSocket(b.platform, b.buf[:])
-		from := b.outside
-		if inside {
-			from = b.inside
-		}
-		b.send(from, msg)
-		for _, c := range []*net.UDPConn{b.caller, b.platform} {
-			checkSent(t, b, c)
-		}
+		receiveAny(t, b, msg, inside)
+		receiveAny(t, wary, msg, inside)
 	})
+}
+
+// receiveAny hands the lane of b a message from either side.
+func receiveAny(t *testing.T, b *bench, msg []byte, inside bool) {
+	b.t = t
+	b.now = b.now.Add(time.Minute)
+	b.l.timers(b.now)
+	drainSocket(b.caller, b.buf[:])
+	drainSocket(b.platform, b.buf[:])
+	from := b.outside
+	if inside {
+		from = b.inside
+	}
+	b.send(from, msg)
+	for _, c := range []*net.UDPConn{b.caller, b.platform} {
+		checkSent(t, b, c)
+	}
 }
 
 func drainSocket(c *net.UDPConn, buf []byte) {
