@@ -57,7 +57,8 @@ bench: ## side by side with Kamailio, rtpengine and a bare forwarder, into bench
 	build/bench $(BENCH)
 
 pgo: ## cmd/ringwall/default.pgo, the profile by which go build inlines: calls and registrations through the lane
-	$(GO) test -run '^$$' -bench 'BenchmarkCall$$' -benchtime 150000x -cpuprofile build/call.prof -o build/proxy.test ./proxy
+	mkdir -p build
+	$(GO) test -run '^$$' -bench 'BenchmarkWholeCall$$' -benchtime 60000x -cpuprofile build/call.prof -o build/proxy.test ./proxy
 	$(GO) test -run '^$$' -bench 'BenchmarkRefresh$$' -benchtime 300000x -cpuprofile build/refresh.prof -o build/proxy.test ./proxy
 	$(GO) tool pprof -proto build/call.prof build/refresh.prof > cmd/ringwall/default.pgo
 
