@@ -17,7 +17,7 @@ type Lane interface {
 	// Refused is told of bytes on a stream that can't be framed (err is a sip.Error); the connection is closed after it.
 	// b holds what was read so far, bounded, so that a 400 may be sent.
 	Refused(b []byte, from edge.Flow, err error, at time.Time)
-	// Undelivered is told that sent (a message passed to Out.Send, perhaps cut short) did not reach to: an ICMP error,
-	// a refused or failed connection.
+	// Undelivered is told that sent (a message passed to Out.Send, perhaps cut short, or with those behind it that left at the same time)
+	// did not reach to: an ICMP error, a refused or failed connection.
 	Undelivered(sent []byte, to edge.Flow, err error, at time.Time)
 }

@@ -93,7 +93,7 @@ func (q *sendQueue) send(fd uintptr) bool {
 		case errno == unix.EAGAIN:
 			count.droppedSend.Add(uint64(q.cars(off, q.trains)))
 			off = q.trains
-		case errno == unix.ENOBUFS: // the interface's queue is full; this one is lost
+		case errno == unix.ENOBUFS: // the interface's queue is full; this train is lost
 			count.droppedSend.Add(uint64(q.cars(off, off+1)))
 			off++
 		case retries < errorRetries:
