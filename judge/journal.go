@@ -81,7 +81,7 @@ func (s *store) Begin(ctx context.Context, tx *sql.Tx) (func(uint64) error, erro
 	}
 	putUser, putFlow, putName, drops := done[0], done[1], done[2], done[3:]
 	return func(key uint64) error {
-		p, found := s.known.pair(key)
+		p, found := s.known.pairs.Copy(key)
 		if !found {
 			var errs []error
 			for _, drop := range drops {
@@ -94,7 +94,7 @@ func (s *store) Begin(ctx context.Context, tx *sql.Tx) (func(uint64) error, erro
 		if err == nil && p.flow != 0 {
 			_, err = putFlow.ExecContext(ctx, int64(key), int64(p.flow))
 		}
-		if who, named := s.known.named(key); err == nil && named {
+		if who, named := s.known.names.Copy(key); err == nil && named {
 			_, err = putName.ExecContext(ctx, int64(key), string(who.user[:who.n]), netip.AddrFrom16(who.addr).Unmap().String())
 		}
 		return err

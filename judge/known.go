@@ -133,7 +133,7 @@ func (k *known) moved(from, to uint64, at time.Time) {
 
 // drop forgets the pair h.
 func (k *known) drop(h uint64, now time.Time) {
-	if p, found := k.pair(h); found {
+	if p, found := k.pairs.Copy(h); found {
 		k.pairs.Delete(h)
 		k.lost(h, &p, now)
 	}
@@ -144,16 +144,6 @@ func (k *known) tell(key uint64) {
 	if j := k.journal.Load(); j != nil {
 		j.Mark(key)
 	}
-}
-
-// pair is the pair of that hash, if there is one.
-func (k *known) pair(h uint64) (pair, bool) {
-	p := k.pairs.Peek(h)
-	if p == nil {
-		return pair{}, false
-	}
-	defer k.pairs.Leave(h)
-	return *p, true
 }
 
 // learn takes what a final response says of who asked: the nonce of a challenge, and that the platform accepts the user from there.

@@ -77,16 +77,6 @@ func (k *known) name(pair uint64, who name, at time.Time) {
 	}
 }
 
-// named is who is behind a pair; false: nobody knows.
-func (k *known) named(pair uint64) (name, bool) {
-	who := k.names.Peek(pair)
-	if who == nil {
-		return name{}, false
-	}
-	defer k.names.Leave(pair)
-	return *who, true
-}
-
 // Pairs returns the pairs that are meant, by user and source.
 func (j *Judge) Pairs(of Choice, now time.Time) []Pair {
 	list := []Pair{}
@@ -106,7 +96,7 @@ func (j *Judge) chosen(of Choice, now time.Time, do func(key uint64, p Pair)) {
 		return true
 	})
 	for key, who := range names {
-		p, found := j.known.pair(key)
+		p, found := j.known.pairs.Copy(key)
 		addr := netip.AddrFrom16(who.addr)
 		source := edge.SourceOf(addr)
 		switch {

@@ -73,6 +73,16 @@ func (t *Table[V]) Peek(key uint64) *V {
 	return nil
 }
 
+// Copy returns the entry of key as it is now; like Peek it has no part in the traffic. False: there is none.
+func (t *Table[V]) Copy(key uint64) (v V, found bool) {
+	p := t.Peek(key)
+	if p == nil {
+		return v, false
+	}
+	defer t.Leave(key)
+	return *p, true
+}
+
 // Enter returns the entry of key, locked, and whether it is new and so zero; an entry of key that is there already gets this worth. It
 // returns nil, not locked, where all places of key are held by entries of more worth. The caller calls Leave.
 func (t *Table[V]) Enter(key uint64, worth uint32, now time.Time) (v *V, fresh bool) {
