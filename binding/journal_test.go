@@ -505,7 +505,7 @@ func TestOpenStateDamaged(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 			continue
 		}
-		if !strings.Contains(err.Error(), path+" is damaged") || !strings.Contains(err.Error(), "move it away") {
+		if !strings.Contains(err.Error(), path+" is damaged") || !statefile.Damaged(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

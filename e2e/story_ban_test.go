@@ -1,10 +1,8 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -13,11 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/ringwall/ringwall/admin"
 	"github.com/ringwall/ringwall/siptest"
 )
 
@@ -232,126 +228,5 @@ func TestB9(t *testing.T) {
 	r.does("ban", "198.51.100.77")
 	if got := r.banned(); !slices.Equal(got, []string{"192.0.2.0/24", "198.51.100.77"}) {
 		t.Errorf("banned: %v", got)
-	}
-}
-
-// TestBansSurvive: kill -9 in the middle of 1,000 bans loses none that is older than a second, and no entry of the allow list.
-func TestBansSurvive(t *testing.T) {
-	r := newRig(t, udp, nil)
-	socket := filepath.Join(r.edge.State, "ringwall.sock")
-	r.does("allow", "add", "192.0.2.0/24")
-	done := map[string]time.Time{}
-	begun := time.Now()
-	for i := range 1000 {
-		source := fmt.Sprintf("198.18.%d.%d", i/250, i%250)
-		if err := admin.Call(context.Background(), socket, "ban", map[string]any{"source": source, "for": time.Hour}, nil); err != nil {
-			t.Fatal(err)
-		}
-		done[source] = time.Now()
-		if i == 700 {
-			break
-		}
-		time.Sleep(time.Until(begun.Add(time.Duration(i) * 3 * time.Millisecond)))
-	}
-	killed := time.Now()
-	r.edge.Kill()
-	r.edge.Start()
-	have := map[string]bool{}
-	for _, source := range r.banned() {
-		have[source] = true
-	}
-	old, lost := 0, 0
-	for source, at := range done {
-		if killed.Sub(at) > time.Second {
-			old++
-			if !have[source] {
-				t.Errorf("%s was banned %v before the end, and is not", source, killed.Sub(at))
-			}
-		}
-		if !have[source] {
-			lost++
-		}
-	}
-	t.Logf("%d bans, %d of them older than a second; %d younger ones are lost", len(done), old, lost)
-	if old < 100 || !strings.Contains(r.does("allow", "list"), "192.0.2.0/24") {
-		t.Errorf("%d bans are old enough to tell, allowed:\n%s", old, r.does("allow", "list"))
-	}
-}
-
-// TestStateFileLost: the state file is overwritten, or removed, while ringwall runs. Service goes on, the log says so, and the next start
-// finds every ban and registration.
-func TestStateFileLost(t *testing.T) {
-	for name, harm := range map[string]func(path string) error{
-		"overwritten": func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("rubbish", 10_000)), 0o600) },
-		"truncated":   func(path string) error { return os.Truncate(path, 0) },
-		"removed":     os.Remove,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, udp, nil)
-			contact := r.register(siptest.NewRegistrar(r.platform, nil), r.phone("alice"))
-			r.does("ban", "198.51.100.7", "--for", "1h")
-			time.Sleep(time.Second) // it is written
-			if err := harm(filepath.Join(r.edge.State, "state.db")); err != nil {
-				t.Fatal(err)
-			}
-			r.does("ban", "198.51.100.8", "--for", "1h")
-			r.edge.WaitLog("a new one is written")
-			time.Sleep(1500 * time.Millisecond) // both journals have written everything
-			r.edge.Kill()
-			r.edge.Start()
-			if got := r.banned(); !slices.Equal(got, []string{"198.51.100.7", "198.51.100.8"}) {
-				t.Errorf("banned: %v", got)
-			}
-			r.platform.Send(r.platform.Request("INVITE", contact))
-			if n := r.edge.Counter("ringwall_bindings"); n != 1 {
-				t.Errorf("%v registrations", n)
-			}
-		})
-	}
-}
-
-// TestStateDiskFull: with a full disk bans are made and in force, status says that they are not written, and when there is room again they
-// are.
-func TestStateDiskFull(t *testing.T) {
-	if !inWorld(t) {
-		return
-	}
-	w := newWorld(t)
-	disk := "/run/small"
-	w.run("mkdir " + disk)
-	w.run("mount -t tmpfs -o size=4m tmpfs " + disk)
-	t.Setenv("TMPDIR", disk)
-	r := w.rig(nil)
-	ballast := filepath.Join(disk, "ballast")
-	f, err := os.Create(ballast)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for err == nil {
-		_, err = f.Write(make([]byte, 4096))
-	}
-	f.Close()
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatal(err)
-	}
-	for i := range 300 {
-		if err := admin.Call(context.Background(), filepath.Join(r.edge.State, "ringwall.sock"), "ban",
-			map[string]any{"source": fmt.Sprintf("198.18.%d.%d", i/250, i%250), "for": time.Hour}, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r.edge.WaitLog("bans cannot be written")
-	if out := r.does("status"); !strings.Contains(out, "state.bans: bans cannot be written") || !strings.Contains(out, "300 hard") {
-		t.Errorf("status says\n%s", out)
-	}
-	if err := os.Remove(ballast); err != nil {
-		t.Fatal(err)
-	}
-	r.edge.WaitLog("bans are written again")
-	r.edge.Kill()
-	r.edge.Start()
-	if got := r.banned(); len(got) != 300 {
-		t.Errorf("%d bans are back", len(got))
 	}
 }

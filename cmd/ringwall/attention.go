@@ -44,6 +44,7 @@ type facts struct {
 	banJournal string    // the same of bans
 	knownFile  string    // and of whom the platform accepted
 	callFile   string    // and of calls with media
+	aside      string    // which damaged state files nobody has looked at; "": there is none
 	front      string    // what all traffic comes through; "": nothing of that kind
 	valve      string    // why checks only watch; "": they act
 	dropped    uint64    // events
@@ -85,6 +86,7 @@ func (f *facts) concerns() []concern {
 	add(f.callFile != "", string(reasonCalls), "calls with media are not kept, a restart would silence them: %s", f.callFile)
 	add(f.banJournal != "", string(reasonBans), "bans cannot be written, a restart would lose them: %s", f.banJournal)
 	add(f.knownFile != "", string(reasonState), "known users cannot be written, a restart would lose them: %s", f.knownFile)
+	add(f.aside != "", string(reasonDamaged), "%s", f.aside)
 	add(f.front != "", string(reasonFronted), "%s", f.front)
 	add(f.valve != "", string(reasonValve), "%s", f.valve)
 	for _, c := range f.certs {
@@ -115,7 +117,7 @@ func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 func (s *service) facts(p proxy.Status, now *settings) *facts {
 	f := &facts{at: time.Now(), proxy: p, tables: proxyConfig(now.cfg, now.upstreams, now.trunks).Transactions, bindings: binding.Default().Max,
 		trunks: now.trunks, restart: now.restart, reload: s.lastReload.Load(), dropped: s.ring.Dropped(),
-		certs: s.transport.Certificates(), distrusted: s.transport.Distrusted()}
+		certs: s.transport.Certificates(), distrusted: s.transport.Distrusted(), aside: setAside(s.cfg.State)}
 	f.open, f.most = int(s.transport.Counters().ConnectionsOpen), s.budget
 	if s.relay != nil {
 		f.lines = s.relay.Streams()

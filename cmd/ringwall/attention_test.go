@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -44,6 +46,7 @@ func TestConcerns(t *testing.T) {
 		{func(f *facts) { f.lines, f.most.lines = 16, 20 }, "media.full", "16 of 20, 80 %"},
 		{func(f *facts) { f.journal = "disk is full" }, "state.write", "disk is full"},
 		{func(f *facts) { f.knownFile = "disk is full" }, "state.write", "known users cannot be written"},
+		{func(f *facts) { f.aside = "the damaged one is /s" }, "state.damaged", "is /s"},
 		{func(f *facts) { f.front = fronted(netip.MustParseAddr("172.17.0.1")) }, "ban.fronted", "through 172.17.0.1"},
 		{func(f *facts) {
 			f.valve = (&opening{until: now, wave: ban.Wave{Known: 10, Lost: 3}, lifted: 1}).String()
@@ -127,5 +130,20 @@ func TestLiveKeysAreDocumented(t *testing.T) {
 	list := strings.Join(strings.Fields("`"+strings.Join(live, "`, `")+"`."), " ")
 	if !strings.Contains(strings.Join(strings.Fields(string(page)), " "), list) {
 		t.Errorf("docs/config.md does not list %s", list)
+	}
+}
+
+// TestAsideConcern: damaged state files are named until they are taken away.
+func TestAsideConcern(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	for i, want := range []string{"", "damaged-20260501", "and 1 older one beside it"} {
+		if got := setAside(state); want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%d files: %q", i, got)
+		}
+		for _, tail := range []string{"", "-wal"} {
+			if err := os.WriteFile(fmt.Sprintf("%s.damaged-2026050%d%s", state, i+1, tail), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }

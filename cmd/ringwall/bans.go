@@ -52,8 +52,8 @@ func (s *service) repair(err error) bool {
 		return false
 	}
 	aside, rerr := s.file.Replace()
-	e := edge.Event{At: time.Now(), Name: event.State, Reason: reasonDamaged, Message: "the state file was damaged (" + err.Error() + "): a new one is written",
-		Detail: "moved to " + aside}
+	e := edge.Event{At: time.Now(), Name: event.State, Reason: reasonDamaged, Message: "the state file was damaged: a new one is written",
+		Detail: "moved to " + aside + ": " + err.Error()}
 	if rerr != nil {
 		e.Message, e.Detail = "the state file is damaged and cannot be replaced", rerr.Error()
 	}

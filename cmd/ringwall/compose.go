@@ -43,7 +43,7 @@ const (
 	reasonState   edge.Reason = "state.write"   // registrations can't be written
 	reasonBans    edge.Reason = "state.bans"    // bans can't be written
 	reasonCalls   edge.Reason = "state.calls"   // calls with media can't be written or read
-	reasonDamaged edge.Reason = "state.damaged" // the file was damaged and has been replaced
+	reasonDamaged edge.Reason = "state.damaged" // the file was damaged and is set aside
 )
 
 // A service is everything that `ringwall run` runs. start builds it from the bottom up; Close takes it down in reverse.
@@ -265,7 +265,7 @@ func (s *service) exempt(a netip.Addr) bool {
 
 // openJournals brings the bindings and bans of the last run back and keeps them written from now on.
 func (s *service) openJournals(ctx context.Context) error {
-	db, err := statefile.Open(s.cfg.State)
+	db, err := s.openFile(ctx)
 	if err != nil {
 		return err
 	}

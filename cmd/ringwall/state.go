@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,10 +10,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/event"
+	"github.com/ringwall/ringwall/state/statefile"
 )
 
 // lockName is the file in the state folder that the one ringwall using it holds a lock on.
@@ -89,4 +94,45 @@ func holder(f *os.File) string {
 // Close gives the lock back. The file stays: removing it would let two others lock different files of one name.
 func (l *stateLock) Close() error {
 	return errors.Join(l.file.Truncate(0), l.file.Close())
+}
+
+// mostSalvage is how long a start may take to read what is left of a damaged state file.
+const mostSalvage = 10 * time.Second
+
+// openFile opens the state file. One that is damaged is set aside, and what can still be read of it is taken over: a broken disk must not cost
+// an operator his phones (docs/adr/0014-start-without-a-damaged-state-file.md). One that must not or cannot be opened is an error.
+func (s *service) openFile(ctx context.Context) (*sql.DB, error) {
+	db, err := statefile.Open(s.cfg.State)
+	switch {
+	case err == nil:
+		return db, nil
+	case errors.Is(err, unix.EISDIR):
+		return nil, s.cfg.Fault("state", err.Error(), "name a file, or move the folder away")
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS):
+		return nil, fail(exitPermission, fmt.Errorf("%w; run ringwall as the user that owns it, or name a folder of your own with --state DIR", err))
+	case !statefile.Damaged(err):
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, mostSalvage)
+	defer cancel()
+	saved, failed := statefile.Salvage(ctx, s.cfg.State)
+	if failed != nil {
+		return nil, errors.Join(err, failed)
+	}
+	s.log.Warn("the state file was damaged: a new one is begun, with what could be read", "event", event.State, "reason", reasonDamaged,
+		"detail", "moved to "+saved.Aside, "error", err.Error(), "taken_over", saved.String())
+	return statefile.Open(s.cfg.State)
+}
+
+// setAside says that damaged state files lie beside the state file, where somebody is to look at them; "" if none does.
+func setAside(state string) string {
+	files := statefile.Aside(state)
+	if len(files) == 0 {
+		return ""
+	}
+	text := "the state file was damaged: what could be read or was in force is in a new one, the damaged one is " + files[len(files)-1]
+	if n := len(files) - 1; n > 0 {
+		text += " (and " + count(n, "older one") + " beside it)"
+	}
+	return text + "; see whether bans or registrations are missing, look at the disk, then remove it"
 }

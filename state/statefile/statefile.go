@@ -21,7 +21,7 @@ import (
 )
 
 // Open opens the state file, an SQLite database that rooms share, or makes it (mode 0600; its folder 0700 where it
-// is missing). The caller closes it last of all.
+// is missing). The caller closes it last of all. Of an error, Damaged tells whether Salvage helps.
 //
 // It runs in WAL mode with synchronous=NORMAL: a commit is one write to the log and waits for no disk. A killed process
 // loses nothing that was committed, because what it wrote is the kernel's by then; when the whole machine loses power
@@ -34,7 +34,10 @@ func Open(path string) (*sql.DB, error) {
 		return db, nil
 	}
 	if Damaged(err) {
-		return nil, fmt.Errorf("state file %s is damaged (%w): put a good copy back or move it away; phones come back as they register anew", path, err)
+		return nil, fmt.Errorf("state file %s is damaged: %w", path, err)
+	}
+	if at, ok := errors.AsType[*fs.PathError](err); ok { // which would name the path once more
+		err = at.Err
 	}
 	return nil, fmt.Errorf("open state file %s: %w", path, err)
 }
@@ -161,13 +164,7 @@ func (g *Guard) replace() (aside string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("replace state file %s: %w", g.path, err)
 	}
-	aside = g.path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000Z")
-	for _, tail := range []string{"", "-wal", "-shm"} { // what belongs to the file goes with it
-		if merr := os.Rename(g.path+tail, aside+tail); !errors.Is(merr, fs.ErrNotExist) {
-			err = errors.Join(err, merr)
-		}
-	}
-	if err == nil {
+	if aside, err = setAside(g.path); err == nil {
 		err = touch(g.path)
 	}
 	if err == nil {
