@@ -18,7 +18,8 @@ const (
 
 // Checks says which checks look for what.
 type Checks struct {
-	Modes map[string]CheckMode // by the name of the check; none: off
+	Mode  CheckMode            // of every check that has none of its own
+	Modes map[string]CheckMode // by the name of the check: its own
 
 	Flood struct {
 		Rate      Rate
@@ -58,8 +59,30 @@ type Checks struct {
 	}
 }
 
+// Of is the mode of the check of that name.
+func (c *Checks) Of(name string) CheckMode {
+	if mode, own := c.Modes[name]; own {
+		return mode
+	}
+	return c.Mode
+}
+
+// None reports whether every check is off.
+func (c *Checks) None() bool {
+	if c.Mode != CheckOff {
+		return false
+	}
+	for _, mode := range c.Modes {
+		if mode != CheckOff {
+			return false
+		}
+	}
+	return true
+}
+
 // defaultChecks is what checks are told where the file says nothing.
 func defaultChecks() (c Checks) {
+	c.Mode = CheckOff
 	c.Flood.Rate, c.Flood.Burst = Rate{10, time.Second}, 60
 	c.Lockout.Failures, c.Lockout.Within, c.Lockout.Ban = 3, 15*time.Minute, 30*time.Minute
 	c.Bruteforce.Tries, c.Bruteforce.Within = 8, time.Minute
@@ -83,6 +106,7 @@ func checks(c *Checks) reader {
 	number := func(name string, dst *int, least, most int) key { return key{name, integer(dst, least, most)} }
 	f, l, b, s, u, d, e, m := &c.Flood, &c.Lockout, &c.Bruteforce, &c.Spray, &c.Userguard, &c.Dialprefix, &c.Enumeration, &c.Method
 	return section(
+		key{"mode", choice(&c.Mode, modes...)},
 		one("bruteforce", number("tries", &b.Tries, 2, 16), span("within", &b.Within)),
 		one("contact"),
 		one("dialprefix", number("variants", &d.Variants, 2, 32), number("users", &d.Users, 2, 32), span("within", &d.Within), span("shut", &d.Shut)),
@@ -100,14 +124,14 @@ func checks(c *Checks) reader {
 	)
 }
 
-// checkMode reads the mode of a check.
+// modes are those that a check may have.
+var modes = []CheckMode{CheckEnforce, CheckMonitor, CheckOff}
+
+// checkMode reads the mode of a check of its own.
 func checkMode(c *Checks, name string) reader {
 	return func(d *decoder, n *node, path string) {
 		mode := CheckOff
-		choice(&mode, CheckEnforce, CheckMonitor, CheckOff)(d, n, path)
-		if mode == CheckOff {
-			return
-		}
+		choice(&mode, modes...)(d, n, path)
 		if c.Modes == nil {
 			c.Modes = map[string]CheckMode{}
 		}

@@ -107,7 +107,7 @@ topology: {hide: true, key_file: keys/topology.key, guard: block, bodies: [Appli
 media: {relay: builtin, ports: 20000-20999, address: 203.0.113.5, inside_address: "2001:db8::1", latch: {known: any, peer: prefix24}, rtpengine: [udp:10.0.0.2:2223, "udp:[::1]:2224"], silence: {after: 90s, end: true}, journal: false, packets: 600, threads: 2, coalesce: 1ms}
 access: {unknown: any, known: [INVITE, MESSAGE], peer: [], unify: true, not_unified: [Guests.example.com], open_inbound: [lobby.example.com]}
 trust: {never_ban: [198.51.100.77, "2001:db8::77"], realm: Example PBX, challenge: monitor}
-checks: {flood: {mode: enforce, sampling_time_unit: 2s, reqs_density_per_unit: 20, remove_latency: 4s}, scanner: {mode: monitor}, enumeration: {users: 12}, lockout: {mode: off}}
+checks: {flood: {mode: enforce, sampling_time_unit: 2s, reqs_density_per_unit: 20, remove_latency: 4s}, scanner: {mode: monitor}, enumeration: {users: 12}, lockout: {mode: off}, mode: monitor}
 bans: {first: 5m, longest: 1d12h}
 headers: {source: X-Real-Source, from_outside: {remove: [X-Internal, y], allow: [p-asserted-identity, k]}}
 limits: {memory: 1GiB, message: 16KiB, headers: 100, header: 4KiB, uri: 512B, vias: 20, parameters: 16, calls: 5, connections: 100, connections_per_source: 7}
@@ -176,10 +176,30 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 // fullChecks are the checks of full.
 func fullChecks() Checks {
 	c := defaultChecks()
-	c.Modes = map[string]CheckMode{"flood": CheckEnforce, "scanner": CheckMonitor}
+	c.Mode, c.Modes = CheckMonitor, map[string]CheckMode{"flood": CheckEnforce, "scanner": CheckMonitor, "lockout": CheckOff}
 	c.Flood.Unit, c.Flood.Density, c.Flood.Latency = 2*time.Second, 20, 4*time.Second
 	c.Enumeration.Users = 12
 	return c
+}
+
+// TestModesOfChecks: one word for all checks, and one for each that is to differ, in any order.
+func TestModesOfChecks(t *testing.T) {
+	for text, want := range map[string][2]CheckMode{ // of scanner and of flood
+		"":                        {CheckOff, CheckOff},
+		"checks: {mode: monitor}": {CheckMonitor, CheckMonitor},
+		"checks: {scanner: {mode: enforce}, mode: monitor}": {CheckEnforce, CheckMonitor},
+		"checks: {mode: enforce, flood: {mode: off}}":       {CheckEnforce, CheckOff},
+		"checks: {mode: enforce, flood: {rate: 20/s}}":      {CheckEnforce, CheckEnforce},
+		"checks: {mode: off, scanner: {mode: off}}":         {CheckOff, CheckOff},
+	} {
+		c := mustParse(t, text).Checks
+		if got := [2]CheckMode{c.Of("scanner"), c.Of("flood")}; got != want {
+			t.Errorf("%q: scanner and flood %v, want %v", text, got, want)
+		}
+		if c.None() != (want == [2]CheckMode{CheckOff, CheckOff}) {
+			t.Errorf("%q: none %t", text, c.None())
+		}
+	}
 }
 
 // TestGuardFollowsHide: unless a file says so itself, the guard looks at what leaves where the platform is hidden, and only there.
@@ -202,11 +222,15 @@ media: {relay: builtin, ports: 30000-39999, latch: strict}
 trust: {never_ban: []}
 access: {unify: false, open_inbound: []}
 headers: {from_outside: {remove: [], allow: []}, to_outside: {allow: []}}
-checks: {flood: {mode: off, rate: 10/s, burst: 60}, lockout: {mode: "off", failures: 3, within: 15m, ban: 30m}}
+checks: {mode: off, flood: {mode: off, rate: 10/s, burst: 60}, lockout: {mode: "off", failures: 3, within: 15m, ban: 30m}}
 bans: {first: 10m, longest: 7d}
 gate: {driver: soft}
 decoy: {enabled: false}
 `)
+	if !got.Checks.None() {
+		t.Errorf("checks that are off: %+v", got.Checks)
+	}
+	got.Checks.Modes = nil // those of their own say the same
 	if diff := cmp.Diff(Default(), got, plain); diff != "" {
 		t.Errorf("off values are not the defaults (-default +got):\n%s", diff)
 	}

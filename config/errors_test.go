@@ -301,6 +301,7 @@ func TestMistakes(t *testing.T) {
 		{"limits: {vias: 1}", "limits.vias: 1 is not"},
 		{"limits: {parameters: 65}", "limits.parameters: 65 is not"},
 		{"checks: {flood: {mode: on}}", "checks.flood.mode"},
+		{"checks: {mode: enforced}", "did you mean enforce?"},
 		{"checks: {flod: {mode: monitor}}", "did you mean flood?"},
 		{"checks: {flood: {rate: 10}}", "checks.flood.rate"},
 		{"checks: {flood: {rate: 20/s, reqs_density_per_unit: 20}}", "says how much twice"},

@@ -34,7 +34,7 @@ func (s *service) assemble(cfg *config.Config) (*judge.Judge, error) {
 	s.benching.Lock()
 	defer s.benching.Unlock()
 	b := &s.bench
-	if b.judge == nil && len(cfg.Checks.Modes) == 0 && cfg.Access.Unify == config.CheckOff {
+	if b.judge == nil && cfg.Checks.None() && cfg.Access.Unify == config.CheckOff {
 		return nil, nil
 	}
 	told := checkConfig(cfg, s.outsideAddrs())
@@ -77,7 +77,7 @@ func (s *service) judge() *judge.Judge { return s.judging.Load() }
 func charges(cfg *config.Config, told checks.Config, b *bench, key meter.Key) (list []judge.Charge, rows map[string]any) {
 	rows = map[string]any{}
 	for _, r := range checks.List() {
-		mode := checkMode(cfg.Checks.Modes[r.Name])
+		mode := checkMode(cfg.Checks.Of(r.Name))
 		if mode == judge.Off {
 			continue
 		}

@@ -120,7 +120,7 @@ func (s *service) eachKeeper(do func(k edge.Keeper, enforced bool)) {
 	defer s.benching.Unlock()
 	for name, one := range s.bench.rows {
 		if k, ok := one.(edge.Keeper); ok {
-			do(k, cfg.Checks.Modes[name] == config.CheckEnforce && cfg.Mode != config.Monitor)
+			do(k, cfg.Checks.Of(name) == config.CheckEnforce && cfg.Mode != config.Monitor)
 		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringwall/ringwall/ban"
-	checks "github.com/ringwall/ringwall/check"
 	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/meter"
@@ -194,10 +193,7 @@ func replayConfig(cfg *config.Config, platform []netip.Prefix) (out replay.Confi
 // enforcing is the default configuration with every check at work.
 func enforcing() *config.Config {
 	cfg := config.Default()
-	cfg.Checks.Modes = map[string]config.CheckMode{}
-	for _, row := range checks.List() {
-		cfg.Checks.Modes[row.Name] = config.CheckEnforce
-	}
+	cfg.Checks.Mode = config.CheckEnforce
 	return cfg
 }
 
