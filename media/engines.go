@@ -260,7 +260,7 @@ func (e *engaged) write(dst, result []byte, m *described) ([]byte, error) {
 	if err := s.Parse(result); err != nil {
 		return dst, fmt.Errorf("%w: rtpengine's description, line %d: %w", ErrEngine, s.ErrorLine(), err)
 	}
-	plan := sdp.Plan{Clean: m.clean, Media: make([]sdp.MediaPlan, len(s.Media)), Addr: netip.IPv4Unspecified(), FullICE: true}
+	plan := sdp.Plan{Clean: m.clean, Like: m.sdp, Media: make([]sdp.MediaPlan, len(s.Media)), Addr: netip.IPv4Unspecified(), FullICE: true}
 	for i := range s.Media {
 		md := &s.Media[i]
 		plan.Media[i] = sdp.MediaPlan{Addr: md.Addr, Port: md.Port, RTCP: md.RTCP.Port(), Ufrag: string(md.Ufrag), Pwd: string(md.Pwd)}

@@ -17,6 +17,10 @@ type Plan struct {
 	// Clean reports whether text, a line or part of one without its end, may be shown to the reader: it names nothing of the
 	// inside. It keeps no reference to text. nil: all is clean.
 	Clean func(text []byte) bool
+
+	// Like is the description that another program made this one from. What it did not say, and holds unsaid, is not said: a=sendrecv, and
+	// a=rtpmap of payload types that have their codec by number. nil: all is said.
+	Like []byte
 }
 
 // A MediaPlan is what Rewrite writes for the media line of the same index. A line without one, without Addr or without Port
@@ -174,7 +178,7 @@ func (s *Session) appendKept(dst []byte, lines []kept, plan *Plan, kinds keepKin
 			continue
 		}
 		text := s.Raw[k.from:k.end]
-		if plan.Clean != nil && !plan.Clean(text) {
+		if plan.Clean != nil && !plan.Clean(text) || plan.Like != nil && s.needless(text, plan.Like) {
 			continue
 		}
 		dst = append(append(dst, s.Raw[k.from-2:k.end]...), '\r', '\n') // with the "a=" or "b=" before it

@@ -276,3 +276,30 @@ func TestNumbering(t *testing.T) {
 		}
 	}
 }
+
+// TestNeedless: what another program added, and holds without being said, is not said.
+func TestNeedless(t *testing.T) {
+	const top, line = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n", "m=audio 4000 RTP/AVP 0 8 101\r\n"
+	const added = "a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n"
+	for _, c := range [][3]string{ // what it was made from, what was made, what is left of its attributes
+		{line + "a=rtpmap:101 telephone-event/8000\r\n", line + added, "a=rtpmap:101 telephone-event/8000\r\n"},
+		{line + added, line + added, added},
+		{line + "a=rtpmap:8 PCMA/8000\r\n", line + added, "a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n"},
+		{line + "a=rtpmap:80 X/1\r\n", line + "a=rtpmap:8 pcma/8000\r\n", ""},
+		{line, line + "a=rtpmap:0 PCMU/16000\r\na=rtpmap:8 PCMA/8000/2\r\na=fmtp:0 x\r\n", "a=rtpmap:0 PCMU/16000\r\na=rtpmap:8 PCMA/8000/2\r\na=fmtp:0 x\r\n"},
+		{line + "a=inactive\r\n", line + "a=sendonly\r\n", "a=sendonly\r\n"},
+		{line, "a=inactive\r\n" + line + "a=sendrecv\r\n", "a=sendrecv\r\n"},
+		{line + "a=note:a=sendonly\r\n", line + "a=sendrecv\r\n", ""},
+	} {
+		s := parse(t, top+c[1])
+		plan := plain(1)
+		plan.Like = []byte(top + c[0])
+		out, err := s.Rewrite(nil, plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, got, _ := strings.Cut(string(out), "101\r\n"); got != c[2] {
+			t.Errorf("from %q\n%q became %q\nwant %q", c[0], c[1], got, c[2])
+		}
+	}
+}
