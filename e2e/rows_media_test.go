@@ -170,27 +170,22 @@ func forkedMedia(r *rig) {
 	near := newMouth(phone, r.T)
 	sent, got := r.invite(phone, with(near.sdp()))
 	forks := []*mouth{newMouth(r.platform, r.T), newMouth(r.platform, r.T)}
-	tagged := func(i int) func(*siptest.Message) {
-		return func(m *siptest.Message) {
-			m.Set("To", strings.Split(m.Get("To"), ";tag=")[0]+fmt.Sprintf(";tag=fork-%d-of-this-call", i))
-		}
-	}
 	toward := wanted(r.T, got.Body, 0)
 	for i, f := range forks {
-		r.platform.Reply(got, 183, with(f.sdp()), tagged(i))
+		r.platform.Reply(got, 183, with(f.sdp()), forkedAs(i))
 		near.say(wanted(r.T, phone.Expect("183").Body, 0), fmt.Sprintf("to fork %d", i))
 		f.hear(fmt.Sprintf("to fork %d", i))
 	}
-	answer := r.platform.Reply(got, 200, with(forks[0].sdp()), tagged(0))
+	answer := r.platform.Reply(got, 200, with(forks[0].sdp()), forkedAs(0))
 	ok := phone.Expect("200 INVITE")
 	a := phone.NewCallerDialog(sent, ok)
 	a.Send("ACK")
 	r.platform.Expect("ACK")
 	for range 3 { // copies change nothing (F14)
-		r.platform.Reply(got, 200, with(forks[0].sdp()), tagged(0))
+		r.platform.Reply(got, 200, with(forks[0].sdp()), forkedAs(0))
 		phone.Expect("200 INVITE")
 	}
-	r.platform.Reply(got, 183, with(forks[1].sdp()), tagged(1)) // late, of the loser
+	r.platform.Reply(got, 183, with(forks[1].sdp()), forkedAs(1)) // late, of the loser
 	forks[1].say(toward, "from the loser, who is first")
 	near.deaf()
 	near.say(wanted(r.T, ok.Body, 0), "to the winner")
@@ -202,6 +197,13 @@ func forkedMedia(r *rig) {
 	r.streams(1)
 	r.bye(a, r.platform.NewCalleeDialog(got, answer))
 	r.streams(0)
+}
+
+// forkedAs lets a response come from another phone behind one INVITE for each i.
+func forkedAs(i int) func(*siptest.Message) {
+	return func(m *siptest.Message) {
+		m.Set("To", strings.Split(m.Get("To"), ";tag=")[0]+fmt.Sprintf(";tag=fork-%d-of-this-call", i))
+	}
 }
 
 // controlBytes: what would be another line, or end a string, for some reader is refused or never leaves.

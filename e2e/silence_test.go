@@ -14,6 +14,9 @@ import (
 // ending lets the edge end calls whose media stops.
 var ending = siptest.Keys{"media": "{relay: builtin, ports: 40000-49999, silence: {after: 1s, end: true}}"}
 
+// forgetting is ending without a journal.
+var forgetting = siptest.Keys{"media": strings.Replace(ending["media"], "silence", "journal: false, silence", 1)}
+
 // TestSilentCallEnds: row F17, a call whose media stops is ended by BYE to both ends, whatever each of them knows of the other.
 func TestSilentCallEnds(t *testing.T) {
 	ways := map[string]struct {
@@ -27,6 +30,8 @@ func TestSilentCallEnds(t *testing.T) {
 		"a BYE crosses":       {udp, concealed(ending), byeCrosses},
 		"numbers and targets": {udp, concealed(ending), numbersAndTargets},
 		"after a kill":        {udp, concealed(ending), silentAfterKill},
+		"in no journal":       {udp, concealed(forgetting), silentAndForgotten},
+		"two answer":          {udp, concealed(ending), twoFallSilent},
 	}
 	for name, w := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -164,6 +169,47 @@ func silentAfterKill(r *rig) {
 	r.ended(c.call.phone, 200)
 	r.ended(c.platform, 200)
 	r.over(c)
+}
+
+// silentAndForgotten: a call that was in no journal is ended as well, once a re-INVITE of either end has brought it back.
+func silentAndForgotten(r *rig) {
+	for i, name := range []string{"alice", "bob"} {
+		c := r.chat(r.phone(name))
+		r.edge.Kill()
+		r.edge.Start()
+		from, to, own, others := c.call.phone, c.platform, c.near, c.far
+		if i == 1 {
+			from, to, own, others = to, from, others, own
+		}
+		c.reoffer("INVITE", from, to, own.sdp(), others.sdp())
+		r.ended(c.call.phone, 200)
+		r.ended(c.platform, 200)
+		r.over(c)
+	}
+}
+
+// twoFallSilent: two phones take one call, and ringwall is killed before it falls silent: both dialogs are ended at both ends.
+func twoFallSilent(r *rig) {
+	phone := r.phone("alice")
+	near := newMouth(phone, r.T)
+	sent, got := r.invite(phone, with(near.sdp()))
+	var calls []*call
+	for i := range 2 {
+		answer := r.platform.Reply(got, 200, with(newMouth(r.platform, r.T).sdp()), forkedAs(i))
+		ok := phone.Expect("200 INVITE")
+		one := &call{phone.NewCallerDialog(sent, ok), r.platform.NewCalleeDialog(got, answer), sent, got}
+		one.phone.Send("ACK")
+		r.platform.Expect("ACK")
+		calls = append(calls, one)
+	}
+	r.kept(1)
+	r.edge.Kill()
+	r.edge.Start()
+	for _, c := range calls {
+		r.ended(c.phone, 200)
+		r.ended(c.platform, 200)
+	}
+	r.over(&chat{r: r, call: calls[0]})
 }
 
 // TestSilentCallEndsRTPEngine: the same where rtpengine relays, which tells what it accepted.

@@ -60,9 +60,16 @@ func (k *talk) agree(dialog uint64, near, far string) {
 	k.calls.Over(k.key, 200)
 }
 
+// theLegs are those of the caller and of the callee.
+func theLegs() (client, server Leg) {
+	routes := []byte("ours")
+	return Leg{Target: []byte("sip:far"), Routes: routes, Fields: []byte("of near"), Number: 1}, Leg{Target: []byte("sip:near"), Routes: routes, Fields: []byte("of far")}
+}
+
 // keep notes both legs, as a 2xx told them.
 func (k *talk) keep() {
-	k.calls.Keep(k.key, theDialog, Leg{Target: []byte("sip:far"), Fields: []byte("of near"), Number: 1}, Leg{Target: []byte("sip:near"), Fields: []byte("of far")})
+	client, server := theLegs()
+	k.calls.Keep(k.key, theDialog, client, server)
 }
 
 // pass lets seconds pass. In each of them those speak who are named, each a packet that the relay has looked at when the next comes.
@@ -176,33 +183,85 @@ func TestHeldCallIsNotEnded(t *testing.T) {
 	}
 }
 
-// TestUnknownCallIsNotEnded: of a call from before a restart nobody knows what a BYE would have to say.
-func TestUnknownCallIsNotEnded(t *testing.T) {
+// TestUnknownCallIsEnded: of a call from before a restart a 2xx to a re-INVITE does not tell the routes. A request in the dialog does, of who sent it for
+// sure and of the other end as a guess, until that one speaks.
+func TestUnknownCallIsEnded(t *testing.T) {
 	k := newTalk(t, nil)
-	k.calls.Keep(k.key, theDialog, Leg{Target: []byte("sip:far")}, Leg{Target: []byte("sip:near")}) // as a re-INVITE tells
-	k.pass(30)
-	if all := k.ended(); len(all) != 0 || len(k.told) != 2 {
-		t.Errorf("ended are %v, told is %v", all, k.told)
+	client, server := theLegs()
+	client.Routes, server.Routes = nil, nil
+	k.calls.Keep(k.key, theDialog, client, server)
+	if k.pass(30); len(k.told) != 2 || len(k.ended()) != 0 {
+		t.Fatalf("ended though nobody knows the routes, told is %v", k.told)
 	}
-	k.keep()
-	if k.pass(5); len(k.ended()) != 1 {
-		t.Error("it is not ended once it is known")
+	if !k.calls.Count(theDialog, Callee, 1) {
+		t.Error("routes are known that nobody told")
+	}
+	k.calls.Learn(theDialog, Callee, []byte("of the callee"), []byte("a guess"))
+	if k.calls.Count(theDialog, Callee, 2) || !k.calls.Count(theDialog, Caller, 2) {
+		t.Error("what a request told is not known, or a guess is for sure")
+	}
+	k.calls.Keep(k.key, theDialog, client, server)
+	k.pass(5)
+	all := k.ended()
+	if len(all) != 1 || string(all[0][Caller].Routes) != "a guess" || string(all[0][Callee].Routes) != "of the callee" {
+		t.Fatalf("ended are %+v", all)
+	}
+	k.calls.Learn(theDialog, Caller, []byte("of the caller"), []byte("a guess"))
+	if ends, _ := k.calls.find(theDialog).branch.legs.both(); string(ends[Caller].Routes) != "of the caller" || string(ends[Callee].Routes) != "of the callee" {
+		t.Errorf("the legs are %+v", ends)
 	}
 }
 
-// TestLegsAreKept: a re-INVITE changes targets and flows, and nothing else; numbers never fall.
+// TestSecondAnswer: a further 2xx to a forked INVITE comes when the request is gone; the callees have its target and route set in common. The journal
+// has the legs of both.
+func TestSecondAnswer(t *testing.T) {
+	k, db := newTalk(t, nil), newFile(t)
+	j, _, _ := journal(t, db, k.calls, k.clock.Now())
+	client, server := theLegs()
+	if !k.calls.Lacks(k.key, theDialog) {
+		t.Error("the first dialog is known")
+	}
+	k.keep()
+	k.ringing(newPhone(t, platformAddr), 102, 200)
+	if k.calls.Lacks(k.key, theDialog) || !k.calls.Lacks(k.key, 102) || k.calls.Lacks(k.key, 103) || k.calls.Lacks(99, 102) {
+		t.Error("what is lacking is the second dialog and nothing else")
+	}
+	server.Target, server.Routes, server.Fields = nil, nil, []byte("of the other")
+	k.calls.Keep(k.key, 102, client, server)
+	was := k.stream()
+	for restarted := range 2 {
+		k.pass(30)
+		all := k.ended()
+		if len(all) != 2 {
+			t.Fatalf("%d dialogs are ended, restarted %d times", len(all), restarted)
+		}
+		if g := all[1][Callee]; string(g.Target) != "sip:near" || string(g.Routes) != "ours" || string(g.Fields) != "of the other" {
+			t.Errorf("the second callee's is %+v", g)
+		}
+		if restarted == 0 {
+			if err := j.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			was.relay.Close()
+			_, k.calls = k.next(nil)
+			journal(t, db, k.calls, k.clock.Now())
+		}
+	}
+}
+
+// TestLegsAreKept: a re-INVITE changes targets and flows, and no routes; numbers never fall.
 func TestLegsAreKept(t *testing.T) {
 	var l legs
 	if _, known := l.both(); known {
 		t.Error("nothing is known")
 	}
-	l.keep(Caller, Leg{Target: []byte("a"), Fields: []byte("f"), Number: 7})
-	l.keep(Callee, Leg{Target: []byte("b"), Fields: []byte("g")})
-	l.keep(Caller, Leg{Flow: edge.Flow{Conn: 3}, Target: []byte("c"), Number: 2})
-	l.keep(Callee, Leg{Flow: edge.Flow{Conn: 4}})
+	l.keep(Caller, Leg{Target: []byte("a"), Routes: []byte("r"), Fields: []byte("f"), Number: 7})
+	l.keep(Callee, Leg{Target: []byte("b"), Routes: []byte("s"), Fields: []byte("g")})
+	l.keep(Caller, Leg{Flow: edge.Flow{Conn: 3}, Target: []byte("c"), Fields: []byte("f"), Number: 2})
+	l.keep(Callee, Leg{Flow: edge.Flow{Conn: 4}, Fields: []byte("g")})
 	ends, known := l.both()
-	got := fmt.Sprintf("%s %s %d %d %s %s %d", ends[0].Target, ends[0].Fields, ends[0].Number, ends[0].Flow.Conn, ends[1].Target, ends[1].Fields, ends[1].Flow.Conn)
-	if !known || got != "c f 7 3 b g 4" {
+	got := fmt.Sprintf("%s %s %d %d %s %s %d", ends[0].Target, ends[0].Routes, ends[0].Number, ends[0].Flow.Conn, ends[1].Target, ends[1].Fields, ends[1].Flow.Conn)
+	if !known || got != "c r 7 3 b g 4" {
 		t.Errorf("%v, %s", known, got)
 	}
 }

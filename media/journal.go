@@ -34,8 +34,8 @@ type record struct {
 	CallID, Caller, Callee string
 	Begun, Connected       time.Time
 	Parties                [Ends]Party
-	Dialogs                []uint64   // that were accepted; media flows by the first
-	Legs                   *[Ends]Leg `json:",omitempty"` // of the first dialog, if they are known
+	Dialogs                []uint64     // that were accepted; media flows by the first
+	Legs                   []*[Ends]Leg `json:",omitempty"` // of each dialog; nil: they are not known
 	Media                  keptLines
 }
 
@@ -102,16 +102,25 @@ func (c *session) record() (r record, ok bool) {
 		return r, false
 	}
 	r = record{CallID: c.callID, Caller: c.caller, Callee: c.callee, Begun: c.begun, Connected: c.connected, Parties: c.parties,
-		Dialogs: []uint64{c.current.dialog}, Media: c.anchor.(keeper).keep(c.current.dialog)}
+		Media: c.anchor.(keeper).keep(c.current.dialog)}
+	r.add(c.current)
 	for _, b := range c.branches {
 		if b.confirmed && b != c.current {
-			r.Dialogs = append(r.Dialogs, b.dialog)
+			r.add(b)
 		}
 	}
-	if legs, known := c.current.legs.both(); known {
-		r.Legs = &legs
-	}
 	return r, true
+}
+
+// add notes a dialog.
+func (r *record) add(b *branch) {
+	r.Dialogs = append(r.Dialogs, b.dialog)
+	legs, known := b.legs.both()
+	if !known {
+		r.Legs = append(r.Legs, nil)
+		return
+	}
+	r.Legs = append(r.Legs, &legs)
 }
 
 // sound reports whether r can be what was written.
@@ -147,17 +156,20 @@ func (c *Calls) restore(id uint64, r *record, now time.Time) error {
 		return err
 	}
 	c.calls[id] = one
-	for _, dialog := range r.Dialogs {
-		if b := one.join(dialog); b != nil {
-			b.confirmed = true
+	for i, dialog := range r.Dialogs {
+		b := one.join(dialog)
+		if b == nil {
+			continue
+		}
+		if b.confirmed = true; i >= len(r.Legs) || r.Legs[i] == nil {
+			continue
+		}
+		for e, g := range r.Legs[i] {
+			g.Flow.Conn = 0
+			b.legs.keep(End(e), g)
 		}
 	}
-	if one.current = one.branch(r.Dialogs[0]); one.current != nil && r.Legs != nil {
-		for e := range r.Legs {
-			r.Legs[e].Flow.Conn = 0
-			one.current.legs.keep(End(e), r.Legs[e])
-		}
-	}
+	one.current = one.branch(r.Dialogs[0])
 	return nil
 }
 

@@ -3,6 +3,7 @@ package media
 import (
 	"hash/fnv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringwall/ringwall/sip"
@@ -62,8 +63,9 @@ type exchange struct {
 	offer   uint64  // hash of the offer; 0: none yet
 	inReply bool    // it came in a response
 	staged  staged
-	answer  uint64 // hash of the last answer
-	over    bool   // its final response came
+	answer  uint64              // hash of the last answer
+	over    bool                // its final response came
+	server  atomic.Pointer[Leg] // by Keep: of who answered first
 }
 
 // sumOf tells descriptions apart. It is never 0.

@@ -51,35 +51,41 @@ func (l *lane) ackAccepted(x *edge.Exchange, tx *transaction.Tx) []byte {
 		return nil
 	}
 	for i := l.sent.Find(sip.FieldRoute); i >= 0; i = l.sent.Next(sip.FieldRoute, i) {
-		g.Fields = appendField(g.Fields, "Route", l.sent.Fields[i].Value.Of(l.sent.Raw))
+		g.Routes = appendField(g.Routes, "Route", l.sent.Fields[i].Value.Of(l.sent.Raw))
 	}
 	if len(g.Target) == 0 {
 		g.Target = l.sent.RequestURI.Of(l.sent.Raw)
 	}
-	g.Fields = appendParties(g.Fields, x.Msg, sip.FieldFrom, sip.FieldTo)
+	g.Fields = appendParties(nil, x.Msg, sip.FieldFrom, sip.FieldTo)
 	return l.appendOrder(nil, &g, "ACK", x.Msg.CSeq.Number)
 }
 
 // keepLegs notes how each end of the dialog that the 2xx x belongs to would write requests, while calls are ended whose media stops. tx, the
 // request, is locked.
 func (l *lane) keepLegs(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
-	if x.Msg.Status/100 != 2 || tx.Method != sip.INVITE && tx.Method != sip.UPDATE || tx.State >= transaction.Completed || !l.p.media.Ends() {
+	if x.Msg.Status/100 != 2 || tx.Method != sip.INVITE && tx.Method != sip.UPDATE || !l.p.media.Ends() {
 		return
 	}
-	if server, ok := l.serverLeg(x, tx); ok {
+	another := tx.State == transaction.Accepted && l.p.media.Lacks(tx.Key(), l.d.msg.Dialog) // of a fork that answered later
+	if tx.State >= transaction.Completed && !another {
+		return
+	}
+	if server, ok := l.serverLeg(x, tx); ok || another {
 		if client, ok := l.clientLeg(buf, x, tx); ok {
 			l.p.media.Keep(tx.Key(), l.d.msg.Dialog, client, server)
 		}
 	}
 }
 
-// clientLeg is the leg of the client of tx, which x, a 2xx, answers. Of the Routes that it would write the first is ours; those before lead to us.
+// clientLeg is the leg of the client of tx, which x, a 2xx, answers. Of the Routes that it would write the first is ours; those before lead to us. A 2xx
+// in a dialog does not tell them.
 func (l *lane) clientLeg(buf []byte, x *edge.Exchange, tx *transaction.Tx) (g media.Leg, ok bool) {
 	if l.left.Parse(l.returned(buf, x, tx), true) != nil {
 		return g, false
 	}
 	m := &l.left
 	g = media.Leg{Flow: tx.Client, Number: m.CSeq.Number, Target: bytes.Clone(firstURI(m, sip.FieldContact).Of(m.Raw))}
+	g.Fields = appendParties(nil, m, sip.FieldFrom, sip.FieldTo)
 	_, token, _ := tx.Back()
 	if len(token) == 0 {
 		return g, true
@@ -92,30 +98,60 @@ func (l *lane) clientLeg(buf []byte, x *edge.Exchange, tx *transaction.Tx) (g me
 		}
 	}
 	for i := range routes { // Record-Route stands in the order of the way, so the last is the first of the way back
-		g.Fields = appendField(g.Fields, "Route", routes[len(routes)-1-i])
+		g.Routes = appendField(g.Routes, "Route", routes[len(routes)-1-i])
 	}
-	g.Fields = appendParties(g.Fields, m, sip.FieldFrom, sip.FieldTo)
 	return g, ok && len(g.Target) > 0
 }
 
-// serverLeg is the leg of who answered tx with x, a 2xx.
+// serverLeg is the leg of who answered tx with x, a 2xx. Target and Routes stand in the request, which is kept until the first 2xx only.
 func (l *lane) serverLeg(x *edge.Exchange, tx *transaction.Tx) (g media.Leg, ok bool) {
-	if l.sent.Parse(tx.Request(), true) != nil {
+	g = media.Leg{Flow: x.From, Fields: appendParties(nil, x.Msg, sip.FieldTo, sip.FieldFrom)}
+	if tx.State >= transaction.Completed || l.sent.Parse(tx.Request(), true) != nil {
 		return g, false
 	}
 	m := &l.sent
-	g = media.Leg{Flow: x.From, Target: bytes.Clone(firstURI(m, sip.FieldContact).Of(m.Raw))}
+	g.Target = bytes.Clone(firstURI(m, sip.FieldContact).Of(m.Raw))
 	_, token, _ := tx.Back()
 	if len(token) == 0 {
 		return g, true
 	}
 	for a := range recorded(m) {
 		if ok = ok || l.namesUs(m, a, tx.Target.Side); ok {
-			g.Fields = appendField(g.Fields, "Route", a.Whole.Of(m.Raw))
+			g.Routes = appendField(g.Routes, "Route", a.Whole.Of(m.Raw))
 		}
 	}
-	g.Fields = appendParties(g.Fields, x.Msg, sip.FieldTo, sip.FieldFrom)
 	return g, ok && len(g.Target) > 0
+}
+
+// countNumber notes the CSeq number of x, a request in a dialog, which goes to to.
+func (l *lane) countNumber(x *edge.Exchange, to *hop) {
+	m := &l.d.msg
+	if m.Dialog == 0 || l.ordered || !l.p.media.Ends() {
+		return
+	}
+	if l.p.media.Count(m.Dialog, m.From, x.Msg.CSeq.Number) && l.own.tokened {
+		l.learnRoutes(x, to)
+	}
+}
+
+// learnRoutes notes the route set of who sent x, a request in a dialog that was not begun in this process: all Routes of x, of which the first is
+// ours. Of the set of the other end ours alone is known.
+func (l *lane) learnRoutes(x *edge.Exchange, to *hop) {
+	m := x.Msg
+	first := m.Fields[l.own.field].Value
+	user, _, ok := l.routeUser(x.From.Side, first)
+	if !ok {
+		return
+	}
+	scheme := sip.SIP
+	if bytes.HasPrefix(first.Of(m.Raw), []byte("<sips:")) {
+		scheme = sip.SIPS
+	}
+	var routes []byte
+	for i := l.own.field; i >= 0; i = m.Next(sip.FieldRoute, i) {
+		routes = appendField(routes, "Route", m.Fields[i].Value.Of(m.Raw))
+	}
+	l.p.media.Learn(l.d.msg.Dialog, l.d.msg.From, routes, appendField(nil, "Route", l.appendRoute(nil, user, to.flow, scheme)))
 }
 
 // recorded are the addresses in the Record-Routes of m.
@@ -154,7 +190,7 @@ func (l *lane) appendOrder(dst []byte, g *media.Leg, method string, number uint3
 	dst = append(append(append(append(dst, method...), ' '), g.Target...), " SIP/2.0\r\nVia: "...)
 	dst = append(append(dst, l.p.faces[g.Flow.Listener].Via...), ";branch="...)
 	dst = append(l.branches.append(dst, id, orderMark), "\r\n"...)
-	dst = append(append(dst, g.Fields...), "Max-Forwards: 70\r\nCSeq: "...)
+	dst = append(append(append(dst, g.Routes...), g.Fields...), "Max-Forwards: 70\r\nCSeq: "...)
 	dst = append(strconv.AppendUint(dst, uint64(number), 10), ' ')
 	return append(append(dst, method...), "\r\nContent-Length: 0\r\n\r\n"...)
 }

@@ -41,14 +41,12 @@ func (l *lane) mediate(x *edge.Exchange, to *hop) edge.Verdict {
 	m, d := &l.d.msg, &l.d
 	*m = media.Message{At: x.At, Key: l.own.key, Method: x.Msg.Method, SDP: m.SDP}
 	m.Dialog, m.From = l.dialogOf(x)
-	if m.Dialog != 0 && !l.ordered && l.p.media.Ends() {
-		l.p.media.Count(m.Dialog, m.From, x.Msg.CSeq.Number)
-	}
 	switch m.Method {
 	case sip.INVITE, sip.UPDATE, sip.PRACK, sip.BYE:
 	case sip.ACK:
 		m.Key = 0
 	default:
+		l.countNumber(x, to)
 		return l.settleDescription(x, found, nil, media.ErrStray)
 	}
 	m.Parties[m.From] = media.Party{Flow: x.From, Trust: x.Trust, Proven: l.proven(x)}
@@ -56,6 +54,7 @@ func (l *lane) mediate(x *edge.Exchange, to *hop) edge.Verdict {
 	m.Label = media.Label{CallID: l.own.callID, Caller: x.Msg.From.URI.Of(x.Msg.Raw), Callee: x.Msg.To.URI.Of(x.Msg.Raw)}
 	m.Clean = l.cleanTo(to.flow.Side)
 	out, err := l.p.media.Request(d.text[:0], m)
+	l.countNumber(x, to)
 	return l.settleDescription(x, found, out, err)
 }
 
