@@ -62,6 +62,8 @@ type anchor interface {
 	rollback(staged)
 	// settled takes note that the answer to an offer is the last one, and frees what it has no use for.
 	settled(staged)
+	// departed frees what nobody but a dialog has that is over.
+	departed(dialog uint64)
 	// close ends all.
 	close()
 	// streams tells of what flows.
@@ -85,6 +87,7 @@ type described struct {
 	dialog  uint64 // that it belongs to; 0: the INVITE that begins a call
 	parties *[Ends]Party
 	apply   bool
+	forks   bool // an offer by which one of several dialogs of an INVITE may begin
 	clean   func([]byte) bool
 }
 

@@ -46,8 +46,9 @@ type engaged struct {
 	numbers numbers
 	ends    [Ends]voice
 	lines   []StreamStatus
-	done    *bid // the last offer that was accepted with its answer
-	active  bool // a line of the last description was in use
+	done    *bid   // the last offer that was accepted with its answer
+	by      *reply // that media flows by
+	active  bool   // a line of the last description was in use
 
 	mu      sync.Mutex // guards the rest, which answers to questions set
 	totals  rtpengine.Totals
@@ -117,9 +118,12 @@ func (e *engaged) answer(dst []byte, m *described, s staged) (chosen, []byte, er
 			return nil, dst, err
 		}
 		b.answers[m.dialog] = r
+		if !m.apply && e.by != nil { // the server sends to who answered last
+			e.call.Answer(e.by.text, ignore)
+		}
 	}
 	if m.apply {
-		b.accepted = r
+		b.accepted, e.by = r, r
 	}
 	out, err := e.write(dst, r.result, m)
 	return r, out, err
@@ -128,7 +132,7 @@ func (e *engaged) answer(dst []byte, m *described, s staged) (chosen, []byte, er
 // choose says an answer again. What the server makes of it is known.
 func (e *engaged) choose(c chosen) {
 	r := c.(*reply)
-	r.bid.accepted = r
+	r.bid.accepted, e.by = r, r
 	e.call.Answer(r.text, ignore)
 }
 
@@ -138,8 +142,9 @@ func (e *engaged) rollback(s staged) {
 		e.ends = b.before
 	}
 	if e.done != nil && e.done.accepted != nil {
+		e.by = e.done.accepted
 		e.call.Offer(e.done.text, ignore)
-		e.call.Answer(e.done.accepted.text, ignore)
+		e.call.Answer(e.by.text, ignore)
 	}
 }
 
@@ -150,6 +155,8 @@ func (e *engaged) settled(s staged) {
 		e.done = b
 	}
 }
+
+func (e *engaged) departed(uint64) {}
 
 func (e *engaged) close() { e.call.Delete() }
 

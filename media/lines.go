@@ -10,8 +10,12 @@ import (
 	"github.com/ringwall/ringwall/sdp"
 )
 
-// mostLines bounds the media lines of one call that are relayed; further ones are refused by port 0.
-const mostLines = 8
+const (
+	// mostLines bounds the media lines of one call that are relayed; further ones are refused by port 0.
+	mostLines = 8
+	// mostOpen bounds what a call has open at once, where dialogs have ports of their own.
+	mostOpen = 4 * mostLines
+)
 
 // A BuiltIn is the relay of this package as what moves the media of calls.
 type BuiltIn struct {
@@ -28,11 +32,12 @@ func (b *BuiltIn) NewCalls(cfg CallsConfig) *Calls {
 }
 
 // lines are the media lines of one call: an anchor of streams. Both ends of a line keep their ports however often it is described anew. All
-// dialogs of a forked INVITE share them; media flows by the one that answered last, and for good by the one that was accepted.
+// dialogs of a forked INVITE share them, unless it had no offer; media flows by the one that answered last, and for good by the one that was accepted.
 type lines struct {
 	to      *BuiltIn
 	all     []line
-	by      *fork // that they flow by
+	by      *fork            // that they flow by
+	apart   map[uint64]*fork // dialogs of an INVITE without an offer, which have ports of their own
 	open    []*Stream
 	pending []*offer
 	known   bool // the platform took the call
@@ -67,9 +72,12 @@ func (d *description) wants() bool {
 type offer struct {
 	from   End
 	ice    bool
+	apart  uint64    // the dialog that it begins with ports of its own; 0: it does not
+	base   []line    // what it changes
 	lines  []line    // as they are if it is accepted
 	opened []*Stream // for it
 	before []line    // as they were, once it was answered
+	by     *fork     // that they flowed by then
 	forks  []*fork   // that answered it
 }
 
@@ -82,7 +90,10 @@ func (l *lines) offer(dst []byte, m *described) (staged, []byte, error) {
 	if err := s.Parse(m.sdp); err != nil {
 		return nil, dst, err
 	}
-	o := &offer{from: m.from}
+	o := &offer{from: m.from, base: l.base(m)}
+	if m.forks {
+		o.apart = m.dialog
+	}
 	for i := range s.Media[:min(len(s.Media), mostLines)] {
 		if err := l.take(o, s, i, m); err != nil {
 			closeAll(o.opened)
@@ -103,8 +114,8 @@ func (l *lines) offer(dst []byte, m *described) (staged, []byte, error) {
 func (l *lines) take(o *offer, s *sdp.Session, i int, m *described) (err error) {
 	var ln line
 	md := &s.Media[i]
-	if i < len(l.all) {
-		ln = l.all[i]
+	if i < len(o.base) {
+		ln = o.base[i]
 	}
 	ln.kind = string(md.Type)
 	e := &ln.ends[m.from]
@@ -115,6 +126,9 @@ func (l *lines) take(o *offer, s *sdp.Session, i int, m *described) (err error) 
 		ln.stream = nil
 	case ln.stream == nil || ln.stream.Spec().Opaque == md.RTP:
 		ln.ends[m.from.Other()] = description{}
+		if len(l.open)+len(o.opened) >= mostOpen {
+			return ErrLimit
+		}
 		if ln.stream, err = l.openLine(md, m); err != nil {
 			return err
 		}
@@ -228,9 +242,12 @@ func (l *lines) answer(dst []byte, m *described, st staged) (chosen, []byte, err
 	}
 	f := o.fork(m.dialog)
 	f.lines = all
+	if o.apart != 0 && l.apart[o.apart] == nil {
+		l.setApart(o.apart, f)
+	}
 	if m.apply {
 		if o.before == nil {
-			o.before = append([]line{}, l.all...)
+			o.before, o.by = append([]line{}, l.all...), l.by
 		}
 		l.choose(f)
 	} else if l.by != nil && l.by.offer == o {
@@ -263,7 +280,9 @@ func (l *lines) rollback(st staged) {
 	o := st.(*offer)
 	l.forget(o)
 	if o.before != nil {
-		l.by = nil
+		if l.by = o.by; l.by != nil {
+			l.renew(l.by)
+		}
 		l.follow(o.before)
 	}
 	l.free(o.opened)
@@ -273,6 +292,11 @@ func (l *lines) settled(st staged) {
 	if o, ok := st.(*offer); ok {
 		l.forget(o)
 	}
+	l.freeUnused()
+}
+
+// freeUnused closes what nothing has a use for.
+func (l *lines) freeUnused() {
 	var unused []*Stream
 	for _, s := range l.open {
 		if !l.uses(s) {
@@ -282,9 +306,14 @@ func (l *lines) settled(st staged) {
 	l.free(unused)
 }
 
-// uses reports whether a line has s, or an offer that waits for its answer.
+// uses reports whether a line has s, that of a dialog with ports of its own included, or an offer that waits for its answer.
 func (l *lines) uses(s *Stream) bool {
 	has := func(all []line) bool { return slices.ContainsFunc(all, func(ln line) bool { return ln.stream == s }) }
+	for _, f := range l.apart {
+		if has(f.lines) {
+			return true
+		}
+	}
 	return has(l.all) || slices.ContainsFunc(l.pending, func(o *offer) bool { return has(o.lines) })
 }
 
@@ -307,7 +336,7 @@ func closeAll(streams []*Stream) {
 
 func (l *lines) close() {
 	closeAll(l.open)
-	l.open, l.all, l.pending = nil, nil, nil
+	l.open, l.all, l.pending, l.apart = nil, nil, nil, nil
 }
 
 func (l *lines) empty() bool { return len(l.open) == 0 }

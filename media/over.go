@@ -16,6 +16,7 @@ func (c *session) dropLosers() {
 			kept = append(kept, b)
 		} else {
 			c.calls.leave(b.dialog, c)
+			c.anchor.departed(b.dialog)
 		}
 	}
 	clear(c.branches[len(kept):])
@@ -73,6 +74,7 @@ func (c *session) depart(gone *branch) {
 	if c.current == gone {
 		c.turn(next)
 	}
+	c.anchor.departed(gone.dialog)
 }
 
 // turn lets media flow by b, if that is one and has said where.

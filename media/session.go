@@ -208,17 +208,19 @@ func (c *session) answerLate(dst []byte, m *Message, b *branch) ([]byte, error) 
 	if x == nil || b.acked != 0 && b.acked != h {
 		return dst, ErrStray
 	}
-	d := c.describe(m, b, b.acked != h)
+	fresh := b.acked != h
+	taken := x.branch == nil && c.current != nil && c.current != b && c.current.confirmed && c.current.chosen != nil // by another fork
+	d := c.describe(m, b, fresh && !taken)
 	state, out, err := c.anchor.answer(dst, d, x.staged)
-	if err != nil {
-		return dst, err
+	if err != nil || !fresh {
+		return out, err
 	}
-	if d.apply {
-		b.acked, b.chosen, c.current = h, state, b
-		c.anchor.settled(x.staged)
-		c.await(m.At)
-		c.changed()
+	if b.acked, b.chosen = h, state; d.apply {
+		c.current = b
 	}
+	c.anchor.settled(x.staged)
+	c.await(m.At)
+	c.changed()
 	return out, nil
 }
 
@@ -261,8 +263,10 @@ func (c *session) described(dst []byte, m *Message, x *exchange, b *branch) ([]b
 	if b.late != nil && b.late.key == x.key && b.late.offer == h { // it comes again
 		return c.anchor.again(dst, c.describe(m, b, false), b.late.staged)
 	}
-	late := &exchange{key: x.key, method: x.method, from: x.from, branch: b, offer: h, inReply: true}
-	state, out, err := c.anchor.offer(dst, c.describe(m, b, true))
+	late := &exchange{key: x.key, method: x.method, from: x.from, branch: x.branch, offer: h, inReply: true}
+	d := c.describe(m, b, true)
+	d.forks = x.branch == nil
+	state, out, err := c.anchor.offer(dst, d)
 	if err != nil {
 		return dst, err
 	}
@@ -274,12 +278,11 @@ func (c *session) described(dst []byte, m *Message, x *exchange, b *branch) ([]b
 // answered takes an answer to the offer in x. That of a branch that lost changes nothing, nor does one that comes again, though another branch has
 // answered since.
 func (c *session) answered(dst []byte, m *Message, x *exchange, b *branch, h uint64) ([]byte, error) {
-	apply := x.answer != h
+	fresh, lost := x.answer != h, false
 	if x.branch == nil {
-		lost := !b.confirmed && c.current != nil && c.current.confirmed
-		apply = !lost && b.answer != h
+		fresh, lost = b.answer != h, !b.confirmed && c.current != nil && c.current.confirmed
 	}
-	state, out, err := c.anchor.answer(dst, c.describe(m, b, apply), x.staged)
+	state, out, err := c.anchor.answer(dst, c.describe(m, b, fresh && !lost), x.staged)
 	if err != nil {
 		return dst, err
 	}
@@ -287,7 +290,10 @@ func (c *session) answered(dst []byte, m *Message, x *exchange, b *branch, h uin
 	if x.branch == nil {
 		b.answer = h
 	}
-	if b.chosen = state; apply {
+	if fresh {
+		b.chosen = state
+	}
+	if fresh && !lost {
 		c.current = b
 		c.await(m.At)
 	}
