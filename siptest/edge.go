@@ -188,7 +188,9 @@ func (e *Edge) watch(stderr io.Reader, cmd *exec.Cmd, done chan struct{}) {
 		e.written.Broadcast()
 	}
 	cmd.Wait() // what it says is in cmd.ProcessState
-	close(done)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	close(done) // not between a look of waitLine and its wait
 	e.written.Broadcast()
 }
 

@@ -59,6 +59,14 @@ lines:
 	return sum
 }
 
+// Counted is Counter once that is want or more, or what it still is after the Deadline: what the edge does not answer, it may count
+// only after the test has gone on.
+func (e *Edge) Counted(want float64, parts ...string) (sum float64) {
+	e.t.Helper()
+	Eventually(func() bool { sum = e.Counter(parts...); return sum >= want })
+	return sum
+}
+
 // Descriptors is the number of open file descriptors of the process.
 func (e *Edge) Descriptors() int {
 	e.t.Helper()

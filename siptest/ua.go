@@ -131,6 +131,7 @@ func (ua *UA) bind(udp, stream bool) (err error) {
 		if ua.udp, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(ua.Addr)); err != nil {
 			return err
 		}
+		_ = ua.udp.SetReadBuffer(4 << 20) // a test that waits for the processor loses nothing; the kernel gives what it may
 	}
 	if !stream {
 		return nil
