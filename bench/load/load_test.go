@@ -171,7 +171,7 @@ func TestUnsolicitedIsReported(t *testing.T) {
 // seventh other message, so that every kind is lost and sent again.
 func TestLossIsRepaired(t *testing.T) {
 	var count atomic.Int32
-	r := runThroughStub(t, Config{T1: 20 * time.Millisecond, Window: 64}, 300, func(b []byte) []byte {
+	r := runThroughStub(t, Config{T1: 100 * time.Millisecond, Window: 64}, 300, func(b []byte) []byte {
 		if bytes.HasPrefix(b, []byte("SIP/2.0 100")) || count.Add(1)%7 == 0 {
 			return nil
 		}
