@@ -397,7 +397,7 @@ func TestHalfHandshakes(t *testing.T) {
 	fds := descriptors(t)
 	a := newAuthority(t)
 	cfg := oneTLS(t, a, "127.0.0.1:0")
-	cfg.HandshakeTimeout, cfg.ConnectionsPerSource = 700*time.Millisecond, 100
+	cfg.HandshakeTimeout, cfg.ConnectionsPerSource = 2*time.Second, 100
 	s := serve(t, cfg, &stage{on: echo})
 	to := s.Listeners()[0].Addr
 	hello := clientHello(t)
@@ -419,6 +419,9 @@ func TestHalfHandshakes(t *testing.T) {
 		}
 		c.Close()
 	}
+	if n := s.Counters(); n.Accepted != 200 && n.HandshakeErrors == 0 { // on a busy machine those of before may have gone by now
+		t.Error("one more of that source is taken in")
+	}
 	c, err := dialTLS(t, a, to, nil)
 	if err != nil {
 		t.Fatalf("a real phone among half handshakes: %v", err)
@@ -435,8 +438,8 @@ func TestHalfHandshakes(t *testing.T) {
 		h.Close()
 	}
 	eventually(t, "all but the phone are gone", func() bool { return s.Counters().ConnectionsOpen == 1 })
-	if n := s.Counters().HandshakeErrors; n != 200 {
-		t.Errorf("%d handshake errors, want 200", n)
+	if n := s.Counters(); n.HandshakeErrors != n.Accepted-1 {
+		t.Errorf("%d handshake errors of %d connections, want all but one", n.HandshakeErrors, n.Accepted)
 	}
 	c.Close()
 	s.Close()
