@@ -21,6 +21,7 @@ func auditedWay(t *testing.T, keys siptest.Keys, story func(*rig)) {
 // The token is bound to the Call-ID and to the caller's tag: the callee's is not known yet when it is made. So a wrong one of those
 // reaches the platform, whose 481 comes back.
 func TestF12(t *testing.T) {
+	t.Parallel()
 	auditedWay(t, nil, func(r *rig) {
 		phone, stranger := r.phone("alice"), r.phone("mallory")
 		c := r.call(phone)
@@ -101,6 +102,7 @@ func (r *rig) cancelForged(phone, stranger *siptest.UA) {
 // TestF13 is row F13 of the audit. RFC 3261 §8.2.2.2 lets a UAS refuse a merged request with 482; a proxy has no say in it. So the edge
 // relays one, in a transaction of its own (P67), and the platform's 482 goes back to that one alone.
 func TestF13(t *testing.T) {
+	t.Parallel()
 	auditedWay(t, nil, func(r *rig) {
 		phone, other := r.phone("alice"), r.phone("carol")
 		sent, got := r.invite(phone)
@@ -151,6 +153,7 @@ func (r *rig) same(got *siptest.Received, c *call) {
 // TestF17 is row F17 of the audit without media, and P20 over all ways: Timer C is 1 s here. Who rings for ever gets a CANCEL, and who
 // waits for it gets the 487 of that, or 408 when none comes.
 func TestF17(t *testing.T) {
+	t.Parallel()
 	auditedWay(t, fast, func(r *rig) {
 		r.timerCAnswered()
 

@@ -87,6 +87,7 @@ func (r *rig) sourced(m *siptest.Received, ua *siptest.UA) {
 // TestF18 is row F18 of the audit: what is decided by a field's name is decided for all its spellings. The edge decides nothing by a
 // realm; who reads credentials is the demonstration platform, by sip.ParseDigest, whose tests have xrealm before realm.
 func TestF18(t *testing.T) {
+	t.Parallel()
 	auditedWay(t, named, func(r *rig) {
 		phone := r.phone("alice")
 		for i := range numSpellings {

@@ -9,6 +9,7 @@ import (
 
 // TestF15 is row F15 of the audit: what a dialog and a transaction need is there before the message leaves that makes others ask for it.
 func TestF15(t *testing.T) {
+	t.Parallel()
 	eachWay(t, nil, func(r *rig) {
 		// INVITE and CANCEL in one breath: the CANCEL finds its INVITE, and waits for a provisional response (RFC 3261 §9.1).
 		phone := r.phone("alice")
@@ -45,6 +46,7 @@ func TestF15(t *testing.T) {
 
 // TestF16 is row F16 of the audit.
 func TestF16(t *testing.T) {
+	t.Parallel()
 	for _, w := range both {
 		t.Run(w.in, func(t *testing.T) {
 			t.Parallel()

@@ -29,6 +29,7 @@ var flows = []struct {
 
 // TestFlows runs every flow every way, each with an edge of its own.
 func TestFlows(t *testing.T) {
+	t.Parallel()
 	for _, w := range slices.Concat(both, mixes, sixes, across) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()

@@ -22,14 +22,17 @@ func concealed(keys siptest.Keys) siptest.Keys {
 // TestConformanceHidden runs the rows that are about calls and registrations once more with the platform hidden and media relayed: whoever follows
 // the RFC notices nothing but other addresses. What the phones got is searched for the platform's address.
 func TestConformanceHidden(t *testing.T) {
+	t.Parallel()
 	rowsAgain(t, "P1 P2 P3 P4 P5 P6 P7 P8 P15 P16 P17 P29 P30 P31 P33 P34 P35 P36 P37 P38 P39 P43 P45 P46 P48 P51 P52 P53 P54 P55 P64 P65-hidden "+
 		"P66-hidden P67 P68", 2, relaying)
 }
 
 // TestFlowsHidden runs every flow with the platform hidden and media relayed.
 func TestFlowsHidden(t *testing.T) {
+	t.Parallel()
 	for _, w := range append(slices.Concat(both, mixes), sixes[0], across[0], secures[0], webs[1]) {
 		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
 			for _, one := range flows {
 				t.Run(one.name, func(t *testing.T) {
 					t.Parallel()

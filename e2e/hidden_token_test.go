@@ -159,7 +159,7 @@ func alteredTokens(r *rig) {
 			phone.Expect("481 INFO")
 			sent++
 		}
-		if got := r.edge.Counter("ringwall_refused_total", "dialog.token") - before; got < sent {
+		if got := r.edge.Counted(before+sent, "ringwall_refused_total", "dialog.token") - before; got < sent {
 			r.Errorf("%v bad tokens were counted, of %v", got, sent)
 		}
 		target := siptest.User(c.phone.Target)
@@ -174,7 +174,7 @@ func alteredTokens(r *rig) {
 			phone.Send(siptest.AckOf(bad, phone.Expect("404")))
 			sent++
 		}
-		if got := r.edge.Counter("ringwall_refused_total", "topology.token") - before; got < sent {
+		if got := r.edge.Counted(before+sent, "ringwall_refused_total", "topology.token") - before; got < sent {
 			r.Errorf("%v bad targets were counted, of %v", got, sent)
 		}
 		stranger := r.phone("stranger") // may begin no MESSAGE, whatever it knows

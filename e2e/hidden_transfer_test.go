@@ -32,6 +32,7 @@ var hiddenStories = []struct {
 
 // TestHidden: what people do on phones, with the platform hidden and media relayed.
 func TestHidden(t *testing.T) {
+	t.Parallel()
 	for _, s := range hiddenStories {
 		t.Run(s.name, func(t *testing.T) {
 			for _, w := range both {

@@ -1,6 +1,9 @@
 // Package e2e holds stories about the whole binary: it is built once, run with a config file, and talked to over real
 // sockets on loopback addresses by the fake user agents of siptest, and by real tools where they are installed.
 //
+// Stories that wait more than they work run beside others (t.Parallel); those that flood, measure, or count what a loaded machine may lose run
+// alone, before them. make e2e says how many run at once.
+//
 // TestConformance lists the rows of the proxy conformance table by number. Further stories live in files of their own,
 // story_*_test.go for those that need a tool (siptest.NeedTool). Stories with many calls or RFC timer values run with
 // RINGWALL_SLOW=1 only and have listings of their own. RINGWALL_RACE=1 builds the binary with the race detector.
@@ -191,7 +194,7 @@ func (r *rig) refusedRaw(phone *siptest.UA, raw, status string) (answer *siptest
 		phone.Silence(hush)
 	}
 	r.platform.Silence(hush/2, method)
-	if !siptest.Eventually(func() bool { return r.edge.Counter("ringwall_refused_total") > before }) {
+	if r.edge.Counted(before+1, "ringwall_refused_total") == before {
 		r.Errorf("%s refused, but not counted", method)
 	}
 	return answer

@@ -11,6 +11,7 @@ import (
 
 // TestMediaPortsRunOut: when the last ports are taken new calls get 503, and calls that run go on.
 func TestMediaPortsRunOut(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, udp, siptest.Keys{"media": "{relay: builtin, ports: 40000-40015}"}) // eight pairs on each side
 	phone, _ := r.registered("alice")
 	var all []*chat
@@ -27,7 +28,7 @@ func TestMediaPortsRunOut(t *testing.T) {
 	for _, c := range all {
 		c.talk()
 	}
-	if n := r.edge.Counter("ringwall_refused_total", `reason="media.full"`); n != 3 {
+	if n := r.edge.Counted(3, "ringwall_refused_total", `reason="media.full"`); n != 3 {
 		t.Errorf("%v refused as media.full, want 3", n)
 	}
 	for _, c := range all {
@@ -38,6 +39,7 @@ func TestMediaPortsRunOut(t *testing.T) {
 
 // TestMediaF9: a stranger whom the platform has not answered holds ports up to a cap, and others have theirs.
 func TestMediaF9(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, udp, relaying)
 	running := r.chat(r.phone("alice"))
 	stranger := r.phone("mallory")
@@ -59,7 +61,10 @@ func TestMediaF9(t *testing.T) {
 }
 
 // TestMediaKilled kills ringwall during calls: media flows again as soon as it is back, without a word of signalling, and both BYE and re-INVITE work.
-func TestMediaKilled(t *testing.T) { killed(t, 20) }
+func TestMediaKilled(t *testing.T) {
+	t.Parallel()
+	killed(t, 20)
+}
 
 // TestSlowMediaKilled is the same with 100 calls.
 func TestSlowMediaKilled(t *testing.T) {
@@ -107,6 +112,7 @@ func killed(t *testing.T, calls int) {
 
 // TestMediaRestarted: an orderly restart does not end media either, nor a restart in which the journal's rows are damaged the service.
 func TestMediaRestarted(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, udp, concealed(relaying))
 	c := r.chat(r.phone("alice"))
 	r.edge.Stop()

@@ -62,6 +62,7 @@ func (r *trunk) callOut() *call {
 
 // TestPeer: calls both ways between the platform and a carrier that is called by nobody's leave but the configuration's.
 func TestPeer(t *testing.T) {
+	t.Parallel()
 	for _, w := range both {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
@@ -85,6 +86,7 @@ func TestPeer(t *testing.T) {
 
 // TestPeerByHost: the platform names a carrier by the host of its uri, in a Route or in the Request-URI.
 func TestPeerByHost(t *testing.T) {
+	t.Parallel()
 	r := newTrunk(t, udp, "", nil)
 	local := siptest.NewPlatform(t, "udp", "127.0.0.1")
 	r.rewrite("peers:", fmt.Sprintf("peers: [{name: carrier, uri: \"sip:localhost:%d\", match: [localhost]}]", local.Addr.Port()))
@@ -105,6 +107,7 @@ func TestPeerByHost(t *testing.T) {
 
 // TestPeerOnOtherTransport is F11: a peer on UDP is a stranger on TCP and TLS, and one on TLS is a stranger on UDP.
 func TestPeerOnOtherTransport(t *testing.T) {
+	t.Parallel()
 	r := newTrunk(t, udp, "", nil)
 	r.carrier.Send(r.carrier.Request("MESSAGE", "sip:bob@example.com"))
 	r.platform.Reply(r.platform.Expect("MESSAGE"), 200)
@@ -124,6 +127,7 @@ func TestPeerOnOtherTransport(t *testing.T) {
 // TestPeerOverTLS: a peer that is believed by its own authority, and wants a certificate of it from us; with another authority
 // nothing is sent, and status says so.
 func TestPeerOverTLS(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, way{name: "tls", out: "tls", in: "udp"}, placeholder)
 	r.platform.Proxy = r.edge.Inside
 	peer, other := newSite(t), newSite(t)
@@ -154,6 +158,7 @@ func TestPeerOverTLS(t *testing.T) {
 
 // TestPeerShowsCertificate: where client_certificate is require nobody is the peer, or connects from its address at all, without it; status says why.
 func TestPeerShowsCertificate(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, way{name: "tls", out: "tls", in: "udp"}, placeholder)
 	peer := newSite(t)
 	r.rewrite("peers:", fmt.Sprintf("peers: [{name: carrier, uri: \"sip:%v\", transport: tls, ca: %q, certificate: %q, key: %q, client_certificate: require}]",
@@ -187,6 +192,7 @@ func TestPeerShowsCertificate(t *testing.T) {
 
 // TestPlatformsAddressOutside is F10: who sends from the platform's address, but to the outside listener, is unknown.
 func TestPlatformsAddressOutside(t *testing.T) {
+	t.Parallel()
 	r := newTrunk(t, udp, "", nil)
 	liar := siptest.NewPhone(t, "liar", "udp", r.platform.Addr.Addr().String(), r.edge.Outside)
 	liar.Send(liar.Request("MESSAGE", "sip:bob@example.com"))
@@ -199,6 +205,7 @@ func TestPlatformsAddressOutside(t *testing.T) {
 
 // TestPeerLimits: the calls of a peer, as the caller, status and metrics see them.
 func TestPeerLimits(t *testing.T) {
+	t.Parallel()
 	for name, keys := range map[string]siptest.Keys{"open": nil, "hidden": {"topology": "{hide: true}"}} {
 		t.Run(name, func(t *testing.T) { peerLimits(newTrunk(t, udp, ", calls: 2", keys)) })
 	}
@@ -209,7 +216,7 @@ func peerLimits(r *trunk) {
 	first, second := r.callOut(), r.call(r.carrier)
 	r.overLimit(r.platform, r.number())
 	r.overLimit(r.carrier, "sip:bob@example.com")
-	if n := r.edge.Counter("ringwall_refused_total", `"peer.calls"`); n != 2 {
+	if n := r.edge.Counted(2, "ringwall_refused_total", `"peer.calls"`); n != 2 {
 		t.Errorf("%v calls over the limit counted", n)
 	}
 	if n := r.edge.Counter("ringwall_peer_calls", `peer="carrier"`); n != 2 {
@@ -249,11 +256,12 @@ func (r *trunk) overLimit(ua *siptest.UA, uri string) {
 
 // TestPeerRate: both directions share a peer's rate, of which at least one call may come at once.
 func TestPeerRate(t *testing.T) {
+	t.Parallel()
 	r := newTrunk(t, udp, ", rate: 1/h", nil)
 	r.callOut()
 	r.overLimit(r.platform, r.number())
 	r.overLimit(r.carrier, "sip:bob@example.com")
-	if n := r.edge.Counter("ringwall_refused_total", `"peer.rate"`); n != 2 {
+	if n := r.edge.Counted(2, "ringwall_refused_total", `"peer.rate"`); n != 2 {
 		t.Errorf("%v calls over the rate counted", n)
 	}
 }

@@ -24,6 +24,7 @@ var ends = []struct {
 // TestFailover ends one of two upstreams under calls: every INVITE is answered all the same, and every call that the living one has
 // is complete. How long the slowest INVITE took is logged.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	for _, w := range both {
 		for _, how := range ends {
 			t.Run(w.in+" "+how.name, func(t *testing.T) {

@@ -91,7 +91,7 @@ func (r *rig) timerCAnswered() {
 	phone := r.phone("alice")
 	sent, got := r.invite(phone)
 	r.platform.Reply(got, 180)
-	time.Sleep(500 * time.Millisecond)
+	time.Sleep(300 * time.Millisecond)
 	reset := time.Now()
 	r.platform.Reply(got, 183)
 	time.Sleep(300 * time.Millisecond)

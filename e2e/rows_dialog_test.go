@@ -108,7 +108,7 @@ func p31(r *rig) {
 	for _, bad := range []*siptest.Dialog{altered(c.phone), &stolen} {
 		before := r.edge.Counter("ringwall_refused_total", "dialog.token")
 		r.unknownDialog(phone, bad.Request("INFO"))
-		if r.edge.Counter("ringwall_refused_total", "dialog.token") != before+1 {
+		if r.edge.Counted(before+1, "ringwall_refused_total", "dialog.token") != before+1 {
 			r.Error("no event for a bad token")
 		}
 	}

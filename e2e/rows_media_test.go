@@ -39,6 +39,7 @@ var mediaRows = []struct {
 
 // TestMedia runs the rows about media, with the platform hidden: nothing of it is in any description that leaves.
 func TestMedia(t *testing.T) {
+	t.Parallel()
 	for _, row := range mediaRows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -216,7 +217,7 @@ func controlBytes(r *rig) {
 		phone.Send(m)
 		r.platform.Silence(hush, "INVITE")
 	}
-	if n := r.edge.Counter("ringwall_refused_total", `reason="sdp.`); n < 4 {
+	if n := r.edge.Counted(4, "ringwall_refused_total", `reason="sdp.`); n < 4 {
 		r.Errorf("%v descriptions were refused, want 4", n)
 	}
 	r.streams(0)

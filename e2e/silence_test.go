@@ -19,6 +19,7 @@ var forgetting = siptest.Keys{"media": strings.Replace(ending["media"], "silence
 
 // TestSilentCallEnds: row F17, a call whose media stops is ended by BYE to both ends, whatever each of them knows of the other.
 func TestSilentCallEnds(t *testing.T) {
+	t.Parallel()
 	ways := map[string]struct {
 		way
 		keys siptest.Keys
@@ -82,7 +83,7 @@ func (r *rig) over(c *chat) {
 	for _, d := range []*siptest.Dialog{c.call.phone, c.platform} {
 		d.UA.Silence(hush, "200", "481", "BYE", "500", "408")
 	}
-	if n := r.edge.Counter("ringwall_refused_total", `reason="media.ended"`); n != 1 {
+	if n := r.edge.Counted(1, "ringwall_refused_total", `reason="media.ended"`); n != 1 {
 		r.Errorf("%v calls are counted as ended", n)
 	}
 	r.edge.WaitLog("media.ended")
@@ -214,6 +215,7 @@ func twoFallSilent(r *rig) {
 
 // TestSilentCallEndsRTPEngine: the same where rtpengine relays, which tells what it accepted.
 func TestSilentCallEndsRTPEngine(t *testing.T) {
+	t.Parallel()
 	keys := engaging(newEngine(t))
 	keys["media"] = strings.Replace(keys["media"], "}", ", silence: {after: 1s, end: true}}", 1)
 	r := newRig(t, udp, concealed(keys))

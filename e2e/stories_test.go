@@ -12,6 +12,7 @@ import (
 
 // TestSourceHeader: every request that reaches the platform says where it came from, in one field that nobody can forge.
 func TestSourceHeader(t *testing.T) {
+	t.Parallel()
 	for _, w := range both {
 		t.Run(w.name, func(t *testing.T) {
 			r := newRig(t, w, siptest.Keys{"headers": "{source: X-Source}"})
@@ -57,6 +58,7 @@ func (r *rig) told(m *siptest.Received, source string) {
 // TestProxyInside: a registrar and proxy inside that stays in the route set, both phones outside; the request passes the edge
 // twice, each dialog has both tokens in its route set.
 func TestProxyInside(t *testing.T) {
+	t.Parallel()
 	for _, w := range append(slices.Clone(mixes), both...) {
 		t.Run(w.name, func(t *testing.T) {
 			r := newRig(t, w, nil)
@@ -96,6 +98,7 @@ func TestProxyInside(t *testing.T) {
 
 // TestKeepAlive: a UDP phone behind a NAT (its Contact is not where it is seen) gets CRLFCRLF, one without a NAT gets nothing.
 func TestKeepAlive(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, udp, siptest.Keys{"registrations": "{keepalive: 1s}"})
 	siptest.NewRegistrar(r.platform, nil)
 	hidden, plain := r.phone("hidden"), r.phone("plain")
@@ -112,6 +115,7 @@ func TestKeepAlive(t *testing.T) {
 
 // TestInsideStrangers: who is neither an upstream nor in inside.sources can't use the inside listener.
 func TestInsideStrangers(t *testing.T) {
+	t.Parallel()
 	for _, w := range both {
 		t.Run(w.name, func(t *testing.T) {
 			r := newRig(t, w, nil)
@@ -131,6 +135,7 @@ func TestInsideStrangers(t *testing.T) {
 // TestStrayResponses: a response with no transaction, from another source, or with another Via below ours is not relayed as
 // it is.
 func TestStrayResponses(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, udp, nil)
 	phone, stranger := r.phone("alice"), r.phone("mallory")
 	sent, got := r.invite(phone)
@@ -177,6 +182,7 @@ func TestSecondTerm(t *testing.T) {
 // TestProvenSources: what is answered with silence to an unproven source over UDP is answered to a registered phone and to
 // the platform, whose addresses are known to be theirs.
 func TestProvenSources(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, udp, nil)
 	phone, contact := r.registered("alice")
 	invalid := map[string]func(*siptest.Message){

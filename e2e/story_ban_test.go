@@ -133,7 +133,7 @@ func TestBanned(t *testing.T) {
 	oscar.SendTo(r.edge.Outside, "udp", "OPTIONS rubbish\r\n\r\n")
 	oscar.Silence(3 * hush)
 	r.edge.WaitLog(`msg="Blocking traffic from 203.0.113.66" event=ban`)
-	if n := r.edge.Counter("ringwall_gate_packets_refused_total"); n < 2 {
+	if n := r.edge.Counted(2, "ringwall_gate_packets_refused_total"); n < 2 {
 		t.Errorf("%v packets refused", n)
 	}
 	if out := r.does("explain", "::ffff:203.0.113.66"); !strings.Contains(out, "found out") || !strings.Contains(out, "ringwall unban 203.0.113.66") {

@@ -14,6 +14,7 @@ var pairs = []struct{ alice, bob, inside string }{{"udp", "tcp", "udp"}, {"tcp",
 // TestBaresip gives two real phones to the demonstration platform: what its banner promises is what they get, media included, which is relayed by
 // default. baresip sends it from 127.0.0.1 whatever address it listens at, since all is on one machine.
 func TestBaresip(t *testing.T) {
+	t.Parallel()
 	siptest.NeedTool(t, "baresip")
 	for _, w := range pairs {
 		t.Run(fmt.Sprintf("alice %s, bob %s", w.alice, w.bob), func(t *testing.T) {

@@ -210,7 +210,7 @@ func (c *carried) strangers(contact string) {
 		}
 	}
 	c.platform.Silence(hush, "INVITE")
-	if n := c.edge.Counter("ringwall_refused_total", `"access.method"`); n != 9 {
+	if n := c.edge.Counted(9, "ringwall_refused_total", `"access.method"`); n != 9 {
 		c.rig.Errorf("%v of 9 INVITEs of strangers were counted as refused", n)
 	}
 }

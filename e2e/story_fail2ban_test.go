@@ -61,6 +61,7 @@ action = ringwall[ringwall=%[2]s, where="--state %[3]s"]
 // TestFail2banReads: of what ringwall writes, in text and as JSON, plain and behind what syslog puts before, Debian's fail2ban finds exactly the
 // bans of whole sources. Nobody is banned by what others wrote into a message or a reason.
 func TestFail2banReads(t *testing.T) {
+	t.Parallel()
 	siptest.NeedTool(t, "fail2ban-regex")
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {
@@ -106,6 +107,7 @@ func TestFail2banReads(t *testing.T) {
 
 // TestFail2ban: a running fail2ban bans once whom ringwall banned, and lets ringwall ban whom another log names.
 func TestFail2ban(t *testing.T) {
+	t.Parallel()
 	siptest.NeedTool(t, "fail2ban-server")
 	r := newRig(t, udp, nil)
 	dir := t.TempDir()

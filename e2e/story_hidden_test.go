@@ -14,6 +14,7 @@ var guarded = siptest.Keys{"topology": "{hide: true, guard: log}", "domains": "[
 // TestKamailioHidden: real phones at a real platform that they see nothing of, not even its media. They register, call each other, hold, and transfer a
 // call to a third one: what that sings then comes out where it is to. The edge finds nothing of the platform in what it sends, session descriptions included.
 func TestKamailioHidden(t *testing.T) {
+	t.Parallel()
 	siptest.NeedTool(t, "kamailio")
 	siptest.NeedTool(t, "baresip")
 	for _, w := range pairs {
@@ -55,6 +56,7 @@ func TestKamailioHidden(t *testing.T) {
 
 // TestKamailioHiddenRestart: the edge is killed under a call that began outside and goes back in and out, and comes back.
 func TestKamailioHiddenRestart(t *testing.T) {
+	t.Parallel()
 	siptest.NeedTool(t, "kamailio")
 	siptest.NeedTool(t, "baresip")
 	k := newKamailio(t)

@@ -88,6 +88,7 @@ func status(t *testing.T, e *siptest.Edge) string {
 
 // TestUpstreamIdentity (F36): an upstream is reached with its own authority and the client certificate that it wants.
 func TestUpstreamIdentity(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := startSecure(t, nil, s.upstream(s, s, ""))
 	r := &rig{T: t, edge: e, platform: s.platform, way: udp, hidden: true}
@@ -101,6 +102,7 @@ func TestUpstreamIdentity(t *testing.T) {
 // TestUpstreamsSwapped (F36): with the authorities of two upstreams swapped neither gets anything, though each authority is
 // trusted for the other. The log and status say why; after a reload with the right ones calls pass.
 func TestUpstreamsSwapped(t *testing.T) {
+	t.Parallel()
 	red, blue := newSite(t), newSite(t)
 	e := startSecure(t, nil, red.upstream(blue, red, ""), blue.upstream(red, blue, ""))
 	r := &rig{T: t, edge: e, platform: red.platform, way: udp, hidden: true}
@@ -128,6 +130,7 @@ func TestUpstreamsSwapped(t *testing.T) {
 // TestConnectionReuse (RFC 5923): a platform connects to the edge with its certificate and asks by ;alias to be called over that
 // connection. So it is, and asked for the same. A platform without a certificate that asks is called over a connection of the edge's.
 func TestConnectionReuse(t *testing.T) {
+	t.Parallel()
 	for _, certified := range []bool{true, false} {
 		t.Run(fmt.Sprint("certified ", certified), func(t *testing.T) {
 			s := newSite(t)

@@ -49,6 +49,7 @@ func misbehaves(ua *siptest.UA) {
 // TestOnePrivateAddress: everybody comes through one private address, as behind a container's bridge. Whoever attacks through it, and an operator who
 // falls for that, ban nobody there, and status says so in one sentence.
 func TestOnePrivateAddress(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, udp, siptest.Keys{"checks": allChecks})
 	granting(r, 3600)
 	bridge := siptest.OwnIP()

@@ -290,7 +290,7 @@ func TestGuesserStory(t *testing.T) {
 		}
 		again := siptest.Authorize(m, challenge, "office", siptest.ID())
 		crook.Send(again)
-		if got := crook.WaitIn(again.Get("Call-ID"), "final", time.Second); got != nil && got.Status() == 401 {
+		if got := crook.WaitIn(again.Get("Call-ID"), "final", siptest.Deadline); got != nil && got.Status() == 401 {
 			through++
 		}
 	}

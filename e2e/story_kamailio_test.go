@@ -84,6 +84,7 @@ func (k *kamailio) registeredOnce(user string) {
 // TestKamailio puts Kamailio behind ringwall and gives it two real phones: they register, call each other, and go on after
 // ringwall was killed.
 func TestKamailio(t *testing.T) {
+	t.Parallel()
 	siptest.NeedTool(t, "kamailio")
 	siptest.NeedTool(t, "baresip")
 	for _, w := range pairs {
@@ -109,6 +110,7 @@ func TestKamailio(t *testing.T) {
 // TestKamailioRestart kills ringwall under two registered phones with a call. The phone on UDP is reachable as soon as
 // ringwall is back, for the end of that call and for the next; the one on TCP when it has registered again.
 func TestKamailioRestart(t *testing.T) {
+	t.Parallel()
 	siptest.NeedTool(t, "kamailio")
 	siptest.NeedTool(t, "baresip")
 	for _, inside := range []string{"udp", "tcp"} {
@@ -145,6 +147,7 @@ func TestKamailioRestart(t *testing.T) {
 
 // TestKamailioSource: Kamailio can tell phones apart by the header field that says where they are.
 func TestKamailioSource(t *testing.T) {
+	t.Parallel()
 	siptest.NeedTool(t, "kamailio")
 	for _, w := range both {
 		t.Run(w.name, func(t *testing.T) {

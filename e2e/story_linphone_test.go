@@ -200,6 +200,7 @@ var linphones = [][2]line{
 
 // TestLinphone gives pairs of real phones of two makes to the demonstration platform, over each transport and both versions of IP.
 func TestLinphone(t *testing.T) {
+	t.Parallel()
 	siptest.NeedTool(t, "linphone-daemon")
 	siptest.NeedTool(t, "baresip")
 	for i, pair := range linphones {
@@ -216,6 +217,7 @@ func TestLinphone(t *testing.T) {
 // TestLinphoneName: a phone that checks whose certificate it is shown, as linphone does unless told otherwise, needs the edge to call
 // itself by that name; in dialogs, too, where it connects to what Record-Route says.
 func TestLinphoneName(t *testing.T) {
+	t.Parallel()
 	siptest.NeedTool(t, "linphone-daemon")
 	f := newFloor(t, siptest.Outlets{Outside: "127.0.0.1", Name: "localhost"}, siptest.Keys{"upstreams": "[]"})
 	alice := f.linphone(subscription{user: "alice", password: f.password("alice"), transport: "tls", server: f.TLS, host: "localhost"})
@@ -231,6 +233,7 @@ func TestLinphoneName(t *testing.T) {
 
 // TestLinphoneKamailio: the same pairs with Kamailio as registrar and proxy.
 func TestLinphoneKamailio(t *testing.T) {
+	t.Parallel()
 	siptest.NeedTool(t, "linphone-daemon")
 	siptest.NeedTool(t, "baresip")
 	for i, inside := range []string{"udp", "tcp"} {

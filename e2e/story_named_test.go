@@ -29,6 +29,7 @@ func newNamed(t *testing.T, name string) (*site, *siptest.UA) {
 // TestNamedUpstreamOverTLS: a server that SRV records lead to must show the certificate of the domain in the uri. One of the host that the
 // DNS names will not do, for whoever writes DNS records could then be the platform (RFC 5922 §7.1).
 func TestNamedUpstreamOverTLS(t *testing.T) {
+	t.Parallel()
 	for shows, good := range map[string]bool{"platform.example": true, "a.voice.example": false} {
 		t.Run(shows, func(t *testing.T) {
 			t.Parallel()
@@ -60,6 +61,7 @@ func TestNamedUpstreamOverTLS(t *testing.T) {
 // TestPlatformCallsNames: the platform calls somebody at a domain that is no peer's, over UDP and over TLS (RFC 3263), and hangs up at the host that his
 // Contact names. When the DNS is dead calls to what is known go on, and others get 503; what does not exist gets 404, what the domain's certificate is not for nothing.
 func TestPlatformCallsNames(t *testing.T) {
+	t.Parallel()
 	s, secure := newNamed(t, "secure.example")
 	far := siptest.NewPlatform(t, "udp", "")
 	dns := siptest.NewNameserver(t,

@@ -125,6 +125,7 @@ func broken(i int) bool { return i%10 == 9 }
 
 // TestReloadUpstream: another platform by a reload. New calls go there, the call that is up stays where it is.
 func TestReloadUpstream(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, udp, nil)
 	phone := r.phone("alice")
 	up := r.call(phone)
@@ -147,6 +148,7 @@ func TestReloadUpstream(t *testing.T) {
 
 // TestReloadCertificates: from a reload on new connections see another certificate and must show one, timers are others, and a call over a connection of before goes on.
 func TestReloadCertificates(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, secures[0], nil)
 	s, _ := newNamed(t, r.edge.TLS.Addr().String())
 	c := r.call(r.phone("alice"))

@@ -12,6 +12,7 @@ import (
 // TestRotate: keys rotate while calls are made and one of each side's is up. No call is lost, and the calls that are up keep their
 // Call-ID outside.
 func TestRotate(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, udp, siptest.Keys{"topology": "{hide: true, guard: log}"})
 	reg := siptest.NewRegistrar(r.platform, nil)
 	phone := r.phone("alice")

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,14 +21,13 @@ type engine struct {
 }
 
 // engines counts them, for ranges of ports of their own.
-var engines = 0
+var engines atomic.Int32
 
 // newEngine starts one whose outside and inside are addresses of its own, and waits until it answers.
 func newEngine(t *testing.T) *engine {
 	t.Helper()
 	ng := place(t, siptest.OwnIP())
-	engines++
-	first := 40000 + engines%100*200
+	first := 40000 + int(engines.Add(1))%100*200
 	d := startDaemon(t, "rtpengine", "--config-file=none", "--table=-1", "--foreground", "--log-stderr", "--log-level=5", "--num-threads=1",
 		"--interface=outside/"+ng.Addr().String(), "--interface=inside/"+siptest.OwnIP(), "--listen-ng="+ng.String(),
 		fmt.Sprint("--port-min=", first), fmt.Sprint("--port-max=", first+199))
@@ -58,6 +58,7 @@ func engaging(all ...*engine) siptest.Keys {
 
 // TestConformanceRTPEngine runs rows about calls once more while rtpengine relays media, and the platform is hidden.
 func TestConformanceRTPEngine(t *testing.T) {
+	t.Parallel()
 	rowsAgain(t, "P2 P3 P4 P8 P15 P16 P17 P29 P31 P33 P35 P36 P43 P45 P46 P64 P66-hidden", 1, engaging(newEngine(t)))
 }
 
@@ -165,6 +166,7 @@ func (r *rig) talk(phone *siptest.UA, a, b *speaker) *call {
 
 // TestStoryRTPEngine: calls with media through rtpengine: hold and resume, a refused re-INVITE, its figures in `ringwall calls`, and its end.
 func TestStoryRTPEngine(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, way{out: "udp", in: "udp"}, engaging(newEngine(t)))
 	phone := r.phone("alice")
 	a, b := newSpeaker(r), newSpeaker(r)
@@ -196,11 +198,13 @@ func TestStoryRTPEngine(t *testing.T) {
 
 // TestStoryRTPEngineUnusable: a 2xx whose description can't be read is acknowledged and hung up aside, too.
 func TestStoryRTPEngineUnusable(t *testing.T) {
+	t.Parallel()
 	unusable(newRig(t, udp, concealed(engaging(newEngine(t)))))
 }
 
 // TestStoryRTPEngineGone: of two rtpengines one is killed. New calls go to the other one at once, its calls go on there with a re-INVITE, and when both are gone calls get 503.
 func TestStoryRTPEngineGone(t *testing.T) {
+	t.Parallel()
 	all := []*engine{newEngine(t), newEngine(t)}
 	r := newRig(t, way{out: "udp", in: "udp"}, engaging(all...))
 	phone := r.phone("alice")
@@ -264,6 +268,7 @@ func newSlowEngine(t *testing.T, pings bool) (e *engine, let chan struct{}) {
 
 // TestStoryRTPEngineSlow: who waits for rtpengine is the call, and nothing else. A CANCEL stays behind its INVITE and cancels it, and calls that rtpengine never answers get 503.
 func TestStoryRTPEngineSlow(t *testing.T) {
+	t.Parallel()
 	slow, let := newSlowEngine(t, true)
 	r := newRig(t, udp, engaging(slow))
 	phone := r.phone("alice")
@@ -297,6 +302,7 @@ const browserOffer = "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r
 
 // TestStoryRTPEngineBrowser: a browser's DTLS-SRTP and ICE end at rtpengine; the platform gets plain RTP.
 func TestStoryRTPEngineBrowser(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, way{out: "ws", in: "udp"}, engaging(newEngine(t)))
 	phone := r.phone("alice")
 	_, got := r.invite(phone, func(m *siptest.Message) { m.WithBody("application/sdp", browserOffer) })

@@ -92,7 +92,7 @@ func (s sippRun) calls(t *testing.T, n int) {
 	if !calling.wait(t) || !callee.wait(t) {
 		t.Logf("edge:\n%s", edge.Log())
 	}
-	if got := edge.Counter("ringwall_requests_received_total", "INVITE"); int(got) < n {
+	if got := edge.Counted(float64(n), "ringwall_requests_received_total", "INVITE"); int(got) < n {
 		t.Errorf("the edge saw %v INVITEs, want %d", got, n)
 	}
 }

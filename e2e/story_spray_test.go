@@ -163,7 +163,7 @@ func TestSlowMediaUnderSpray(t *testing.T) {
 }
 
 func mediaUnderSpray(t *testing.T, calls int) {
-	if !inWorld(t) {
+	if !aloneInWorld(t) {
 		return
 	}
 	w := newWorld(t)

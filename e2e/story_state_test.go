@@ -103,6 +103,7 @@ func TestBansSurvive(t *testing.T) {
 // TestStateFileLost: the state file is overwritten, or removed, while ringwall runs. Service goes on, the log says so, and the next start
 // finds every ban and registration.
 func TestStateFileLost(t *testing.T) {
+	t.Parallel()
 	for name, harm := range map[string]func(path string) error{
 		"overwritten": func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("rubbish", 10_000)), 0o600) },
 		"truncated":   func(path string) error { return os.Truncate(path, 0) },
@@ -136,6 +137,7 @@ func TestStateFileLost(t *testing.T) {
 // TestStateFileDamaged: at the start the state file is damaged. Service begins all the same, with whatever can still be read; the damaged file is set aside, and
 // the log says so once, status until somebody has taken it away.
 func TestStateFileDamaged(t *testing.T) {
+	t.Parallel()
 	const bans = 600
 	t.Run("a page of bans", func(t *testing.T) {
 		t.Parallel()
@@ -227,6 +229,7 @@ func spoil(t *testing.T, path, text string) {
 
 // TestStateFileUnreadable: what is no damage stops the start, with one clear sentence and its exit code, and leaves the file alone.
 func TestStateFileUnreadable(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, udp, nil)
 	r.edge.Stop()
 	for name, c := range map[string]struct {

@@ -15,6 +15,7 @@ import (
 
 // TestTLSFlows lets every flow run with a phone on TLS.
 func TestTLSFlows(t *testing.T) {
+	t.Parallel()
 	for _, w := range secures {
 		t.Run(w.name, func(t *testing.T) {
 			r := newRig(t, w, nil)
@@ -41,6 +42,7 @@ func TestTLSFlows(t *testing.T) {
 
 // TestTLSToUDP: a phone on TLS and one on UDP call each other through the platform, both ways.
 func TestTLSToUDP(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, secures[0], nil)
 	alice := r.phone("alice")
 	e := r.edge
@@ -93,7 +95,10 @@ func (r *rig) holds(from, to *siptest.Dialog) {
 
 // TestTLSReconnect: a phone's connection breaks in the middle of a call; once it has registered over a new one, the call is where
 // the phone is.
-func TestTLSReconnect(t *testing.T) { reconnect(t, secures[0]) }
+func TestTLSReconnect(t *testing.T) {
+	t.Parallel()
+	reconnect(t, secures[0])
+}
 
 func reconnect(t *testing.T, w way) {
 	r := newRig(t, w, nil)
@@ -117,6 +122,7 @@ func reconnect(t *testing.T, w way) {
 
 // TestTLSCertificateReplaced: new connections get the new certificate, without a restart and without an end to old connections.
 func TestTLSCertificateReplaced(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, secures[0], nil)
 	phone := r.phone("alice")
 	c := r.call(phone)
@@ -138,6 +144,7 @@ func TestTLSCertificateReplaced(t *testing.T) {
 
 // TestTLSRefusals asks with openssl for what is refused.
 func TestTLSRefusals(t *testing.T) {
+	t.Parallel()
 	openssl := siptest.NeedTool(t, "openssl")
 	r := newRig(t, secures[0], nil)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
@@ -161,6 +168,7 @@ func TestTLSRefusals(t *testing.T) {
 // TestBaresipTLS: a real phone on TLS and one on UDP call each other at the demonstration platform, past a refresh of both
 // registrations.
 func TestBaresipTLS(t *testing.T) {
+	t.Parallel()
 	siptest.NeedTool(t, "baresip")
 	e := siptest.StartEdge(t, siptest.Outlets{Secure: true}, siptest.Keys{"upstreams": "[]"})
 	alice, bob := newBaresip(t, "alice"), newBaresip(t, "bob")

@@ -75,6 +75,7 @@ func (tr *tracer) end(last string, times int) string {
 // TestTraceStory: alice calls while an operator traces her, as a ladder and as JSON. Both show the call from INVITE to BYE, both
 // sides of it, in order, and nothing of mallory's.
 func TestTraceStory(t *testing.T) {
+	t.Parallel()
 	for _, w := range both {
 		t.Run(w.name, func(t *testing.T) {
 			r := newRig(t, w, nil)

@@ -21,6 +21,7 @@ var transfers = []struct {
 
 // TestTransferMedia: the transfers with the platform hidden and media relayed, by ringwall itself and by rtpengine.
 func TestTransferMedia(t *testing.T) {
+	t.Parallel()
 	siptest.NeedTool(t, "rtpengine")
 	keys := map[string]siptest.Keys{"builtin": relaying, "rtpengine": engaging(newEngine(t))}
 	for name, keys := range keys {

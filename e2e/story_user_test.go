@@ -13,7 +13,7 @@ import (
 func tries(ua *siptest.UA, password string) int {
 	m := ua.Register()
 	ua.Send(m)
-	first := ua.WaitIn(m.Get("Call-ID"), "final", hush)
+	first := ua.WaitIn(m.Get("Call-ID"), "final", siptest.Deadline)
 	if first == nil || first.Status() != 401 {
 		return statusOf(first)
 	}
@@ -33,6 +33,7 @@ func statusOf(m *siptest.Received) int {
 // TestUserStory: somebody guesses alice's password, and she forgets it. An operator sees from where she is known good, who is locked and why, unlocks,
 // vouches and forgets; all of it survives kill -9.
 func TestUserStory(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, udp, siptest.Keys{"checks": allChecks})
 	siptest.NewRegistrar(r.platform, map[string]string{"alice": "right"})
 	alice, crook := r.phone("alice"), siptest.NewPhone(t, "alice", "udp", siptest.OwnIP(), r.edge.Outside)

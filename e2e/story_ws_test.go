@@ -10,6 +10,7 @@ import (
 
 // TestWebSocketCalls: two browsers' phones, and one of them and a phone on UDP, call each other through the platform.
 func TestWebSocketCalls(t *testing.T) {
+	t.Parallel()
 	for _, w := range webs {
 		t.Run(w.name, func(t *testing.T) {
 			r := newRig(t, w, nil)
@@ -22,6 +23,7 @@ func TestWebSocketCalls(t *testing.T) {
 
 // TestWebSocketToAll: a browser's phone on WSS and phones on every other transport, over both versions of IP, call each other.
 func TestWebSocketToAll(t *testing.T) {
+	t.Parallel()
 	platform := siptest.NewPlatform(t, "udp", "")
 	f := newFloor(t, siptest.Outlets{Upstream: []string{"sip:" + platform.Addr.String()}}, nil)
 	r := &rig{T: t, edge: f.Edge, platform: platform, way: webs[1], hidden: true}
@@ -40,6 +42,7 @@ func TestWebSocketToAll(t *testing.T) {
 
 // TestWebSocketReconnect: as TestTLSReconnect.
 func TestWebSocketReconnect(t *testing.T) {
+	t.Parallel()
 	for _, w := range webs[:2] {
 		t.Run(w.name, func(t *testing.T) { reconnect(t, w) })
 	}
@@ -48,6 +51,7 @@ func TestWebSocketReconnect(t *testing.T) {
 // TestWebSocketFraming (S15, S33): a message without Content-Length is relayed, two in one WebSocket message are refused and end the
 // connection, and other phones' calls go on.
 func TestWebSocketFraming(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, webs[0], nil)
 	alice, mallory := r.phone("alice"), r.phone("mallory")
 	c := r.call(alice)

@@ -24,12 +24,23 @@ const (
 	worldInside  = "10.77.0.1"
 )
 
-// inWorld reports whether the test runs on the machine of a world of its own. If not, it lets the test run once more on one, which
-// must pass there; the caller is to return then.
+// worldMark is set in the environment of a test that runs in a world.
+const worldMark = "RINGWALL_E2E_WORLD"
+
+// inWorld reports whether the test runs on the machine of a world of its own. If not, it lets the test run once more on one, beside others,
+// which must pass there; the caller is to return then.
 func inWorld(t *testing.T) bool {
 	t.Helper()
-	const mark = "RINGWALL_E2E_WORLD"
-	if os.Getenv(mark) != "" {
+	if os.Getenv(worldMark) == "" {
+		t.Parallel()
+	}
+	return aloneInWorld(t)
+}
+
+// aloneInWorld is inWorld for what wants the processors for itself.
+func aloneInWorld(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(worldMark) != "" {
 		return true
 	}
 	siptest.NeedTool(t, "ip")
@@ -39,7 +50,7 @@ func inWorld(t *testing.T) bool {
 		siptest.Missing(t, fmt.Sprintf("namespaces of its own: %v: %s", err, out))
 	}
 	cmd := exec.Command(alone[0], append(alone[1:], os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "2m")...)
-	cmd.Env = append(os.Environ(), mark+"=1", "RINGWALL_BINARY="+siptest.Binary(t))
+	cmd.Env = append(os.Environ(), worldMark+"=1", "RINGWALL_BINARY="+siptest.Binary(t))
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
 		t.Fatalf("in a network of its own: %v\n%s", err, out)

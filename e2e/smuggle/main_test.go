@@ -130,7 +130,7 @@ func settle(t *testing.T, lanes []lane, total int64) {
 		for _, raw := range l.site.platform.strays() {
 			t.Errorf("%s: nobody sent this: %q", l.site.name, raw)
 		}
-		if n, counted := l.site.refused.Load(), int64(l.site.edge.Counter("ringwall_refused_total")); counted < n {
+		if n, counted := l.site.refused.Load(), int64(l.site.edge.Counted(float64(l.site.refused.Load()), "ringwall_refused_total")); counted < n {
 			t.Errorf("%s: %d refused, but only %d counted", l.site.name, n, counted)
 		}
 		if n := l.site.edge.Counter("ringwall_transport_panics_total"); n != 0 {
