@@ -129,3 +129,41 @@ func TestShelvedTransactionIsSmall(t *testing.T) {
 		t.Errorf("%d bytes per transaction", held/n)
 	}
 }
+
+// TestLate2xxLeavesTheShelfAlone: a 2xx that follows a refusal (a fork that was answered just then, RFC 3261 §16.7 step 5) is relayed, and
+// nothing of the shelf is taken for a free buffer: others would write into it, and its bytes are sent again to whoever refused.
+func TestLate2xxLeavesTheShelfAlone(t *testing.T) {
+	for _, n := range []int{300, 256, 512, 1024, 2048, 4096} {
+		table := newTable(t, nil)
+		ack := bytes.Repeat([]byte("a"), n)
+		id := begin(t, table, 7<<60|5, sip.INVITE, edge.UDP, epoch)
+		tx := table.FindID(id)
+		tx.Response(486, epoch)
+		tx.KeepACK(ack)
+		tx.Relayed([]byte("486"))
+		tx.Unlock()
+		tx = table.FindID(id)
+		tx.ACK()
+		tx.Unlock()
+		if tx = table.FindID(id); !tx.shelved {
+			t.Fatal("it is not on the shelf")
+		}
+		if step := tx.Response(200, epoch); step != Relay {
+			t.Fatalf("the 200 asks for %v", step)
+		}
+		tx.Relayed([]byte("200"))
+		tx.Unlock()
+		for i := range uint64(50) { // of any size: what is free is used again
+			tx, _, _ := table.Begin(7<<60|6+i, true)
+			tx.Method = sip.INVITE
+			tx.Sent(bytes.Repeat([]byte("b"), n), epoch)
+			tx.Relayed(bytes.Repeat([]byte("b"), 128<<(i%8)))
+			tx.Unlock()
+		}
+		tx = table.FindID(id)
+		if step := tx.Response(486, epoch); step != AckAgain || !bytes.Equal(tx.Request(), ack) {
+			t.Fatalf("%d bytes of ACK: %v, of another call: %.20q", n, step, tx.Request())
+		}
+		tx.Unlock()
+	}
+}

@@ -140,7 +140,7 @@ func (tx *Tx) Keep(vias, route, extra []byte) {
 	size := tx.third + len(extra)
 	old := tx.back // vias, route and extra may lie in it
 	tx.back = append(append(append(tx.shard.bufs.room(size), vias...), route...), extra...)
-	tx.shard.bufs.put(old)
+	tx.free(old)
 }
 
 // Meter bounds the copies of responses that go to a client whose source may be forged: it has sent n more bytes, which pay for three times
@@ -218,17 +218,24 @@ func (tx *Tx) done() {
 }
 
 func (tx *Tx) setLast(b []byte) {
-	tx.shard.bufs.put(tx.last)
+	tx.free(tx.last)
 	tx.last = tx.shard.bufs.copy(b)
 }
 
 func (tx *Tx) dropLast() {
-	tx.shard.bufs.put(tx.last)
+	tx.free(tx.last)
 	tx.last = nil
 }
 
+// free lets b, which tx has had, be used again. What a transaction on the shelf shows is the shelf's.
+func (tx *Tx) free(b []byte) {
+	if !tx.shelved {
+		tx.shard.bufs.put(b)
+	}
+}
+
 func (tx *Tx) setRequest(b []byte) {
-	tx.shard.bufs.put(tx.request)
+	tx.free(tx.request)
 	tx.request = nil
 	if b != nil {
 		tx.request = tx.shard.bufs.copy(b)
