@@ -49,10 +49,7 @@ func (tx *Tx) Response(status int, now time.Time) Step {
 			tx.retry = tx.shard.cfg.T2
 			tx.retryAt = at + int64(tx.retry)
 		}
-		if status == 100 {
-			return Absorb
-		}
-		return Relay
+		return Absorb // RFC 4320 §4.1: no 101 to 199 for a non-INVITE
 	}
 	tx.finish(Completed, at)
 	tx.setRequest(nil)
@@ -93,8 +90,9 @@ func (tx *Tx) inviteResponse(status int, at int64) Step {
 		tx.retryAt, tx.expireAt = 0, 0
 	}
 	if status > 100 {
-		tx.timerC = at + int64(tx.shard.cfg.C)
-		tx.tryingAt = 0
+		if tx.tryingAt = 0; tx.cancel == notCancelled { // once it is cancelled it has 64*T1, whatever its target says
+			tx.timerC = at + int64(tx.shard.cfg.C)
+		}
 		return Relay
 	}
 	if tx.tryingAt != 0 && !tx.Quiet {

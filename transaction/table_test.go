@@ -184,6 +184,8 @@ func TestStories(t *testing.T) {
 		}},
 		{"non-INVITE: timer E to T2, answer kept for timer J", sip.BYE, edge.UDP, []moment{
 			{at: 1600 * ms, tasks: "request request ", do: reply(100), says: "absorb"},
+			{at: 1700 * ms, do: reply(183), says: "absorb"}, // RFC 4320 §4.1
+			{at: 1800 * ms, do: last, says: ""},
 			{at: 6 * s, tasks: "request ", do: reply(200), says: "relay"},
 			{at: 7 * s, do: reply(200), says: "absorb"},
 			{at: 30 * s, do: last, says: "200"},
