@@ -77,6 +77,7 @@ func TestKeepalivesAfterPause(t *testing.T) {
 		{10 * time.Hour, 25 * time.Second, 100},
 		{10 * time.Hour, 25 * time.Second, 0},
 		{-time.Hour, 25 * time.Second, 0}, // the clock was set back: the walk starts anew
+		{-time.Hour + 25*time.Second, 25 * time.Second, 100},
 		{-time.Hour, 0, 0},
 	} {
 		if got := call(tt.after, tt.interval); got != tt.want {

@@ -247,7 +247,10 @@ func (s *sources) keep(f edge.Flow, now time.Time, interval time.Duration) bool 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	one := b.find(h)
-	if one == nil || now.Unix()-int64(one.kept) < int64(interval*9/10/time.Second) {
+	if one == nil {
+		return false
+	}
+	if age := now.Unix() - int64(one.kept); age >= 0 && age < int64(interval*9/10/time.Second) { // below: somebody has put the clock back
 		return false
 	}
 	one.kept = uint32(now.Unix())

@@ -13,8 +13,9 @@ import (
 // Nothing is ever evicted: a key that was idle, or whose place a million others asked for, has no more budget than before. Sharing can
 // only take budget away. All methods may be called by any goroutine and do not wait.
 type Rates struct {
-	rows [2][]atomic.Int64
-	mask uint64
+	rows  [2][]atomic.Int64
+	mask  uint64
+	clock Clock
 }
 
 // A Limit is a rate with a burst.
@@ -35,7 +36,7 @@ func NewRates(places int) *Rates {
 
 // Take reports whether key, a keyed hash, may have one more at now, and counts it if so.
 func (r *Rates) Take(key uint64, l Limit, now time.Time) bool {
-	t, allowance := now.UnixNano(), int64(max(l.Burst, 1)-1)*int64(l.Every)
+	t, allowance := r.clock.Count(now), int64(max(l.Burst, 1)-1)*int64(l.Every)
 	ok := false
 	for i := range r.rows {
 		place := r.place(i, key)
@@ -49,7 +50,7 @@ func (r *Rates) Take(key uint64, l Limit, now time.Time) bool {
 
 // Shut leaves key no budget before until, whatever its limit.
 func (r *Rates) Shut(key uint64, l Limit, until time.Time) {
-	full := until.UnixNano() + int64(max(l.Burst, 1)-1)*int64(l.Every)
+	full := r.clock.Count(until) + int64(max(l.Burst, 1)-1)*int64(l.Every)
 	for i := range r.rows {
 		if place := r.place(i, key); place.Load() < full {
 			place.Store(full)

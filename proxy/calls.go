@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
 	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/transaction"
 )
@@ -18,7 +19,8 @@ const callLife = 4 * time.Hour
 // A quota counts the calls of one peer against its limits.
 type quota struct {
 	calls   atomic.Int64 // on record now
-	next    atomic.Int64 // when the next call is due if calls come evenly: Unix nanoseconds (GCRA)
+	clock   meter.Clock
+	next    atomic.Int64 // when the next call is due if calls come evenly, by clock (GCRA)
 	refused atomic.Uint64
 }
 
@@ -26,7 +28,7 @@ type quota struct {
 func (q *quota) pace(every time.Duration, now time.Time) bool {
 	ahead := max(0, int64(time.Second-every))
 	for {
-		due, at := q.next.Load(), now.UnixNano()
+		due, at := q.next.Load(), q.clock.Count(now)
 		if due-at > ahead {
 			return false
 		}
