@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/transaction"
 	"github.com/ringwall/ringwall/transport"
 )
 
@@ -46,4 +47,34 @@ func TestAhead(t *testing.T) {
 			t.Errorf("after %d comes %d, want %d", number, got, want)
 		}
 	}
+}
+
+// TestOwnRequestsAreNobodysBusiness: who did not send a request gets no response to it, also where the edge gives it up.
+func TestOwnRequestsAreNobodysBusiness(t *testing.T) {
+	b := newBench(t, nil)
+	order := func(n int) *transaction.Tx {
+		b.l.order(newRequest("INVITE", n), b.outside, b.now)
+		b.l.out.Flush()
+		id, ok := b.l.firstBranch([]byte(b.expect(b.platform, "INVITE")))
+		tx := b.p.table.FindID(id)
+		if b.l.held = tx; !ok || tx == nil {
+			t.Fatal("it is not on record")
+		}
+		return tx
+	}
+	b.l.giveUp(order(1), b.now)
+	b.l.leave([]byte("SIP/2.0 500 Server Internal Error\r\n\r\n"), order(2))
+	b.l.out.Flush()
+	b.silence(b.caller)
+}
+
+// TestOrdersEndWithTheirMessage: what was to be sent after a message is not sent after the next one if its handling panicked.
+func TestOrdersEndWithTheirMessage(t *testing.T) {
+	b := newBench(t, nil)
+	b.l.orders, b.l.orderer = newRequest("INVITE", 1), b.outside
+	b.l.ended = false
+	b.l.survive(b.now)
+	b.send(b.outside, newRequest("OPTIONS", 2))
+	b.expect(b.caller, "SIP/2.0 200")
+	b.silence(b.platform)
 }

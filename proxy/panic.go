@@ -36,9 +36,10 @@ func (l *lane) account(at time.Time) {
 	l.out.Flush()
 }
 
-// abandon takes a transaction that is still held off the record, so that nobody waits for it for ever.
+// abandon takes a transaction that is still held off the record, so that nobody waits for it for ever. What the message had us order
+// is not left to the next one.
 func (l *lane) abandon() {
-	l.raw = nil
+	l.raw, l.orders = nil, l.orders[:0]
 	l.abandonHeld()
 }
 
@@ -76,22 +77,24 @@ func (l *lane) insteadOf(tx *transaction.Tx) {
 
 // leave takes tx off the record; b, if there is something in it, is the last that its client gets.
 func (l *lane) leave(b []byte, tx *transaction.Tx) {
-	client := tx.Client
+	client, own := tx.Client, tx.Own
 	l.abandonHeld()
-	if len(b) > 0 {
+	if len(b) > 0 && !own {
 		l.transmit(b, client)
 	}
 }
 
-// giveUp ends tx, which waits for a final response, with 500. Late responses of its target are still acknowledged.
+// giveUp ends tx, which waits for a final response, with 500, unless that is a request of our own. Late responses of its target are still acknowledged.
 func (l *lane) giveUp(tx *transaction.Tx, at time.Time) {
-	b, client := l.ownReply(l.out.Buffer(), tx, 500), tx.Client
+	b, client, own := l.ownReply(l.out.Buffer(), tx, 500), tx.Client, tx.Own
 	l.over(tx, 500)
 	tx.Final(at)
 	tx.Relayed(b)
 	l.unlock(tx)
-	l.transmit(b, client)
-	l.count.SentReply(client, 500)
+	if !own {
+		l.transmit(b, client)
+		l.count.SentReply(client, 500)
+	}
 }
 
 // abandonHeld is abandon while the message at hand is still needed.
