@@ -16,7 +16,7 @@ import (
 
 // What the platform sends to a host name that is no peer's goes where RFC 3263 says. A look-up blocks, so no lane makes one: a request whose
 // name has no answer yet goes aside, and a few goroutines, each with a lane of its own, look names up and take up what waits for them.
-// An answer that has ended is used while it is looked up again. Nobody but who may use an inside listener causes look-ups.
+// An answer that has just ended is used while it is looked up again. Nobody but who may use an inside listener causes look-ups.
 
 // Bounds of hosts.
 const (
@@ -25,7 +25,7 @@ const (
 	mostSeeking = 1024            // requests that wait, in all
 	mostOfAName = 64              // requests that wait for one name
 	patience    = 5 * time.Second // a look-up may take
-	goodFor     = time.Minute     // an answer at most: then a server that failed gets another chance
+	goodFor     = time.Minute     // an answer at most: then a server that failed gets another chance. As long again it is used while that happens
 	maxHost     = 253             // bytes of a name
 )
 
@@ -40,6 +40,12 @@ type knownHost struct {
 	until time.Time
 	again atomic.Bool  // it is being looked up again
 	used  atomic.Int64 // last, Unix seconds
+}
+
+// worn reports whether the time of n was over so long ago that who goes there waits for another answer: at once where n says that there is
+// nothing, since that may be mended by now.
+func (n *knownHost) worn(at time.Time) bool {
+	return !at.Before(n.until) && (len(n.servers) == 0 || at.Sub(n.until) >= goodFor)
 }
 
 // hosts are the names that the platform sends to.
@@ -154,6 +160,9 @@ func (l *lane) byName(x *edge.Exchange, uri *sip.URI, from edge.Flow) (hop, edge
 	n := l.answered
 	if n == nil || n.query.Host != string(host) {
 		n = l.p.hosts.find(q, host)
+		if n != nil && n.worn(x.At) {
+			n = nil
+		}
 	}
 	if n == nil {
 		q.Host = string(host)

@@ -293,3 +293,28 @@ func TestNamesAreBounded(t *testing.T) {
 		t.Error("the server is still n0")
 	}
 }
+
+// TestOldAnswers: a request waits for another answer where the last one ended long ago, or said that there is nothing.
+func TestOldAnswers(t *testing.T) {
+	b, d, first, second := newElsewhere(t, nil)
+	b.now = time.Now()
+	b.send(b.inside, []byte(b.to(elsewhere, "MESSAGE", 1)))
+	b.expect(first, "MESSAGE")
+	for i, host := range []string{"none.example.net", "dead.example.net"} {
+		b.send(b.inside, []byte(b.to(host, "MESSAGE", 2+i)))
+		b.expect(b.platform, "SIP/2.0 ")
+		d.set(host, resolve.Target{Addr: addrOf(first)})
+	}
+	d.set(elsewhere, resolve.Target{Addr: addrOf(second)})
+	b.p.hosts.mu.Lock()
+	for q, one := range b.p.hosts.known {
+		b.p.hosts.known[q] = &knownHost{query: q, pool: one.pool, err: one.err, until: b.now.Add(-3 * time.Hour)}
+	}
+	b.p.hosts.mu.Unlock()
+	b.send(b.inside, []byte(b.to(elsewhere, "MESSAGE", 5)))
+	b.expect(second, "MESSAGE")
+	b.send(b.inside, []byte(b.to("none.example.net", "MESSAGE", 6)))
+	b.expect(first, "MESSAGE")
+	b.send(b.inside, []byte(b.to("dead.example.net", "MESSAGE", 7)))
+	b.expect(first, "MESSAGE")
+}
