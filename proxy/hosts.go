@@ -48,6 +48,14 @@ func (n *knownHost) worn(at time.Time) bool {
 	return !at.Before(n.until) && (len(n.servers) == 0 || at.Sub(n.until) >= goodFor)
 }
 
+// upstreams are the servers of n.
+func (n *knownHost) upstreams() (all []Upstream) {
+	for _, s := range n.servers {
+		all = append(all, s.Upstream)
+	}
+	return all
+}
+
 // hosts are the names that the platform sends to.
 type hosts struct {
 	lookup Lookup
@@ -90,7 +98,12 @@ func (n *hosts) seek(ctx context.Context, q resolve.Query, now time.Time) *known
 	targets, ttl, err := n.lookup(ctx, q)
 	found := &knownHost{query: q, err: err, until: now.Add(min(max(ttl, resolve.MinTTL), goodFor))}
 	found.used.Store(now.Unix())
-	found.pool = makePool(n.servers(q, targets), edge.Outside, "", nil)
+	all := n.servers(q, targets)
+	if len(all) < len(targets) && n.forget(now) {
+		n.dismiss(all)
+		all = n.servers(q, targets)
+	}
+	found.pool = makePool(all, edge.Outside, "", nil)
 	if err == nil && len(found.servers) < len(targets) {
 		found.err = errors.New("a server of it is known as that of another name")
 	}
@@ -123,12 +136,30 @@ func (n *hosts) keep(q resolve.Query, found *knownHost) {
 		delete(n.known, last)
 	}
 	n.known[q] = found
-	if old == nil {
-		return
+	if old != nil {
+		n.dismiss(old.upstreams())
 	}
-	for _, s := range old.servers {
-		if s.Transport == edge.TLS {
-			n.srv.Dismiss(transport.Destination{Side: edge.Outside, Addr: s.Addr})
+}
+
+// forget takes names off the record that nobody has used lately, so that others may have their servers. False: there are none.
+func (n *hosts) forget(now time.Time) (some bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for q, one := range n.known {
+		if one.worn(now) {
+			delete(n.known, q)
+			n.dismiss(one.upstreams())
+			some = true
+		}
+	}
+	return some
+}
+
+// dismiss takes back what servers said of all.
+func (n *hosts) dismiss(all []Upstream) {
+	for _, u := range all {
+		if u.Transport == edge.TLS {
+			n.srv.Dismiss(transport.Destination{Side: edge.Outside, Addr: u.Addr})
 		}
 	}
 }

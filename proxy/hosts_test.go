@@ -274,12 +274,13 @@ func TestNamesAreBounded(t *testing.T) {
 	seek := func(i int) *knownHost {
 		host := fmt.Sprintf("n%d.example.net", i)
 		d.set(host, server)
-		at = at.Add(time.Second)
+		at = at.Add(50 * time.Millisecond) // all of them hold in the end
 		return n.seek(t.Context(), resolve.Query{Host: host}, at)
 	}
 	if found := seek(0); len(found.servers) != 1 {
 		t.Fatal("the server is not there")
 	}
+	at = at.Add(time.Second)
 	for i := 1; i < mostNames; i++ {
 		if found := seek(i); len(found.servers) != 0 {
 			t.Fatalf("one server is n0 and n%d", i)
@@ -291,6 +292,26 @@ func TestNamesAreBounded(t *testing.T) {
 	}
 	if found := seek(mostNames + 1); len(found.servers) != 1 {
 		t.Error("the server is still n0")
+	}
+}
+
+// TestServerOfAnotherName: a server over TLS may be another one once nobody has used its first name for a while, not before.
+func TestServerOfAnotherName(t *testing.T) {
+	b, d, _, _ := newElsewhere(t, nil)
+	server := resolve.Target{Addr: netip.MustParseAddrPort("192.0.2.1:5061"), Transport: edge.TLS}
+	d.set("one.example.net", server)
+	d.set("two.example.net", resolve.Target{Addr: netip.MustParseAddrPort("192.0.2.2:5061"), Transport: edge.TLS}, server)
+	for _, c := range []struct {
+		host  string
+		after time.Duration
+		want  int
+	}{
+		{"one.example.net", 0, 1}, {"two.example.net", 10 * time.Second, 1}, {"two.example.net", 75 * time.Second, 1},
+		{"two.example.net", 3 * time.Minute, 2}, {"one.example.net", 3*time.Minute + time.Second, 0}, {"one.example.net", 10 * time.Minute, 1},
+	} {
+		if found := b.p.hosts.seek(t.Context(), resolve.Query{Host: c.host}, epoch.Add(c.after)); len(found.servers) != c.want {
+			t.Errorf("%s after %v: %d servers, want %d", c.host, c.after, len(found.servers), c.want)
+		}
 	}
 }
 
