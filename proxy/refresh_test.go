@@ -77,7 +77,7 @@ func (r *refresher) cut(msg []byte, at string) (before, after []byte) {
 func (r *refresher) through(msg []byte, from edge.Flow) []byte {
 	free := r.l.out.Buffer()
 	r.l.Receive(msg, from, r.now)
-	sent := free[:1024]
+	sent := free[:4096]
 	return sent[:bytes.Index(sent, []byte("\r\n\r\n"))+4]
 }
 
