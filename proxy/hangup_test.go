@@ -55,7 +55,7 @@ func TestOwnRequestsAreNobodysBusiness(t *testing.T) {
 	order := func(n int) *transaction.Tx {
 		b.l.order(newRequest("INVITE", n), b.outside, b.now)
 		b.l.out.Flush()
-		id, ok := b.l.firstBranch([]byte(b.expect(b.platform, "INVITE")))
+		id, _, ok := b.l.firstBranch([]byte(b.expect(b.platform, "INVITE")))
 		tx := b.p.table.FindID(id)
 		if b.l.held = tx; !ok || tx == nil {
 			t.Fatal("it is not on record")

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -273,6 +274,25 @@ func TestUndeliveredEndsTheCall(t *testing.T) {
 	if s := b.p.Status().Upstream; !strings.HasPrefix(s, "down since ") {
 		t.Errorf("upstream is %q", s)
 	}
+}
+
+// TestForgedICMP: an error that quotes a request of ours which went elsewhere says nothing of a server.
+func TestForgedICMP(t *testing.T) {
+	b := newBench(t, nil)
+	seen := b.callOut("INVITE") // and its branch with it
+	b.l.Undelivered([]byte(seen), b.inside, syscall.ECONNREFUSED, b.now)
+	if s := b.p.Status().Upstream; strings.HasPrefix(s, "down") {
+		t.Errorf("upstream is %q", s)
+	}
+}
+
+// TestBranchOfAURI: what a Request-URI calls its branch is not taken for ours.
+func TestBranchOfAURI(t *testing.T) {
+	b := newBench(t, nil)
+	b.send(b.outside, []byte(strings.Replace(string(newRequest("INVITE", 1)), "example.com SIP", "example.com;branch=z9hG4bKAAAAAAAAAAAAAAAAAAAAAA SIP", 1)))
+	b.l.Undelivered([]byte(b.expect(b.platform, "INVITE")), b.inside, net.ErrClosed, b.now)
+	b.l.out.Flush()
+	b.expect(b.caller, "SIP/2.0 503 ")
 }
 
 func TestDrain(t *testing.T) {

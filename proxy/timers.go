@@ -89,27 +89,28 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 	l.ended = true
 }
 
-// unsent is what Undelivered does.
+// unsent is what Undelivered does. Anybody can write ICMP errors: what they quote counts if it was sent where they say.
 func (l *lane) unsent(sent []byte, to edge.Flow, err error, at time.Time) {
 	l.cfg = l.p.cfg.Load()
 	if bytes.HasPrefix(sent, []byte("SIP/2.0 ")) {
 		return
 	}
-	id, ok := l.firstBranch(sent)
+	id, mark, ok := l.firstBranch(sent)
 	if !ok {
 		return
 	}
 	tooLarge := errors.Is(err, syscall.EMSGSIZE) || errors.Is(err, transport.ErrTooLarge) // says nothing of the far end
-	if s := l.cfg.serverAt(to); s != nil && !tooLarge && !s.switched(to) {
-		s.failed(l, err.Error(), true, at)
-	}
 	buf := l.out.Buffer()
 	tx := l.p.table.FindID(id)
 	l.held = tx
+	sentThere := tx != nil && tx.Target.Remote == to.Remote
+	if s := l.cfg.serverAt(to); s != nil && !tooLarge && !s.switched(to) && (sentThere || mark == pingMark && l.cfg.numbered(uint64(id)>>32) == s) {
+		s.failed(l, err.Error(), true, at)
+	}
 	if tx == nil {
 		return
 	}
-	if tx.State != transaction.Calling || tx.Target.Remote != to.Remote {
+	if tx.State != transaction.Calling || !sentThere {
 		l.unlock(tx)
 		return
 	}
@@ -168,14 +169,14 @@ func (l *lane) tell(e edge.Event) {
 	l.p.ring.Add(e)
 }
 
-// firstBranch reads the branch of the first Via of a message of ours, which may be cut short.
-func (l *lane) firstBranch(b []byte) (transaction.ID, bool) {
-	_, after, found := bytes.Cut(b, []byte(";branch="))
+// firstBranch reads the branch of the first Via of a request of ours, which may be cut short: the first header field.
+func (l *lane) firstBranch(b []byte) (id transaction.ID, mark uint32, ok bool) {
+	_, via, _ := bytes.Cut(b, []byte("\r\n"))
+	_, after, found := bytes.Cut(via, []byte(";branch="))
 	if !found || len(after) < branchLen {
-		return 0, false
+		return 0, 0, false
 	}
-	id, _, ok := l.branches.open(after[:branchLen])
-	return id, ok
+	return l.branches.open(after[:branchLen])
 }
 
 // everySecond sends keep-alives to phones behind NAT, drops what has expired, and lets waiting output go.
