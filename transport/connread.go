@@ -165,18 +165,23 @@ func (rd *streamReader) arrived(n int, at time.Time) error {
 		rd.since = at
 	}
 	rd.w += n
+	if err := rd.seated(at); err != nil {
+		return err
+	}
+	return rd.makeRoom()
+}
+
+// seated handles the frames that are complete. Should it panic, that costs this connection and no seat: all connections share them.
+func (rd *streamReader) seated(at time.Time) error {
 	seat := <-rd.c.server.seats
+	defer func() { rd.c.server.seats <- seat }()
 	err := rd.frames(seat, at)
 	if _, ok := err.(sip.Error); ok {
 		rd.refuse(seat, err, at)
 	}
 	rd.c.control(rd.framer.answer(nil))
 	seat.out.Flush()
-	rd.c.server.seats <- seat
-	if err != nil {
-		return err
-	}
-	return rd.makeRoom()
+	return err
 }
 
 // frames hands every complete message to the lane. All pings of one read get one pong.

@@ -307,3 +307,20 @@ func TestHalfClose(t *testing.T) {
 		t.Errorf("read %d bytes, %v", len(all), err)
 	}
 }
+
+// A bug in the framing costs connections, and not the seats that all of them share.
+func TestPanicOfAFramerKeepsItsSeat(t *testing.T) {
+	st := &stage{}
+	s := serve(t, oneTCP("127.0.0.1:0"), st)
+	c := dialTCP(t, s.Listeners()[0].Addr)
+	fmt.Fprint(c, message("a", 0))
+	conn := s.conns.find(st.next(t, "receive").flow)
+	for range 2 * cap(s.seats) {
+		rd := &streamReader{c: conn, buf: make([]byte, 8)} // its framer is nil
+		if s.survived(func() { _ = rd.arrived(1, time.Now()) }) {
+			t.Fatal("no panic: the test tests nothing")
+		}
+	}
+	fmt.Fprint(c, message("b", 0))
+	st.next(t, "receive")
+}
