@@ -122,6 +122,9 @@ func p21(r *rig) {
 	began := time.Now()
 	register := phone.Send(phone.Register())
 	r.platform.Expect("REGISTER")
+	if got := phone.WaitIn(register.Get("Call-ID"), "100", 10*time.Second); got == nil || got.At.Sub(began) < 140*time.Millisecond {
+		r.Errorf("100 when Timer E is at T2 (RFC 4320 §4.1): %v", got)
+	}
 	for time.Since(began) < 1500*time.Millisecond { // past Timer F, 1.28 s (RFC 4320 §4.2)
 		if got := phone.WaitIn(register.Get("Call-ID"), "", 100*time.Millisecond); got != nil {
 			r.Errorf("reply to a timed-out non-INVITE:\n%s", got.Raw)

@@ -314,7 +314,7 @@ func (p *play) fires(tx *Tx, task Task) {
 		}
 		r.sent = true
 	case SendTrying:
-		if r.final != 0 || !r.invite() {
+		if r.final != 0 {
 			fail("our 100 is sent")
 		}
 		r.last = r.name("trying", 60)

@@ -16,13 +16,25 @@ func (tx *Tx) Sent(request []byte, now time.Time) {
 		tx.retry = cfg.T1
 		tx.retryAt = at + int64(tx.retry)
 	}
-	if tx.Method == sip.INVITE {
+	switch {
+	case tx.Method != sip.INVITE && !tx.metered && !tx.Own:
+		tx.tryingAt = at + int64(cfg.untilT2())
+	case tx.Method == sip.INVITE:
 		tx.tryingAt = at + int64(cfg.Trying)
 		tx.timerC = at + int64(cfg.C)
 		if tx.Movable {
 			tx.moveAt = at + int64(2*cfg.T1)
 		}
 	}
+}
+
+// untilT2 is how long it takes until Timer E is at T2: a non-INVITE that has no answer by then gets our 100 (RFC 4320 §4.1). Who may be
+// somebody else gets none: one request is not to bring him two answers.
+func (c *Config) untilT2() (sum time.Duration) {
+	for d := c.T1; d < c.T2; d *= 2 {
+		sum += d
+	}
+	return sum
 }
 
 // Retarget begins the client transaction anew, towards another target (RFC 3261 §16.7 step 1, §16.9): what the old one still sends

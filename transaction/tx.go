@@ -69,7 +69,7 @@ type Tx struct {
 	Movable bool       // there are other targets: an INVITE that a target leaves unanswered asks for MoveOn
 	Call    uint64     // the caller's note of the call that it begins or ends
 	Asked   edge.Asked // the caller's note of who asks for what
-	Own     bool       // the caller's note that nobody waits for its responses; forgotten with its final one
+	Own     bool       // the caller's note that nobody waits for its responses, so there is no 100; forgotten with its final one
 	Even    uint8      // the caller's note of how its responses are to look
 	Began   int64      // the caller's note of when it was sent on
 	Quiet   bool       // the target's 100 brings the client none: it gets one after Config.Trying, as if there had been none
