@@ -33,7 +33,7 @@ type flood struct {
 }
 
 // floods are the kinds.
-var floods = map[string]func(flood){"crowd": flood.crowd, "storm": flood.storm, "bombs": flood.bombs, "forged": flood.forged, "hellos": flood.hellos}
+var floods = map[string]func(flood){"crowd": flood.crowd, "storm": flood.storm, "bombs": flood.bombs, "forged": flood.forged, "hellos": flood.hellos, "spoofed": flood.spoofed}
 
 // floodNow is what main does in the process of a flood.
 func floodNow(spec string) {
@@ -68,7 +68,14 @@ func (s *siege) flood(kind string, numbers ...int) *flooding {
 	if kind == "hellos" {
 		to = s.edge.TLS
 	}
-	cmd := exec.Command(os.Args[0])
+	return floodFrom(s.T, nil, kind, to, numbers...)
+}
+
+// floodFrom lets a process flood an address, one that is started by a command (of a host, or none), and returns when it has done so.
+func floodFrom(t *testing.T, within []string, kind string, to netip.AddrPort, numbers ...int) *flooding {
+	t.Helper()
+	args := append(within, os.Args[0])
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), floodEnv+"="+kind+" "+to.String()+" "+strings.Trim(fmt.Sprint(numbers), "[]"))
 	cmd.Stderr = os.Stderr
 	stdin, _ := cmd.StdinPipe()
@@ -77,15 +84,15 @@ func (s *siege) flood(kind string, numbers ...int) *flooding {
 		err = cmd.Start()
 	}
 	if err != nil {
-		s.Fatal(err)
+		t.Fatal(err)
 	}
 	_ = syscall.Setpriority(syscall.PRIO_PROCESS, cmd.Process.Pid, 10)
 	told, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		s.Errorf("the flood ended: %v", err)
+		t.Errorf("the flood ended: %v", err)
 	}
-	s.Log(strings.TrimSpace(told))
-	return &flooding{s.T, cmd, stdin}
+	t.Log(strings.TrimSpace(told))
+	return &flooding{t, cmd, stdin}
 }
 
 // over lets the flood go.

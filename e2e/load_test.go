@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,10 +59,14 @@ func complete(phone *siptest.UA) bool {
 // establish makes a call that is up, nil if it fails.
 func establish(phone *siptest.UA) *siptest.Dialog {
 	m := phone.Request("INVITE", "sip:bob@example.com")
-	ok := transact(phone, m)
-	if ok == nil {
-		return nil
+	if ok := transact(phone, m); ok != nil {
+		return acknowledged(phone, m, ok)
 	}
+	return nil
+}
+
+// acknowledged sends the ACK to the 200 of an INVITE, and returns the call.
+func acknowledged(phone *siptest.UA, m *siptest.Message, ok *siptest.Received) *siptest.Dialog {
 	d := phone.NewCallerDialog(m, ok)
 	ack := d.Request("ACK")
 	if addr, transport, ok := siptest.Hop(siptest.URI(ack.Get("Route"))); ok {
@@ -73,6 +78,11 @@ func establish(phone *siptest.UA) *siptest.Dialog {
 
 // transact sends a request, repeats it over UDP as RFC 3261 §17.1.1.2 asks for a few times, and returns its 200, or nil.
 func transact(phone *siptest.UA, m *siptest.Message) *siptest.Received {
+	return transactUntil(phone, m, 200)
+}
+
+// transactUntil is transact for another answer.
+func transactUntil(phone *siptest.UA, m *siptest.Message, status int) *siptest.Received {
 	_, method := m.CSeq()
 	addr, transport := phone.Proxy, phone.Transport
 	if route := m.Get("Route"); route != "" {
@@ -82,7 +92,7 @@ func transact(phone *siptest.UA, m *siptest.Message) *siptest.Received {
 		if wait == 500*time.Millisecond || transport == "udp" {
 			phone.TrySend(addr, transport, m.String())
 		}
-		if ok := phone.WaitIn(m.Get("Call-ID"), "200 "+method, wait); ok != nil {
+		if ok := phone.WaitIn(m.Get("Call-ID"), fmt.Sprint(status, " ", method), wait); ok != nil {
 			return ok
 		}
 	}

@@ -94,10 +94,15 @@ type probe struct {
 }
 
 func (s *siege) try(name string, least int, work func() bool) {
+	s.tryEvery(20*time.Millisecond, name, least, work)
+}
+
+// tryEvery is try with a pause of one's own. It begins within half a second.
+func (s *siege) tryEvery(pause time.Duration, name string, least int, work func() bool) {
 	p := &probe{name: name, least: least}
 	s.probes = append(s.probes, p)
 	s.running.Go(func() {
-		for s.pause(20 * time.Millisecond) {
+		for wait := min(pause, 500*time.Millisecond); s.pause(wait); wait = pause {
 			began := time.Now()
 			if work() {
 				p.took = append(p.took, time.Since(began))
@@ -106,6 +111,11 @@ func (s *siege) try(name string, least int, work func() bool) {
 			}
 		}
 	})
+}
+
+// at is how long the fastest so many percent took at most.
+func (p *probe) at(percent int) time.Duration {
+	return p.took[(len(p.took)-1)*percent/100].Round(100 * time.Microsecond)
 }
 
 // withstand goes through one flood: those inside are served while it lasts, told says what else it did, and afterwards all is as before.
@@ -133,10 +143,7 @@ func (s *siege) relieve() {
 			continue
 		}
 		slices.Sort(p.took)
-		at := func(percent int) time.Duration {
-			return p.took[(len(p.took)-1)*percent/100].Round(100 * time.Microsecond)
-		}
-		s.Logf("%-18s %5d of %5d, median %v, p99 %v, longest %v", p.name, len(p.took), len(p.took)+p.failed, at(50), at(99), at(100))
+		s.Logf("%-18s %5d of %5d, median %v, p99 %v, longest %v", p.name, len(p.took), len(p.took)+p.failed, p.at(50), p.at(99), p.at(100))
 		if all := len(p.took) + p.failed; len(p.took)*100 < all*p.least && !raced() {
 			s.Errorf("%s: %d of %d failed", p.name, p.failed, all)
 		}

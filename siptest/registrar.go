@@ -73,7 +73,7 @@ func (r *Registrar) Path(contact string) string {
 // register answers a REGISTER (RFC 3261 §10.3).
 func (r *Registrar) register(m *Received) bool {
 	status := 200
-	if r.passwords != nil && !r.authorized(m) {
+	if r.passwords != nil && !r.Authorized(m) {
 		status = 401
 		if _, there := r.passwords[User(URI(m.Get("To")))]; r.Leaky && !there {
 			status = 404
@@ -132,9 +132,12 @@ func without(list []string, s string) (kept []string) {
 	return kept
 }
 
-// authorized checks the digest answer of m.
-func (r *Registrar) authorized(m *Received) bool {
+// Authorized checks the digest answer of m, be it to a 401 or a 407.
+func (r *Registrar) Authorized(m *Received) bool {
 	c := m.Get("Authorization")
+	if c == "" {
+		c = m.Get("Proxy-Authorization")
+	}
 	user, nonce, uri := digestValue(c, "username"), digestValue(c, "nonce"), digestValue(c, "uri")
 	password, ok := r.passwords[user]
 	return ok && digestValue(c, "response") == digest(user, Realm, password, nonce, m.Method(), uri)

@@ -39,6 +39,9 @@ const (
 	callsHalve = 10 * time.Minute
 )
 
+// ofUser is what a user whom the platform accepted from an address may send from there when everybody's budget is used up.
+var ofUser = meter.Limit{Every: userEvery, Burst: userBurst}
+
 const (
 	overWeight   = 0.02 // points for each request over the limit of who is proven
 	overMost     = 5
@@ -118,6 +121,9 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 		if limit = c.limit(a.Known + calls); c.rates.Take(key, limit, x.At) {
 			return edge.Verdict{}
 		}
+	}
+	if a.Good && c.rates.Take(c.key.Words(a.User, a.Source)+1, ofUser, x.At) {
+		return edge.Verdict{} // who floods in his name has to know it
 	}
 	return c.over(x, key, limit)
 }

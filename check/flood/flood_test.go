@@ -73,6 +73,20 @@ func TestOwnBudgets(t *testing.T) {
 	if n, _ := passed(c, x, 30); n != 30 {
 		t.Errorf("%d of 30 pass with a password, from a phone whose address and port are forged", n)
 	}
+	x.Asked.Fresh = false
+	passed(c, x, 10_000)
+	x.Asked.Good, x.Asked.User = true, 7
+	if n, _ := passed(c, x, 30); n != userBurst {
+		t.Errorf("%d of 30 pass in the name of a user whom the forger does not know, want %d", n, userBurst)
+	}
+	x.At = x.At.Add(userEvery)
+	if n, _ := passed(c, x, 30); n < 1 || n > 21 {
+		t.Errorf("%d of 30 pass after %v", n, userEvery)
+	}
+	x.Asked.User = 8
+	if n, _ := passed(c, x, 30); n != userBurst {
+		t.Errorf("%d of 30 pass of another user", n)
+	}
 }
 
 // TestStorm: phones of a site that nobody knows yet are told to come back, each once in a while.
