@@ -129,8 +129,19 @@ func (s *siege) withstand(told func(), name string, args ...int) {
 	s.recovered()
 }
 
-// relieve ends the probes and tells how they fared.
+// relieve ends the probes and tells how they and the edge's memory fared.
 func (s *siege) relieve() {
+	s.Helper()
+	s.fared()
+	s.Logf("memory: %d MiB before, at most %d, now %d; limit %d; processor time %v in %v", s.memory>>20, s.most.Load()>>20, s.edge.Memory()>>20,
+		siegeMemory, s.edge.CPU()-s.used, time.Since(s.began).Round(time.Millisecond))
+	if s.most.Load() > siegeMemory<<20 && !raced() {
+		s.Errorf("memory: %d MiB", s.most.Load()>>20)
+	}
+}
+
+// fared ends the probes, a second after the beginning at the earliest, and tells how they fared.
+func (s *siege) fared() {
 	s.Helper()
 	time.Sleep(time.Until(s.began.Add(time.Second))) // so that there is something to tell
 	close(s.stop)
@@ -147,11 +158,6 @@ func (s *siege) relieve() {
 		if all := len(p.took) + p.failed; len(p.took)*100 < all*p.least && !raced() {
 			s.Errorf("%s: %d of %d failed", p.name, p.failed, all)
 		}
-	}
-	s.Logf("memory: %d MiB before, at most %d, now %d; limit %d; processor time %v in %v", s.memory>>20, s.most.Load()>>20, s.edge.Memory()>>20,
-		siegeMemory, s.edge.CPU()-s.used, time.Since(s.began).Round(time.Millisecond))
-	if s.most.Load() > siegeMemory<<20 && !raced() {
-		s.Errorf("memory: %d MiB", s.most.Load()>>20)
 	}
 }
 
