@@ -44,6 +44,8 @@ const (
 	fourPortTag = 5 << 56
 	sixTag      = 6 << 56
 	sixPortTag  = 7 << 56
+	fourNetTag  = 8 << 56
+	sixNetTag   = 9 << 56
 )
 
 // Addr is the keyed hash of an address; that of an IPv6 address is that of its /64, which is what one site has. An IPv4 address and
@@ -66,10 +68,19 @@ func (k Key) AddrPort(a netip.AddrPort) uint64 {
 	return k.begin().word(binary.BigEndian.Uint64(b[:8])).word(binary.BigEndian.Uint64(b[8:])).word(sixPortTag | port).end()
 }
 
+// Network is the keyed hash of the network of an address: its /24, of IPv6 its /48.
+func (k Key) Network(a netip.Addr) uint64 {
+	if a.Is4() || a.Is4In6() {
+		return k.begin().word(fourNetTag | four(a)>>8).end()
+	}
+	b := a.As16()
+	return k.begin().word(sixNetTag | binary.BigEndian.Uint64(b[:8])>>16).end()
+}
+
 // four is an IPv4 address, or one that is mapped, as a number.
 func four(a netip.Addr) uint64 {
-	b := a.As16()
-	return uint64(binary.BigEndian.Uint32(b[12:]))
+	b := a.As4()
+	return uint64(binary.BigEndian.Uint32(b[:]))
 }
 
 // sip is the state of SipHash. It is passed by value, so that it stays in registers.

@@ -1,6 +1,7 @@
 package meter
 
 import (
+	"math"
 	"math/bits"
 	"sync"
 	"time"
@@ -25,25 +26,28 @@ const (
 )
 
 type shard[V any] struct {
-	mu    sync.Mutex
-	slots []slot[V]
-	held  int
-	_     [32]byte // the next lock is on another cache line
+	mu     sync.Mutex
+	held   int
+	heads  []head // of buckets
+	values []V    // the four of each bucket
 }
 
-type slot[V any] struct {
-	key   uint64 // 0: free
-	seen  int64  // nanoseconds
-	worth uint32
-	v     V
+// A head tells which entries a bucket has. It is one line of a processor's cache: whoever looks for a key reads nothing else of entries that are not his.
+type head struct {
+	keys  [ways]uint64 // 0: free
+	seen  [ways]uint32 // by stampOf
+	worth [ways]uint32
 }
 
-// NewTable makes a table of at least that many entries; onEvict may be nil.
+// stampOf is the time in units of about 17 ms. Of two stamps within a year the later one is known, whatever their numbers.
+func stampOf(at time.Time) uint32 { return uint32(at.UnixNano() >> 24) }
+
+// NewTable makes a table of at least that many entries, which take 16 bytes each and their V; onEvict may be nil.
 func NewTable[V any](entries int, onEvict func(key uint64, v *V, now time.Time)) *Table[V] {
 	buckets := 1 << bits.Len(uint(max((entries+ways*shards-1)/(ways*shards), 2)-1))
 	t := &Table[V]{shards: make([]shard[V], shards), mask: uint64(buckets - 1), onEvict: onEvict}
 	for i := range t.shards {
-		t.shards[i].slots = make([]slot[V], buckets*ways)
+		t.shards[i].heads, t.shards[i].values = make([]head, buckets), make([]V, buckets*ways)
 	}
 	return t
 }
@@ -53,9 +57,9 @@ func (t *Table[V]) Find(key uint64, now time.Time) *V {
 	key = named(key)
 	s := t.shard(key)
 	s.mu.Lock()
-	if found := s.find(t, key); found != nil {
-		found.seen = now.UnixNano()
-		return &found.v
+	if at := s.find(t, key); at >= 0 {
+		s.heads[at/ways].seen[at%ways] = stampOf(now)
+		return &s.values[at]
 	}
 	s.mu.Unlock()
 	return nil
@@ -66,8 +70,8 @@ func (t *Table[V]) Peek(key uint64) *V {
 	key = named(key)
 	s := t.shard(key)
 	s.mu.Lock()
-	if found := s.find(t, key); found != nil {
-		return &found.v
+	if at := s.find(t, key); at >= 0 {
+		return &s.values[at]
 	}
 	s.mu.Unlock()
 	return nil
@@ -89,22 +93,26 @@ func (t *Table[V]) Enter(key uint64, worth uint32, now time.Time) (v *V, fresh b
 	key = named(key)
 	s := t.shard(key)
 	s.mu.Lock()
-	if found := s.find(t, key); found != nil {
-		found.seen, found.worth = now.UnixNano(), worth
-		return &found.v, false
+	if at := s.find(t, key); at >= 0 {
+		h := &s.heads[at/ways]
+		h.seen[at%ways], h.worth[at%ways] = stampOf(now), worth
+		return &s.values[at], false
 	}
-	victim := s.least(t, key)
+	at := s.least(t, key, stampOf(now))
+	h, i := &s.heads[at/ways], at%ways
+	v = &s.values[at]
 	switch {
-	case victim.key == 0:
+	case h.keys[i] == 0:
 		s.held++
-	case victim.worth > worth:
+	case h.worth[i] > worth:
 		s.mu.Unlock()
 		return nil, false
 	case t.onEvict != nil:
-		t.onEvict(victim.key, &victim.v, now)
+		t.onEvict(h.keys[i], v, now)
 	}
-	*victim = slot[V]{key: key, seen: now.UnixNano(), worth: worth}
-	return &victim.v, true
+	h.keys[i], h.seen[i], h.worth[i] = key, stampOf(now), worth
+	*v = *new(V)
+	return v, true
 }
 
 // Value gives the entry of key, if there is one, another worth.
@@ -113,8 +121,8 @@ func (t *Table[V]) Value(key uint64, worth uint32) {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if found := s.find(t, key); found != nil {
-		found.worth = worth
+	if at := s.find(t, key); at >= 0 {
+		s.heads[at/ways].worth[at%ways] = worth
 	}
 }
 
@@ -127,8 +135,8 @@ func (t *Table[V]) Delete(key uint64) {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if found := s.find(t, key); found != nil {
-		*found = slot[V]{}
+	if at := s.find(t, key); at >= 0 {
+		s.heads[at/ways].keys[at%ways] = 0
 		s.held--
 	}
 }
@@ -145,8 +153,8 @@ func (t *Table[V]) All(do func(key uint64, v *V) bool) {
 func (s *shard[V]) all(do func(key uint64, v *V) bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range s.slots {
-		if one := &s.slots[i]; one.key != 0 && !do(one.key, &one.v) {
+	for at := range s.values {
+		if key := s.heads[at/ways].keys[at%ways]; key != 0 && !do(key, &s.values[at]) {
 			return false
 		}
 	}
@@ -169,35 +177,40 @@ func named(key uint64) uint64 { return max(key, 1) }
 
 func (t *Table[V]) shard(key uint64) *shard[V] { return &t.shards[key>>58] }
 
-// bucket is one of the two places of key.
-func (s *shard[V]) bucket(t *Table[V], key uint64, which int) []slot[V] {
-	i := bits.RotateLeft64(key, 29*which) & t.mask * ways
-	return s.slots[i : i+ways]
+// bucket is the number of one of the two buckets of key.
+func (t *Table[V]) bucket(key uint64, which int) int {
+	return int(bits.RotateLeft64(key, 29*which) & t.mask)
 }
 
-func (s *shard[V]) find(t *Table[V], key uint64) *slot[V] {
+// find is where the entry of key is, -1 if there is none.
+func (s *shard[V]) find(t *Table[V], key uint64) int {
+	if s.held == 0 {
+		return -1
+	}
 	for which := range 2 {
-		b := s.bucket(t, key, which)
-		for i := range b {
-			if b[i].key == key {
-				return &b[i]
+		b := t.bucket(key, which)
+		for i, k := range &s.heads[b].keys {
+			if k == key {
+				return b*ways + i
 			}
 		}
 	}
-	return nil
+	return -1
 }
 
-// least is the free slot of key, or the one of least worth, of these the one longest unused.
-func (s *shard[V]) least(t *Table[V], key uint64) (worst *slot[V]) {
+// least is the free place of key, or that of the entry of least worth, of these the one longest unused at now.
+func (s *shard[V]) least(t *Table[V], key uint64, now uint32) (worst int) {
+	lowest, oldest := uint64(math.MaxUint64), int32(0)
 	for which := range 2 {
-		b := s.bucket(t, key, which)
-		for i := range b {
-			one := &b[i]
-			if one.key == 0 {
-				return one
+		b := t.bucket(key, which)
+		h := &s.heads[b]
+		for i := range h.keys {
+			if h.keys[i] == 0 {
+				return b*ways + i
 			}
-			if worst == nil || one.worth < worst.worth || one.worth == worst.worth && one.seen < worst.seen {
-				worst = one
+			worth, age := uint64(h.worth[i]), int32(now-h.seen[i])
+			if worth < lowest || worth == lowest && age > oldest {
+				worst, lowest, oldest = b*ways+i, worth, age
 			}
 		}
 	}
