@@ -100,7 +100,7 @@ const (
 	MatchInDialog             // request with a route token of ours that verifies
 )
 
-// An Exchange is one message on its way through the edge. Whoever looks at it only reads.
+// An Exchange is one message on its way through the edge. Whoever looks at it only reads, and says what he thinks with Say.
 type Exchange struct {
 	Msg    *sip.Message
 	From   Flow      // source, with the local listener and side
@@ -110,6 +110,17 @@ type Exchange struct {
 	Answer Answer // of a request: to the edge's own challenge
 	Ours   bool   // a response that the edge made
 	Asked  Asked  // of a response: what the request asked for that it answers
+
+	said Verdict
+}
+
+// Say returns v as a check returns it: nil if it is no opinion, else borrowed until somebody says something again.
+func (x *Exchange) Say(v Verdict) *Verdict {
+	if v.Action == Pass && v.Score == 0 && v.Lock == LockNone {
+		return nil
+	}
+	x.said = v
+	return &x.said
 }
 
 // Answer is what the credentials of a request are worth as far as the edge's own challenges go.
@@ -175,16 +186,17 @@ func (n Number) Len() int { return int(n >> 60) }
 func (n Number) Last(k int) uint64 { return uint64(n) & (1<<(4*k) - 1) }
 
 // A Check looks at a request and says what it thinks of it. It looks and says, no more: one place acts. Any number of goroutines call it
-// at once; it does not wait, does not allocate and keeps a bounded memory of what it saw, by x.At and no other clock.
-type Check interface{ Inspect(x *Exchange) Verdict }
+// at once; it does not wait, does not allocate and keeps a bounded memory of what it saw, by x.At and no other clock. Most messages are nothing to
+// talk about: of these it returns nil, and of others what x.Say makes of its Verdict.
+type Check interface{ Inspect(x *Exchange) *Verdict }
 
 // A Watcher looks at the final response to a request, by x.Asked, and says what it thinks of who asked. Of calls of strangers without credentials
 // it sees 18x, too.
-type Watcher interface{ Watch(x *Exchange) Verdict }
+type Watcher interface{ Watch(x *Exchange) *Verdict }
 
 // A Sorter looks at what could not be parsed. The spans of x.Msg are what could be read.
 type Sorter interface {
-	Unreadable(x *Exchange, why sip.Error) Verdict
+	Unreadable(x *Exchange, why sip.Error) *Verdict
 }
 
 // Action is what happens to a message. The strictest opinion wins.

@@ -180,10 +180,10 @@ func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
 	}
 	all := j.charges.Load()
 	if j.measured(x.At) {
-		return j.hear(all, all.inspect, x, 0)
+		return j.hear(all, all.inspect, x, 0, nil)
 	}
 	for i := range all.inspect { // most requests are nothing to talk about: they do not pay for what opinions are gathered in
-		if v := all.inspect[i].check.Inspect(x); v.Action != edge.Pass || v.Score != 0 {
+		if v := all.inspect[i].check.Inspect(x); v != nil {
 			return j.hear(all, all.inspect, x, i, v)
 		}
 	}
@@ -191,28 +191,25 @@ func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
 }
 
 // says is the opinion of a check on a request, or of a watcher on a response.
-func (c *charge) says(x *edge.Exchange) edge.Verdict {
+func (c *charge) says(x *edge.Exchange) *edge.Verdict {
 	if c.check != nil {
 		return c.check.Inspect(x)
 	}
 	return c.watcher.Watch(x)
 }
 
-// hear asks the checks of a list from number next on, whose opinion may be known already, and gathers what they say.
-func (j *Judge) hear(all *charges, list []charge, x *edge.Exchange, next int, known ...edge.Verdict) edge.Verdict {
+// hear asks the checks of a list from number next on, whose opinion is known already unless it is nil, and gathers what they say.
+func (j *Judge) hear(all *charges, list []charge, x *edge.Exchange, next int, known *edge.Verdict) edge.Verdict {
 	var h hearing
 	timer := j.timer(x.At)
 	for i := next; i < len(list); i++ {
-		c := &list[i]
-		var v edge.Verdict
-		if i == next && len(known) > 0 {
-			v = known[0]
-		} else {
+		c, v := &list[i], known
+		if known = nil; v == nil {
 			v = c.says(x)
 			timer.took(c.count)
 		}
-		if v.Action != edge.Pass || v.Score != 0 || v.Lock != edge.LockNone {
-			h.take(c, v, c.enforce && !j.dry.Load())
+		if v != nil {
+			h.take(c, *v, c.enforce && !j.dry.Load())
 		}
 	}
 	return j.verdict(all, &h, x)
@@ -237,10 +234,10 @@ func (j *Judge) Watch(x *edge.Exchange) edge.Verdict {
 	}
 	all := j.charges.Load()
 	if j.measured(x.At) {
-		return noted(j.hear(all, all.watch, x, 0))
+		return noted(j.hear(all, all.watch, x, 0, nil))
 	}
 	for i := range all.watch {
-		if v := all.watch[i].watcher.Watch(x); v.Action != edge.Pass || v.Score != 0 || v.Lock != edge.LockNone {
+		if v := all.watch[i].watcher.Watch(x); v != nil {
 			return noted(j.hear(all, all.watch, x, i, v))
 		}
 	}
@@ -265,8 +262,8 @@ func (j *Judge) Unreadable(x *edge.Exchange, why sip.Error) edge.Verdict {
 	all := j.charges.Load()
 	for i := range all.sort {
 		c := &all.sort[i]
-		if v := c.sorter.Unreadable(x, why); v.Score != 0 {
-			h.take(c, v, c.enforce && !j.dry.Load())
+		if v := c.sorter.Unreadable(x, why); v != nil && v.Score != 0 {
+			h.take(c, *v, c.enforce && !j.dry.Load())
 		}
 	}
 	return j.verdict(all, &h, x)

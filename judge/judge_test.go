@@ -27,9 +27,9 @@ var (
 // says is a check that always says the same, of requests, of responses and of what can't be read.
 type says struct{ request, response, unreadable edge.Verdict }
 
-func (o says) Inspect(*edge.Exchange) edge.Verdict               { return o.request }
-func (o says) Watch(*edge.Exchange) edge.Verdict                 { return o.response }
-func (o says) Unreadable(*edge.Exchange, sip.Error) edge.Verdict { return o.unreadable }
+func (o says) Inspect(x *edge.Exchange) *edge.Verdict                 { return x.Say(o.request) }
+func (o says) Watch(x *edge.Exchange) *edge.Verdict                   { return x.Say(o.response) }
+func (o says) Unreadable(x *edge.Exchange, _ sip.Error) *edge.Verdict { return x.Say(o.unreadable) }
 
 const reasonTest, reasonOther edge.Reason = "test.one", "test.other"
 

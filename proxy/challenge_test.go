@@ -18,11 +18,11 @@ import (
 // A grudge is a check that holds two points against every MESSAGE.
 type grudge struct{}
 
-func (grudge) Inspect(x *edge.Exchange) edge.Verdict {
+func (grudge) Inspect(x *edge.Exchange) *edge.Verdict {
 	if x.Msg.Method != sip.MESSAGE {
-		return edge.Verdict{}
+		return nil
 	}
-	return edge.Verdict{Action: edge.Note, Reason: "test.grudge", Score: 2}
+	return x.Say(edge.Verdict{Action: edge.Note, Reason: "test.grudge", Score: 2})
 }
 
 // newDoubting is a bench with a grudge that challenges whom it doubts.

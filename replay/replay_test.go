@@ -18,18 +18,18 @@ type spy struct {
 	refuse func(*edge.Exchange) edge.Verdict
 }
 
-func (s *spy) Inspect(x *edge.Exchange) edge.Verdict {
+func (s *spy) Inspect(x *edge.Exchange) *edge.Verdict {
 	s.saw = append(s.saw, x.Msg.Method.String())
 	if s.refuse != nil {
-		return s.refuse(x)
+		return x.Say(s.refuse(x))
 	}
-	return edge.Verdict{}
+	return nil
 }
 
 // Watch notes final answers.
-func (s *spy) Watch(x *edge.Exchange) edge.Verdict {
+func (s *spy) Watch(x *edge.Exchange) *edge.Verdict {
 	s.saw = append(s.saw, x.Asked.Method.String()+" answered")
-	return edge.Verdict{}
+	return nil
 }
 
 func (s *spy) charge() judge.Charge {

@@ -83,41 +83,41 @@ func New(cfg Config, key meter.Key) *Check {
 // Inspect implements edge.Check. Tries count when they come, whether or not they get as far as the platform: who is locked out and goes on
 // all the same is no phone. A repeated request has the same answer in it and counts once. A phone that is registered there with its own password guesses
 // nothing, whatever else is refused to it.
-func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
 	answer := cmp.Or(a.Guess, a.Secret)
 	if answer == 0 || a.User == 0 || a.Tested || a.Good && a.Trust == edge.Known { // Tested: its answer to the fixed nonce has counted
-		return edge.Verdict{}
+		return nil
 	}
 	key := c.key.Words(a.User, a.Account())
 	p, _ := c.pairs.Enter(key, 0, x.At)
 	if p == nil {
-		return edge.Verdict{}
+		return nil
 	}
 	defer c.pairs.Leave(key)
 	if p.seen.Count() <= full && !p.seen.Add(answer) {
-		return edge.Verdict{}
+		return nil
 	}
 	many := p.recent.Add(c.cfg.Within, x.At) >= c.cfg.Tries
 	if guesses := a.Guess != 0 && p.diverse(x.At); !many && !guesses {
-		return edge.Verdict{}
+		return nil
 	}
-	return edge.Verdict{Action: edge.Drop, Reason: reasonGuess, Score: points, Most: 2 * points}
+	return x.Say(edge.Verdict{Action: edge.Drop, Reason: reasonGuess, Score: points, Most: 2 * points})
 }
 
 // full is how many answers are told apart; after that each counts.
 const full = 32
 
 // Watch implements edge.Watcher: a right password ends the count. It was right wherever the platform speaks of something else.
-func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
+func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
 	if status := x.Msg.Status; a.Secret == 0 || a.User == 0 || status == 401 || status == 403 || status == 407 {
-		return edge.Verdict{}
+		return nil
 	}
 	key := c.key.Words(a.User, a.Account())
 	if p := c.pairs.Find(key, x.At); p != nil {
 		*p = pair{}
 		c.pairs.Leave(key)
 	}
-	return edge.Verdict{}
+	return nil
 }

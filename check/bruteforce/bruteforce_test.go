@@ -14,7 +14,7 @@ func guesses(t *testing.T, c *Check, n int, every time.Duration, change func(i i
 	for i := range n {
 		x.Asked.Secret = uint64(i+1) << 33
 		change(i, x)
-		if v := c.Inspect(x); v.Action == edge.Drop {
+		if v := checktest.Opinion(c.Inspect(x)); v.Action == edge.Drop {
 			if v.Score != 10 || v.Reason != "bruteforce.guess" {
 				t.Fatalf("%+v", v)
 			}

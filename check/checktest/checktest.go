@@ -57,6 +57,14 @@ func Exchange(t testing.TB, text string) *edge.Exchange {
 		Port: Key.AddrPort(from.Remote), User: 1001, Target: 2002}}
 }
 
+// Opinion is what a check said, the zero Verdict where that was nothing.
+func Opinion(v *edge.Verdict) edge.Verdict {
+	if v == nil {
+		return edge.Verdict{}
+	}
+	return *v
+}
+
 // Reply makes x the exchange of a response with that status to what x was.
 func Reply(t testing.TB, x *edge.Exchange, status int, fields ...string) *edge.Exchange {
 	t.Helper()

@@ -43,30 +43,30 @@ func New(cfg Config, _ meter.Key) *Check {
 }
 
 // Inspect implements edge.Check. Private addresses are what phones behind a NAT have, names say nothing: neither is looked at.
-func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	m := x.Msg
 	i := m.Find(sip.FieldContact)
 	if i < 0 || m.Method != sip.REGISTER && m.Method != sip.INVITE && m.Method != sip.SUBSCRIBE {
-		return edge.Verdict{} // in OPTIONS it means nothing, and monitoring tools write what they like there
+		return nil // in OPTIONS it means nothing, and monitoring tools write what they like there
 	}
 	host := hostIn(m.Fields[i].Value.Of(m.Raw))
 	if len(host) == 0 || host[0] != '[' && (host[len(host)-1] < '0' || host[len(host)-1] > '9') {
-		return edge.Verdict{}
+		return nil
 	}
 	if c.aside && bytes.HasPrefix(host, behindNAT) { // nearly every phone: whether the rest of it is an address makes no difference
-		return edge.Verdict{}
+		return nil
 	}
 	addr, ok := sip.HostAddr(host)
 	source := x.From.Remote.Addr().Unmap()
 	switch {
 	case !ok || addr == source || source.IsLoopback():
-		return edge.Verdict{}
+		return nil
 	case addr.IsLoopback(), addr.IsMulticast(), addr.IsUnspecified(), addr == broadcast, slices.Contains(c.own, addr):
-		return edge.Verdict{Action: edge.Reply, Reason: reasonPlace, Status: 400, Score: placePoints}
+		return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonPlace, Status: 400, Score: placePoints})
 	case addr.IsPrivate(), addr.IsLinkLocalUnicast(), shared.Contains(addr), !addr.Is4(), string(host) == string(m.Via.Host.Of(m.Raw)):
-		return edge.Verdict{}
+		return nil
 	}
-	return edge.Verdict{Action: edge.Note, Reason: reasonOther, Score: otherPoints, Most: otherPoints}
+	return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonOther, Score: otherPoints, Most: otherPoints})
 }
 
 // hostIn is the host of the first URI in a Contact that the parser accepted, as far as it may be an address.

@@ -31,14 +31,14 @@ func TestPlaces(t *testing.T) {
 		{"<sip:1@203.0.113.10>", "INVITE", "contact.place"},
 		{"<sip:1@192.0.2.99>", "INVITE", "contact.other"},
 	} {
-		v := c.Inspect(checktest.Exchange(t, checktest.Request(row.method, "sip:example.com", "Contact: "+row.contact)))
+		v := checktest.Opinion(c.Inspect(checktest.Exchange(t, checktest.Request(row.method, "sip:example.com", "Contact: "+row.contact))))
 		if v.Reason != row.reason {
 			t.Errorf("%s in %s: %+v, want %q", row.contact, row.method, v, row.reason)
 		}
 	}
 	x := checktest.Exchange(t, checktest.Request("INVITE", "sip:example.com", "Contact: <sip:1@127.0.0.1>"))
 	x.From.Remote = netip.MustParseAddrPort("127.0.0.9:5060")
-	if v := c.Inspect(x); v.Reason != "" {
+	if v := checktest.Opinion(c.Inspect(x)); v.Reason != "" {
 		t.Errorf("of a phone on this machine: %+v", v)
 	}
 }

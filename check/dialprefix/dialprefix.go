@@ -96,21 +96,21 @@ func ending(n edge.Number, neighbours bool) uint64 {
 
 // Inspect implements edge.Check: it shuts a number to who tried its prefixes, and a number that many sources tried to all whom the platform
 // does not know.
-func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
 	if a.Number.Len() <= digits || x.At.UnixNano() >= c.last.Load() {
-		return edge.Verdict{}
+		return nil
 	}
 	if c.shut(c.key.Words(a.Account(), ending(a.Number, false)), x.At) {
 		if a.Known > 0 {
-			return edge.Verdict{Action: edge.Reply, Reason: reasonSource, Status: 403}
+			return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonSource, Status: 403})
 		}
-		return edge.Verdict{Action: edge.Drop, Reason: reasonSource, Score: points, Most: 2 * points}
+		return x.Say(edge.Verdict{Action: edge.Drop, Reason: reasonSource, Score: points, Most: 2 * points})
 	}
 	if a.Known == 0 && a.Secret == 0 && (c.shut(c.key.Words(everybody, ending(a.Number, false)), x.At) || c.shut(c.key.Words(everybody, ending(a.Number, true)), x.At)) {
-		return edge.Verdict{Action: edge.Drop, Reason: reasonNumber, Score: points, Most: 2 * points}
+		return x.Say(edge.Verdict{Action: edge.Drop, Reason: reasonNumber, Score: points, Most: 2 * points})
 	}
-	return edge.Verdict{}
+	return nil
 }
 
 func (c *Check) shut(key uint64, at time.Time) bool {
@@ -123,10 +123,10 @@ func (c *Check) shut(key uint64, at time.Time) bool {
 }
 
 // Watch implements edge.Watcher: it counts the variants that did not get through.
-func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
+func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	a, status := &x.Asked, x.Msg.Status
 	if a.Method != sip.INVITE || a.Number.Len() <= digits {
-		return edge.Verdict{}
+		return nil
 	}
 	challenged := status == 401 || status == 407
 	out := c.bySource(a, status, challenged, x.At)
@@ -134,7 +134,7 @@ func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
 		c.byAll(a, ending(a.Number, false), x.At)
 		c.byAll(a, ending(a.Number, true), x.At)
 	}
-	return out
+	return x.Say(out)
 }
 
 // enter is the entry of key, locked and of the time at hand, nil if there is no room.

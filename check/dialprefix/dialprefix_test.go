@@ -21,8 +21,8 @@ func calls(t *testing.T, c *Check, number string, status int, change func(*edge.
 	x := checktest.Exchange(t, checktest.Request("INVITE", "sip:"+number+"@example.com"))
 	x.Asked.Number = digitsOf(number)
 	change(x)
-	if asked = c.Inspect(x); asked.Action == edge.Pass {
-		answered = c.Watch(checktest.Reply(t, x, status))
+	if asked = checktest.Opinion(c.Inspect(x)); asked.Action == edge.Pass {
+		answered = checktest.Opinion(c.Watch(checktest.Reply(t, x, status)))
 	}
 	return asked, answered
 }

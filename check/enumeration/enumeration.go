@@ -75,15 +75,15 @@ func New(cfg Config, _ meter.Key) *Check {
 
 // Watch implements edge.Watcher. A user whom the platform denies counts at once, one who is challenged if no answer to the challenge follows.
 // Who has an answer to give, or succeeds, is no longer counted.
-func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
+func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	a, status := &x.Asked, x.Msg.Status
 	if a.Target == 0 || a.Method == sip.BYE || a.Method == sip.CANCEL {
-		return edge.Verdict{}
+		return nil
 	}
 	key := a.Account()
 	if a.Secret != 0 || status/100 == 2 {
 		c.answered(key, a, status, x.At)
-		return edge.Verdict{}
+		return nil
 	}
 	delay := time.Duration(0)
 	switch status {
@@ -91,22 +91,22 @@ func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
 		delay = patience
 	case 403, 404, 410, 480, 484, 604:
 	default:
-		return edge.Verdict{}
+		return nil
 	}
-	return c.without(key, a, delay, x.At)
+	return x.Say(c.without(key, a, delay, x.At))
 }
 
 // Inspect implements edge.Check. OPTIONS for a user is answered by the edge, the same for all: it never succeeds.
-func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
 	if a.Method != sip.OPTIONS || a.Target == 0 || a.Trust != edge.Unknown {
-		return edge.Verdict{}
+		return nil
 	}
 	v := c.without(a.Account(), a, 0, x.At)
 	if v.Score > 0 {
 		v.Action = edge.Drop
 	}
-	return v
+	return x.Say(v)
 }
 
 // without notes a user without success, who counts after the delay.

@@ -17,14 +17,14 @@ func asks(t *testing.T, c *Check, n int, every time.Duration, do func(i int, x *
 		x.Asked.User = checktest.Key.Words(uint64(i), 3)
 		x.Asked.Target, x.At = x.Asked.User, x.At.Add(time.Duration(i)*every)
 		statuses := do(i, x)
-		if v := c.Inspect(x); v.Score > 0 {
+		if v := checktest.Opinion(c.Inspect(x)); v.Score > 0 {
 			return i + 1
 		}
 		for k, status := range statuses {
 			if k > 0 { // the second time with credentials
 				x.Asked.Secret = 9
 			}
-			if v := c.Watch(checktest.Reply(t, x, status)); v.Score == 10 && v.Reason == "enumeration.users" {
+			if v := checktest.Opinion(c.Watch(checktest.Reply(t, x, status))); v.Score == 10 && v.Reason == "enumeration.users" {
 				return i + 1
 			}
 		}

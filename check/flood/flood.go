@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -98,7 +97,7 @@ func New(cfg Config, key meter.Key) *Check {
 // The address is what counts, but for who has earned a budget of his own: the flow of a registered phone, and a flow that answers a challenge
 // which went there. So nobody spends the budget of a customer by writing his address on packets. Where the platform knows somebody, each other port
 // has half of that at most.
-func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
 	key := a.Source
 	switch {
@@ -109,38 +108,28 @@ func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
 	}
 	limit := c.limit(a.Known)
 	if key == a.Source && a.Known > 0 && !c.rates.Take(a.Port+2, c.limit(a.Known/2), x.At) {
-		return c.over(x, a.Port+2, limit) // one stranger behind a NAT is not to use up what his neighbours have
+		return x.Say(c.over(x, a.Port+2, limit)) // one stranger behind a NAT is not to use up what his neighbours have
 	}
 	if c.rates.Take(key, limit, x.At) {
-		if a.Known == 0 && key == a.Source && !c.rates.Take(c.network(x.From.Remote.Addr()), c.networkLimit(), x.At) {
-			return c.over(x, key, limit)
+		if a.Known == 0 && key == a.Source && !c.rates.Take(c.key.Network(x.From.Remote.Addr()), c.networkLimit(), x.At) {
+			return x.Say(c.over(x, key, limit))
 		}
-		return edge.Verdict{}
+		return nil
 	}
 	if calls := c.calls.Sum(a.Source, x.At); calls > 0 {
 		if limit = c.limit(a.Known + calls); c.rates.Take(key, limit, x.At) {
-			return edge.Verdict{}
+			return nil
 		}
 	}
 	if a.Good && c.rates.Take(c.key.Words(a.User, a.Source)+1, ofUser, x.At) {
-		return edge.Verdict{} // who floods in his name has to know it
+		return nil // who floods in his name has to know it
 	}
-	return c.over(x, key, limit)
+	return x.Say(c.over(x, key, limit))
 }
 
 // networkTimes is how many times what one stranger may send those of one network (IPv4 /24, IPv6 /48) may send together: who has many addresses
 // does not have many budgets.
 const networkTimes = 4
-
-// network is the key of the network of a.
-func (c *Check) network(a netip.Addr) uint64 {
-	bits := 24
-	if a.Is6() && !a.Is4In6() {
-		bits = 48
-	}
-	p, _ := a.Unmap().Prefix(bits) // cannot fail for these lengths
-	return c.key.Words(c.key.Addr(p.Addr()), uint64(bits))
-}
 
 func (c *Check) networkLimit() meter.Limit {
 	return meter.Limit{Every: c.cfg.Limit.Every / networkTimes, Burst: c.cfg.Limit.Burst * networkTimes}
@@ -166,11 +155,11 @@ func (c *Check) over(x *edge.Exchange, key uint64, limit meter.Limit) edge.Verdi
 }
 
 // Watch implements edge.Watcher: it counts calls without credentials that the platform lets ring or accepts.
-func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
+func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	if a := &x.Asked; a.Method == sip.INVITE && a.Secret == 0 && x.Msg.Status < 300 {
 		c.calls.Add(a.Source, 1, x.At)
 	}
-	return edge.Verdict{}
+	return nil
 }
 
 // limit is that of an address with so many known users.

@@ -14,7 +14,7 @@ import (
 // passed sends n requests at x.At and returns how many pass.
 func passed(c *Check, x *edge.Exchange, n int) (ok int, last edge.Verdict) {
 	for range n {
-		if v := c.Inspect(x); v.Action <= edge.Note {
+		if v := checktest.Opinion(c.Inspect(x)); v.Action <= edge.Note {
 			ok++
 		} else {
 			last = v
@@ -97,7 +97,7 @@ func TestStorm(t *testing.T) {
 	for phone := range 500 {
 		x.Asked.User = uint64(phone + 1)
 		for range 2 {
-			if v := c.Inspect(x); v.Action == edge.Reply {
+			if v := checktest.Opinion(c.Inspect(x)); v.Action == edge.Reply {
 				if v.Status != 503 || v.Retry < 5 || v.Retry > 60 || v.Reason != "flood.storm" {
 					t.Fatalf("%+v", v)
 				}
@@ -189,7 +189,7 @@ func TestPike(t *testing.T) {
 	}
 	free := New(Config{Unlimited: true}, checktest.Key)
 	n, _ := passed(free, x, 5000)
-	if v := free.Inspect(x); n != 5000 || v.Action != edge.Note || v.Score != 0 {
+	if v := checktest.Opinion(free.Inspect(x)); n != 5000 || v.Action != edge.Note || v.Score != 0 {
 		t.Errorf("without a limit %d of 5000 pass, %+v", n, v)
 	}
 }

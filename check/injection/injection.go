@@ -22,25 +22,25 @@ type Check struct{}
 func New() Check { return Check{} }
 
 // Inspect implements edge.Check. It looks at the Request-URI, at names and users of From, To and Contact, at credentials and at the User-Agent.
-func (Check) Inspect(x *edge.Exchange) edge.Verdict {
+func (Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	m := x.Msg
 	if Hostile(m.RequestURI.Of(m.Raw)) {
-		return found()
+		return x.Say(found())
 	}
 	for i := range m.Fields {
 		f := &m.Fields[i]
 		switch f.ID {
 		case sip.FieldFrom, sip.FieldTo, sip.FieldContact, sip.FieldUserAgent:
 			if Hostile(f.Value.Of(m.Raw)) {
-				return found()
+				return x.Say(found())
 			}
 		case sip.FieldAuthorization, sip.FieldProxyAuthorization:
 			if credentials(f.Value.Of(m.Raw)) {
-				return found()
+				return x.Say(found())
 			}
 		}
 	}
-	return edge.Verdict{}
+	return nil
 }
 
 // credentials reports whether the names in credentials are hostile. The user stands in quotes, so what needs no sign is looked for there, too.

@@ -78,44 +78,44 @@ func New(cfg Config, key meter.Key) *Check {
 // Inspect implements edge.Check: it keeps away who is locked. The first request gets 503 with Retry-After, at which guessing tools stop; what
 // follows gets silence. A user whom the platform accepted from there before is only slowed, to one try a minute, and the flow that his phone is
 // registered with not at all.
-func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	a, now := &x.Asked, x.At.UnixNano()
 	if now >= c.last.Load() || a.User == 0 || a.Method == sip.OPTIONS {
-		return edge.Verdict{}
+		return nil
 	}
 	key := c.key.Words(a.User, a.Source)
 	p := c.pairs.Find(key, x.At)
 	if p == nil {
-		return edge.Verdict{}
+		return nil
 	}
 	defer c.pairs.Leave(key)
 	if now >= p.until {
-		return edge.Verdict{}
+		return nil
 	}
 	if a.Good && a.Trust == edge.Known { // somebody else's tries at the same address
-		return edge.Verdict{}
+		return nil
 	}
 	if a.Good {
 		if a.Secret == 0 || now >= p.next { // the try is the request with the password
 			if a.Secret != 0 {
 				p.next = now + int64(goodEvery)
 			}
-			return edge.Verdict{}
+			return nil
 		}
-		return edge.Verdict{Action: edge.Reply, Reason: reasonLocked, Status: 503, Text: "Try later", Retry: seconds(p.next - now)}
+		return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonLocked, Status: 503, Text: "Try later", Retry: seconds(p.next - now)})
 	}
 	if p.told {
-		return edge.Verdict{Action: edge.Drop, Reason: reasonLocked}
+		return x.Say(edge.Verdict{Action: edge.Drop, Reason: reasonLocked})
 	}
 	p.told = true
-	return edge.Verdict{Action: edge.Reply, Reason: reasonLocked, Status: 503, Text: "Try later", Retry: seconds(p.until - now)}
+	return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonLocked, Status: 503, Text: "Try later", Retry: seconds(p.until - now)})
 }
 
 // Watch implements edge.Watcher: it counts wrong passwords. A right one forgets them.
-func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
+func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
 	if a.Secret == 0 || a.User == 0 {
-		return edge.Verdict{}
+		return nil
 	}
 	key := c.key.Words(a.User, a.Source)
 	if x.Msg.Status/100 == 2 {
@@ -123,14 +123,14 @@ func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
 			*p = p.innocent()
 			c.pairs.Leave(key)
 		}
-		return edge.Verdict{}
+		return nil
 	}
 	if !a.Failed(x.Msg.Status) {
-		return edge.Verdict{}
+		return nil
 	}
 	p, fresh := c.pairs.Enter(key, 0, x.At)
 	if p == nil {
-		return edge.Verdict{}
+		return nil
 	}
 	defer c.pairs.Leave(key)
 	if fresh {
@@ -138,14 +138,14 @@ func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
 	}
 	now := x.At.UnixNano()
 	if p.failed.Add(c.cfg.Within, x.At) < c.cfg.Failures || now < p.until {
-		return edge.Verdict{}
+		return nil
 	}
 	*p = p.innocent()
 	p.until, p.next = now+int64(c.cfg.For), now+int64(goodEvery)
 	if c.last.Load() < p.until {
 		c.last.Store(p.until)
 	}
-	return edge.Verdict{Action: edge.Note, Reason: reasonLocked, Lock: edge.LockPair}
+	return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonLocked, Lock: edge.LockPair})
 }
 
 // innocent is the pair of the same user and source that did nothing yet.

@@ -13,8 +13,8 @@ import (
 func try(t *testing.T, c *Check, x *edge.Exchange, status int) (asked, answered edge.Verdict) {
 	t.Helper()
 	x.Asked.Secret++
-	if asked = c.Inspect(x); asked.Action <= edge.Note {
-		answered = c.Watch(checktest.Reply(t, x, status))
+	if asked = checktest.Opinion(c.Inspect(x)); asked.Action <= edge.Note {
+		answered = checktest.Opinion(c.Watch(checktest.Reply(t, x, status)))
 	}
 	return asked, answered
 }
@@ -66,7 +66,7 @@ func TestWhatIsNoFailure(t *testing.T) {
 		y.Asked.Secret = 1
 		change(&y)
 		for range 10 {
-			if v := c.Watch(checktest.Reply(t, &y, 401)); v != (edge.Verdict{}) {
+			if v := checktest.Opinion(c.Watch(checktest.Reply(t, &y, 401))); v != (edge.Verdict{}) {
 				t.Errorf("%s: %+v", name, v)
 			}
 		}

@@ -29,26 +29,26 @@ type Check struct{}
 func New() Check { return Check{} }
 
 // Unreadable implements edge.Sorter.
-func (Check) Unreadable(x *edge.Exchange, why sip.Error) edge.Verdict {
+func (Check) Unreadable(x *edge.Exchange, why sip.Error) *edge.Verdict {
 	if keepalive(x.Msg.Raw) {
-		return edge.Verdict{}
+		return nil
 	}
 	switch why {
 	case sip.ErrMissing, sip.ErrFold, sip.ErrMaxForwards, sip.ErrParam, sip.ErrBranch, sip.ErrContact, sip.ErrDuplicate, sip.ErrBareLF, sip.ErrCallID:
-		return edge.Verdict{Action: edge.Drop, Reason: reasonMild, Score: mild, Most: most}
+		return x.Say(edge.Verdict{Action: edge.Drop, Reason: reasonMild, Score: mild, Most: most})
 	}
-	return edge.Verdict{Action: edge.Drop, Reason: reasonSerious, Score: serious, Most: most}
+	return x.Say(edge.Verdict{Action: edge.Drop, Reason: reasonSerious, Score: serious, Most: most})
 }
 
 // odd are defects that the parser lets pass and that no product has.
 const odd = sip.DefectURIHeaders | sip.DefectQuotedControl | sip.DefectDupContentLength
 
 // Inspect implements edge.Check.
-func (Check) Inspect(x *edge.Exchange) edge.Verdict {
+func (Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	if x.Msg.Defects&odd == 0 {
-		return edge.Verdict{}
+		return nil
 	}
-	return edge.Verdict{Action: edge.Note, Reason: reasonMild, Score: mild, Most: most}
+	return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonMild, Score: mild, Most: most})
 }
 
 const (

@@ -31,7 +31,7 @@ func TestUnreadable(t *testing.T) {
 		if err == nil {
 			t.Fatalf("%s can be parsed", name)
 		}
-		v := New().Unreadable(&edge.Exchange{Msg: &m, At: checktest.Start}, err.(sip.Error))
+		v := checktest.Opinion(New().Unreadable(&edge.Exchange{Msg: &m, At: checktest.Start}, err.(sip.Error)))
 		if v.Score != c.score || c.score > 0 && (v.Most != most || v.Action != edge.Drop) {
 			t.Errorf("%s (%v): %+v", name, err, v)
 		}
@@ -39,10 +39,10 @@ func TestUnreadable(t *testing.T) {
 }
 
 func TestOddities(t *testing.T) {
-	if v := New().Inspect(checktest.Exchange(t, checktest.Request("INVITE", "sip:1@example.com"))); v.Score != 0 {
+	if v := checktest.Opinion(New().Inspect(checktest.Exchange(t, checktest.Request("INVITE", "sip:1@example.com")))); v.Score != 0 {
 		t.Errorf("an honest request: %+v", v)
 	}
-	if v := New().Inspect(checktest.Exchange(t, checktest.Request("INVITE", "sip:1@example.com", `Subject: "a"`, "Content-Length: 0\r\nContent-Length: 0"))); v.Score != mild {
+	if v := checktest.Opinion(New().Inspect(checktest.Exchange(t, checktest.Request("INVITE", "sip:1@example.com", `Subject: "a"`, "Content-Length: 0\r\nContent-Length: 0")))); v.Score != mild {
 		t.Errorf("Content-Length twice: %+v", v)
 	}
 }

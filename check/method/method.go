@@ -61,28 +61,28 @@ func New(cfg Config, _ meter.Key) *Check {
 }
 
 // Inspect implements edge.Check. It is asked about what matched nothing: so whatever belongs to a call belongs to none that we know.
-func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	m, a := x.Msg, &x.Asked
 	if m.Method == sip.MethodOther && a.Trust == edge.Unknown {
-		return edge.Verdict{Action: edge.Note, Reason: reasonUnknown, Score: 1, Most: 3}
+		return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonUnknown, Score: 1, Most: 3})
 	}
 	early := c.began.since(x.At) < c.cfg.Grace
 	switch m.Method {
 	case sip.ACK, sip.BYE, sip.CANCEL, sip.PRACK, sip.UPDATE, sip.INFO:
 	default:
-		return edge.Verdict{}
+		return nil
 	}
 	if early {
-		return edge.Verdict{}
+		return nil
 	}
 	key := a.Account()
 	w, _ := c.sources.Enter(key, 0, x.At)
 	if w == nil {
-		return edge.Verdict{}
+		return nil
 	}
 	defer c.sources.Leave(key)
 	if w.Add(1, c.cfg.Within, x.At) < c.cfg.Stray {
-		return edge.Verdict{}
+		return nil
 	}
-	return edge.Verdict{Action: edge.Drop, Reason: reasonStray, Score: points, Most: points}
+	return x.Say(edge.Verdict{Action: edge.Drop, Reason: reasonStray, Score: points, Most: points})
 }

@@ -41,27 +41,27 @@ type Check struct{ cfg Config }
 func New(cfg Config, _ meter.Key) *Check { return &Check{cfg: cfg} }
 
 // Inspect implements edge.Check. Whatever it says, the proxy takes these fields off the requests of strangers.
-func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	m := x.Msg
 	if m.ToTag.Present() || m.Method == sip.ACK || m.Method == sip.CANCEL {
-		return edge.Verdict{}
+		return nil
 	}
 	for i := range m.Fields {
 		f := &m.Fields[i]
 		switch f.ID {
 		case sip.FieldRoute:
 			if !c.ours(m, f.Value) {
-				return edge.Verdict{Action: edge.Reply, Reason: reasonForeign, Status: 403, Score: foreignPoints}
+				return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonForeign, Status: 403, Score: foreignPoints})
 			}
 		case sip.FieldRecordRoute:
-			return edge.Verdict{Action: edge.Note, Reason: reasonRecord, Score: recordPoints, Most: recordMost}
+			return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonRecord, Score: recordPoints, Most: recordMost})
 		case sip.FieldOther:
 			if claims(f.Name.Of(m.Raw)) {
-				return edge.Verdict{Action: edge.Note, Reason: reasonIdentity, Score: claimPoints, Most: claimMost}
+				return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonIdentity, Score: claimPoints, Most: claimMost})
 			}
 		}
 	}
-	return edge.Verdict{}
+	return nil
 }
 
 // ours reports whether the first Route of value names us: a phone's outbound proxy.

@@ -22,12 +22,12 @@ func TestRoutes(t *testing.T) {
 		"P-Preferred-Identity: <sip:1001@example.com>":       "",
 		"Date: Sun, 22 Nov 2026 20:00:00 GMT":                "",
 	} {
-		v := c.Inspect(checktest.Exchange(t, checktest.Request("INVITE", "sip:2002@example.com", field)))
+		v := checktest.Opinion(c.Inspect(checktest.Exchange(t, checktest.Request("INVITE", "sip:2002@example.com", field))))
 		if v.Reason != want || (v.Action == edge.Reply) != (want == "route.foreign") {
 			t.Errorf("%s: %+v", field, v)
 		}
 		within := checktest.Request("INVITE", "sip:2002@example.com", field, "To: <sip:2002@example.com>;tag=b")
-		if v := c.Inspect(checktest.Exchange(t, within)); v.Reason != "" {
+		if v := checktest.Opinion(c.Inspect(checktest.Exchange(t, within))); v.Reason != "" {
 			t.Errorf("%s in a dialog: %+v", field, v)
 		}
 	}

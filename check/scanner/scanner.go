@@ -33,20 +33,20 @@ type Check struct{}
 func New() Check { return Check{} }
 
 // Inspect implements edge.Check.
-func (Check) Inspect(x *edge.Exchange) edge.Verdict {
+func (Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	m := x.Msg
 	agent := m.Value(sip.FieldUserAgent)
 	switch {
 	case among(agent, &agents):
-		return found(reasonAgent)
+		return x.Say(found(reasonAgent))
 	case sipvicious(m.FromTag.Of(m.Raw)):
-		return found(reasonTag)
+		return x.Say(found(reasonTag))
 	case shaped(m):
-		return found(reasonShape)
+		return x.Say(found(reasonShape))
 	case among(agent, &weakAgents), oneOf(agent, wholeAgents), example(m):
-		return edge.Verdict{Action: edge.Note, Reason: reasonWeak, Score: weak, Most: weakMost}
+		return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonWeak, Score: weak, Most: weakMost})
 	}
-	return edge.Verdict{}
+	return nil
 }
 
 // found is the verdict on what is certain: silence, at which the known tools stop.

@@ -42,7 +42,7 @@ func TestMarks(t *testing.T) {
 		"a host of RFC 3261":       {"Via: SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bK7", "scanner.weak", 2},
 		"a User-Agent of a letter": {"User-Agent: x", "scanner.weak", 2},
 	} {
-		v := New().Inspect(checktest.Exchange(t, checktest.Request("OPTIONS", "sip:example.com", c.field)))
+		v := checktest.Opinion(New().Inspect(checktest.Exchange(t, checktest.Request("OPTIONS", "sip:example.com", c.field))))
 		if v.Reason != c.reason || v.Score != c.score || (v.Action == edge.Drop) != (c.score == 10) {
 			t.Errorf("%s: %+v", name, v)
 		}

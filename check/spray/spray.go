@@ -67,7 +67,7 @@ func New(cfg Config, _ meter.Key) *Check {
 
 // Watch implements edge.Watcher. A phone has a port of its own and a user or two; so many users with wrong passwords at one port are no
 // phones. At one address they may well be, after a change of passwords: there it takes many more, where the platform knows nobody.
-func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
+func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
 	switch {
 	case a.Secret == 0 || a.User == 0:
@@ -77,10 +77,10 @@ func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
 	case a.Failed(x.Msg.Status) && !a.Good:
 		byPort := c.wrong(a.Port, c.cfg.Users, a, x.At)
 		if byAddress := c.wrong(a.Source, c.cfg.OfAddress, a, x.At); byPort || byAddress && a.Known == 0 {
-			return edge.Verdict{Action: edge.Note, Reason: reasonUsers, Score: points, Most: 2 * points}
+			return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonUsers, Score: points, Most: 2 * points})
 		}
 	}
-	return edge.Verdict{}
+	return nil
 }
 
 // right notes a right password.

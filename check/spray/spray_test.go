@@ -14,7 +14,7 @@ func tries(t *testing.T, c *Check, n int, change func(i int, x *edge.Exchange) (
 		x := checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
 		x.Asked.User, x.Asked.Secret = checktest.Key.Words(uint64(i), 5), uint64(i+1)
 		status := change(i, x)
-		if v := c.Watch(checktest.Reply(t, x, status)); v.Score == 10 && v.Reason == "spray.users" {
+		if v := checktest.Opinion(c.Watch(checktest.Reply(t, x, status))); v.Score == 10 && v.Reason == "spray.users" {
 			return i + 1
 		}
 	}

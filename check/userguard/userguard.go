@@ -67,36 +67,36 @@ func New(cfg Config, _ meter.Key) *Check {
 }
 
 // Inspect implements edge.Check: passwords of a protected user are tried from where he is known, and once in a while from elsewhere.
-func (c *Check) Inspect(x *edge.Exchange) edge.Verdict {
+func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	a, now := &x.Asked, x.At.UnixNano()
 	if now >= c.last.Load() || a.Secret == 0 || a.User == 0 || a.Good {
-		return edge.Verdict{}
+		return nil
 	}
 	u := c.users.Find(a.User, x.At)
 	if u == nil {
-		return edge.Verdict{}
+		return nil
 	}
 	defer c.users.Leave(a.User)
 	if now >= u.until {
-		return edge.Verdict{}
+		return nil
 	}
 	c.extend(u, now)
 	if now >= u.next {
 		u.next = now + int64(c.cfg.Every)
-		return edge.Verdict{}
+		return nil
 	}
-	return edge.Verdict{Action: edge.Reply, Reason: reasonProtected, Status: 503, Text: "Try later", Retry: int((u.next-now)/int64(time.Second)) + 1}
+	return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonProtected, Status: 503, Text: "Try later", Retry: int((u.next-now)/int64(time.Second)) + 1})
 }
 
 // Watch implements edge.Watcher.
-func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
+func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
 	if a.User == 0 || a.Good || !a.Failed(x.Msg.Status) {
-		return edge.Verdict{}
+		return nil
 	}
 	u, _ := c.users.Enter(a.User, 0, x.At)
 	if u == nil {
-		return edge.Verdict{}
+		return nil
 	}
 	defer c.users.Leave(a.User)
 	now := x.At.UnixNano()
@@ -104,15 +104,15 @@ func (c *Check) Watch(x *edge.Exchange) edge.Verdict {
 		*u = user{since: now}
 	}
 	if u.from.Add(a.Source); u.from.Count() < c.cfg.Sources {
-		return edge.Verdict{}
+		return nil
 	}
 	fresh := now >= u.until
 	c.extend(u, now)
 	if !fresh {
-		return edge.Verdict{}
+		return nil
 	}
 	u.next = now + int64(c.cfg.Every)
-	return edge.Verdict{Action: edge.Note, Reason: reasonProtected, Lock: edge.LockUser}
+	return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonProtected, Lock: edge.LockUser})
 }
 
 // extend protects u for Within from now on.

@@ -14,8 +14,8 @@ func from(t *testing.T, c *Check, source uint64, at time.Duration, change func(*
 	x := checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
 	x.Asked.Source, x.Asked.Secret, x.At = checktest.Key.Words(source, 1), 7, x.At.Add(at)
 	change(x)
-	if asked = c.Inspect(x); asked.Action == edge.Pass {
-		answered = c.Watch(checktest.Reply(t, x, status))
+	if asked = checktest.Opinion(c.Inspect(x)); asked.Action == edge.Pass {
+		answered = checktest.Opinion(c.Watch(checktest.Reply(t, x, status)))
 	}
 	return asked, answered
 }
