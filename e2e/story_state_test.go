@@ -120,6 +120,9 @@ func TestStateFileLost(t *testing.T) {
 			}
 			r.does("ban", "198.51.100.8", "--for", "1h")
 			r.edge.WaitLog("a new one is written")
+			if out := r.does("status"); name != "removed" && !strings.Contains(out, "state.damaged") {
+				t.Errorf("status says\n%s", out)
+			}
 			time.Sleep(1500 * time.Millisecond) // both journals have written everything
 			r.edge.Kill()
 			r.edge.Start()

@@ -3,12 +3,18 @@ package statefile
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+
+	"modernc.org/sqlite/vfs"
 )
 
 // page is SQLite's page size.
@@ -197,5 +203,63 @@ func TestSalvageEnds(t *testing.T) {
 	}
 	if b, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(b), "rubbish") {
 		t.Errorf("no place, and the file is gone: %v", err)
+	}
+}
+
+// A brokenDisk gives files back up to a page, and an error from there on.
+type brokenDisk struct{ fs.FS }
+
+func (d brokenDisk) Open(name string) (fs.File, error) {
+	f, err := d.FS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return brokenFile{f, f.(io.Seeker)}, nil
+}
+
+type brokenFile struct {
+	fs.File
+	io.Seeker
+}
+
+func (f brokenFile) Read(b []byte) (int, error) {
+	if at, err := f.Seek(0, io.SeekCurrent); err != nil || at >= 5*page {
+		return 0, syscall.EIO
+	}
+	return f.File.Read(b)
+}
+
+// TestDiskErrors: what a disk does not give back is damage, too; a disk that is full, or a file that is locked, is not.
+func TestDiskErrors(t *testing.T) {
+	path := newFile(t, 500, false)
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err == nil {
+		_, err = db.Exec(`PRAGMA journal_mode = DELETE`) // the broken disk can't do more
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	name, disk, err := vfs.New(brokenDisk{os.DirFS(filepath.Dir(path))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer disk.Close()
+	if db, err = sql.Open("sqlite", "file:state.db?vfs="+name); err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := check(db); !Damaged(err) {
+		t.Errorf("a disk error: %v", err)
+	}
+
+	one, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Close()
+	for _, text := range []string{`PRAGMA max_page_count = 1; INSERT INTO call VALUES (1000, zeroblob(100000))`, `PRAGMA query_only = 1; DELETE FROM call`} {
+		if _, err := one.Exec(text); err == nil || Damaged(err) {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }

@@ -195,10 +195,13 @@ func check(db *sql.DB) error {
 	return nil
 }
 
-// Damaged reports whether an error means that the file's content is not what SQLite wrote.
+// Damaged reports whether an error means that the file's content is not what SQLite wrote, or that the disk does not give it back.
 func Damaged(err error) bool {
 	var e *sqlite.Error
 	if errors.As(err, &e) {
+		if e.Code() == sqlite3.SQLITE_IOERR_READ || e.Code() == sqlite3.SQLITE_IOERR_SHORT_READ {
+			return true
+		}
 		code := e.Code() & 0xff // without the extension
 		return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
 	}
