@@ -175,14 +175,15 @@ func (a *Asked) Account() uint64 {
 	return a.Source
 }
 
-// Number is a telephone number: up to 15 of its last digits, four bits each, the last digit lowest, and how many digits it has in the four
-// bits on top (15: 15 and more). 0 is none.
+// Number is a telephone number: its last 15 digits, four bits each, the last digit lowest, and how many digits it has in the four bits on top (15:
+// 15 and more). *, # and a + that does not come first are digits, too. Of a longer number the digits before the last 8 are a mixture of all there are.
+// 0 is none.
 type Number uint64
 
 // Len is how many digits n has, at most 15.
 func (n Number) Len() int { return int(n >> 60) }
 
-// Last returns the last k digits of n, the same for all numbers that end so.
+// Last returns the last k digits of n, at most 8, the same for all numbers that end so.
 func (n Number) Last(k int) uint64 { return uint64(n) & (1<<(4*k) - 1) }
 
 // A Check looks at a request and says what it thinks of it. It looks and says, no more: one place acts. Any number of goroutines call it

@@ -216,24 +216,46 @@ func hex(b []byte, i int) int {
 
 // dialled reads a telephone number, 0 where user is something else.
 func dialled(user []byte) edge.Number {
+	if bytes.IndexByte(user, '%') >= 0 {
+		var plain [maxUser]byte
+		user = unescape(plain[:0], user[:min(len(user), maxUser)])
+	}
 	n, digits := uint64(0), uint64(0)
 	for i, c := range user {
 		switch {
 		case c >= '0' && c <= '9':
-			n = n<<4 | uint64(c-'0')
-			digits++
-		case c == '-' || c == '.' || c == '(' || c == ')' || c == '+' && i == 0:
+			n = dial(n, uint64(c-'0'), digits)
+		case c == '*' || c == '#' || c == '+' && i > 0:
+			n = dial(n, uint64(10+c%5), digits)
+		case c == '-' || c == '.' || c == '(' || c == ')' || c == ' ' || c == '+':
+			continue
 		case c == ';':
 			return number(n, digits)
 		default:
 			return 0
 		}
+		digits++
 	}
 	return number(n, digits)
 }
 
+// Numbers have room for so many digits, of which so many stay as they are.
+const (
+	roomy = 60
+	exact = 32
+)
+
+// dial appends a digit to n, which has so many of them. One that finds no room any more is mixed into those that came first.
+func dial(n, digit, digits uint64) uint64 {
+	n = n<<4 | digit
+	if digits >= roomy/4 {
+		n ^= (n>>roomy + 1) * 0x9e3779b << exact
+	}
+	return n & (1<<roomy - 1)
+}
+
 func number(n, digits uint64) edge.Number {
-	return edge.Number(n&(1<<60-1) | min(digits, 15)<<60)
+	return edge.Number(n | min(digits, 15)<<roomy)
 }
 
 // Key is the key that makes the hashes of x.Asked, for checks that make some of their own.

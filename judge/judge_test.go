@@ -123,6 +123,16 @@ func TestAsked(t *testing.T) {
 	if n := k.x.Asked.Number; n.Len() != 15 || n.Last(4) != 0x2345 {
 		t.Errorf("a long number is %x", uint64(n))
 	}
+	variants := map[edge.Number]string{}
+	for _, user := range []string{"46500729221", "0046500729221", "%230046500729221", "*0046500729221", "9+0046500729221", "900900900900046500729221", "800900900900046500729221",
+		"0900900900900046500729221", "%2346500729221", "000000000000000000046500729221", "0000000000000000000046500729221"} {
+		k.asks("INVITE", user)
+		n := k.x.Asked.Number
+		if other, have := variants[n]; have || n.Last(8) != 0x00729221 {
+			t.Errorf("%s is %x, as %q is", user, uint64(n), other)
+		}
+		variants[n] = user
+	}
 	k.from.Transport = edge.TCP
 	if k.asks("REGISTER", "100"); !k.x.Asked.Proven {
 		t.Error("a handshake proves nothing")

@@ -45,17 +45,17 @@ var goals = map[string]goal{
 	"m01_office_plus_attackers": {through: 1, reasons: lockouts}, "m02_attacker_inside_nat": {through: 12, reasons: lockouts},
 	"n01_wrong_password_phone": {reasons: lockouts}, "n02_nat_office_one_wrong": {reasons: lockouts}, "n07_password_rotation_site": {reasons: lockouts},
 	"n13_cgnat": {reasons: lockouts}, "s01_dialprefix_one_source": {through: 1}, "s08_register_flood": {through: 1},
-	"unmarked m01_office_plus_attackers": {through: 12, reasons: lockouts}, "unmarked s08_register_flood": {through: 62}, // what a stranger may send at once
-	"unmarked a07_svwar_invite_leaky":  {through: 24}, // 12 users, an ACK each
+	"unmarked m01_office_plus_attackers": {through: 10, reasons: lockouts}, "unmarked s08_register_flood": {through: 62}, // what a stranger may send at once
 	"unmarked m02_attacker_inside_nat": {through: 12, reasons: lockouts},
 }
 
-// classes are the goals of attacks by class: prefixes 6 (5 of a stolen account, with challenge, ACK and a REGISTER), passwords 10, users 12, of sources that take turns 12 tries.
+// classes are the goals of attacks by class, in messages: prefixes 6 (of a stolen account these come twice, since users are challenged, and after two
+// REGISTERs), passwords 10, users 12, of sources that take turns 12 tries.
 var classes = map[string]goal{
 	"scan_options": {through: 1}, "scan_ports": {through: 1}, "scan_invite": {through: 1}, "probe": {through: 1}, "caller_spoof": {through: 1},
 	"enum_register": {through: 12}, "enum_options": {through: 0}, "enum_invite": {through: 12}, "brute_fast": {through: 10},
 	"malformed": {through: 1}, "injection": {through: 1}, "header_spoof": {through: 2}, "register_hijack": {through: 1},
-	"flood": {through: 0}, "dial_prefix": {through: 6}, "dial_prefix_distributed": {through: 6}, "toll_fraud_probe": {through: 20},
+	"flood": {through: 0}, "dial_prefix": {through: 6}, "dial_prefix_distributed": {through: 6}, "toll_fraud_probe": {through: 2 + 6},
 	"brute_slow": {through: 10}, "brute_distributed": {through: 12}, "password_spray": {through: 10}, "enum_slow": {through: 12},
 	"tdos": {later: true}, "wangiri": {later: true}, "toll_fraud": {later: true},
 }

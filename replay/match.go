@@ -93,6 +93,18 @@ func (t *tables) keep(key uint64, x *edge.Exchange, refused edge.Reason) {
 	if m.Method == sip.REGISTER {
 		one.contact, one.life = t.contact(m)
 	}
+	if m.Method == sip.INVITE && refused != "" { // some write the ACK with a branch of its own
+		*t.txs.enter(t.call(x.From.Remote.Addr(), m)) = transaction{until: until.UnixNano(), refused: refused}
+	}
+}
+
+// call is the hash of what names the INVITE of m, or of the ACK for it, whatever its branch.
+func (t *tables) call(a netip.Addr, m *sip.Message) uint64 {
+	addr := a.As16()
+	b := append(append(t.scratch[:0], addr[:]...), m.CallID.Of(m.Raw)...)
+	b = binary.BigEndian.AppendUint32(append(b, '\n'), m.CSeq.Number)
+	t.scratch = append(b, m.FromTag.Of(m.Raw)...)
+	return t.key.Bytes(t.scratch)
 }
 
 // contact returns the first Contact of a REGISTER, hashed, and for how long it wants to be bound.

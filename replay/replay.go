@@ -240,10 +240,13 @@ func (p *player) request(x *edge.Exchange, f *flow) {
 	if x.Msg.Method == sip.OPTIONS && x.Match == edge.MatchNew && x.Trust == edge.Unknown && !x.Msg.ToTag.Present() && !p.cfg.Monitor {
 		return // the edge answers by itself: the platform neither gets it nor says anything
 	}
+	if x.Match == edge.MatchNew && (x.Msg.Method == sip.ACK || x.Msg.Method == sip.CANCEL) {
+		return // it belongs to nothing that the edge knows, and stays there; an ACK of a refusal, too, by whatever branch
+	}
 	switch x.Match {
 	case edge.MatchNew, edge.MatchInDialog:
 		f.pass()
-		if x.Msg.Method != sip.ACK && x.Msg.Method != sip.CANCEL {
+		if x.Msg.Method != sip.ACK {
 			p.tables.keep(key, x, "")
 		}
 	case edge.MatchCancel:
@@ -255,8 +258,11 @@ func (p *player) request(x *edge.Exchange, f *flow) {
 func (p *player) match(x *edge.Exchange, f *flow) (key uint64, refused edge.Reason) {
 	m, t := x.Msg, p.tables
 	key = t.transaction(x.From.Remote.Addr(), edge.Outside, m)
-	one := t.find(key, x.At)
-	switch ack := m.Method == sip.ACK; {
+	one, ack := t.find(key, x.At), m.Method == sip.ACK
+	if one == nil && ack {
+		one = t.find(t.call(x.From.Remote.Addr(), m), x.At)
+	}
+	switch {
 	case one == nil:
 	case one.refused != "" && (ack || m.Method == sip.CANCEL):
 		return key, one.refused

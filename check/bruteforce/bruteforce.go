@@ -9,6 +9,7 @@ import (
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/meter"
+	"github.com/ringwall/ringwall/sip"
 )
 
 const reasonGuess edge.Reason = "bruteforce.guess" // many different passwords for one user, and none was right
@@ -24,6 +25,9 @@ type Config struct {
 }
 
 const points = 10
+
+// calls is how many refused ones are too many of who was never accepted there: phones register before they call, and each try takes two INVITEs.
+const calls = 4
 
 func (c Config) withDefaults() Config {
 	c.Tries = cmp.Or(c.Tries, 8)
@@ -80,38 +84,78 @@ func New(cfg Config, key meter.Key) *Check {
 	return &Check{cfg: cfg, key: key, pairs: meter.NewTable[pair](cfg.Pairs, nil)}
 }
 
-// Inspect implements edge.Check. Tries count when they come, whether or not they get as far as the platform: who is locked out and goes on
-// all the same is no phone. A repeated request has the same answer in it and counts once. A phone that is registered there with its own password guesses
-// nothing, whatever else is refused to it.
+// Inspect implements edge.Check. Tries to register count when they come, whether or not they get as far as the platform: who is locked out and
+// goes on all the same is no phone. A repeated request has the same answer in it and counts once. A phone that is registered there with its own
+// password guesses nothing, whatever else is refused to it. Nor need be wrong what comes with calls: a telephone system may begin many before the first
+// is answered, so these count when they are refused. Other requests do not count at all: a phone may ask for the state of a dozen lines at once.
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
 	answer := cmp.Or(a.Guess, a.Secret)
 	if answer == 0 || a.User == 0 || a.Tested || a.Good && a.Trust == edge.Known { // Tested: its answer to the fixed nonce has counted
 		return nil
 	}
-	key := c.key.Words(a.User, a.Account())
-	p, _ := c.pairs.Enter(key, 0, x.At)
-	if p == nil {
-		return nil
+	many := false
+	switch {
+	case a.Method == sip.INVITE && a.Guess == 0:
+		many = c.guesses(a, x.At)
+	case a.Method == sip.INVITE, a.Method == sip.REGISTER:
+		many = c.count(a, answer, c.cfg.Tries, x.At)
 	}
-	defer c.pairs.Leave(key)
-	if p.seen.Count() <= full && !p.seen.Add(answer) {
-		return nil
-	}
-	many := p.recent.Add(c.cfg.Within, x.At) >= c.cfg.Tries
-	if guesses := a.Guess != 0 && p.diverse(x.At); !many && !guesses {
+	if !many {
 		return nil
 	}
 	return x.Say(edge.Verdict{Action: edge.Drop, Reason: reasonGuess, Score: points, Most: 2 * points})
 }
 
+// count notes an answer to a challenge, and reports whether it is a new one and one too many.
+func (c *Check) count(a *edge.Asked, answer uint64, most int, at time.Time) bool {
+	key := c.key.Words(a.User, a.Account())
+	p, _ := c.pairs.Enter(key, 0, at)
+	if p == nil {
+		return false
+	}
+	defer c.pairs.Leave(key)
+	if p.seen.Count() <= full && !p.seen.Add(answer) {
+		return false
+	}
+	many := p.recent.Add(c.cfg.Within, at) >= most
+	return a.Guess != 0 && p.diverse(at) || many
+}
+
+// guesses reports whether too many calls of the user of a were refused already.
+func (c *Check) guesses(a *edge.Asked, at time.Time) bool {
+	key := c.key.Words(a.User, a.Account())
+	p := c.pairs.Find(key, at)
+	if p == nil {
+		return false
+	}
+	defer c.pairs.Leave(key)
+	return p.recent.Count(c.cfg.Within, at) >= c.most(a)
+}
+
+// most is how many refused calls are too many.
+func (c *Check) most(a *edge.Asked) int {
+	if a.Known == 0 {
+		return min(c.cfg.Tries, calls)
+	}
+	return c.cfg.Tries
+}
+
 // full is how many answers are told apart; after that each counts.
 const full = 32
 
-// Watch implements edge.Watcher: a right password ends the count. It was right wherever the platform speaks of something else.
+// Watch implements edge.Watcher: a right password ends the count, a call that is refused adds to it. It was right wherever the platform speaks of
+// something else.
 func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
-	a := &x.Asked
-	if status := x.Msg.Status; a.Secret == 0 || a.User == 0 || status == 401 || status == 403 || status == 407 {
+	a, status := &x.Asked, x.Msg.Status
+	if a.Secret == 0 || a.User == 0 {
+		return nil
+	}
+	barred := status == 403 && a.Good && a.Method == sip.INVITE // a call, not a password
+	if status == 401 || status == 407 || status == 403 && !barred {
+		if a.Method == sip.INVITE && !a.Stale && !a.Tested && !(a.Good && a.Trust == edge.Known) {
+			c.count(a, a.Secret, c.cfg.Tries, x.At)
+		}
 		return nil
 	}
 	key := c.key.Words(a.User, a.Account())

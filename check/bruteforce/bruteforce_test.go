@@ -6,6 +6,7 @@ import (
 
 	"github.com/ringwall/ringwall/check/checktest"
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
 )
 
 // guesses sends n passwords, each so much after the one before, and returns how many pass before the first that does not.
@@ -39,6 +40,7 @@ func TestGuesses(t *testing.T) {
 		"a user known there":       {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Good = true }, 7},
 		"a phone registered there": {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Good, x.Asked.Trust = true, edge.Known }, 100},
 		"another port each (NAT)":  {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Port = uint64(i + 1) }, 7},
+		"of what is no call":       {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Method = sip.SUBSCRIBE }, 100},
 		"one nonce, one password":  {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Guess = 1 << 33 }, 100},
 		"one nonce, guesses":       {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Guess = uint64(i+1) << 33 }, 3},
 		"one nonce, slow guesses":  {time.Minute, func(i int, x *edge.Exchange) { x.Asked.Guess = uint64(i+1) << 33 }, 3},
@@ -61,6 +63,37 @@ func TestSuccess(t *testing.T) {
 		}
 	}); n != 100 {
 		t.Errorf("%d pass", n)
+	}
+}
+
+// TestCalls: calls with credentials count when they are refused: not while they ring, and not where the platform knows the user and only bars the call.
+func TestCalls(t *testing.T) {
+	for name, one := range map[string]struct {
+		status int
+		good   bool
+		pass   int
+	}{
+		"they all ring":           {0, false, 100},
+		"refused to a stranger":   {403, false, 4},
+		"challenged again":        {407, false, 4},
+		"barred for a known user": {403, true, 100},
+		"wrong for a known user":  {407, true, 8},
+		"busy":                    {486, false, 100},
+	} {
+		c := New(Config{}, checktest.Key)
+		if n := guesses(t, c, 100, time.Second, func(i int, x *edge.Exchange) {
+			x.Asked.Method, x.Asked.Good = sip.INVITE, one.good
+			if one.good {
+				x.Asked.Known = 1
+			}
+			if i > 0 && one.status != 0 {
+				before := *x
+				before.Asked.Secret--
+				c.Watch(checktest.Reply(t, &before, one.status))
+			}
+		}); n != one.pass {
+			t.Errorf("%s: %d pass, want %d", name, n, one.pass)
+		}
 	}
 }
 

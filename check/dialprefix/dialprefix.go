@@ -34,10 +34,13 @@ const (
 	digits      = 7 // that all variants of a number end in
 	points      = 10
 	userPoints  = 2
-	quickly     = 15 * time.Second // nobody dials as many variants himself in that time as a stranger may: a user who does is counted as one
-	allVariants = 12               // of all sources together
+	allVariants = 12 // of all sources together
 	allSources  = 3
 	allWithin   = 2 * time.Hour
+
+	hurried = 3                // variants of a user that fail one after the other,
+	quickly = 10 * time.Second // in that time, are seldom dialled by hand:
+	pause   = 30 * time.Second // the number is shut for a moment, and for long if he goes on
 )
 
 func (c Config) withDefaults() Config {
@@ -75,6 +78,13 @@ type number struct {
 	variants     meter.Distinct
 	sources      [allSources]uint32 // of all together
 	user         bool               // its credentials were accepted
+	failed       [hurried]failure   // of a user, the last ones, the newest first
+}
+
+// A failure is a variant that a user dialled in vain.
+type failure struct {
+	at      int64
+	variant edge.Number
 }
 
 // New makes the check. cfg is valid.
@@ -101,7 +111,7 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	if a.Number.Len() <= digits || x.At.UnixNano() >= c.last.Load() {
 		return nil
 	}
-	if c.shut(c.key.Words(a.Account(), ending(a.Number, false)), x.At) {
+	if c.insists(a, x.At) {
 		if a.Known > 0 {
 			return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonSource, Status: 403})
 		}
@@ -111,6 +121,24 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 		return x.Say(edge.Verdict{Action: edge.Drop, Reason: reasonNumber, Score: points, Most: 2 * points})
 	}
 	return nil
+}
+
+// insists reports whether the number that a asks for is shut to its source. A user who tries as many variants as a stranger may although it was only
+// shut for a moment has been no person in a hurry.
+func (c *Check) insists(a *edge.Asked, at time.Time) bool {
+	key := c.key.Words(a.Account(), ending(a.Number, false))
+	n := c.numbers.Find(key, at)
+	if n == nil {
+		return false
+	}
+	defer c.numbers.Leave(key)
+	if at.UnixNano() >= n.until {
+		return false
+	}
+	if n.variants.Add(c.key.Words(uint64(a.Number), 0)); n.variants.Count() >= c.cfg.Variants {
+		c.close(n, c.cfg.Shut, at)
+	}
+	return true
 }
 
 func (c *Check) shut(key uint64, at time.Time) bool {
@@ -164,14 +192,27 @@ func (c *Check) bySource(a *edge.Asked, status int, challenged bool, at time.Tim
 	if n.user {
 		most, weight = c.cfg.Users, userPoints
 	}
-	if at.UnixNano()-n.since <= int64(quickly) {
-		most = c.cfg.Variants
-	}
-	if n.variants.Count() < most || at.UnixNano() < n.until {
+	switch {
+	case at.UnixNano() < n.until:
 		return edge.Verdict{}
+	case n.variants.Count() >= most:
+		c.close(n, c.cfg.Shut, at)
+		return edge.Verdict{Action: edge.Note, Reason: reasonSource, Score: weight, Most: 2 * points}
+	case n.user && !challenged && n.hurries(a.Number, at):
+		c.close(n, pause, at)
+		return edge.Verdict{Action: edge.Note, Reason: reasonSource}
 	}
-	c.close(n, c.cfg.Shut, at)
-	return edge.Verdict{Action: edge.Note, Reason: reasonSource, Score: weight, Most: 2 * points}
+	return edge.Verdict{}
+}
+
+// hurries notes that a user dialled a variant in vain, and reports whether he does that faster than people do.
+func (n *number) hurries(variant edge.Number, at time.Time) bool {
+	if n.failed[0].variant != variant {
+		copy(n.failed[1:], n.failed[:])
+	}
+	n.failed[0] = failure{at.UnixNano(), variant}
+	oldest := n.failed[hurried-1]
+	return oldest.at != 0 && at.UnixNano()-oldest.at <= int64(quickly) && n.variants.Count() >= hurried
 }
 
 func (c *Check) byAll(a *edge.Asked, ending uint64, at time.Time) {

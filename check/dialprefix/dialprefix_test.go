@@ -74,20 +74,47 @@ func TestMisdialling(t *testing.T) {
 	}
 }
 
-// TestMachine: a user, too, who tries five variants within 15 s is none who dials; without his credentials he hears the same, and no points.
+// TestMachine: a user, too, whose third variant has failed within 10 s is none who dials: the number is shut for a moment, and for long if he goes
+// on. Without his credentials he hears the same, and no points.
 func TestMachine(t *testing.T) {
-	c := New(Config{}, checktest.Key)
-	user := func(secret uint64) func(*edge.Exchange) {
-		return func(x *edge.Exchange) { x.Asked.Known, x.Asked.Secret = 1, secret }
-	}
-	for i, p := range prefixes[:5] {
-		if _, answered := calls(t, c, p+"3012345678", 404, user(5)); (answered.Score == 2) != (i == 4) {
-			t.Errorf("variant %d: %+v", i, answered)
+	for _, insists := range []bool{false, true} {
+		c := New(Config{}, checktest.Key)
+		after := time.Duration(0)
+		user := func(secret uint64) func(*edge.Exchange) {
+			return func(x *edge.Exchange) { x.Asked.Known, x.Asked.Secret, x.At = 1, secret, x.At.Add(after) }
+		}
+		for i, p := range prefixes[:3] {
+			after = time.Duration(i) * 4 * time.Second
+			calls(t, c, p+"3012345678", 407, user(0))
+			if asked, answered := calls(t, c, p+"3012345678", 404, user(5)); asked.Action != edge.Pass || (answered.Action == edge.Note) != (i == 2) || answered.Score != 0 {
+				t.Errorf("variant %d: %+v %+v", i, asked, answered)
+			}
+		}
+		refused := func(number string, secret uint64) {
+			t.Helper()
+			if asked, _ := calls(t, c, number, 404, user(secret)); asked.Action != edge.Reply || asked.Status != 403 || asked.Score != 0 {
+				t.Errorf("insists %v, %s: %+v", insists, number, asked)
+			}
+		}
+		after += 2 * time.Second
+		refused("883012345678", 0)
+		if insists {
+			refused("773012345678", 5)
+		}
+		after += pause
+		if asked, answered := calls(t, c, "03012345678", 200, user(5)); (asked.Action == edge.Pass) == insists || answered.Score != 0 {
+			t.Errorf("insists %v, half a minute later: %+v %+v", insists, asked, answered)
 		}
 	}
-	for _, secret := range []uint64{0, 5} {
-		if asked, _ := calls(t, c, "883012345678", 404, user(secret)); asked.Action != edge.Reply || asked.Status != 403 || asked.Score != 0 {
-			t.Errorf("the next: %+v", asked)
+}
+
+// TestRedial: the same number again and again is no variant, however fast; nor are two of them in turns.
+func TestRedial(t *testing.T) {
+	c := New(Config{}, checktest.Key)
+	for i := range 30 {
+		asked, answered := calls(t, c, prefixes[i%2]+"3012345678", 486, func(x *edge.Exchange) { x.Asked.Known, x.Asked.Secret = 1, 5 })
+		if asked.Action != edge.Pass || answered.Action != edge.Pass {
+			t.Fatalf("call %d: %+v %+v", i, asked, answered)
 		}
 	}
 }

@@ -22,7 +22,7 @@ type Config struct {
 	Users   int           // without success, within Within; default 10
 	Within  time.Duration // default 10 min
 	Slowly  int           // without success, within a day; default 20, at most 24
-	Sources int           // remembered at once, 256 bytes each; default 16,384
+	Sources int           // remembered at once, 300 bytes each; default 16,384
 }
 
 // The oldest user is forgotten after a day.
@@ -30,8 +30,12 @@ const (
 	day       = 24 * time.Hour
 	cells     = 24
 	patience  = 10 * time.Second // that a challenged user has for his answer
+	hearing   = 5 * time.Second  // that a call to a telephone number has until others of its source ring
+	telephone = 8                // digits that such a number has at least
 	successes = 3                // users without success for each request that succeeds are nothing unusual
 	points    = 10
+	near      = 2   // users before there are too many: by then it is known who comes over UDP and may be forged,
+	hint      = 0.5 // since the judge makes nothing of his first two offences
 )
 
 func (c Config) withDefaults() Config {
@@ -59,6 +63,7 @@ func (c Config) Validate() error {
 type Check struct {
 	cfg     Config
 	sources *meter.Table[source]
+	probes  *meter.Table[uint64] // the user whom a flow asks for with OPTIONS, by the hash of the flow
 }
 
 // A source has its last users, each with the second from which he counts; 0 is a free cell.
@@ -70,43 +75,77 @@ type source struct {
 // New makes the check. cfg is valid.
 func New(cfg Config, _ meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, sources: meter.NewTable[source](cfg.Sources, nil)}
+	return &Check{cfg: cfg, sources: meter.NewTable[source](cfg.Sources, nil), probes: meter.NewTable[uint64](cfg.Sources, nil)}
 }
 
 // Watch implements edge.Watcher. A user whom the platform denies counts at once, one who is challenged if no answer to the challenge follows.
-// Who has an answer to give, or succeeds, is no longer counted.
+// Who has an answer to give, or succeeds, or rings, is no longer counted; but where a REGISTER with credentials hears that there is no such user, some
+// platform challenges before it looks whom it has. A trunk hears at once that a number is not there and only after a while that others ring: so
+// telephone numbers count later than extensions.
 func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	a, status := &x.Asked, x.Msg.Status
 	if a.Target == 0 || a.Method == sip.BYE || a.Method == sip.CANCEL {
 		return nil
 	}
 	key := a.Account()
-	if a.Secret != 0 || status/100 == 2 {
+	delay := time.Duration(0)
+	switch {
+	case status < 300, a.Secret != 0 && (a.Method != sip.REGISTER || status != 404 && status != 410 && status != 604):
 		c.answered(key, a, status, x.At)
 		return nil
-	}
-	delay := time.Duration(0)
-	switch status {
-	case 401, 407:
+	case a.Secret != 0:
+		c.answered(key, a, status, x.At) // from now on he counts, not from when he was challenged
+	case status == 401, status == 407:
 		delay = patience
-	case 403, 404, 410, 480, 484, 604:
-	default:
+	case !denied(status):
 		return nil
+	case a.Method == sip.INVITE && a.Number.Len() >= telephone:
+		delay = hearing
 	}
 	return x.Say(c.without(key, a, delay, x.At))
 }
 
-// Inspect implements edge.Check. OPTIONS for a user is answered by the edge, the same for all: it never succeeds.
+// denied reports whether status says that there is no such user, or that he is not to be had.
+func denied(status int) bool {
+	switch status {
+	case 403, 404, 410, 480, 484, 604:
+		return true
+	}
+	return false
+}
+
+// Inspect implements edge.Check. OPTIONS for a user is answered by the edge, the same for all: it never succeeds, and users count whom a flow asks for besides
+// the first. A stranger who answers his
+// challenge is no longer counted at once: the platform may take its time while a whole site boots.
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
-	if a.Method != sip.OPTIONS || a.Target == 0 || a.Trust != edge.Unknown {
+	if a.Target == 0 || a.Trust != edge.Unknown {
+		return nil
+	}
+	if a.Secret != 0 && !a.Good {
+		c.answered(a.Account(), a, 0, x.At)
+	}
+	if a.Method != sip.OPTIONS || c.watches(a, x.At) {
 		return nil
 	}
 	v := c.without(a.Account(), a, 0, x.At)
-	if v.Score > 0 {
+	if v.Score >= points {
 		v.Action = edge.Drop
 	}
 	return x.Say(v)
+}
+
+// watches reports whether a, an OPTIONS, is for the one user whom its flow asks for: so softphones and monitors keep an eye on the platform.
+func (c *Check) watches(a *edge.Asked, at time.Time) bool {
+	target, fresh := c.probes.Enter(a.Port, 0, at)
+	if target == nil {
+		return false
+	}
+	defer c.probes.Leave(a.Port)
+	if fresh {
+		*target = a.Target
+	}
+	return *target == a.Target
 }
 
 // without notes a user without success, who counts after the delay.
@@ -117,8 +156,13 @@ func (c *Check) without(key uint64, a *edge.Asked, delay time.Duration, at time.
 	}
 	defer c.sources.Leave(key)
 	s.add(uint32(a.Target>>32), at.Add(delay))
-	if n := s.without(c.cfg.Within, at); n < c.cfg.Users && s.without(day, at) < c.cfg.Slowly || n <= successes*int(s.good) {
+	n := s.without(c.cfg.Within, at)
+	left := min(c.cfg.Users-n, c.cfg.Slowly-s.without(day, at)) // until there are too many
+	switch {
+	case n <= successes*int(s.good), left > near:
 		return edge.Verdict{}
+	case left > 0:
+		return edge.Verdict{Action: edge.Note, Reason: reasonUsers, Score: hint, Most: near * hint}
 	}
 	return edge.Verdict{Action: edge.Note, Reason: reasonUsers, Score: points, Most: 2 * points}
 }
@@ -140,7 +184,8 @@ func (c *Check) answered(key uint64, a *edge.Asked, status int, at time.Time) {
 			s.users[i].from = 0
 		}
 	}
-	if status/100 == 2 && a.Method != sip.OPTIONS && s.good < 1<<15 {
+	rings := status > 100 && status < 200 && a.Number.Len() >= telephone
+	if (status/100 == 2 || rings) && a.Method != sip.OPTIONS && s.good < 1<<15 {
 		s.good++
 	}
 }

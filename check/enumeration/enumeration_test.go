@@ -17,7 +17,7 @@ func asks(t *testing.T, c *Check, n int, every time.Duration, do func(i int, x *
 		x.Asked.User = checktest.Key.Words(uint64(i), 3)
 		x.Asked.Target, x.At = x.Asked.User, x.At.Add(time.Duration(i)*every)
 		statuses := do(i, x)
-		if v := checktest.Opinion(c.Inspect(x)); v.Score > 0 {
+		if v := checktest.Opinion(c.Inspect(x)); v.Score >= points {
 			return i + 1
 		}
 		for k, status := range statuses {
@@ -46,20 +46,45 @@ func TestUsers(t *testing.T) {
 		"one in 10 min":               {10 * time.Minute, always(404), 20},
 		"one in 3 h":                  {3 * time.Hour, always(404), 300},
 		"challenged, no answer":       {6 * time.Second, always(401), 12},
+		"challenged, then denied":     {time.Second, always(401, 404), 10},
 		"500 phones boot":             {20 * time.Millisecond, always(401, 200), 300},
 		"phones with wrong passwords": {time.Second, always(401, 401), 300},
 		"a trunk, one in five fails": {20 * time.Millisecond, func(i int, x *edge.Exchange) []int {
 			x.Asked.Method = sip.INVITE
 			return []int{[]int{404, 200, 200, 200, 200}[i%5]}
 		}, 300},
-		"a dialer with credentials":      {time.Second, func(i int, x *edge.Exchange) []int { x.Asked.Secret = 5; return []int{404} }, 300},
+		"a dialer with credentials": {time.Second, func(i int, x *edge.Exchange) []int {
+			x.Asked.Secret, x.Asked.Method = 5, sip.INVITE
+			return []int{404}
+		}, 300},
 		"a monitor":                      {time.Second, func(i int, x *edge.Exchange) []int { x.Asked.Target = 8; return []int{404} }, 300},
 		"no user at all":                 {time.Second, func(i int, x *edge.Exchange) []int { x.Asked.Target = 0; return []int{404} }, 300},
-		"OPTIONS, which the edge itself": {time.Second, func(i int, x *edge.Exchange) []int { x.Asked.Method = sip.OPTIONS; return nil }, 10},
-		"busy":                           {time.Second, always(486), 300},
+		"OPTIONS, which the edge itself": {time.Second, func(i int, x *edge.Exchange) []int { x.Asked.Method = sip.OPTIONS; return nil }, 11},
+		"softphones behind a NAT": {time.Second, func(i int, x *edge.Exchange) []int {
+			x.Asked.Method, x.Asked.Port, x.Asked.Target = sip.OPTIONS, uint64(i%40)<<20, uint64(i%40+1)<<32
+			return nil
+		}, 300},
+		"busy": {time.Second, always(486), 300},
 	} {
 		if n := asks(t, New(Config{}, checktest.Key), 300, c.every, c.do); n != c.found {
 			t.Errorf("%s: found at %d, want %d", name, n, c.found)
+		}
+	}
+}
+
+// TestSlowPlatform: phones that boot are challenged at once and answer at once, and the platform takes half a minute to accept them.
+func TestSlowPlatform(t *testing.T) {
+	c := New(Config{}, checktest.Key)
+	for i := range 500 {
+		x := checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
+		x.Asked.User = checktest.Key.Words(uint64(i), 3)
+		x.Asked.Target, x.At = x.Asked.User, x.At.Add(time.Duration(i)*40*time.Millisecond)
+		if v := checktest.Opinion(c.Watch(checktest.Reply(t, x, 401))); v.Score > 0 {
+			t.Fatalf("phone %d: %+v", i, v)
+		}
+		x.Asked.Secret = 9
+		if v := checktest.Opinion(c.Inspect(x)); v.Score > 0 {
+			t.Fatalf("phone %d answers: %+v", i, v)
 		}
 	}
 }

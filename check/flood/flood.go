@@ -28,8 +28,8 @@ type Config struct {
 	Places    int           // of the rate table, 16 bytes each; default 131,072
 }
 
-// What each user whom the platform accepted adds for his address: half a request a second, and 6 at once. So does each call without credentials
-// that it let ring or accepted within about 10 minutes: a trunk that nobody made a peer.
+// What each user whom the platform accepted adds for his address: half a request a second, and 6 at once. So does each call that it accepted,
+// or let ring without credentials, within about 10 minutes: a trunk that nobody made a peer.
 const (
 	userEvery = 2 * time.Second
 	userBurst = 6
@@ -78,12 +78,16 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// begins is how often one flow may begin to register one user where nobody is known: a phone does so once, is challenged, and answers. Who guesses
+// passwords and has many tries on their way at once is slowed here, before the first answer has come back.
+var begins = meter.Limit{Every: time.Second, Burst: 5}
+
 // A Check counts what each source sends.
 type Check struct {
 	cfg   Config
 	key   meter.Key
 	rates *meter.Rates
-	calls *meter.Sketch // that went on without credentials
+	calls *meter.Sketch // that went on
 }
 
 // New makes the check. cfg is valid.
@@ -107,6 +111,9 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 		key = a.Port
 	}
 	limit := c.limit(a.Known)
+	if a.Method == sip.REGISTER && a.Secret == 0 && a.Known == 0 && !c.rates.Take(c.key.Words(a.User, a.Port), begins, x.At) {
+		return x.Say(c.over(x, a.Port, limit))
+	}
 	if key == a.Source && a.Known > 0 && !c.rates.Take(a.Port+2, c.limit(a.Known/2), x.At) {
 		return x.Say(c.over(x, a.Port+2, limit)) // one stranger behind a NAT is not to use up what his neighbours have
 	}
@@ -154,9 +161,9 @@ func (c *Check) over(x *edge.Exchange, key uint64, limit meter.Limit) edge.Verdi
 	return v
 }
 
-// Watch implements edge.Watcher: it counts calls without credentials that the platform lets ring or accepts.
+// Watch implements edge.Watcher: it counts calls that the platform accepts, and those without credentials that it lets ring.
 func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
-	if a := &x.Asked; a.Method == sip.INVITE && a.Secret == 0 && x.Msg.Status < 300 {
+	if a := &x.Asked; a.Method == sip.INVITE && x.Msg.Status < 300 {
 		c.calls.Add(a.Source, 1, x.At)
 	}
 	return nil

@@ -43,6 +43,25 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// TestBegins: one flow may begin to register one user five times at once and once a second; the phones of an office that share a user have flows of
+// their own, and who answers challenges is not held up.
+func TestBegins(t *testing.T) {
+	c, x := New(Config{}, checktest.Key), checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
+	if n, v := passed(c, x, 30); n != 5 || v.Action != edge.Drop {
+		t.Errorf("%d pass at once; %+v", n, v)
+	}
+	for i := range 20 {
+		x.Asked.Port = uint64(i) << 20
+		if n, _ := passed(c, x, 1); n != 1 {
+			t.Errorf("phone %d does not pass", i)
+		}
+	}
+	x.Asked.Secret = 5
+	if n, _ := passed(c, x, 20); n != 20 {
+		t.Errorf("%d answers pass", n)
+	}
+}
+
 // TestKnownUsers: each user whom the platform accepted widens what his address may send.
 func TestKnownUsers(t *testing.T) {
 	c, x := New(Config{}, checktest.Key), invite(t)
