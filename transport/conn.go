@@ -17,6 +17,10 @@ const (
 	// queueMessages and queueBytes bound what waits to be written to one connection.
 	queueMessages = 1024
 	queueBytes    = 256 << 10
+	// burstFold and burstTime allow for a moment in which much comes for one far end: it, or our own writer, may have to wait for a processor
+	// until all of it has come. So many times the bounds may wait while the last turn of the writer is not longer ago.
+	burstFold = 16
+	burstTime = time.Second
 	// keptBuffer is the largest write buffer that an idle connection keeps, bytes.
 	keptBuffer = 4 << 10
 	// lingerTime and lingerBytes bound the reading on after a refusal, so that the 400 is not lost to a reset.
@@ -66,6 +70,7 @@ type conn struct {
 	pending writeBuffer
 	spare   writeBuffer   // the other half of the double buffer, while nobody writes it
 	flying  int           // bytes handed to the writer
+	crowded time.Time     // when the queue grew beyond its bounds; zero: it has not since the writer took it last
 	ended   sync.Once     // guards drained
 	drained chan struct{} // closed when draining and all is written, or cannot be
 }
@@ -114,7 +119,7 @@ func (c *conn) enqueue(b []byte) error {
 		return ErrGone
 	}
 	queued := len(c.pending.bytes) + c.flying
-	full := len(c.pending.ends) >= queueMessages || queued+len(b) > c.limit
+	full := (len(c.pending.ends) >= queueMessages || queued+len(b) > c.limit) && !c.bursts(queued+len(b))
 	if full || none || queued > share {
 		overflow := c.state == open && (full || queued > share)
 		c.mu.Unlock()
@@ -136,6 +141,18 @@ func (c *conn) enqueue(b []byte) error {
 	s.queued.Add(int64(len(c.pending.bytes) - before))
 	c.mu.Unlock()
 	return nil
+}
+
+// bursts reports whether the queue of an open connection may be larger than its bounds for now, n bytes. c is locked.
+func (c *conn) bursts(n int) bool {
+	if c.state != open {
+		return false
+	}
+	now := time.Now()
+	if c.crowded.IsZero() {
+		c.crowded = now
+	}
+	return len(c.pending.ends) < burstFold*queueMessages && n <= burstFold*c.limit && now.Sub(c.crowded) < burstTime
 }
 
 // share is how much a connection may have queued, bytes, when more are to be queued and much is already on all of them: none says
@@ -162,15 +179,17 @@ func (c *conn) guarded(f func()) func() {
 	}
 }
 
-// kick starts the writer if there is something to write and none is at work.
-func (c *conn) kick() {
+// kick starts the writer if there is something to write and none is at work. It reports whether the writer is behind.
+func (c *conn) kick() (behind bool) {
 	c.mu.Lock()
 	start := (c.state == open || c.state == draining) && !c.writing && len(c.pending.bytes) > 0
 	c.writing = c.writing || start
+	behind = !c.crowded.IsZero()
 	c.mu.Unlock()
 	if start && !c.server.start(c.guarded(c.write)) {
 		c.close(errClosed)
 	}
+	return behind
 }
 
 // write is the writer: it writes until nothing is left.
@@ -205,6 +224,7 @@ func (c *conn) setWriteDeadline(now time.Time) {
 func (c *conn) take() (writeBuffer, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.crowded = time.Time{}
 	if len(c.pending.bytes) == 0 || c.state == closed {
 		c.writing = false
 		if c.state == draining {

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/netip"
+	"runtime"
 	"unsafe"
 
 	"github.com/ringwall/ringwall/edge"
@@ -110,11 +111,15 @@ func (o *Out) Flush() {
 		q.flush()
 		o.busy[i] = nil
 	}
+	behind := false
 	for i, c := range o.dirty {
-		c.kick()
+		behind = c.kick() || behind
 		o.dirty[i] = nil
 	}
 	o.busy, o.dirty, o.used = o.busy[:0], o.dirty[:0], 0
+	if behind {
+		runtime.Gosched() // a writer may be waiting for the processor that this goroutine would go on filling its queue with
+	}
 }
 
 // sendStream queues b on a connection. One of ours that just broke is replaced, once.

@@ -1,0 +1,65 @@
+package transport
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/ringwall/ringwall/edge"
+)
+
+// A far end that reads as fast as it can loses neither message nor connection, however much comes for it at once: what others send does not
+// keep the writer from the processor.
+func TestBurstForAReader(t *testing.T) {
+	st := &stage{}
+	s := serve(t, Config{Listen: []Listen{tcp(edge.Outside, "127.0.0.1:0")}, Workers: 1}, st)
+	to := dialTCP(t, s.Listeners()[0].Addr)
+	fmt.Fprint(to, message("reader", 0))
+	flow := st.next(t, "receive").flow
+	st.on = func(o *Out, b []byte, _ edge.Flow) { _ = o.Send(append(o.Buffer(), b...), flow) }
+	const bursts, each = 4, 1500 // all of it is less than what a queue may hold for a moment
+	m := message("burst", 300)
+	for range bursts {
+		from := dialTCP(t, s.Listeners()[0].Addr)
+		go func() { _, _ = io.WriteString(from, strings.Repeat(m, each)) }()
+	}
+	if n, err := io.CopyN(io.Discard, to, int64(bursts*each*len(m))); err != nil {
+		t.Errorf("%v after %d of %d messages: %d queues overflowed", err, int(n)/len(m), bursts*each, s.Counters().QueueOverflows)
+	}
+}
+
+// The queue of an open connection grows beyond its bounds for a moment only, and not without end.
+func TestBurstIsBounded(t *testing.T) {
+	s := serve(t, Config{Listen: []Listen{tcp(edge.Outside, "127.0.0.1:0")}, Workers: 1}, &stage{})
+	stuck := func(port int) *conn { // it is open, and its writer at work for ever
+		c := s.conns.share(s.newConn(0, addr(fmt.Sprintf("127.0.0.1:%d", port)), true))
+		c.state, c.writing = open, true
+		return c
+	}
+	many := stuck(9)
+	n := 0
+	for many.enqueue([]byte("x")) == nil {
+		n++
+	}
+	if n != burstFold*queueMessages || many.state != closed {
+		t.Errorf("it is full after %d messages, want %d", n, burstFold*queueMessages)
+	}
+	large := stuck(10)
+	for n = 0; large.enqueue(make([]byte, 50_000)) == nil; {
+		n++
+	}
+	if n != burstFold*large.limit/50_000 {
+		t.Errorf("it is full after %d messages of 50 kB", n)
+	}
+	long := stuck(11)
+	for long.crowded.IsZero() {
+		if err := long.enqueue([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long.crowded = long.crowded.Add(-burstTime)
+	if err := long.enqueue([]byte("x")); err != ErrFull || s.Counters().QueueOverflows != 3 {
+		t.Errorf("%v after %v, and %d overflows", err, burstTime, s.Counters().QueueOverflows)
+	}
+}
