@@ -32,11 +32,29 @@ func (l *lane) timers(now time.Time) {
 	l.ended = true
 }
 
-// task does one timer's work and unlocks tx before sending.
+// task does one timer's work and unlocks tx before sending. A 100 must not come after the response that another goroutine may have for the client
+// at this moment: on a connection it is queued before tx is unlocked, over UDP it leaves at once.
 func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now time.Time) {
-	to := tx.Target
-	var b []byte
-	status := 0
+	b, to, status := l.due(buf, tx, task, now)
+	trying := task == transaction.SendTrying
+	queued := trying && !l.shut(to, now) && l.out.Offer(b, to)
+	l.unlock(tx)
+	if queued {
+		l.leaving(b, to)
+	} else if len(b) > 0 && !l.shut(to, now) {
+		l.transmit(b, to)
+	}
+	if trying && !to.Transport.Stream() {
+		l.out.Flush()
+	}
+	if status != 0 {
+		l.count.SentReply(to, status)
+	}
+}
+
+// due is what a timer wants sent, nothing if b is empty, and where; status is that of a response which the client gets for the first time.
+func (l *lane) due(buf []byte, tx *transaction.Tx, task transaction.Task, now time.Time) (b []byte, to edge.Flow, status int) {
+	to = tx.Target
 	switch task {
 	case transaction.ResendRequest:
 		b = append(buf, tx.Request()...)
@@ -71,13 +89,7 @@ func (l *lane) task(buf []byte, tx *transaction.Tx, task transaction.Task, now t
 		}
 		l.silent(tx.Target, now)
 	}
-	l.unlock(tx)
-	if len(b) > 0 && !l.shut(to, now) {
-		l.transmit(b, to)
-	}
-	if status != 0 {
-		l.count.SentReply(to, status)
-	}
+	return b, to, status
 }
 
 // Undelivered is told by transport that a message of ours did not arrive. A request that nobody has answered yet ends with 503,

@@ -63,3 +63,46 @@ func TestBurstIsBounded(t *testing.T) {
 		t.Errorf("%v after %v, and %d overflows", err, burstTime, s.Counters().QueueOverflows)
 	}
 }
+
+// Offer queues on an open connection with room, in the order of Send, and does nothing else: neither dials nor closes.
+func TestOffer(t *testing.T) {
+	st := &stage{}
+	s := serve(t, Config{Listen: []Listen{tcp(edge.Outside, "127.0.0.1:0"), udp(edge.Outside, "127.0.0.1:0")}, Workers: 1}, st)
+	c := dialTCP(t, s.Listeners()[0].Addr)
+	fmt.Fprint(c, message("a", 0))
+	flow := st.next(t, "receive").flow
+	o, other := s.NewOut(), s.NewOut()
+	if !o.Offer([]byte("first "), flow) {
+		t.Fatal("not taken")
+	}
+	if err := other.Send([]byte("second"), flow); err != nil {
+		t.Fatal(err)
+	}
+	other.Flush()
+	if got := readAll(t, c, 12); got != "first second" {
+		t.Errorf("got %q", got)
+	}
+	conn := s.conns.find(flow)
+	conn.mu.Lock()
+	conn.writing = true // and nothing is written
+	conn.mu.Unlock()
+	n := 0
+	for o.Offer([]byte("x"), flow) {
+		n++
+	}
+	conn.mu.Lock()
+	conn.writing = false
+	conn.mu.Unlock()
+	o.Flush()
+	if n != queueMessages || !s.Alive(flow) || s.Counters().QueueOverflows != 0 {
+		t.Errorf("%d queued, alive: %v", n, s.Alive(flow))
+	}
+	for what, to := range map[string]edge.Flow{
+		"a new connection": {Remote: flow.Remote, Transport: edge.TCP}, "UDP": {Remote: flow.Remote, Listener: 1},
+		"one that is gone": {Remote: flow.Remote, Transport: edge.TCP, Conn: 7},
+	} {
+		if o.Offer([]byte("x"), to) {
+			t.Errorf("%s: taken", what)
+		}
+	}
+}

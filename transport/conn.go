@@ -132,15 +132,34 @@ func (c *conn) enqueue(b []byte) error {
 		}
 		return ErrFull
 	}
+	c.put(b)
+	c.mu.Unlock()
+	return nil
+}
+
+// put appends b to the queue. c is locked.
+func (c *conn) put(b []byte) {
 	before := len(c.pending.bytes)
 	if c.flow.Transport.WebSocket() {
 		c.pending.bytes = appendMessageHeader(c.pending.bytes, b)
 	}
 	c.pending.bytes = append(c.pending.bytes, b...)
 	c.pending.ends = append(c.pending.ends, len(c.pending.bytes))
-	s.queued.Add(int64(len(c.pending.bytes) - before))
-	c.mu.Unlock()
-	return nil
+	c.server.queued.Add(int64(len(c.pending.bytes) - before))
+}
+
+// offer is enqueue, if c is open and there is room. If not, nothing happens.
+func (c *conn) offer(b []byte) bool {
+	if share, none := c.server.share(c, len(b)); none || share != math.MaxInt {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != open || len(c.pending.ends) >= queueMessages || len(c.pending.bytes)+c.flying+len(b) > c.limit {
+		return false
+	}
+	c.put(b)
+	return true
 }
 
 // bursts reports whether the queue of an open connection may be larger than its bounds for now, n bytes. c is locked.

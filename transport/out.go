@@ -140,9 +140,29 @@ func (o *Out) sendStream(b []byte, to edge.Flow) error {
 		if err != nil {
 			return err
 		}
-		if n := len(o.dirty); n == 0 || o.dirty[n-1] != c {
-			o.dirty = append(o.dirty, c)
-		}
+		o.touched(c)
 		return nil
 	}
+}
+
+// touched has the next Flush start c's writer.
+func (o *Out) touched(c *conn) {
+	if n := len(o.dirty); n == 0 || o.dirty[n-1] != c {
+		o.dirty = append(o.dirty, c)
+	}
+}
+
+// Offer queues b on the open connection that to names, if there is room, and reports whether it did. Unlike Send it makes no connection, closes
+// none and reports nothing: it only touches memory, so it may be called with a lock held, and what it queues leaves before what others
+// queue after that lock. Over UDP it does nothing.
+func (o *Out) Offer(b []byte, to edge.Flow) bool {
+	if !to.Transport.Stream() || len(b) > o.room() {
+		return false
+	}
+	c := o.server.conns.find(to)
+	if c == nil || !c.offer(b) {
+		return false
+	}
+	o.touched(c)
+	return true
 }
