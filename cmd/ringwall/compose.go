@@ -102,7 +102,8 @@ type boot struct {
 	lookup lookupFunc // finds where names lead; nil: by the DNS of the system
 }
 
-// start brings the service up to where it handles messages. On an error everything opened so far is closed again.
+// start brings the service up to where it handles messages. On an error everything opened so far is closed again. When ctx ends no look-up of a
+// name is waited for any more; what is read from disk is read whole.
 func start(ctx context.Context, b boot, stdout io.Writer) (_ *service, err error) {
 	s := &service{boot: b, since: time.Now(), ring: event.NewRing(ringSize), metrics: event.NewMetrics()}
 	s.memory = memory.New(memoryLimit(b.cfg.Limits.Memory), s.pressed)
@@ -265,6 +266,7 @@ func (s *service) exempt(a netip.Addr) bool {
 
 // openJournals brings the bindings and bans of the last run back and keeps them written from now on.
 func (s *service) openJournals(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
 	db, err := s.openFile(ctx)
 	if err != nil {
 		return err

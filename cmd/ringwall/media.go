@@ -48,7 +48,7 @@ func (s *service) openMedia(ctx context.Context) error {
 		edge.Unknown: latch(m.Latch.Unknown), edge.Known: latch(m.Latch.Known), edge.Peer: latch(m.Latch.Peer)}}
 	s.calls = by.NewCalls(s.callsConfig())
 	if m.Journal {
-		s.keepCalls(ctx)
+		s.keepCalls(context.WithoutCancel(ctx))
 	}
 	s.metrics.Gauge("ringwall_media_streams", "Media lines with ports.", func() float64 { return float64(relay.Streams()) })
 	return nil

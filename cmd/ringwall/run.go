@@ -61,7 +61,14 @@ func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
 	b.level.Set(b.cfg.Log.Level)
 	b.log = event.NewLogger(stderr, string(b.cfg.Log.Format), b.level)
 	slog.SetDefault(b.log)
-	s, err := start(ctx, b, stdout)
+	starting, begun := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT) // names may take long to look up
+	s, err := start(starting, b, stdout)
+	stopped := starting.Err() != nil
+	begun()
+	if err != nil && stopped {
+		b.log.Info("stopped before it was ready", "why", err.Error())
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -1,16 +1,21 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
+	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/ringwall/ringwall/config"
+	"github.com/ringwall/ringwall/resolve"
 	"github.com/ringwall/ringwall/siptest"
 )
 
@@ -93,6 +98,25 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 		t.Fatalf("second start: %v", err)
 	}
 	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStopWhileStarting: TERM ends a start that waits for the DNS, and that is no failure.
+func TestStopWhileStarting(t *testing.T) {
+	b := quiet(configOf(t, "upstreams: [{uri: \"sip:pbx.example.net\"}]\n"))
+	b.lookup = func(ctx context.Context, q resolve.Query) ([]resolve.Target, time.Duration, error) {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+			return nil, 0, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, 0, ctx.Err()
+		case <-time.After(5 * time.Second):
+			return nil, 0, errors.New("nobody has lost patience")
+		}
+	}
+	if err := run(t.Context(), b, io.Discard, io.Discard); err != nil {
 		t.Error(err)
 	}
 }
