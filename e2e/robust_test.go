@@ -87,6 +87,27 @@ func TestUpstreamReconnects(t *testing.T) {
 	phone.Expect("200 INVITE")
 }
 
+// TestPlatformHangsUpWhileItRings: the platform calls, and its connection is gone when the phone answers: the answer comes over a new one, to where
+// its Via says that it listens (RFC 3261 §18.2.2).
+func TestPlatformHangsUpWhileItRings(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, mixes[0], nil)
+	phone, contact := r.registered("alice")
+	sent := r.platform.Send(r.platform.Request("INVITE", contact))
+	got := phone.Expect("INVITE")
+	phone.Reply(got, 180)
+	old := r.platform.Expect("180").Conn
+	r.platform.Hangup()
+	r.platform.WaitClosed(old, siptest.Deadline)
+	answered := func() bool { // what is written before the edge sees the end is lost; a phone repeats its 2xx
+		phone.Reply(got, 200)
+		return r.platform.WaitIn(sent.Get("Call-ID"), "200 INVITE", hush) != nil
+	}
+	if !siptest.Eventually(answered) {
+		t.Error("no answer comes over a new connection")
+	}
+}
+
 // TestCallerReconnects: a caller that is not registered loses its connection. Its side of the call can't be reached then (430), but
 // over a new connection it can end the call.
 func TestCallerReconnects(t *testing.T) {

@@ -2,11 +2,14 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"hash/maphash"
+	"net/netip"
 	"strconv"
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/transport"
 )
 
 // answer sends the reply that a verdict asks for. Such replies need no transaction (RFC 3261 §8.2.7): each retransmission
@@ -157,7 +160,31 @@ func (l *lane) viaLines(values []byte) []byte {
 // the next retransmission.
 func (l *lane) transmit(b []byte, to edge.Flow) {
 	l.leaving(b, to)
-	if err := l.out.Send(b, to); err != nil {
+	err := l.out.Send(b, to)
+	if errors.Is(err, transport.ErrGone) {
+		if again, ok := l.anew(b, to); ok {
+			err = l.out.Send(b, again)
+		}
+	}
+	if err != nil {
 		l.count.Refused(reasonDeadFlow)
 	}
+}
+
+// anew is another way for b, a response to a request that came over a connection which is gone: a new connection, to the port that the client's
+// Via names at its address (RFC 3261 §18.2.2). Only the platform and peers are called so: strangers do not choose a port that we connect to.
+func (l *lane) anew(b []byte, to edge.Flow) (again edge.Flow, ok bool) {
+	if to.Conn == 0 || to.Transport.WebSocket() || to.Side == edge.Outside && l.cfg.peerFrom(to) == nil ||
+		!bytes.HasPrefix(b, []byte("SIP/2.0 ")) || l.left.Parse(b, true) != nil {
+		return again, false
+	}
+	port := l.left.Via.Port
+	if port == 0 {
+		if port = 5060; to.Transport == edge.TLS {
+			port = 5061
+		}
+	}
+	again = to
+	again.Conn, again.Remote = 0, netip.AddrPortFrom(to.Remote.Addr(), port)
+	return again, true
 }
