@@ -15,8 +15,8 @@ import (
 	"github.com/ringwall/ringwall/siptest"
 )
 
-// spoofed sends datagrams in the name of somebody else: packets of a rate, whose source is an address and a port (0: any other than those above
-// 60000), and what they say (spoofery).
+// spoofed sends datagrams in the name of somebody else, of a rate, whose source is an address and a port (0: any other than those above 60000), and what
+// they say (spoofery). It tells when there have been so many, and goes on until it has leave to go.
 func (f flood) spoofed() {
 	packets, rate := f.numbers[0], f.numbers[1]
 	var ip [4]byte
@@ -24,8 +24,14 @@ func (f flood) spoofed() {
 	port, named := f.numbers[3], f.numbers[4] == 1
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 	to := unix.SockaddrInet4{Addr: f.to.Addr().As4()}
-	began := time.Now()
-	for i := 0; i < packets && err == nil; i++ {
+	began, over := time.Now(), atomic.Bool{}
+	for i := 0; err == nil && !over.Load(); i++ {
+		if i == packets {
+			go func() {
+				f.done("%d forged packets at %.0f a second", packets, float64(packets)/time.Since(began).Seconds())
+				over.Store(true)
+			}()
+		}
 		if due := began.Add(time.Duration(i) * time.Second / time.Duration(rate)); time.Until(due) > time.Millisecond {
 			time.Sleep(time.Until(due))
 		}
@@ -39,7 +45,6 @@ func (f flood) spoofed() {
 		fmt.Fprintln(os.Stderr, "forge:", err)
 		os.Exit(1)
 	}
-	f.done("%d forged packets at %.0f a second", packets, float64(packets)/time.Since(began).Seconds())
 }
 
 // datagram is an IPv4 packet with a UDP datagram. The kernel fills in lengths, identification and checksum of the first; the second does without one.
@@ -142,6 +147,11 @@ func (v *victim) call() bool {
 	return d != nil && transact(v.phone, d.Request("BYE")) != nil
 }
 
+// asks is OPTIONS, 200.
+func (v *victim) asks() bool {
+	return transact(v.phone, v.phone.Request("OPTIONS", "sip:bob@example.com")) != nil
+}
+
 // invite repeats an INVITE with the answer to a challenge; nil if there is no 200.
 func (v *victim) invite(m *siptest.Message, challenge *siptest.Received) *siptest.Dialog {
 	m = siptest.Authorize(m, challenge, "office", "right")
@@ -167,7 +177,7 @@ func (v *victim) lives(named bool, f func()) []*probe {
 	if !named {
 		s.tryEvery(6*time.Second, "REGISTER, 401 first", 100, v.register)
 		s.tryEvery(6*time.Second, "call, 407 first", 100, v.call)
-		s.tryEvery(6*time.Second, "OPTIONS", 100, func() bool { return transact(v.phone, v.phone.Request("OPTIONS", "sip:bob@example.com")) != nil })
+		s.tryEvery(6*time.Second, "OPTIONS", 100, v.asks)
 	}
 	f()
 	s.fared()
@@ -189,6 +199,9 @@ func (v *victim) survives(own, named bool, peace time.Duration, packets, rate in
 	var f *flooding
 	after := v.lives(named, func() {
 		f = floodFrom(v.t, v.forger.within(), "spoofed", v.edge.Outside, packets, rate, int(binary.BigEndian.Uint32(ip[:])), port, map[bool]int{true: 1}[named])
+		if !named && !(v.register() && v.call() && v.asks()) { // all budgets are used up by now, and the forger goes on
+			v.t.Error("the phone does not work while packets are forged")
+		}
 	})
 	f.over()
 	v.t.Logf("the phone got %d answers to what was forged", v.strays.Load())
