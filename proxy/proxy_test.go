@@ -103,6 +103,10 @@ func (b *bench) got(c *net.UDPConn) string { return b.within(50*time.Millisecond
 func (b *bench) within(wait time.Duration, c *net.UDPConn) string {
 	c.SetReadDeadline(time.Now().Add(wait))
 	n, _, err := c.ReadFromUDPAddrPort(b.buf[:])
+	if err != nil { // on a busy machine the time may be up before anybody looked
+		raw, _ := c.SyscallConn()
+		_ = raw.Control(func(fd uintptr) { n, _, err = syscall.Recvfrom(int(fd), b.buf[:], syscall.MSG_DONTWAIT) })
+	}
 	if err != nil {
 		return ""
 	}
