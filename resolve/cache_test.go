@@ -117,7 +117,7 @@ func TestStale(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			z := newZone(t, "a.example. 20 IN A 192.0.2.1")
-			r, clock := newResolver(t, z, func(c *Config) { c.Timeout = 50 * time.Millisecond })
+			r, clock := newResolver(t, z, func(c *Config) { c.Timeout = 300 * time.Millisecond })
 			if got, _, err := lookA(t, r); got != "192.0.2.1" || err != nil {
 				t.Fatalf("got %s, %v", got, err)
 			}

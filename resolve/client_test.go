@@ -42,7 +42,7 @@ func TestLies(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			liar, honest := newZone(t, "a.example. 60 IN A 192.0.2.1"), newZone(t, "a.example. 60 IN A 192.0.2.1")
 			liar.answers(func(m, a *dns.Msg) bool { return c.lie(t, m, a) })
-			short := func(c *Config) { c.Timeout = 100 * time.Millisecond }
+			short := func(c *Config) { c.Timeout = 400 * time.Millisecond }
 			r, _ := newResolver(t, liar, short)
 			if got, _, err := lookA(t, r); got != "" || err == nil || !strings.Contains(err.Error(), c.why) {
 				t.Errorf("alone: got %s, %v", got, err)
