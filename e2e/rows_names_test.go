@@ -36,19 +36,23 @@ func newAnswering(ua *siptest.UA) *answering {
 	return h
 }
 
-// records lead platform.example to best, and to next if that is down. The zone says one second, ringwall waits for five.
-func (r *rig) records(best, next *answering) []string {
+// records lead platform.example to best, and to next if that is down. The zone says one second, ringwall waits for five. Each server has a name of
+// its own, and so have others: who asks while records change must not find one server's port at another one's address, or no address at all.
+func (r *rig) records(best, next *answering, others ...*answering) []string {
 	service, at := "SIP+D2U", "_sip._udp.voice.example."
 	if r.way.in == "tcp" {
 		service, at = "SIP+D2T", "_sip._tcp.voice.example."
 	}
-	return []string{
+	name := func(h *answering) string { return fmt.Sprintf("at%d.voice.example.", h.Addr.Port()) }
+	all := []string{
 		fmt.Sprintf(`platform.example. 1 IN NAPTR 10 10 "s" %q "" %s`, service, at),
-		fmt.Sprintf("%s 1 IN SRV 1 10 %d a.voice.example.", at, best.Addr.Port()),
-		fmt.Sprintf("%s 1 IN SRV 2 10 %d b.voice.example.", at, next.Addr.Port()),
-		fmt.Sprintf("a.voice.example. 1 IN A %v", best.Addr.Addr()),
-		fmt.Sprintf("b.voice.example. 1 IN A %v", next.Addr.Addr()),
+		fmt.Sprintf("%s 1 IN SRV 1 10 %d %s", at, best.Addr.Port(), name(best)),
+		fmt.Sprintf("%s 1 IN SRV 2 10 %d %s", at, next.Addr.Port(), name(next)),
 	}
+	for _, h := range append(others, best, next) {
+		all = append(all, fmt.Sprintf("%s 1 IN A %v", name(h), h.Addr.Addr()))
+	}
+	return all
 }
 
 // attention is what `ringwall status` says needs attention about names.
@@ -81,7 +85,7 @@ func p59(r *rig) {
 	for _, h := range []*answering{old, backup, fresh} {
 		h.auto.Store(true)
 	}
-	dns.Set(r.records(fresh, backup)...)
+	dns.Set(r.records(fresh, backup, old)...)
 	calls := 0
 	for end := time.Now().Add(15 * time.Second); fresh.calls.Load() == 0 && time.Now().Before(end); calls++ {
 		if !complete(phone) {
