@@ -2,7 +2,9 @@ package judge
 
 import (
 	"bytes"
+	"hash/maphash"
 	"strings"
+	"time"
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/meter"
@@ -14,6 +16,9 @@ func (j *Judge) read(x *edge.Exchange) {
 	m, a := x.Msg, &x.Asked
 	*a = edge.Asked{From: x.From, Trust: x.Trust, Match: x.Match, Method: m.Method, Proven: x.From.Transport.Stream()}
 	if x.Match != edge.MatchNew && x.Match != edge.MatchInDialog || x.From.Side == edge.Inside || x.Trust == edge.Peer {
+		return
+	}
+	if x.Match == edge.MatchInDialog && m.Method == sip.ACK { // it is not judged, and nothing answers it
 		return
 	}
 	a.Source = j.key.Addr(x.From.Remote.Addr())
@@ -28,14 +33,20 @@ func (j *Judge) read(x *edge.Exchange) {
 	if m.Method == sip.INVITE {
 		a.Number = dialled(m.URI.User.Of(m.Raw))
 	}
-	a.Known = j.known.at(a.Source, x.At)
-	if a.Known > 0 {
-		a.Good = j.known.good(j.key.Words(a.User, a.Source), x.At)
-	}
-	if !a.Good {
-		a.Wrong = j.wrong.of(j.askedPair(a), x.At)
+	if x.Match == edge.MatchNew {
+		j.recall(a, x.At)
 	}
 	j.credentials(x)
+}
+
+// recall fills in what the judge remembers of who asks.
+func (j *Judge) recall(a *edge.Asked, at time.Time) {
+	if a.Known = j.known.at(a.Source, at); a.Known > 0 {
+		a.Good = j.known.good(j.askedPair(a), at)
+	}
+	if !a.Good && j.wrong.any(at) {
+		a.Wrong = j.wrong.of(j.askedPair(a), at)
+	}
 }
 
 // credentials reads the answer to a challenge. Of several the first counts; one that can't be read is an answer all the same, since the
@@ -54,12 +65,12 @@ func (j *Judge) credentials(x *edge.Exchange) {
 		a.Fresh = a.Answer >= edge.AnswerFixed
 		a.Proven = a.Fresh || a.Proven
 		if a.Answer == edge.AnswerFixed {
-			a.Guess = max(1, j.key.Bytes(responseOf(m.Raw, at)))
+			a.Guess = max(1, maphash.Bytes(j.seed, responseOf(m.Raw, at)))
 		}
 		return
 	}
 	value := at.Of(m.Raw)
-	a.Secret = max(1, j.key.Bytes(value))
+	a.Secret = max(1, maphash.Bytes(j.seed, value))
 	nonce, sure := nonceOf(value)
 	j.answers(a, nonce, x.At)
 	if !a.Fresh && !sure {
@@ -119,19 +130,20 @@ func User(x *edge.Exchange) string {
 // userOf is the user of a SIP or tel URI that was parsed before, without parameters and password.
 func userOf(uri []byte) []byte {
 	rest := uri[bytes.IndexByte(uri, ':')+1:]
-	at := bytes.IndexByte(rest, '@')
-	if at < 0 {
-		if len(uri) > 3 && uri[0]|0x20 == 't' {
-			user, _, _ := bytes.Cut(rest, []byte{';'})
-			return user
+	end := len(rest)
+	for i, c := range rest {
+		switch c {
+		case ':':
+			end = min(end, i)
+		case '@':
+			return rest[:min(end, i)]
 		}
-		return nil
 	}
-	rest = rest[:at]
-	if i := bytes.IndexByte(rest, ':'); i >= 0 {
-		rest = rest[:i]
+	if len(uri) > 3 && uri[0]|0x20 == 't' {
+		user, _, _ := bytes.Cut(rest, []byte{';'})
+		return user
 	}
-	return rest
+	return nil
 }
 
 // hostOf is the host of a SIP URI that was parsed before, without port.

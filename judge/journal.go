@@ -138,7 +138,11 @@ func (s *store) load(ctx context.Context, now time.Time, into *Journal) error {
 			return err
 		}
 		seen := time.Unix(minute*60, 0)
-		if !recent(uint32(minute), now) || !s.known.add(uint64(key), uint64(source), uint64(flow), seen) {
+		fresh := false
+		if recent(uint32(minute), now) {
+			fresh, _ = s.known.add(uint64(key), uint64(source), uint64(flow), seen)
+		}
+		if !fresh {
 			into.left++
 			continue
 		}

@@ -7,6 +7,7 @@ package judge
 
 import (
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,7 @@ const (
 type Judge struct {
 	cfg     Config
 	key     meter.Key
+	seed    maphash.Seed // of hashes of long texts that nothing keeps over a restart
 	charges atomic.Pointer[charges]
 
 	sources  *meter.Table[record] // by address and, as other entries, by address and port
@@ -99,7 +101,7 @@ func New(cfg Config, key meter.Key, list []Charge) (*Judge, error) {
 	if cfg.Pairs == 0 {
 		cfg.Pairs = 1 << 17
 	}
-	j := &Judge{cfg: cfg, key: key,
+	j := &Judge{cfg: cfg, key: key, seed: maphash.MakeSeed(),
 		offences: meter.NewSketch(1<<15, HalfLife), points: meter.NewSketch(1<<15, HalfLife),
 		issued: meter.NewTable[issue](1<<15, nil)}
 	j.sources = meter.NewTable(2*cfg.Sources, j.forget)
@@ -228,6 +230,9 @@ func (j *Judge) Watch(x *edge.Exchange) edge.Verdict {
 	a := &x.Asked
 	if a.Source == 0 || a.Trust == edge.Peer || a.From.Side == edge.Inside || !Telling(a, x.Msg.Status) {
 		return edge.Verdict{}
+	}
+	if a.Match == edge.MatchInDialog {
+		j.recall(a, x.At)
 	}
 	if !x.Ours {
 		j.learn(x)

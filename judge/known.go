@@ -86,12 +86,13 @@ func (k *known) good(h uint64, at time.Time) bool {
 	return recent(p.minute, at)
 }
 
-// add takes note that the platform accepted the pair h from source, over UDP from flow (else 0), and reports whether that is news. Of the flows
-// of a pair the last one is remembered: what a NAT gives to somebody else afterwards is known no more.
-func (k *known) add(h, source, flow uint64, at time.Time) (fresh bool) {
+// add takes note that the platform accepted the pair h from source, over UDP from flow (else 0), and reports whether that is news, and whether the
+// journal was told, as it is once a day at least. Of the flows of a pair the last one is remembered: what a NAT gives to somebody else afterwards is
+// known no more.
+func (k *known) add(h, source, flow uint64, at time.Time) (fresh, told bool) {
 	p, fresh := k.pairs.Enter(h, 0, at)
 	if p == nil {
-		return false
+		return false, false
 	}
 	if !recent(p.minute, at) {
 		fresh = true
@@ -100,13 +101,17 @@ func (k *known) add(h, source, flow uint64, at time.Time) (fresh bool) {
 	if flow == 0 {
 		flow = before
 	}
-	tell := fresh || flow != before || p.day != now/(24*60)
+	told = fresh || flow != before || p.day != now/(24*60)
+	again := !fresh && p.source == source && p.minute/60 == now/60
 	*p = pair{source: source, flow: flow, day: now / (24 * 60), minute: now}
 	k.pairs.Leave(h)
-	if tell {
+	if told {
 		k.tell(h)
 	}
 	k.moved(before, flow, at)
+	if again { // its home knows, to the hour
+		return false, told
+	}
 	if one, _ := k.homes.Enter(source, 0, at); one != nil {
 		if fresh {
 			one.pairs++
@@ -114,7 +119,7 @@ func (k *known) add(h, source, flow uint64, at time.Time) (fresh bool) {
 		one.minute = now
 		k.homes.Leave(source)
 	}
-	return fresh
+	return fresh, told
 }
 
 // moved takes note that a pair was accepted from the flow to, and before that from another or the same one; 0 is none.
@@ -157,11 +162,16 @@ func (j *Judge) learn(x *edge.Exchange) {
 		if a.From.Transport.Stream() { // a connection that is gone has left nothing to know it by
 			flow = 0
 		}
-		j.wrong.pairs.Delete(pair)
-		if j.known.add(pair, a.Source, flow, x.At) {
+		if j.wrong.any(x.At) {
+			j.wrong.pairs.Delete(pair)
+		}
+		fresh, told := j.known.add(pair, a.Source, flow, x.At)
+		if fresh {
 			j.credit(a, x.At)
 		}
-		j.noteName(pair, x)
+		if told {
+			j.noteName(pair, x)
+		}
 	}
 	if a.User != 0 && !a.Good && a.Failed(status) {
 		j.wrong.add(j.askedPair(a), x.At)

@@ -28,11 +28,11 @@ type tries struct {
 
 func (w *wrong) init() { w.pairs = meter.NewTable[tries](wrongPairs, nil) }
 
+// any reports whether there may be some at all.
+func (w *wrong) any(at time.Time) bool { return at.UnixNano() < w.until.Load() }
+
 // of is how many there were of a pair.
 func (w *wrong) of(pair uint64, at time.Time) int {
-	if at.UnixNano() >= w.until.Load() {
-		return 0
-	}
 	t := w.pairs.Find(pair, at)
 	if t == nil {
 		return 0

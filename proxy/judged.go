@@ -11,7 +11,7 @@ import (
 // was forged is silence, but for the 503 at which tools stop: reply bounds those.
 func (l *lane) hear(x *edge.Exchange) edge.Verdict {
 	j := l.cfg.Judge
-	if j == nil || l.ordered || x.Msg.Method == sip.ACK && l.ownTag(x) {
+	if j == nil || l.ordered || x.Match == edge.MatchNew && l.ownTag(x) {
 		return edge.Verdict{}
 	}
 	v := j.Inspect(x)

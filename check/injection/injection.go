@@ -46,10 +46,7 @@ func (Check) Inspect(x *edge.Exchange) *edge.Verdict {
 // credentials reports whether the names in credentials are hostile. The user stands in quotes, so what needs no sign is looked for there, too.
 func credentials(value []byte) bool {
 	name := quoted(value, userParam)
-	if !plain(name) && suspicious(name) {
-		return true
-	}
-	return !clean(value) && (Hostile(name) || Hostile(quoted(value, uriParam)) || Hostile(quoted(value, realmParam)))
+	return !plain(name) && (suspicious(name) || Hostile(name)) || Hostile(quoted(value, uriParam)) || Hostile(quoted(value, realmParam))
 }
 
 // plain reports whether name is of letters, digits and what else stands in the names of most users: none of the rules finds anything in that.
