@@ -14,7 +14,8 @@ import (
 // read fills in x.Asked.
 func (j *Judge) read(x *edge.Exchange) {
 	m, a := x.Msg, &x.Asked
-	*a = edge.Asked{From: x.From, Trust: x.Trust, Match: x.Match, Method: m.Method, Proven: x.From.Transport.Stream()}
+	*a = edge.Asked{} // and then its fields: a literal would be built elsewhere and copied
+	a.From, a.Trust, a.Match, a.Method, a.Proven = x.From, x.Trust, x.Match, m.Method, x.From.Transport.Stream()
 	if x.Match != edge.MatchNew && x.Match != edge.MatchInDialog || x.From.Side == edge.Inside || x.Trust == edge.Peer {
 		return
 	}
