@@ -272,3 +272,14 @@ func TestInnocentTypist(t *testing.T) {
 	}
 	spared(t, s)
 }
+
+// TestInnocentOutboundProxy: 30 phones whose outbound proxy has a name that the edge does not know as its own are refused; nobody is banned for it.
+func TestInnocentOutboundProxy(t *testing.T) {
+	s := &scene{}
+	for i := range 30 {
+		for k := range 20 {
+			s.ask(time.Duration(k)*time.Minute+time.Duration(i)*time.Second, office.nth(i), request{method: "REGISTER", user: fmt.Sprint(1100 + i), fields: "Route: <sip:sbc.example.net;lr>\r\n"}, 0)
+		}
+	}
+	spared(t, s, "route.foreign")
+}

@@ -260,3 +260,38 @@ func TestVariantsOfTools(t *testing.T) {
 		}
 	}
 }
+
+// payloads are texts for databases, shells and templates, as they may stand in the user of a URI.
+var payloads = []string{
+	"%27%20OR%20%271%27=%271", "'or'1'='1", "admin'--", "1'%20or%201=1--%20", "100';DROP%20TABLE%20subscriber;--", "x'%20UNION%20SELECT%20ha1%20FROM%20subscriber--",
+	"%2527%2520or%25201%253d1--", "%27%7C%7C(select%20pg_sleep(9))%7C%7C%27", "1%27;waitfor%20delay%20%270:0:9%27--", "a'%20and%20sleep(9)%23", "%60id%60", "$(id)", "%24%7Bjndi:ldap://x/a%7D",
+	"%7B%7B7*7%7D%7D", "%3Cscript%3Ealert(1)%3C/script%3E", "100%00", "x%27/**/union/**/select/**/1",
+}
+
+// TestVariantsOfInjection: every payload is turned away, in whichever field it stands, and who sends a few is banned. Odd names are not (n10).
+func TestVariantsOfInjection(t *testing.T) {
+	for name, style := range styles {
+		for _, where := range []string{"to", "from", "uri", "digest"} {
+			t.Run(name+"/"+where, func(t *testing.T) {
+				s := &scene{}
+				for i, p := range payloads {
+					q := request{method: "REGISTER", user: "1001"}
+					switch where {
+					case "to", "from":
+						q.user = p
+					case "uri":
+						q.method, q.uri = "INVITE", "sip:"+p+"@example.com"
+					case "digest":
+						plain := strings.NewReplacer("%27", "'", "%20", " ", "%7B", "{", "%7D", "}", "%24", "$", "%7C", "|", "%3C", "<", "%3E", ">", "%60", "`").Replace(p)
+						q.fields = fmt.Sprintf(credentials, plain, "nonce-that-nobody-gave", "x")
+					}
+					s.ask(time.Duration(i)*40*time.Minute, style, q, 0)
+				}
+				r := found(t, s, 0, style)
+				if got := r.Sources[0]; int(got.Acted) != len(payloads) {
+					t.Errorf("%d of %d are turned away: %v", got.Acted, len(payloads), got.Reasons)
+				}
+			})
+		}
+	}
+}

@@ -30,6 +30,7 @@ const (
 	recordPoints  = 1
 	recordMost    = 2 // trunks that are no configured peers look so, too
 	foreignPoints = 3
+	foreignMost   = 6 // a phone whose outbound proxy has a name that we don't know as ours is refused, but not banned
 	claimPoints   = 1
 	claimMost     = 3
 )
@@ -51,7 +52,7 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 		switch f.ID {
 		case sip.FieldRoute:
 			if !c.ours(m, f.Value) {
-				return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonForeign, Status: 403, Score: foreignPoints})
+				return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonForeign, Status: 403, Score: foreignPoints, Most: foreignMost})
 			}
 		case sip.FieldRecordRoute:
 			return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonRecord, Score: recordPoints, Most: recordMost})
