@@ -40,7 +40,7 @@ type aside struct {
 	calls map[uint64]*asideCall
 	ready []*asideCall // that no goroutine has
 	count int
-	done  bool
+	done  bool // until serve is called again
 }
 
 // An asideCall is what waits of one call. It is on record from its first message until nothing is left of it.
@@ -124,6 +124,9 @@ func (a *aside) close() {
 
 // serve takes up what waits, in that many goroutines, until ctx ends.
 func (a *aside) serve(ctx context.Context, p *Proxy, lanes int) {
+	a.mu.Lock()
+	a.done = false
+	a.mu.Unlock()
 	stop := context.AfterFunc(ctx, a.close)
 	defer stop()
 	var all sync.WaitGroup

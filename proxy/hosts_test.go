@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -262,6 +263,34 @@ func TestNamesAreRenewed(t *testing.T) {
 	b.expect(second, "MESSAGE")
 	if n := len(d.queries()); n != 2 {
 		t.Errorf("%d look-ups", n)
+	}
+}
+
+// TestRunEndsWithItsLookUps: when Run returns nobody looks up or sends any more: what they would use is closed then. It may be called again.
+func TestRunEndsWithItsLookUps(t *testing.T) {
+	asked, going := make(chan bool), atomic.Int32{}
+	b := newBench(t, func(c *Config) {
+		c.Names = true
+		c.Lookup = func(ctx context.Context, _ resolve.Query) ([]resolve.Target, time.Duration, error) {
+			going.Add(1)
+			defer going.Add(-1)
+			asked <- true
+			<-ctx.Done()
+			time.Sleep(20 * time.Millisecond)
+			return nil, 0, ctx.Err()
+		}
+	})
+	for i, host := range []string{"one.example.net", "two.example.net"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan bool)
+		go func() { b.p.Run(ctx); close(ended) }()
+		b.send(b.inside, []byte(b.to(host, "INVITE", i)))
+		<-asked
+		cancel()
+		<-ended
+		if n := going.Load(); n != 0 {
+			t.Errorf("%d look-ups go on", n)
+		}
 	}
 }
 

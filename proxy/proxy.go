@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -152,13 +153,17 @@ func (p *Proxy) NewLane(out *transport.Out) transport.Lane {
 	return l
 }
 
-// Run does what the clock asks for, timers and keep-alives, until ctx ends.
+// Run does what the clock asks for, timers and keep-alives, and what was put aside, until ctx ends. When it returns nothing of that goes on.
 func (p *Proxy) Run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer cancel()
 	if p.aside != nil {
-		go p.aside.serve(ctx, p, asideLanes)
+		beside.Go(func() { p.aside.serve(ctx, p, asideLanes) })
 	}
 	if p.hosts != nil {
-		go p.hosts.aside.serve(ctx, p, nameLanes)
+		beside.Go(func() { p.hosts.aside.serve(ctx, p, nameLanes) })
 	}
 	l := p.NewLane(p.srv.NewOut()).(*lane)
 	tick := time.NewTicker(p.table.Tick())
