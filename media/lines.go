@@ -379,19 +379,3 @@ func (l *lines) heard(now time.Time) (last [Ends]time.Time, known time.Time) {
 	}
 	return last, now
 }
-
-func (l *lines) streams() []StreamStatus {
-	all := make([]StreamStatus, 0, len(l.all))
-	for i := range l.all {
-		ln := &l.all[i]
-		if ln.stream == nil {
-			continue
-		}
-		one := StreamStatus{Kind: ln.kind}
-		for e := range End(Ends) {
-			one.Ends[e] = EndStatus{Port: ln.stream.Port(e), Named: ln.ends[e].remote.RTP, Stats: ln.stream.Stats(e)}
-		}
-		all = append(all, one)
-	}
-	return all
-}

@@ -158,3 +158,19 @@ func (c *session) tell(now time.Time, why edge.Reason, message string) {
 		c.calls.cfg.Tell(edge.Event{At: now, Name: eventMedia, Reason: why, Source: c.parties[Caller].Flow, CallID: c.callID, Message: message})
 	}
 }
+
+func (l *lines) streams() []StreamStatus {
+	all := make([]StreamStatus, 0, len(l.all))
+	for i := range l.all {
+		ln := &l.all[i]
+		if ln.stream == nil {
+			continue
+		}
+		one := StreamStatus{Kind: ln.kind}
+		for e := range End(Ends) {
+			one.Ends[e] = EndStatus{Port: ln.stream.Port(e), Named: ln.ends[e].remote.RTP, Stats: ln.stream.Stats(e)}
+		}
+		all = append(all, one)
+	}
+	return all
+}
