@@ -82,6 +82,9 @@ func (s *Stream) check(l *loop, e *end, p *socket, b []byte, from netip.AddrPort
 	case !e.ice.verify(&m, b):
 		e.count.refused[RefusedIntegrity]++
 		return -1, nil, nil
+	case !s.reachable(e, from): // who has the password may forge where his check comes from (F21)
+		e.count.refused[RefusedSource]++
+		return -1, nil, nil
 	}
 	e.ice.part(p.rtcp).admit(from, m.nominates)
 	if best := e.ice.chosen(p.rtcp); e.checking() && best != p.far {

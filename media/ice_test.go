@@ -111,3 +111,28 @@ func TestICEEarlyAndRTCP(t *testing.T) {
 		t.Error("a restart kept the credentials")
 	}
 }
+
+// TestICEForgedSource: row F21. Who has the password can forge where his check comes from; nothing goes to what nothing may be sent to.
+func TestICEForgedSource(t *testing.T) {
+	c, good := newICECall(t, newRelay(t, func(cfg *RelayConfig) {
+		cfg.Guard = func(a netip.AddrPort) error {
+			if a.Addr() == stranger {
+				return errMoved
+			}
+			return nil
+		}
+	}))
+	victim := newPhone(t, stranger)
+	good.nominate = true
+	victim.send(c.Port(Caller), good.request())
+	st := settled(t, c.Stream, Caller, 1)
+	c.platform.talk(c.Port(Callee), "not there")
+	settled(t, c.Stream, Callee, 1)
+	victim.deaf()
+	if st.Refused[RefusedSource] != 1 || c.Stats(Caller).Sending.IsValid() {
+		t.Errorf("%+v", st)
+	}
+	c.phone.send(c.Port(Caller), good.request())
+	c.phone.read()
+	c.both(t)
+}
