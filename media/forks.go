@@ -15,13 +15,18 @@ type fork struct {
 	lines  []line
 }
 
-// others are the addresses that other forks named for a line.
-func (f *fork) others(line int) (list []netip.AddrPort) {
-	end := f.offer.from.Other()
-	own := &f.lines[line].ends[end].remote
-	for _, o := range f.offer.forks {
-		for _, a := range [...]netip.AddrPort{o.lines[line].ends[end].remote.RTP, o.lines[line].ends[end].remote.RTCP} {
-			if o != f && a.IsValid() && a != own.RTP && a != own.RTCP {
+// others are the addresses that forks of other dialogs named for a line: answers to the INVITE that began the call.
+func (l *lines) others(f *fork, line int) (list []netip.AddrPort) {
+	if l.first == nil {
+		return nil
+	}
+	own := &f.lines[line].ends[Callee].remote
+	for _, o := range l.first.forks {
+		if o.dialog == f.dialog || line >= len(o.lines) {
+			continue
+		}
+		for _, a := range [...]netip.AddrPort{o.lines[line].ends[Callee].remote.RTP, o.lines[line].ends[Callee].remote.RTCP} {
+			if a.IsValid() && a != own.RTP && a != own.RTCP {
 				list = append(list, unmap(a))
 			}
 		}
@@ -45,15 +50,15 @@ func (o *offer) fork(dialog uint64) *fork {
 func (l *lines) choose(c chosen) {
 	l.by = c.(*fork)
 	l.renew(l.by)
-	l.by.bar()
+	l.bar()
 	l.follow(l.by.lines)
 }
 
-// bar keeps other forks out of the streams, which all of them know the same port of.
-func (f *fork) bar() {
-	for i := range f.lines {
-		if s := f.lines[i].stream; s != nil {
-			s.Bar(f.offer.from.Other(), f.others(i))
+// bar keeps other forks out of the streams, which all of them know the same port of, whatever was agreed with the chosen one since.
+func (l *lines) bar() {
+	for i := range l.by.lines {
+		if s := l.by.lines[i].stream; s != nil {
+			s.Bar(Callee, l.others(l.by, i))
 		}
 	}
 }

@@ -40,7 +40,8 @@ type lines struct {
 	apart   map[uint64]*fork // dialogs of an INVITE without an offer, which have ports of their own
 	open    []*Stream
 	pending []*offer
-	known   bool // the platform took the call
+	first   *offer // of the INVITE that begins the call
+	known   bool   // the platform took the call
 	numbers numbers
 }
 
@@ -107,6 +108,9 @@ func (l *lines) offer(dst []byte, m *described) (staged, []byte, error) {
 		return nil, dst, err
 	}
 	l.pending = append(l.pending, o)
+	if m.dialog == 0 {
+		l.first = o
+	}
 	return o, out, nil
 }
 
@@ -250,8 +254,8 @@ func (l *lines) answer(dst []byte, m *described, st staged) (chosen, []byte, err
 			o.before, o.by = append([]line{}, l.all...), l.by
 		}
 		l.choose(f)
-	} else if l.by != nil && l.by.offer == o {
-		l.by.bar()
+	} else if l.by != nil && o == l.first {
+		l.bar()
 	}
 	return f, out, nil
 }

@@ -2,6 +2,7 @@ package media
 
 import (
 	"hash/fnv"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,7 +12,8 @@ import (
 
 // Bounds of one call.
 const (
-	mostBranches  = 16 // dialogs that its INVITE makes by forking
+	mostBranches  = 16 // dialogs that its INVITE makes by forking, at once
+	mostJoined    = 64 // and in all
 	mostExchanges = 8  // transactions that are remembered
 )
 
@@ -31,6 +33,7 @@ type session struct {
 	parties   [Ends]Party
 	anchor    anchor
 	branches  []*branch
+	joined    int     // dialogs that it has had
 	current   *branch // that media flows by
 	exchanges []*exchange
 	inviting  *exchange       // the INVITE that begins it, until its final response
@@ -102,20 +105,30 @@ func (b *branch) waits() bool { return b.late != nil && b.acked == 0 }
 
 // join returns the branch of a dialog, made if need be; nil if there are too many.
 func (c *session) join(dialog uint64) *branch {
-	if b := c.branch(dialog); b != nil || dialog == 0 || len(c.branches) == mostBranches {
+	if b := c.branch(dialog); b != nil || dialog == 0 || len(c.branches) == mostBranches || c.joined == mostJoined {
 		return b
 	}
+	c.joined++
 	b := &branch{dialog: dialog}
 	c.branches = append(c.branches, b)
 	c.calls.enter(dialog, entry{call: c, branch: b})
 	return b
 }
 
-// remember puts x on record. The oldest of too many is forgotten: its late responses have no place any more.
+// remember puts x on record. Of too many the oldest is forgotten that is over, else the oldest: its late responses have no place any more. The INVITE
+// that begins the call is kept, since how it ends tells whether there is a call.
 func (c *session) remember(x *exchange) {
 	if len(c.exchanges) == mostExchanges {
-		c.calls.leave(c.exchanges[0].key, c)
-		c.exchanges = append(c.exchanges[:0], c.exchanges[1:]...)
+		i := slices.IndexFunc(c.exchanges, func(o *exchange) bool { return o.over })
+		if i < 0 {
+			i = slices.IndexFunc(c.exchanges, func(o *exchange) bool { return o != c.inviting })
+		}
+		old := c.exchanges[i]
+		c.calls.leave(old.key, c)
+		c.exchanges = slices.Delete(c.exchanges, i, i+1)
+		if !old.over && old.offer != 0 && old.answer == 0 {
+			c.anchor.rollback(old.staged)
+		}
 	}
 	c.exchanges = append(c.exchanges, x)
 	c.calls.enter(x.key, entry{call: c, x: x})
@@ -170,10 +183,10 @@ func (c *session) open(dst []byte, m *Message, b *branch) (out []byte, err error
 		}
 		x.offer = sumOf(m.SDP)
 	}
-	c.remember(x)
 	if b == nil {
 		c.inviting = x
 	}
+	c.remember(x)
 	return out, nil
 }
 
