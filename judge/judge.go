@@ -231,7 +231,7 @@ func (j *Judge) Watch(x *edge.Exchange) edge.Verdict {
 	if a.Source == 0 || a.Trust == edge.Peer || a.From.Side == edge.Inside || !Telling(a, x.Msg.Status) {
 		return edge.Verdict{}
 	}
-	if a.Match == edge.MatchInDialog {
+	if a.Match == edge.MatchInDialog && (a.Method != sip.BYE || a.Secret != 0 || x.Msg.Status >= 300) { // the usual end of a call tells nothing of who asks
 		j.recall(a, x.At)
 	}
 	if !x.Ours {
