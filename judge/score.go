@@ -39,9 +39,10 @@ type part struct {
 	reason uint8 // index in charges.reasons
 }
 
-// age brings the points to at.
+// age brings the points to at. Where the clock was set back they stay, and fade from there on.
 func (r *record) age(at time.Time) {
 	gone := at.UnixNano() - r.at
+	r.at = at.UnixNano()
 	if gone <= 0 {
 		return
 	}
@@ -50,7 +51,6 @@ func (r *record) age(at time.Time) {
 		r.parts[i].points *= left
 	}
 	r.proven *= left
-	r.at = at.UnixNano()
 }
 
 // score is the sum of the parts.
