@@ -53,6 +53,37 @@ func TestAddressKeys(t *testing.T) {
 	}
 }
 
+func TestNetworkKeys(t *testing.T) {
+	addr := netip.MustParseAddr
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"192.0.2.1", "192.0.2.200", true},
+		{"192.0.2.1", "::ffff:192.0.2.7", true},
+		{"192.0.2.1", "192.0.3.1", false},
+		{"2001:db8:1::1", "2001:db8:1:2::1", true},
+		{"2001:db8:1::1", "2001:db8:2::1", false},
+	} {
+		if same := key.Network(addr(c.a)) == key.Network(addr(c.b)); same != c.same {
+			t.Errorf("networks of %s and %s: same %v", c.a, c.b, same)
+		}
+	}
+	if a := addr("192.0.2.0"); key.Network(a) == key.Addr(a) {
+		t.Error("a network is hashed as an address")
+	}
+}
+
+// TestPlaces: a key has two places of one line, which are never the same one.
+func TestPlaces(t *testing.T) {
+	r, random := NewRates(1024), rand.New(rand.NewPCG(7, 8))
+	for range 10_000 {
+		if first, second := r.places(random.Uint64()); first == second {
+			t.Fatal("both places of a key are one")
+		}
+	}
+}
+
 func TestRates(t *testing.T) {
 	r, l := NewRates(1024), Limit{Every: 100 * time.Millisecond, Burst: 5}
 	took := func(n int, at time.Time) (ok int) {
