@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,13 +15,7 @@ import (
 // BenchmarkTurn is the processor time that the relay needs for a packet, the kernel's included, in turns of 64.
 func BenchmarkTurn(b *testing.B) {
 	r := newRelay(b, nil)
-	l, err := newLoop(r)
-	if err != nil {
-		b.Fatal(err)
-	}
-	running := r.loops[0]
-	r.loops[0] = l
-	b.Cleanup(func() { r.loops[0] = running })
+	l := stand(b, r)
 	const calls = 64
 	var from, to [calls]int
 	var ports [calls]unix.SockaddrInet4
@@ -65,6 +60,35 @@ func threadTime(b *testing.B) int64 {
 		b.Fatal(err)
 	}
 	return ts.Nano()
+}
+
+// stand gives streams that are opened from now on a loop that the test turns itself.
+func stand(t testing.TB, r *Relay) *loop {
+	l, err := newLoop(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	running := r.loops[0]
+	r.loops[0] = l
+	t.Cleanup(func() { r.loops[0] = running })
+	return l
+}
+
+// TestBurst: where packets are let gather, those of a burst do not wait for one nap each.
+func TestBurst(t *testing.T) {
+	r := newRelay(t, nil)
+	l := stand(t, r)
+	c := newCall(t, r, nil)
+	const burst = 50
+	for range burst {
+		c.phone.talk(c.Port(Caller), "x")
+	}
+	l.waiter.awake, l.waiter.crowded, l.waiter.nap = true, true, time.Hour
+	for range burst {
+		l.turn(l.waiter.wait())
+		l.waiter.crowded = true
+		c.platform.hears(c.Port(Callee), "x")
+	}
 }
 
 func descriptor(b *testing.B, conn *net.UDPConn) (fd int) {
