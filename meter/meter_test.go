@@ -74,13 +74,21 @@ func TestNetworkKeys(t *testing.T) {
 	}
 }
 
-// TestPlaces: a key has two places of one line, which are never the same one.
-func TestPlaces(t *testing.T) {
-	r, random := NewRates(1024), rand.New(rand.NewPCG(7, 8))
-	for range 10_000 {
-		if first, second := r.places(random.Uint64()); first == second {
-			t.Fatal("both places of a key are one")
+// TestBusyNeighbours: who shares both places with a busy key pays for it; among a thousand busy ones that is nobody of ten thousand, or one by chance.
+func TestBusyNeighbours(t *testing.T) {
+	r, l, random := NewRates(1<<17), Limit{Every: 100 * time.Millisecond, Burst: 60}, rand.New(rand.NewPCG(7, 8))
+	for range 1000 {
+		for busy := random.Uint64(); r.Take(busy, l, start); {
 		}
+	}
+	refused := 0
+	for range 10_000 {
+		if !r.Take(random.Uint64(), l, start) {
+			refused++
+		}
+	}
+	if refused > 3 {
+		t.Errorf("%d of 10,000 innocents pay for 1,000 busy ones", refused)
 	}
 }
 

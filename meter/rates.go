@@ -6,20 +6,17 @@ import (
 	"time"
 )
 
-// Rates counts any number of keys against rates, in fixed memory, by GCRA (ITU-T I.371): it keeps times, each of them the one at which a key has its
-// whole burst again. A key has two places, both in the one line of a processor's cache that is its own and that of some others; in each place other
-// neighbours share it, and the kinder place decides, so that a key is held to what others did only where it meets busy ones in both.
+// Rates counts any number of keys against rates, in fixed memory, by GCRA (ITU-T I.371): for each key it keeps one time, the one at
+// which the key has its whole burst again. Each row has a place for every key; in each row another neighbour shares it, and the kindest
+// row decides, so that a key is held to what others did only where it meets a busy one in every row.
 //
 // Nothing is ever evicted: a key that was idle, or whose place a million others asked for, has no more budget than before. Sharing can
 // only take budget away. All methods may be called by any goroutine and do not wait.
 type Rates struct {
-	lines []line
+	rows  [2][]atomic.Int64
 	mask  uint64
 	clock Clock
 }
-
-// A line is 64 bytes, as many as a processor reads of memory at once.
-type line [8]atomic.Int64
 
 // A Limit is a rate with a burst.
 type Limit struct {
@@ -27,18 +24,22 @@ type Limit struct {
 	Burst int           // how many may come at once, at least 1
 }
 
-// NewRates makes a Rates with that many places for first and as many for second ones, rounded up to a power of two: 16 bytes of memory for each.
+// NewRates makes a Rates with that many places in each of its rows, rounded up to a power of two: 16 bytes of memory for each.
 func NewRates(places int) *Rates {
-	n := 1 << bits.Len(uint(max(places/4, 2)-1))
-	return &Rates{lines: make([]line, n), mask: uint64(n - 1)}
+	n := 1 << bits.Len(uint(max(places, 2)-1))
+	r := &Rates{mask: uint64(n - 1)}
+	for i := range r.rows {
+		r.rows[i] = make([]atomic.Int64, n)
+	}
+	return r
 }
 
 // Take reports whether key, a keyed hash, may have one more at now, and counts it if so.
 func (r *Rates) Take(key uint64, l Limit, now time.Time) bool {
 	t, allowance := r.clock.Count(now), int64(max(l.Burst, 1)-1)*int64(l.Every)
 	ok := false
-	first, second := r.places(key)
-	for _, place := range [...]*atomic.Int64{first, second} {
+	for i := range r.rows {
+		place := r.place(i, key)
 		if free := max(place.Load(), t); free-t <= allowance {
 			place.Store(free + int64(l.Every)) // a race loses a count, no more
 			ok = true
@@ -50,16 +51,14 @@ func (r *Rates) Take(key uint64, l Limit, now time.Time) bool {
 // Shut leaves key no budget before until, whatever its limit.
 func (r *Rates) Shut(key uint64, l Limit, until time.Time) {
 	full := r.clock.Count(until) + int64(max(l.Burst, 1)-1)*int64(l.Every)
-	first, second := r.places(key)
-	for _, place := range [...]*atomic.Int64{first, second} {
-		if place.Load() < full {
+	for i := range r.rows {
+		if place := r.place(i, key); place.Load() < full {
 			place.Store(full)
 		}
 	}
 }
 
-// places are the two of key, never the same, which other bits of it choose than the line.
-func (r *Rates) places(key uint64) (first, second *atomic.Int64) {
-	l, i := &r.lines[key&r.mask], key>>61
-	return &l[i], &l[(i+1+key>>32%7)&7]
+// place is that of key in a row: each row reads other bits of it.
+func (r *Rates) place(row int, key uint64) *atomic.Int64 {
+	return &r.rows[row][bits.RotateLeft64(key, 32*row)&r.mask]
 }
