@@ -62,7 +62,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newRun(), newCheck(), newFmt(), newReload(), newDrain(), newStatus(), newTail(), newTrace(), newExplain(), newBans(), newBan(), newUnban(),
+	root.AddCommand(newRun(), newCheck(), newFmt(), newReload(), newDrain(), newStatus(), newDoctor(), newTail(), newTrace(), newExplain(), newBans(), newBan(), newUnban(),
 		newAllow(), newTrust(), newReplay(), newTopology(), newDemo(), newCalls(), newVersion())
 	helpful(root)
 	return root
