@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
@@ -119,7 +120,7 @@ func (l *lane) guard(x *edge.Exchange, b []byte, known bool) bool {
 		case what == leaks:
 			return l.leak(x, b[at:end], where)
 		case what == exempt:
-			l.noteRealm(at, b[at:end])
+			l.noteExempt(at, b[at:end])
 		}
 		if what != seen && !counted[what] {
 			counted[what] = true
@@ -143,13 +144,17 @@ func (l *lane) leak(x *edge.Exchange, mark, where []byte) bool {
 // reasonOf are the reasons that findings are counted by.
 var reasonOf = [...]edge.Reason{leaks: reasonLeak, inMedia: reasonMedia, exempt: reasonExempt}
 
-// noteRealm notes that the platform's challenges name the inside, if the mark at b[at] of l.left is in one.
-func (l *lane) noteRealm(at int, mark []byte) {
+// noteExempt notes that the platform's challenges or its tags name the inside, if the mark at b[at] of l.left is in one.
+func (l *lane) noteExempt(at int, mark []byte) {
 	m := &l.left
-	for _, id := range [...]sip.FieldID{sip.FieldWWWAuthenticate, sip.FieldProxyAuthenticate} {
-		if i := m.Find(id); i >= 0 && at >= int(m.Fields[i].Line.Start) && at < int(m.Fields[i].Line.End) && l.p.realm.Load() == nil {
+	for _, where := range [...]struct {
+		id    sip.FieldID
+		noted *atomic.Pointer[string]
+	}{{sip.FieldWWWAuthenticate, &l.p.realm}, {sip.FieldProxyAuthenticate, &l.p.realm}, {sip.FieldFrom, &l.p.tag}, {sip.FieldTo, &l.p.tag}} {
+		i := m.Find(where.id)
+		if i >= 0 && at >= int(m.Fields[i].Line.Start) && at < int(m.Fields[i].Line.End) && where.noted.Load() == nil {
 			text := string(mark)
-			l.p.realm.Store(&text)
+			where.noted.Store(&text)
 		}
 	}
 }
@@ -204,6 +209,8 @@ func (l *lane) meaningIn(f *sip.Field, at int, known bool) finding {
 		}
 	case sip.FieldCallID, sip.FieldFrom, sip.FieldTo:
 		switch {
+		case !m.IsRequest() && within(m.ToTag): // the platform made it
+			return exempt
 		case known:
 			return seen
 		case within(m.FromTag), within(m.ToTag):

@@ -61,6 +61,12 @@ func TestGuardLogs(t *testing.T) {
 	if realm := b.p.Status().Realm; realm != "10.77.0.8" {
 		t.Errorf("the realm %q is noted", realm)
 	}
+	b.send(b.inside, []byte(strings.Replace(string(replyTo(invite, "181 Forwarded")), ";tag=b", ";tag=as1-10.77.0.7", 1)))
+	b.expect(b.caller, "SIP/2.0 181")
+	b.only()
+	if tag := b.p.Status().Tag; tag != "10.77.0.7" {
+		t.Errorf("the tag's %q is noted", tag)
+	}
 	b.send(b.inside, withBody(replyTo(invite, "480 gone from 10.77.0.9"), "", ""))
 	b.expect(b.caller, "SIP/2.0 480")
 	b.only("topology.leak 10.77.0.9 leaves in the first line")

@@ -53,6 +53,7 @@ type Proxy struct {
 	answers  *meter.Rates
 	nonces   *challenge.Nonces
 	realm    atomic.Pointer[string] // what the platform's challenges name of the inside; nil: nothing that was noticed
+	tag      atomic.Pointer[string] // what its tags name
 }
 
 // A face is how one listener is named in what we write.
@@ -102,6 +103,7 @@ func (p *Proxy) Apply(cfg Config) error {
 	}
 	old := p.cfg.Load()
 	p.realm.Store(nil)
+	p.tag.Store(nil)
 	cfg.Topology.Marks = p.marks(&cfg, old)
 	p.cfg.Store(newSettings(cfg, p.keys, old))
 	return nil
@@ -198,17 +200,20 @@ type Status struct {
 	Bindings     int    // registered phones
 	Draining     bool   // new work gets 503
 	Realm        string // what the platform's challenges name of the inside, as the guard noticed; "": nothing
+	Tag          string // what its tags name
 	Peers        []PeerStatus
 	Upstream     string // "up", "down since …: why", or "not heard of yet"; of several, each with its name
 }
 
 // Status tells the state of the proxy now.
 func (p *Proxy) Status() Status {
-	realm := ""
-	if found := p.realm.Load(); found != nil {
-		realm = *found
+	text := func(found *string) string {
+		if found == nil {
+			return ""
+		}
+		return *found
 	}
-	return Status{Realm: realm, Transactions: p.table.Len(), Untrusted: p.table.Untrusted(), Pending: p.table.Pending(), Bindings: p.bindings.Len(),
+	return Status{Realm: text(p.realm.Load()), Tag: text(p.tag.Load()), Transactions: p.table.Len(), Untrusted: p.table.Untrusted(), Pending: p.table.Pending(), Bindings: p.bindings.Len(),
 		Draining: p.draining.Load(), Upstream: p.cfg.Load().summary(), Peers: p.cfg.Load().peerStatus()}
 }
 

@@ -75,6 +75,7 @@ func (f *facts) concerns() []concern {
 	add(f.memory != "", string(reasonMemory), "memory is short: %s", f.memory)
 	add(f.proxy.Realm != "", "topology.realm", "the platform's challenges show %s to everybody: give it another realm (Asterisk: realm, FreeSWITCH: challenge-realm, "+
 		"Kamailio: the realm of www_challenge)", f.proxy.Realm)
+	add(f.proxy.Tag != "", "topology.tag", "tags of the platform show %s to everybody, and no proxy may replace a tag: have the platform make them another way", f.proxy.Tag)
 	full("connections.full", "the table of connections fills up", f.open, f.most.connections)
 	add(f.most.wanted > 0, "connections.descriptors", "limits.connections is %d, but open files (ulimit -n, LimitNOFILE) allow %d only",
 		f.most.wanted, f.most.connections)

@@ -31,6 +31,7 @@ func TestConcerns(t *testing.T) {
 		text   string
 	}{
 		{func(*facts) {}, "", ""},
+		{func(f *facts) { f.proxy.Tag = "10.0.0.10" }, "topology.tag", "show 10.0.0.10 to everybody"},
 		{func(f *facts) { f.proxy.Realm = "10.0.0.10" }, "topology.realm", "show 10.0.0.10 to everybody"},
 		{func(f *facts) { f.proxy.Upstream = "down since 2026-05-01T11:00:00Z: refused" }, "upstream.down", "refused"},
 		{func(f *facts) { f.proxy.Draining = true }, "draining", "drain --off"},
