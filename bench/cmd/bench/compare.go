@@ -36,7 +36,7 @@ func plan(short bool) []*series {
 		{Title: "Calls, 800 a second", Unit: "call", Systems: all, Rounds: 5, Count: 2400, Load: load.Config{Mode: load.Call, Window: 1024, Rate: 800, Spin: true}},
 		{Title: "REGISTER, saturated", Unit: "transaction", Systems: "ringwall,forwarder,kamailio-b,kamailio-c" + hidden, Rounds: 5, Count: 60000,
 			Load: load.Config{Mode: load.Register, Window: 32, Spin: true}},
-		{Title: "Media of 400 calls", Unit: "packet", Systems: "ringwall,ringwall-coalescing,rtpengine", Rounds: 5, Count: packetsIn(5*time.Second, 400), Streams: 400},
+		{Title: "Media of 500 calls", Unit: "packet", Systems: "ringwall,ringwall-coalescing,rtpengine", Rounds: 5, Count: packetsIn(5*time.Second, 500), Streams: 500},
 	}
 	if short {
 		for _, s := range p {

@@ -16,7 +16,7 @@ import (
 )
 
 // coalesce is how long the coalescing relay waits for more packets: as docs/config.md advises.
-const coalesce = 2 * time.Millisecond
+const coalesce = 3 * time.Millisecond
 
 // measureMedia measures media relays in turns.
 func measureMedia(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -24,7 +24,7 @@ func measureMedia(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	f.SetOutput(stderr)
 	cfg := rounds.Config{Log: stderr, Voice: &rounds.VoiceConfig{}}
 	f.IntVar(&cfg.Rounds, "rounds", 3, "how often each system is measured")
-	f.IntVar(&cfg.Voice.Streams, "streams", 400, "calls at once, each 50 packets a second both ways")
+	f.IntVar(&cfg.Voice.Streams, "streams", 500, "calls at once, each 50 packets a second both ways")
 	span := f.Duration("time", 5*time.Second, "how long each is measured")
 	f.StringVar(&cfg.Perf, "perf", "", "record each measured run with perf into `FILE`.system.round")
 	systems := f.String("systems", "ringwall,ringwall-coalescing,rtpengine", "what to measure, the first is the measure of the others")
