@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ringwall/ringwall/siptest"
 )
@@ -21,6 +22,7 @@ var mediaRows = []struct {
 	{"P56 reliable early media", reliable},
 	{"F14 forks", forkedMedia},
 	{"F19 control bytes", controlBytes},
+	{"F20 words of RTCP", wordsOfRTCP},
 	{"F21 addresses", forbiddenAddresses},
 	{"F22 hijack", hijack},
 	{"F24 either end moves", moves},
@@ -85,6 +87,26 @@ func holdAndResume(r *rig) {
 	c.talk()
 	r.bye(c.platform, c.call.phone)
 	r.streams(0)
+}
+
+// wordsOfRTCP: the platform names its machine in RTCP's SDES, which RFC 3550 §6.5.1 even asks for. The phone gets it with other words.
+func wordsOfRTCP(r *rig) {
+	c := r.chat(r.phone("alice"))
+	name := "asterisk@" + r.platform.Addr.Addr().String()
+	for len(name)%4 != 1 { // the items end on a whole word
+		name += "x"
+	}
+	cname := fmt.Sprintf("\x81\xca\x00%c\x01\x02\x03\x04\x01%c%s\x00", (8+2+len(name)+1)/4-1, len(name), name)
+	c.far.udp.WriteToUDPAddrPort([]byte(cname), c.toward)
+	got := make([]byte, 100)
+	c.near.udp.SetReadDeadline(time.Now().Add(5 * time.Second))
+	n, err := c.near.udp.Read(got)
+	if err != nil || n != len(cname) || string(got[:10]) != cname[:10] || strings.Contains(string(got), name[:8]) {
+		r.Errorf("the phone got %q (%v) of %q", got[:n], err, cname)
+	}
+	c.near.udp.WriteToUDPAddrPort([]byte(cname), c.towardFar)
+	c.far.hear(name + "\x00") // inside, names of the outside are nobody's secret
+	r.bye(c.call.phone, c.platform)
 }
 
 func faxed(r *rig) {

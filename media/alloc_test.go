@@ -24,10 +24,12 @@ func TestNoAllocation(t *testing.T) {
 	from, strange := c.phone.addr(), netip.AddrPortFrom(stranger, 4000)
 	e := &c.ends[Caller]
 	packet, junk := c.phone.packet("payload"), []byte("junk")
+	words := rtcpPacket(1, 202, source, item(1, mark))
 	for name, f := range map[string]func(){
 		"moved":        func() { c.take(l, &e.rtp, packet, from) },
 		"of a strange": func() { c.take(l, &e.rtp, packet, strange) },
 		"junk":         func() { c.take(l, &e.rtp, junk, from) },
+		"words":        func() { c.take(l, &c.ends[Callee].rtcp, words, c.platform.addr()) },
 		"read, moved, sent": func() {
 			c.phone.send(c.Port(Caller), packet)
 			l.move(&e.rtp)

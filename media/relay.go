@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -100,6 +101,7 @@ func usable(side string, list []netip.Addr) error {
 type Relay struct {
 	cfg   RelayConfig
 	loops []*loop
+	words maphash.Seed // see anonymize
 
 	mu      sync.Mutex // guards the following; never held while a packet is moved
 	ports   map[netip.Addr]*portPool
@@ -114,7 +116,7 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	r := &Relay{cfg: cfg, ports: map[netip.Addr]*portPool{}, owners: map[netip.Addr]int{}, streams: map[*Stream]struct{}{}}
+	r := &Relay{cfg: cfg, words: maphash.MakeSeed(), ports: map[netip.Addr]*portPool{}, owners: map[netip.Addr]int{}, streams: map[*Stream]struct{}{}}
 	for _, list := range [][]netip.Addr{cfg.Outside, cfg.Inside} {
 		for _, a := range list {
 			if r.ports[a] == nil { // both sides may have the same address

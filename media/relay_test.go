@@ -55,6 +55,30 @@ func TestRelayIPv6(t *testing.T) {
 	}
 }
 
+// TestWordsOfRTCP: audit row F20. What the platform says of itself in RTCP does not leave, on whichever port it comes; what a phone says gets to the platform.
+func TestWordsOfRTCP(t *testing.T) {
+	r := newRelay(t, nil)
+	cname := rtcpPacket(1, 202, source, item(1, mark))
+	for _, mux := range []bool{false, true} {
+		c := newCall(t, r, func(m *Remote) { m.Mux, m.Proven = mux, true })
+		c.Expect(Callee, Remote{RTP: c.platform.addr(), Mux: mux, Trusted: true})
+		c.both(t)
+		c.platform.send(c.Port(Callee), cname)
+		hidden, _ := c.phone.read()
+		if len(hidden) != len(cname) || string(hidden) == string(cname) || strings.Contains(string(hidden), mark) {
+			t.Errorf("mux %v: the phone got %q", mux, hidden)
+		}
+		c.platform.send(c.Port(Callee), cname)
+		if again, _ := c.phone.read(); string(again) != string(hidden) {
+			t.Errorf("mux %v: the platform is %q, then %q", mux, hidden, again)
+		}
+		c.phone.send(c.Port(Caller), cname)
+		if b, _ := c.platform.read(); string(b) != string(cname) {
+			t.Errorf("mux %v: the platform got %q", mux, b)
+		}
+	}
+}
+
 // RTCP goes to the port that each end wants it on: the next one, another one, or the same one.
 func TestRTCP(t *testing.T) {
 	report := []byte{0x80, 201, 0, 1, 0, 0, 0, 1}

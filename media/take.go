@@ -3,6 +3,8 @@ package media
 import (
 	"net/netip"
 	"time"
+
+	"github.com/ringwall/ringwall/edge"
 )
 
 // take judges the packet b, which came to p from an address, and says by which socket and where to send what: b, or an answer to a
@@ -38,7 +40,15 @@ func (s *Stream) take(l *loop, p *socket, b []byte, from netip.AddrPort) (fd int
 		return -1, nil, nil
 	}
 	e.accepted(l, k, b)
+	if (k == rtcp || k == rtp && isRTCPType(b)) && s.leaves(p.end) { // on the port of RTP, too, where nobody agreed on that
+		anonymize(b, s.relay.words)
+	}
 	return s.forward(l, p, k, b)
+}
+
+// leaves reports whether what e sends goes from inside to outside.
+func (s *Stream) leaves(e End) bool {
+	return s.spec.Ends[e].Side == edge.Inside && s.spec.Ends[e.Other()].Side == edge.Outside
 }
 
 // tooFast reports whether a packet at now is over Remote.Rate.
