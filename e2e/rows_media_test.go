@@ -512,6 +512,16 @@ func strays(r *rig) {
 		r.Errorf("488 came with %q", answer.Body)
 	}
 	r.streams(0)
+	c := r.chat(phone)
+	for _, method := range []string{"OPTIONS", "INFO"} { // what it could do (RFC 3261 §11.2), and what makes no sense
+		phone.Send(c.call.phone.Request(method))
+		r.platform.Reply(r.platform.Expect(method), 200, with(c.far.sdp()))
+		if answer := phone.Expect("200 " + method); answer.Body != "" || answer.Get("Content-Type") != "" {
+			r.Errorf("the answer to %s came with %q", method, answer.Body)
+		}
+	}
+	c.talk()
+	r.bye(c.call.phone, c.platform)
 }
 
 // candidates: ends that do ICE, in offers and answers of either side, early, in a dialog and among other parts, see one candidate for each port: ours.

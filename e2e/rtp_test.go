@@ -48,8 +48,12 @@ func (m *mouth) sdp(more ...string) string {
 }
 
 func (m *mouth) described(media string, more ...string) string {
-	lines := append([]string{"v=0", "o=- 1 " + strconv.Itoa(int(time.Now().UnixNano()%1e9)) + " IN IP4 " + m.addr().Addr().String(), "s=-",
-		"c=IN IP4 " + m.addr().Addr().String(), "t=0 0", fmt.Sprintf("m="+media, m.addr().Port())}, more...)
+	at := "IN IP4 " + m.addr().Addr().String()
+	if m.addr().Addr().Is6() {
+		at = "IN IP6 " + m.addr().Addr().String()
+	}
+	lines := append([]string{"v=0", "o=- 1 " + strconv.Itoa(int(time.Now().UnixNano()%1e9)) + " " + at, "s=-", "c=" + at, "t=0 0",
+		fmt.Sprintf("m="+media, m.addr().Port())}, more...)
 	return strings.Join(lines, "\r\n") + "\r\n"
 }
 

@@ -62,8 +62,11 @@ func (l *lane) mediate(x *edge.Exchange, to *hop) edge.Verdict {
 // opened. What is returned is tx, locked again, or nil if it is gone.
 func (l *lane) mediateReply(x *edge.Exchange, tx *transaction.Tx) (*transaction.Tx, edge.Verdict) {
 	found, v := l.findDescription(x)
-	if !found && v.Action == edge.Pass && !mayDescribe(tx.Method) {
-		return tx, v
+	if !mayDescribe(tx.Method) {
+		if found || v.Action != edge.Pass { // as in a 200 to OPTIONS (RFC 3261 §11.2): no offer and no answer, whatever it is
+			l.settleDescription(x, true, nil, media.ErrStray)
+		}
+		return tx, edge.Verdict{}
 	}
 	id, method := tx.ID(), tx.Method
 	m := &l.d.msg
@@ -72,7 +75,7 @@ func (l *lane) mediateReply(x *edge.Exchange, tx *transaction.Tx) (*transaction.
 	m.Dialog = l.dialogMade(x.Msg, tx)
 	m.Replier = l.receiver(&hop{flow: x.From})
 	m.Clean = l.cleanTo(tx.Client.Side)
-	if v.Action == edge.Pass && mayDescribe(method) {
+	if v.Action == edge.Pass {
 		l.unlock(tx)
 		out, err := l.p.media.Response(l.d.text[:0], m)
 		v = l.settleDescription(x, found, out, err)
