@@ -28,7 +28,7 @@ const theDialog = 7
 func newTalk(t *testing.T, change func(*CallsConfig)) *talk {
 	t.Helper()
 	k := &talk{t: t, clock: newClock(), near: newPhone(t, phoneAddr), far: newPhone(t, platformAddr), stranger: newPhone(t, stranger)}
-	relay := newRelay(t, func(c *RelayConfig) { c.Now = k.clock.Now })
+	relay := newRelay(t, func(c *RelayConfig) { c.Now, c.Outside = k.clock.Now, append(c.Outside, netip.IPv6Loopback()) })
 	cfg := CallsConfig{Calls: 10, Strangers: 10, Silence: 10 * time.Second, End: true, Lost: time.Hour, Life: 4 * time.Hour,
 		Tell: func(e edge.Event) { k.told = append(k.told, e) }}
 	if change != nil {

@@ -73,6 +73,7 @@ func (d *description) wants() bool {
 type offer struct {
 	from   End
 	ice    bool
+	asked  bool      // who gets it does ICE
 	apart  uint64    // the dialog that it begins with ports of its own; 0: it does not
 	base   []line    // what it changes
 	lines  []line    // as they are if it is accepted
@@ -92,6 +93,7 @@ func (l *lines) offer(dst []byte, m *described) (staged, []byte, error) {
 		return nil, dst, err
 	}
 	o := &offer{from: m.from, base: l.base(m)}
+	o.asked = slices.ContainsFunc(o.base, func(ln line) bool { return ln.ends[m.from.Other()].remote.ICE })
 	if m.forks {
 		o.apart = m.dialog
 	}
@@ -102,7 +104,7 @@ func (l *lines) offer(dst []byte, m *described) (staged, []byte, error) {
 		}
 	}
 	l.open = append(l.open, o.opened...)
-	out, err := l.write(dst, s, m, o.lines, o.ice)
+	out, err := l.write(dst, s, m, o.lines, o.ice || o.asked)
 	if err != nil {
 		l.free(o.opened)
 		return nil, dst, err
@@ -122,18 +124,19 @@ func (l *lines) take(o *offer, s *sdp.Session, i int, m *described) (err error) 
 		ln = o.base[i]
 	}
 	ln.kind = string(md.Type)
+	places := l.places(&ln, md, m)
 	e := &ln.ends[m.from]
 	*e = description{l.remote(s, md, m), md.Direction, true}
 	o.ice = o.ice || e.remote.ICE
 	switch {
 	case !md.Usable():
 		ln.stream = nil
-	case ln.stream == nil || ln.stream.Spec().Opaque == md.RTP:
+	case ln.stream == nil || ln.stream.Spec().Opaque == md.RTP || places != ln.stream.Spec().Ends:
 		ln.ends[m.from.Other()] = description{}
 		if len(l.open)+len(o.opened) >= mostOpen {
 			return ErrLimit
 		}
-		if ln.stream, err = l.openLine(md, m); err != nil {
+		if ln.stream, err = l.openLine(places, md, m); err != nil {
 			return err
 		}
 		o.opened = append(o.opened, ln.stream)
@@ -141,22 +144,6 @@ func (l *lines) take(o *offer, s *sdp.Session, i int, m *described) (err error) 
 	}
 	o.lines = append(o.lines, ln)
 	return nil
-}
-
-// openLine opens the stream for a line that m.from describes.
-func (l *lines) openLine(md *sdp.Media, m *described) (*Stream, error) {
-	spec := Spec{Opaque: !md.RTP}
-	for e := range m.parties {
-		p := &m.parties[e].Flow
-		spec.Ends[e] = Place{Side: p.Side, IPv6: p.Remote.Addr().Is6(), Addr: l.to.Near(*p)}
-	}
-	if near := &spec.Ends[m.from]; l.to.Relay.Address(near.Side, md.Addr.Is6()).IsValid() {
-		near.IPv6 = md.Addr.Is6()
-	}
-	if p := &m.parties[Caller]; !l.known && p.Flow.Side == edge.Outside && p.Trust == edge.Unknown {
-		spec.Owner = p.Flow.Remote.Addr()
-	}
-	return l.to.Relay.Open(spec)
 }
 
 // remote says what a line of m.from tells the relay of that end. Two agents that are ICE-lite have nothing to check.
@@ -196,22 +183,6 @@ func (l *lines) write(dst []byte, s *sdp.Session, m *described, all []line, ice 
 	return s.Rewrite(dst, &plan)
 }
 
-// address is our media address on the side of p, of its version of IP if there is one.
-func (l *lines) address(p *Party) netip.Addr {
-	six := p.Flow.Remote.Addr().Is6()
-	if a := l.to.Relay.Address(p.Flow.Side, six); a.IsValid() {
-		return a
-	}
-	return l.to.Relay.Address(p.Flow.Side, !six)
-}
-
-func (l *lines) announced(a netip.Addr) netip.Addr {
-	if other, ok := l.to.Announce[a]; ok {
-		return other
-	}
-	return a
-}
-
 func (l *lines) again(dst []byte, m *described, st staged) ([]byte, error) {
 	s := readers.Get().(*sdp.Session)
 	defer readers.Put(s)
@@ -219,7 +190,7 @@ func (l *lines) again(dst []byte, m *described, st staged) ([]byte, error) {
 		return dst, err
 	}
 	o := st.(*offer)
-	return l.write(dst, s, m, o.lines, o.ice)
+	return l.write(dst, s, m, o.lines, o.ice || o.asked)
 }
 
 func (l *lines) answer(dst []byte, m *described, st staged) (chosen, []byte, error) {

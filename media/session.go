@@ -152,6 +152,7 @@ func (c *session) request(dst []byte, m *Message, seen *exchange) (out []byte, g
 		return dst, true, nil
 	}
 	c.meet(m, m.Parties[m.From])
+	c.parties[m.From.Other()].Flow = m.Parties[m.From.Other()].Flow // it may have moved
 	b := c.branch(m.Dialog)
 	if b == nil && m.Dialog != 0 { // of a call before a restart
 		if b = c.join(m.Dialog); b == nil {
@@ -275,6 +276,10 @@ func (c *session) described(dst []byte, m *Message, x *exchange, b *branch) ([]b
 	}
 	if b.late != nil && b.late.key == x.key && b.late.offer == h { // it comes again
 		return c.anchor.again(dst, c.describe(m, b, false), b.late.staged)
+	}
+	if b.waits() {
+		c.anchor.rollback(b.late.staged) // nobody answered it
+		b.late = nil
 	}
 	late := &exchange{key: x.key, method: x.method, from: x.from, branch: x.branch, offer: h, inReply: true}
 	d := c.describe(m, b, true)

@@ -17,8 +17,11 @@ func (s *Stream) take(l *loop, p *socket, b []byte, from netip.AddrPort) (fd int
 		return -1, nil, nil
 	}
 	k := unknown
-	if !s.spec.Opaque {
+	switch {
+	case !s.spec.Opaque:
 		k = classify(b, p.rtcp, e.remote.Mux)
+	case e.ice != nil && isSTUN(b):
+		k = stun
 	}
 	switch {
 	case k == stun && e.ice != nil:
