@@ -84,7 +84,7 @@ func (l *lines) restore(dialog uint64, k *keptLines) error {
 func (l *lines) takeUp(k *keptLine) error {
 	ln := line{kind: k.Kind}
 	for e, d := range k.Ends {
-		ln.ends[e] = description{d.Remote, d.Direction, d.Said}
+		ln.ends[e] = description{remote: d.Remote, direction: d.Direction, said: d.Said}
 	}
 	if k.Ports[Caller].IsValid() {
 		s, err := l.to.Relay.Restore(k.Stream)

@@ -57,6 +57,7 @@ type description struct {
 	remote    Remote
 	direction sdp.Direction
 	said      bool
+	ufrag     string // of its ICE agent
 }
 
 // sends reports whether media is to come from that end if the other one wants it.
@@ -126,7 +127,8 @@ func (l *lines) take(o *offer, s *sdp.Session, i int, m *described) (err error) 
 	ln.kind = string(md.Type)
 	places := l.places(&ln, md, m)
 	e := &ln.ends[m.from]
-	*e = description{l.remote(s, md, m), md.Direction, true}
+	was := e.ufrag
+	*e = l.said(s, md, m)
 	o.ice = o.ice || e.remote.ICE
 	switch {
 	case !md.Usable():
@@ -141,9 +143,16 @@ func (l *lines) take(o *offer, s *sdp.Session, i int, m *described) (err error) 
 		}
 		o.opened = append(o.opened, ln.stream)
 		ln.stream.Expect(m.from, e.remote)
+	case was != "" && e.ufrag != "" && was != e.ufrag: // a restart is answered by one (RFC 8839 §4.4.1.1.1)
+		ln.stream.OfferICE(m.from, true)
 	}
 	o.lines = append(o.lines, ln)
 	return nil
+}
+
+// said is what m.from says of a line.
+func (l *lines) said(s *sdp.Session, md *sdp.Media, m *described) description {
+	return description{l.remote(s, md, m), md.Direction, true, string(md.Ufrag)}
 }
 
 // remote says what a line of m.from tells the relay of that end. Two agents that are ICE-lite have nothing to check.
@@ -208,7 +217,7 @@ func (l *lines) answer(dst []byte, m *described, st staged) (chosen, []byte, err
 			continue
 		}
 		md := &s.Media[i]
-		ln.ends[m.from] = description{l.remote(s, md, m), md.Direction, true}
+		ln.ends[m.from] = l.said(s, md, m)
 		ln.agree()
 	}
 	out, err := l.write(dst, s, m, all, o.ice)

@@ -72,6 +72,55 @@ func TestBrowserOverIPv6(t *testing.T) {
 	}
 }
 
+// TestICERestart: new credentials in an offer are answered by new ones of ours. Media flows on by the checks of before until there are new ones, and if the
+// offer is refused for as long as the call lasts.
+func TestICERestart(t *testing.T) {
+	k := newTalk(t, nil)
+	_, answer := k.offered(330, Caller, k.near.iced("first"), k.far.sdp("sendrecv"))
+	s := k.stream()
+	check := func(p *phone, answer []byte) (ufrag string) {
+		t.Helper()
+		ufrag, pwd := credentials(t, answer)
+		p.send(s.Port(Caller), checker{username: ufrag + ":theirs", password: pwd, nominate: true}.request())
+		if b, _ := p.read(); !isSTUN(b) {
+			t.Fatalf("the answer to a check is %q", b)
+		}
+		return ufrag
+	}
+	flows := func(p *phone) {
+		t.Helper()
+		p.talk(s.Port(Caller), "in")
+		k.far.hears(s.Port(Callee), "in")
+		k.far.talk(s.Port(Callee), "out")
+		p.hears(s.Port(Caller), "out")
+	}
+	first := check(k.near, answer)
+	flows(k.near)
+	for range 2 {
+		k.key += 10
+		k.asks(k.key, theDialog, sip.INVITE, Caller, k.near.iced("refused"))
+		k.calls.Over(k.key, 491)
+		flows(k.near)
+		check(k.near, answer)
+	}
+	moved := newPhone(t, stranger)
+	_, renewed := k.offered(331, Caller, moved.iced("second"), k.far.sdp("sendrecv"))
+	flows(k.near)
+	if second := check(moved, renewed); second == first {
+		t.Error("the answer to a restart has the credentials of before")
+	}
+	flows(moved)
+	before := seen(s.Stats(Caller))
+	k.near.talk(s.Port(Caller), "from the old place")
+	settled(t, s, Caller, before+1)
+	k.far.deaf()
+	_, same := k.offered(332, Caller, moved.iced("second"), k.far.sdp("sendrecv"))
+	if was, _ := credentials(t, renewed); check(moved, same) != was {
+		t.Error("an offer that restarts nothing is answered with other credentials")
+	}
+	flows(moved)
+}
+
 // TestDataChannel: what is no RTP does ICE, too: its checks are answered, and all else passes of who checked.
 func TestDataChannel(t *testing.T) {
 	k := newTalk(t, nil)

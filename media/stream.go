@@ -167,13 +167,16 @@ func (s *Stream) Close() {
 
 // OfferICE makes the relay an ICE-lite agent towards e (RFC 8445 §2.5) and returns the credentials that our description names there. Checks are
 // answered at once, and once Expect says that the far end does ICE, only addresses that checked are accepted. Asked again, it
-// returns the same credentials; restart makes new ones (RFC 8445 §9).
+// returns the same credentials; restart makes new ones (RFC 8445 §9), and those of before hold until somebody has checked with them.
 func (s *Stream) OfferICE(e End, restart bool) (ufrag, pwd string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	end := &s.ends[e]
-	if end.ice == nil || restart {
+	switch {
+	case end.ice == nil:
 		end.ice = newICE()
+	case restart:
+		end.ice = end.ice.restarted()
 	}
 	return end.ice.ufrag, end.ice.pwd
 }
