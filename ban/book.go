@@ -83,6 +83,18 @@ func (b *Book) Add(o Order, at time.Time) (ban Ban, fresh bool, err error) {
 	return ban, len(changes) > 0, err
 }
 
+// Would reports whether Add would begin a ban where there is none, and what Add would say against it. It changes nothing.
+func (b *Book) Would(o Order, at time.Time) (bool, error) {
+	if err := o.check(); err != nil {
+		return false, err
+	}
+	v, from := b.view.Load(), netip.AddrPortFrom(o.Source.Prefix.Addr(), o.Source.Port)
+	if why, covered := v.exempt.LookupPrefix(o.Source.Prefix); covered {
+		return false, &ProtectedError{o.Source, why}
+	}
+	return v.hard.find(from, at.UnixNano()) == nil && v.soft.find(from, at.UnixNano()) == nil, nil
+}
+
 // Widest prefixes that can be banned: nobody means half of the internet.
 const (
 	widest4 = 8

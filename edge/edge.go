@@ -218,6 +218,7 @@ type Reason string
 // A Verdict is an opinion on one message. The zero Verdict is "no opinion".
 type Verdict struct {
 	Action Action
+	Would  Action // where Action is Note because it is only told (mode: monitor): what it would be; else Pass
 	Reason Reason
 	Status int     // for Reply: the SIP status
 	Text   string  // for Reply: reason phrase, "" for the usual one
@@ -225,8 +226,20 @@ type Verdict struct {
 	Score  float64 // points against the source of the message; of a response: of who asked
 	Most   float64 // what this Reason may add up to at most in a score; 0: any number
 	Lock   Lock    // whom it begins to lock
+	Locks  Lock    // whom it would begin to lock, were it not only told
 	_      [2]byte // has functions return it in memory: an empty one in eleven registers takes twice as long, and each message meets a dozen
 	Ban    *Ban    // what is to happen to its source; nil: nothing. Borrowed until the next message
+}
+
+// Told is v where it is told and not acted on.
+func (v Verdict) Told() Verdict {
+	if v.Action > Note {
+		v.Action, v.Would = Note, v.Action
+	}
+	if v.Lock != LockNone {
+		v.Lock, v.Locks = LockNone, v.Lock
+	}
+	return v
 }
 
 // Lock is who is kept from trying passwords. Users are locked, sources are banned, and the two are not mixed.
@@ -265,6 +278,7 @@ type Part struct {
 type Ban struct {
 	Source   Source
 	Reason   Reason
+	Told     bool          // a check that only watches asks for it: nobody is banned, it is only told
 	Forged   bool          // somebody else may write its address on packets: nobody is banned, it is only told
 	Hard     bool          // its return path is proven: nothing of it is read any more; else new requests are dropped once they are matched
 	For      time.Duration // 0: as long as its offences so far ask

@@ -118,7 +118,7 @@ func (l *Log) drain(now time.Time) {
 // budget is what events of that name are written from.
 func (l *Log) budget(name string) *allowance {
 	switch {
-	case name == Ban || name == Unban:
+	case name == Ban || name == WouldBan || name == Unban:
 		return &l.bans
 	case remote(name):
 		return &l.remote

@@ -25,23 +25,24 @@ const (
 // Names of events (edge.Event.Name) that rooms agree on.
 const (
 	Refused = "refused" // a message was turned away
-	Noted   = "noted"   // a message would have been turned away, but for mode: monitor
+	Noted   = "noted"   // there is something to say of a message that passes; where a check only watches (mode: monitor), what would become of it
 
-	Upstream = "upstream" // the platform, seen from here
-	Peer     = "peer"     // a carrier or another site, as configured
-	Listener = "listener" // a socket of ours
-	State    = "state"    // the state file
-	Fault    = "fault"    // a mistake in ringwall itself
-	Ban      = "ban"      // a source is banned; one for each ban
-	Unban    = "unban"    // a source is free again before its time, or is never to be banned
-	Memory   = "memory"   // how short of it we are
-	Trust    = "trust"    // an operator vouches for a user, or has one forgotten or unlocked
+	Upstream = "upstream"  // the platform, seen from here
+	Peer     = "peer"      // a carrier or another site, as configured
+	Listener = "listener"  // a socket of ours
+	State    = "state"     // the state file
+	Fault    = "fault"     // a mistake in ringwall itself
+	Ban      = "ban"       // a source is banned; one for each ban
+	WouldBan = "would_ban" // a source would be banned, but for mode: monitor
+	Unban    = "unban"     // a source is free again before its time, or is never to be banned
+	Memory   = "memory"    // how short of it we are
+	Trust    = "trust"     // an operator vouches for a user, or has one forgotten or unlocked
 )
 
 // remote reports whether anybody on the internet can cause events of that name in any number. Such events may fill only half
 // of a ring and have a log budget of their own. What is not known to be about this machine and its platform is remote.
 func remote(name string) bool {
-	return name != Upstream && name != Peer && name != Listener && name != State && name != Memory && name != Ban && name != Unban
+	return name != Upstream && name != Peer && name != Listener && name != State && name != Memory && name != Ban && name != WouldBan && name != Unban
 }
 
 // minRing is the smallest ring: with less, half of it would be too small to keep one batch of refusals.

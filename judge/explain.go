@@ -41,7 +41,8 @@ type Standing struct {
 	Score    float64       `json:"score"`
 	Proven   float64       `json:"proven"` // of the score: by messages that it has sent for certain
 	Level    Level         `json:"level"`
-	Parts    []edge.Part   `json:"parts"` // most points first
+	Told     bool          `json:"told,omitempty"` // it is what the score would be did checks enforce that only watch
+	Parts    []edge.Part   `json:"parts"`          // most points first
 	Offences int           `json:"offences"`
 	First    time.Time     `json:"first"`
 	Last     time.Time     `json:"last"` // offence
@@ -61,6 +62,9 @@ func (j *Judge) Explain(addr netip.Addr, now time.Time) (list []Standing, knownU
 		}
 		return true
 	})
+	list = slices.DeleteFunc(list, func(s Standing) bool { // what is only told, where it is the same as what counts
+		return s.Told && slices.ContainsFunc(list, func(c Standing) bool { return !c.Told && c.Source == s.Source && c.Score >= s.Score })
+	})
 	for i := range list {
 		list[i].Messages = j.shown.of(source, list[i].Source.Port)
 	}
@@ -74,7 +78,7 @@ func (c *charges) standing(r *record) Standing {
 	if r.port != 0 {
 		source = edge.PortOf(netip.AddrPortFrom(addr, r.port))
 	}
-	s := Standing{Source: source, Score: round(score), Level: LevelOf(score),
+	s := Standing{Source: source, Score: round(score), Told: r.told, Level: LevelOf(score),
 		Parts: c.list(r), Offences: int(r.offences), Proven: round(float64(r.proven)), First: time.Unix(0, r.first), Last: time.Unix(0, r.last)}
 	if score > WatchAt {
 		s.Free = time.Duration(math.Log2(score/WatchAt) * float64(HalfLife)).Round(time.Second)

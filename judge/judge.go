@@ -23,7 +23,7 @@ type Mode uint8
 // Modes.
 const (
 	Off     Mode = iota // it is not asked
-	Monitor             // it is asked and counted, and nothing comes of it
+	Monitor             // it is asked and counted; what would come of it is told, and nothing does
 	Enforce
 )
 
@@ -79,6 +79,7 @@ type Judge struct {
 // charges are the checks at work, made anew when the configuration changes.
 type charges struct {
 	inspect, watch, sort []charge
+	watching             bool          // some check is in mode monitor
 	reasons              []edge.Reason // that records know by index
 	index                map[edge.Reason]uint8
 	counts               []*Count
@@ -141,6 +142,7 @@ func (c *charges) take(one Charge) error {
 			c.reasons = append(c.reasons, r)
 		}
 	}
+	c.watching = c.watching || one.Mode == Monitor
 	count := &Count{Name: one.Name, Mode: one.Mode}
 	base := charge{enforce: one.Mode == Enforce, count: count}
 	check, inspects := one.Check.(edge.Check)
@@ -211,7 +213,7 @@ func (j *Judge) hear(all *charges, list []charge, x *edge.Exchange, next int, kn
 			timer.took(c.count)
 		}
 		if v != nil {
-			h.take(c, *v, c.enforce && !j.dry.Load())
+			h.take(c, x, *v, c.enforce && !j.dry.Load())
 		}
 	}
 	return j.verdict(all, &h, x)
@@ -268,7 +270,7 @@ func (j *Judge) Unreadable(x *edge.Exchange, why sip.Error) edge.Verdict {
 	for i := range all.sort {
 		c := &all.sort[i]
 		if v := c.sorter.Unreadable(x, why); v != nil && v.Score != 0 {
-			h.take(c, *v, c.enforce && !j.dry.Load())
+			h.take(c, x, *v, c.enforce && !j.dry.Load())
 		}
 	}
 	return j.verdict(all, &h, x)
@@ -276,9 +278,15 @@ func (j *Judge) Unreadable(x *edge.Exchange, why sip.Error) edge.Verdict {
 
 // A hearing is what checks said of one message.
 type hearing struct {
-	out    edge.Verdict
-	points [maxPoints]opinion
-	n      int
+	out  edge.Verdict
+	acts points // of checks that enforce
+	all  points // of these and of those that only watch
+}
+
+// points are opinions that hold something against a source.
+type points struct {
+	list [maxPoints]opinion
+	n    int
 }
 
 // maxPoints is how many opinions on one message count at most.
@@ -290,28 +298,54 @@ type opinion struct {
 	score, most float64
 }
 
-// take hears one check; if it is not to be acted on, it is only noted.
-func (h *hearing) take(c *charge, v edge.Verdict, enforce bool) {
-	c.count.hits.Add(1)
-	if !enforce {
-		v.Action, v.Score, v.Lock = min(v.Action, edge.Note), 0, edge.LockNone
-	}
-	if v.Score > 0 && h.n < maxPoints {
-		h.points[h.n] = opinion{v.Reason, v.Score, v.Most}
-		h.n++
-	}
-	out := &h.out
-	out.Score += v.Score
-	out.Lock = max(out.Lock, v.Lock)
-	if v.Action > out.Action || out.Reason == "" {
-		out.Action, out.Reason, out.Status, out.Text, out.Retry = v.Action, v.Reason, v.Status, v.Text, v.Retry
+// add takes what v holds against the source, if anything.
+func (p *points) add(v *edge.Verdict, weight float64) {
+	if v.Score > 0 && p.n < maxPoints {
+		p.list[p.n] = opinion{v.Reason, v.Score * weight, v.Most}
+		p.n++
 	}
 }
 
-// verdict is what comes of a hearing about x.
+// score is the sum.
+func (p *points) score() (sum float64) {
+	for _, o := range p.list[:p.n] {
+		sum += o.score
+	}
+	return sum
+}
+
+// take hears one check on x; if it is not to be acted on, it is only noted.
+func (h *hearing) take(c *charge, x *edge.Exchange, v edge.Verdict, enforce bool) {
+	c.count.hits.Add(1)
+	weight := 1.0
+	if x.Asked.Match != edge.MatchNew {
+		weight = otherWeight
+	}
+	h.all.add(&v, weight)
+	if enforce {
+		h.acts.add(&v, weight)
+	} else {
+		v = v.Told()
+		v.Score = 0
+	}
+	out := &h.out
+	out.Score += v.Score
+	out.Lock, out.Locks = max(out.Lock, v.Lock), max(out.Locks, v.Locks)
+	if v.Action > out.Action || v.Action == out.Action && v.Would > out.Would || out.Reason == "" {
+		out.Action, out.Would, out.Reason, out.Status, out.Text, out.Retry = v.Action, v.Would, v.Reason, v.Status, v.Text, v.Retry
+	}
+}
+
+// verdict is what comes of a hearing about x: where some checks only watch, also what would have come of it did all enforce.
 func (j *Judge) verdict(all *charges, h *hearing, x *edge.Exchange) edge.Verdict {
-	if h.n > 0 {
-		h.out.Ban = j.weigh(all, x, h)
+	if h.all.n > 0 {
+		j.shown.keep(&x.Asked, x)
+	}
+	if h.acts.n > 0 {
+		h.out.Ban = j.weigh(all, x, &h.acts, false)
+	}
+	if h.all.n > 0 && h.out.Ban == nil && (all.watching || j.dry.Load()) {
+		h.out.Ban = j.weigh(all, x, &h.all, true)
 	}
 	return h.out
 }

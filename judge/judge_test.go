@@ -304,11 +304,11 @@ func TestSuspend(t *testing.T) {
 	k := j.talk(t, "198.51.100.7:5060")
 	k.from.Transport = edge.TCP
 	j.Suspend(true)
-	if v := k.asks("INVITE", "1"); v.Action != edge.Note || v.Ban != nil || j.Counts()[0].Hits() != 1 {
+	if v := k.asks("INVITE", "1"); v.Action != edge.Note || v.Ban == nil || !v.Ban.Told || j.Counts()[0].Hits() != 1 {
 		t.Errorf("suspended: %+v", v)
 	}
 	j.Suspend(false)
-	if v := k.asks("INVITE", "1"); v.Action != edge.Drop || v.Ban == nil {
+	if v := k.asks("INVITE", "1"); v.Action != edge.Drop || v.Ban == nil || v.Ban.Told || v.Ban.Parts[0].Score != 50 {
 		t.Errorf("at work again: %+v", v)
 	}
 }
@@ -463,16 +463,55 @@ func TestBanScope(t *testing.T) {
 	}
 }
 
-// TestMonitor: everything is counted, and nothing comes of it.
+// TestMonitor: everything is counted, what would come of it is told, and nothing does: not for the message, nor for its source.
 func TestMonitor(t *testing.T) {
-	j := newJudge(t, Monitor, drop(50))
+	j := newJudge(t, Monitor, drop(4))
 	k := j.talk(t, "198.51.100.7:5060")
 	k.from.Transport = edge.TCP
-	if v := k.asks("INVITE", "1"); v.Action != edge.Note || v.Reason != reasonTest || v.Ban != nil || v.Score != 0 {
-		t.Errorf("%+v", v)
+	for i := range 20 {
+		v := k.asks("INVITE", "1")
+		if v.Action != edge.Note || v.Would != edge.Drop || v.Reason != reasonTest || v.Score != 0 {
+			t.Fatalf("message %d: %+v", i, v)
+		}
+		if told := v.Ban != nil; told != (i == 2) || told && (!v.Ban.Told || !v.Ban.Hard || v.Ban.Source.String() != "198.51.100.7" || len(v.Ban.Evidence) == 0) {
+			t.Errorf("message %d: ban %+v", i, v.Ban)
+		}
 	}
-	if n := j.Counts()[0].Hits(); n != 1 {
+	if got := j.Grey(&k.x.Asked, k.at); got != Monitor {
+		t.Errorf("greylisted: %v", got)
+	}
+	if list, _ := j.Explain(k.from.Remote.Addr(), k.at); len(list) != 2 || !list[0].Told || list[0].Score != 80 || list[0].Level != Ban || len(list[0].Messages) == 0 {
+		t.Errorf("explained as %+v", list)
+	}
+	if n := j.Counts()[0].Hits(); n != 20 {
 		t.Errorf("%d hits", n)
+	}
+	if k.at = k.at.Add(tellAgain); k.asks("INVITE", "1").Ban == nil {
+		t.Error("it is not told again")
+	}
+	if j.Pardon(k.from.Remote.Addr()); j.Grey(&k.x.Asked, k.at) != Off {
+		t.Error("a pardon is not for what is only told")
+	}
+}
+
+// TestMonitorBesides: where some checks enforce, what others only watch is not held against anybody, and what would come of both is told.
+func TestMonitorBesides(t *testing.T) {
+	j := newJudge(t, Enforce, says{request: edge.Verdict{Action: edge.Note, Reason: reasonOther, Score: 4}}, drop(5))
+	j.charges.Load().inspect[1].enforce, j.charges.Load().watching = false, true
+	k := j.talk(t, "198.51.100.7:5060")
+	k.from.Transport = edge.TCP
+	for i, want := range []struct{ banned, told bool }{{false, false}, {false, true}, {true, false}} {
+		v := k.asks("INVITE", "1")
+		if v.Action != edge.Note || v.Would != edge.Drop || v.Score != 4 {
+			t.Fatalf("message %d: %+v", i, v)
+		}
+		if banned, told := v.Ban != nil && !v.Ban.Told, v.Ban != nil && v.Ban.Told; banned != want.banned || told != want.told {
+			t.Errorf("message %d: ban %+v", i, v.Ban)
+		}
+	}
+	list, _ := j.Explain(k.from.Remote.Addr(), k.at)
+	if len(list) != 4 || !list[0].Told || list[0].Score != 18 || list[2].Told || list[2].Score != 12 {
+		t.Errorf("%d standings, %v (told: %v) and %v (%v)", len(list), list[0].Score, list[0].Told, list[2].Score, list[2].Told)
 	}
 }
 

@@ -13,6 +13,7 @@ const (
 	credit      = 2   // points off for each user that the platform accepts for the first time
 	admission   = 3   // offences until a source that may be forged gets an entry, and so may be banned
 	banAgain    = time.Second
+	tellAgain   = 10 * time.Minute // the same for bans that are only told
 	maxParts    = 8
 )
 
@@ -30,6 +31,7 @@ type record struct {
 	port      uint16
 	offences  uint16
 	used      uint8 // parts
+	told      bool  // it is what the score would be did checks enforce that only watch
 }
 
 // A part is what one reason adds.
@@ -82,36 +84,41 @@ func (r *record) add(reason uint8, points, most float64) float32 {
 	return grown
 }
 
-// worth is what a record is worth keeping: proven sources before all others, then by score.
-func worth(proven bool, score float64) uint32 {
+// worth is what a record is worth keeping: proven sources before all others, of these what is not only told, then by score.
+func worth(proven, told bool, score float64) uint32 {
 	w := uint32(min(score, 1<<20) * 100)
-	if proven {
+	switch {
+	case proven && told:
+		w |= 1 << 30
+	case proven:
 		w |= 1 << 31
 	}
 	return w
 }
 
-// weigh adds what h holds against the source of x to its score, and returns the ban that this leads to.
+// shade is the key of what is only told of the source or flow with that key.
+func shade(key uint64) uint64 { return key ^ 0x9e3779b97f4a7c15 }
+
+// weigh adds what is held against the source of x to its score, and returns the ban that this leads to. What is only told has scores of its own,
+// next to those that count.
 //
 // Where the platform knows nobody at the address, the address is held to account. Where it does (a NAT, an office), each of its flows answers
 // for itself, and only for what it has sent for certain: the others, and whoever's name is on forged packets, are not touched.
-func (j *Judge) weigh(all *charges, x *edge.Exchange, h *hearing) *edge.Ban {
+func (j *Judge) weigh(all *charges, x *edge.Exchange, p *points, told bool) *edge.Ban {
 	a := &x.Asked
-	if a.Match != edge.MatchNew {
-		for i := range h.points[:h.n] {
-			h.points[i].score *= otherWeight
-		}
+	address, port := a.Source, a.Port
+	if told {
+		address, port = shade(address), shade(port)
 	}
-	j.shown.keep(a, x)
-	whole := j.charge(all, a.Source, 0, x, h)
-	flow := j.charge(all, a.Port, a.From.Remote.Port(), x, h)
+	whole := j.charge(all, address, record{told: told}, x, p)
+	flow := j.charge(all, port, record{told: told, port: a.From.Remote.Port()}, x, p)
 	if a.Known == 0 {
-		return j.sentence(all, x, whole, a.Source)
+		return j.sentence(all, x, whole, address)
 	}
-	if ban := j.sentence(all, x, flow, a.Port); ban != nil {
+	if ban := j.sentence(all, x, flow, port); ban != nil {
 		return ban
 	}
-	return j.suspicion(all, x, whole)
+	return j.suspicion(all, x, whole, address)
 }
 
 // ReasonSpoof is why an operator is told of packets that may be forged in the name of an address where the platform knows somebody.
@@ -122,28 +129,29 @@ const suspectAgain = time.Hour
 
 // suspicion is what there is to say of a source where the platform knows somebody, and in whose name as much has come as bans a stranger, none of
 // it proven: forged packets, or somebody else behind its NAT who reads no answers. Nobody is banned for it.
-func (j *Judge) suspicion(all *charges, x *edge.Exchange, whole record) *edge.Ban {
+func (j *Judge) suspicion(all *charges, x *edge.Exchange, whole record, key uint64) *edge.Ban {
 	if whole.score() < BanAt || whole.proven > 0 || x.At.UnixNano()-whole.suspected < int64(suspectAgain) {
 		return nil
 	}
-	if held := j.sources.Find(x.Asked.Source, x.At); held != nil {
+	if held := j.sources.Find(key, x.At); held != nil {
 		held.suspected = x.At.UnixNano()
-		j.sources.Leave(x.Asked.Source)
+		j.sources.Leave(key)
 	}
-	return &edge.Ban{Source: edge.SourceOf(x.Asked.From.Remote.Addr()), Reason: ReasonSpoof, Forged: true, Parts: all.list(&whole)}
+	return &edge.Ban{Source: edge.SourceOf(x.Asked.From.Remote.Addr()), Reason: ReasonSpoof, Told: whole.told, Forged: true, Parts: all.list(&whole)}
 }
 
-// charge adds what h holds against the source to one record, and returns a copy of it; the zero record if the source has no entry yet.
-func (j *Judge) charge(all *charges, key uint64, port uint16, x *edge.Exchange, h *hearing) record {
+// charge adds what is held against the source to one record, which begins as empty, and returns a copy of it; the zero record if the source has no
+// entry yet.
+func (j *Judge) charge(all *charges, key uint64, empty record, x *edge.Exchange, p *points) record {
 	a, times := &x.Asked, 1.0
 	r := j.sources.Find(key, x.At)
 	if r == nil {
-		if r, times = j.admit(key, port, x, h); r == nil {
+		if r, times = j.admit(key, empty, x, p); r == nil {
 			return record{}
 		}
 	}
 	r.age(x.At)
-	for _, o := range h.points[:h.n] {
+	for _, o := range p.list[:p.n] {
 		if grown := r.add(all.index[o.reason], o.score*times, o.most); a.Proven {
 			r.proven += grown
 		}
@@ -151,34 +159,27 @@ func (j *Judge) charge(all *charges, key uint64, port uint16, x *edge.Exchange, 
 	r.offences, r.last = uint16(min(float64(r.offences)+times, math.MaxUint16)), x.At.UnixNano()
 	out := *r
 	j.sources.Leave(key)
-	j.sources.Value(key, worth(out.proven > 0, out.score()))
+	j.sources.Value(key, worth(out.proven > 0, out.told, out.score()))
 	return out
 }
 
-// admit makes a new entry, locked, for who is proven or has offended often enough; nil if it gets none. times is how often what h holds against
+// admit makes a new entry, locked, for who is proven or has offended often enough; nil if it gets none. times is how often what p holds against
 // the source was seen of it, or what amounts to that, this time included.
-func (j *Judge) admit(key uint64, port uint16, x *edge.Exchange, h *hearing) (r *record, times float64) {
-	tenths := int(10 * h.score())
+func (j *Judge) admit(key uint64, empty record, x *edge.Exchange, p *points) (r *record, times float64) {
+	tenths := int(10 * p.score())
 	n := j.offences.Add(key, 1, x.At)
 	if !x.Asked.Proven && n < admission+2*j.offences.Noise(x.At) {
 		j.points.Add(key, tenths, x.At)
 		return nil, 0
 	}
 	had := j.points.Add(key, tenths, x.At) - 2*j.points.Noise(x.At)
-	r, fresh := j.sources.Enter(key, worth(x.Asked.Proven, float64(had)/10), x.At)
+	r, fresh := j.sources.Enter(key, worth(x.Asked.Proven, empty.told, float64(had)/10), x.At)
 	if r == nil || !fresh {
 		return r, 1
 	}
-	*r = record{addr: x.Asked.From.Remote.Addr().As16(), port: port, first: x.At.UnixNano(), at: x.At.UnixNano()}
+	*r = empty
+	r.addr, r.first, r.at = x.Asked.From.Remote.Addr().As16(), x.At.UnixNano(), x.At.UnixNano()
 	return r, max(1, float64(had)/float64(max(tenths, 1)))
-}
-
-// score is what h holds against the source.
-func (h *hearing) score() (sum float64) {
-	for _, o := range h.points[:h.n] {
-		sum += o.score
-	}
-	return sum
 }
 
 // forget keeps the score of an evicted record where it is not lost.
@@ -190,7 +191,7 @@ func (j *Judge) forget(key uint64, r *record, now time.Time) {
 
 // credit takes points off the source of a, whose user the platform accepted.
 func (j *Judge) credit(a *edge.Asked, at time.Time) {
-	for _, key := range [...]uint64{a.Source, a.Port} {
+	for _, key := range [...]uint64{a.Source, a.Port, shade(a.Source), shade(a.Port)} {
 		r := j.sources.Find(key, at)
 		if r == nil {
 			continue
@@ -209,7 +210,11 @@ func (j *Judge) credit(a *edge.Asked, at time.Time) {
 
 // sentence is the ban that r has deserved, nil if none.
 func (j *Judge) sentence(all *charges, x *edge.Exchange, r record, key uint64) *edge.Ban {
-	if r.score() < BanAt || x.Asked.Known > 0 && r.proven < BanAt || x.At.UnixNano()-r.banned < int64(banAgain) {
+	again := banAgain
+	if r.told {
+		again = tellAgain
+	}
+	if r.score() < BanAt || x.Asked.Known > 0 && r.proven < BanAt || x.At.UnixNano()-r.banned < int64(again) {
 		return nil
 	}
 	if held := j.sources.Find(key, x.At); held != nil {
@@ -220,7 +225,7 @@ func (j *Judge) sentence(all *charges, x *edge.Exchange, r record, key uint64) *
 	if r.port != 0 {
 		source = edge.PortOf(x.Asked.From.Remote)
 	}
-	ban := &edge.Ban{Source: source, Hard: r.proven >= BanAt, Parts: all.list(&r)}
+	ban := &edge.Ban{Source: source, Told: r.told, Hard: r.proven >= BanAt, Parts: all.list(&r)}
 	ban.Reason = ban.Parts[0].Reason
 	ban.Evidence = j.shown.of(x.Asked.Source, r.port)
 	return ban

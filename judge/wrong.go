@@ -66,9 +66,20 @@ func (j *Judge) Absolve(user string, addr netip.Addr) {
 // askedPair is the hash of the user and the source of a.
 func (j *Judge) askedPair(a *edge.Asked) uint64 { return j.key.Words(a.User, a.Source) }
 
-// Grey reports whether the source of a is greylisted: its score is GreyAt and more. Who is held to account is as in weigh.
-func (j *Judge) Grey(a *edge.Asked, at time.Time) bool {
+// Grey is what the source of a is greylisted for: Enforce where its score is GreyAt and more, Monitor where it would be did checks enforce that
+// only watch, else Off. Who is held to account is as in weigh.
+func (j *Judge) Grey(a *edge.Asked, at time.Time) Mode {
 	key := a.Account()
+	switch {
+	case j.grey(key, at):
+		return Enforce
+	case (j.charges.Load().watching || j.dry.Load()) && j.grey(shade(key), at):
+		return Monitor
+	}
+	return Off
+}
+
+func (j *Judge) grey(key uint64, at time.Time) bool {
 	r := j.sources.Find(key, at)
 	if r == nil {
 		return false

@@ -13,16 +13,16 @@ func TestGrey(t *testing.T) {
 	k := j.talk(t, "198.51.100.7:5060")
 	for i, want := range []bool{false, false, true} { // the third brings what was held against it before
 		k.asks("INVITE", "100")
-		if got := j.Grey(&k.x.Asked, k.at); got != want {
+		if got := j.Grey(&k.x.Asked, k.at) == Enforce; got != want {
 			t.Errorf("after %d: %v", i+1, got)
 		}
 	}
-	if j.Grey(&k.x.Asked, k.at.Add(HalfLife)) {
+	if j.Grey(&k.x.Asked, k.at.Add(HalfLife)) != Off {
 		t.Error("it stays so")
 	}
 	other := j.talk(t, "198.51.100.8:5060")
 	other.asks("INVITE", "100")
-	if j.Grey(&other.x.Asked, k.at) {
+	if j.Grey(&other.x.Asked, k.at) != Off {
 		t.Error("so is another")
 	}
 }

@@ -24,7 +24,7 @@ func (l *lane) admit(x *edge.Exchange) edge.Verdict {
 	if v.Action <= edge.Note {
 		v = stricter(v, l.doubts(x))
 	}
-	if v.Action == edge.Pass && heard.Action == edge.Note {
+	if heard.Action == edge.Note && (v.Action == edge.Pass || v.Action == edge.Note && heard.Would >= v.Would) {
 		return heard
 	}
 	v.Ban = heard.Ban
@@ -54,7 +54,7 @@ func (l *lane) fit(x *edge.Exchange) edge.Verdict {
 	}
 	v := l.policy(x)
 	if v.Action != edge.Pass && l.cfg.Monitor {
-		v.Action = edge.Note
+		return v.Told()
 	}
 	return v
 }

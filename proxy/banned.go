@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"hash/maphash"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ func (l *lane) outlawed(x *edge.Exchange) bool {
 
 // punish hands what a verdict says about the source of x to the ban book: the one place where a check's opinion becomes a ban.
 func (l *lane) punish(x *edge.Exchange, asked *edge.Ban) {
-	if l.cfg.Monitor || x.From.Side != edge.Outside || x.Trust == edge.Peer {
+	if x.From.Side != edge.Outside || x.Trust == edge.Peer {
 		return
 	}
 	if asked.Forged {
@@ -29,13 +30,47 @@ func (l *lane) punish(x *edge.Exchange, asked *edge.Ban) {
 		return
 	}
 	o := ban.Order{Ban: *asked, By: ban.Judge}
+	if asked.Told || l.cfg.Monitor {
+		l.foretell(x, &o)
+		return
+	}
 	if len(o.Evidence) == 0 {
 		o.Evidence = [][]byte{x.Msg.Raw}
 	}
-	_, _, err := l.p.bans.Add(o, x.At)
-	if err == nil {
+	if _, _, err := l.p.bans.Add(o, x.At); err != nil {
+		l.spared(x, asked, err)
+	}
+}
+
+// foretell tells of a ban that there would be, were it not for mode: monitor.
+func (l *lane) foretell(x *edge.Exchange, o *ban.Order) {
+	fresh, err := l.p.bans.Would(*o, x.At)
+	if err != nil {
+		l.spared(x, &o.Ban, err)
+	}
+	if err != nil || !fresh {
 		return
 	}
+	what := "would ban "
+	if !o.Hard {
+		what = "would ban, for new requests only, "
+	}
+	from := x.From
+	from.Remote = netip.AddrPortFrom(x.From.Remote.Addr(), o.Source.Port)
+	l.p.ring.Add(edge.Event{At: x.At, Name: event.WouldBan, Reason: o.Reason, Source: from, Message: what + o.Source.String(), Detail: "mode: monitor; " + partList(o.Parts)})
+}
+
+// partList names what made a score.
+func partList(parts []edge.Part) string {
+	names := make([]string, len(parts))
+	for i, p := range parts {
+		names[i] = string(p.Reason)
+	}
+	return strings.Join(names, " ")
+}
+
+// spared tells that a ban was asked for in vain.
+func (l *lane) spared(x *edge.Exchange, asked *edge.Ban, err error) {
 	reason := reasonBanRefused
 	if errors.As(err, new(*ban.ProtectedError)) {
 		reason = reasonProtected
@@ -47,11 +82,7 @@ func (l *lane) punish(x *edge.Exchange, asked *edge.Ban) {
 // suspect tells the operator that packets in the name of a known source may be forged. Nobody is banned for it.
 func (l *lane) suspect(x *edge.Exchange, asked *edge.Ban) {
 	l.count.Refused(asked.Reason)
-	detail := make([]string, len(asked.Parts))
-	for i, p := range asked.Parts {
-		detail[i] = string(p.Reason)
-	}
-	l.p.ring.AddOf(edge.Event{At: x.At, Name: event.Ban, Reason: asked.Reason, Source: x.From, Detail: strings.Join(detail, " "),
+	l.p.ring.AddOf(edge.Event{At: x.At, Name: event.Ban, Reason: asked.Reason, Source: x.From, Detail: partList(asked.Parts),
 		Message: "spoof suspected: attacks in the name of " + asked.Source.String() + ", where users are known, without proof that they come from there; nobody is banned"}, x.Msg)
 }
 

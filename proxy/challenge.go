@@ -84,8 +84,15 @@ func (l *lane) doubts(x *edge.Exchange) edge.Verdict {
 		return edge.Verdict{}
 	case a.Wrong >= wrongMost:
 		return l.asks(x, reasonTries)
-	case a.Fresh, x.From.Transport.Stream(), !l.cfg.Judge.Grey(a, x.At), l.isHome(x):
+	case a.Fresh, x.From.Transport.Stream():
 		return edge.Verdict{}
+	}
+	grey := l.cfg.Judge.Grey(a, x.At)
+	switch {
+	case grey == judge.Off || l.isHome(x):
+		return edge.Verdict{}
+	case grey == judge.Monitor:
+		return l.asks(x, reasonDoubted).Told()
 	}
 	return l.asks(x, reasonDoubted)
 }
@@ -94,14 +101,14 @@ func (l *lane) doubts(x *edge.Exchange) edge.Verdict {
 func (l *lane) asks(x *edge.Exchange, why edge.Reason) edge.Verdict {
 	v := edge.Verdict{Action: edge.Challenge, Reason: why, Status: l.cfg.book.For(hostIn(x.Msg)).Status(x.Msg.Method)}
 	if !l.challenges() {
-		v.Action = edge.Note
+		return v.Told()
 	}
 	return v
 }
 
 // stricter is the one of two verdicts that asks for more.
 func stricter(one, other edge.Verdict) edge.Verdict {
-	if other.Action > one.Action {
+	if other.Action > one.Action || other.Action == one.Action && other.Would > one.Would {
 		return other
 	}
 	return one

@@ -18,13 +18,18 @@ func (l *lane) hear(x *edge.Exchange) edge.Verdict {
 	if x.Asked.Proven {
 		l.proves(x)
 	}
+	told := l.cfg.Monitor || v.Would != edge.Pass
+	if v.Would != edge.Pass {
+		v.Action, v.Would = v.Would, edge.Pass
+	}
 	switch {
-	case l.cfg.Monitor:
-		v.Action = min(v.Action, edge.Note)
 	case v.Action == edge.Reply && v.Status == 503:
 		v.Action = refusal(x, v.Action, v.Reason, v.Status, v.Text).Action
 	case v.Action == edge.Reply:
-		return silenced(x, v)
+		v = silenced(x, v)
+	}
+	if told {
+		return v.Told()
 	}
 	return v
 }

@@ -194,11 +194,11 @@ func TestForgedPackets(t *testing.T) {
 	}
 }
 
-// TestMonitorJudges: in either monitor mode all is noted, and all gets through.
+// TestMonitorJudges: in either monitor mode all gets through, each message is told with what would become of it, and the ban that there would be once.
 func TestMonitorJudges(t *testing.T) {
 	for name, b := range map[string]*bench{
 		"checks": newJudged(t, judge.Monitor, nil),
-		"mode":   newJudged(t, judge.Enforce, func(c *Config) { c.Monitor = true }),
+		"mode":   newJudged(t, judge.Monitor, func(c *Config) { c.Monitor = true }),
 	} {
 		for i := range 5 {
 			b.send(b.outside, with("INVITE", i, "User-Agent: friendly-scanner"))
@@ -209,7 +209,50 @@ func TestMonitorJudges(t *testing.T) {
 		if bans := b.bans.Bans(b.now); len(bans) > 0 {
 			t.Errorf("%s: %v", name, bans)
 		}
+		told := b.told()
+		if dropped := told["noted scanner.agent would be dropped"]; dropped != 5 {
+			t.Errorf("%s: told %v", name, told)
+		}
+		if told["would_ban scanner.agent would ban, for new requests only, 127.0.0.1"] != 1 {
+			t.Errorf("%s: told %v", name, told)
+		}
 	}
+}
+
+// TestMonitorLocks: lockout that only watches says when it would lock a user, and what his next tries would get.
+func TestMonitorLocks(t *testing.T) {
+	b := newJudged(t, judge.Monitor, nil)
+	for i := range 5 {
+		b.logsIn("100", 10*i, "401 Unauthorized")
+	}
+	told := b.told()
+	if told["noted auth.lockout would lock the user for this source"] != 1 || told["noted auth.lockout would be answered"] != 1 ||
+		told["noted auth.lockout would be dropped"] != 3 {
+		t.Errorf("told %v", told)
+	}
+}
+
+// TestMonitorSpares: of who is never banned no ban is foretold, but why there is none.
+func TestMonitorSpares(t *testing.T) {
+	b := newJudged(t, judge.Monitor, nil)
+	if _, err := b.bans.Allow(edge.SourceOf(b.outside.Remote.Addr()), "", b.now); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		b.send(b.outside, with("INVITE", i, "User-Agent: friendly-scanner"))
+	}
+	if told := b.told(); told["noted ban.never 127.0.0.1 is never banned: it is on the allow list"] != 1 {
+		t.Errorf("told %v", told)
+	}
+}
+
+// told counts events by what they say.
+func (b *bench) told() map[string]int {
+	all := map[string]int{}
+	for e, ok := b.p.ring.Next(); ok; e, ok = b.p.ring.Next() {
+		all[fmt.Sprintf("%s %s %s", e.Name, e.Reason, e.Message)]++
+	}
+	return all
 }
 
 // TestPeersAreNotJudged (B4).

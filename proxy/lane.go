@@ -228,11 +228,38 @@ func (l *lane) refuseSaying(x *edge.Exchange, v edge.Verdict, message string) {
 	l.count.Refused(v.Reason)
 	l.judged(x, v)
 	name := event.Refused
+	if max(v.Action, v.Would) == edge.Drop {
+		v.Status = 0 // nobody gets it
+	}
 	if v.Action == edge.Note {
 		name = event.Noted
+		if message == "" {
+			message = foretold(v)
+		}
 	}
 	l.p.ring.AddOf(edge.Event{At: x.At, Name: name, Reason: v.Reason, Source: x.From, Status: v.Status, Other: string(l.otherCallID(x.Msg, x.From.Side)),
 		Message: message}, x.Msg)
+}
+
+// foretold says what would become of a message and its user, were v not only told.
+func foretold(v edge.Verdict) string {
+	switch {
+	case v.Would == edge.Reply:
+		return "would be answered"
+	case v.Would == edge.Drop:
+		return "would be dropped"
+	case v.Would == edge.Challenge:
+		return "would be challenged"
+	case v.Locks == edge.LockPair:
+		return "would lock the user for this source"
+	case v.Locks == edge.LockUser:
+		return "would lock the user for strangers"
+	case v.Lock == edge.LockPair:
+		return "locks the user for this source"
+	case v.Lock == edge.LockUser:
+		return "locks the user for strangers"
+	}
+	return ""
 }
 
 // malformed deals with what is not a SIP message: silence over UDP to who may not be who they say (so that nobody can be

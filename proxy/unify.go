@@ -164,6 +164,9 @@ func (l *lane) tellUnified(x *edge.Exchange, tx *transaction.Tx, second bool) {
 	if second {
 		v.Reason = reasonUnifiedPW
 	}
+	if tx.Even&evenOn == 0 {
+		v.Would = edge.Challenge
+	}
 	l.refuse(&edge.Exchange{Msg: x.Msg, From: tx.Client, At: x.At, Trust: tx.Asked.Trust}, v)
 }
 

@@ -78,6 +78,9 @@ func charges(cfg *config.Config, told checks.Config, b *bench, key meter.Key) (l
 	rows = map[string]any{}
 	for _, r := range checks.List() {
 		mode := checkMode(cfg.Checks.Of(r.Name))
+		if cfg.Mode == config.Monitor {
+			mode = min(mode, judge.Monitor)
+		}
 		if mode == judge.Off {
 			continue
 		}

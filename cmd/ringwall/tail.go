@@ -173,7 +173,7 @@ func (a *tailArgs) filter() (func(*edge.Event) bool, error) {
 	return func(e *edge.Event) bool {
 		from := e.Source.Remote
 		switch {
-		case e.Name != event.Refused && e.Name != event.Noted && e.Name != event.Ban && e.Name != event.Unban:
+		case e.Name != event.Refused && e.Name != event.Noted && e.Name != event.Ban && e.Name != event.WouldBan && e.Name != event.Unban:
 			return false
 		case !strings.HasPrefix(string(e.Reason), a.Reason):
 			return false

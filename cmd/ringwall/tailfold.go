@@ -18,12 +18,12 @@ import (
 // printable ASCII: any other byte of a message stands as \xNN.
 type tailLine struct {
 	At        time.Time `json:"at"`
-	Event     string    `json:"event"` // "begun" (the first line), "refused", "noted", "ban", "unban"; "banned": dropped unread
+	Event     string    `json:"event"` // "begun" (the first line), "refused", "noted", "ban", "would_ban" (mode: monitor), "unban"; "banned": dropped unread
 	Reason    string    `json:"reason,omitempty"`
 	Source    string    `json:"source,omitempty"` // address and port, of what was folded the address
 	Transport string    `json:"transport,omitempty"`
 	Method    string    `json:"method,omitempty"`
-	Status    int       `json:"status,omitempty"` // that it was answered with
+	Status    int       `json:"status,omitempty"` // that it was answered with, or would be
 	CallID    string    `json:"call_id,omitempty"`
 	Text      string    `json:"text,omitempty"`    // one sentence
 	Count     uint64    `json:"count,omitempty"`   // of what was folded: how many more there were since the last line of that kind
@@ -49,8 +49,8 @@ func tailLineOf(e *edge.Event) tailLine {
 
 // print writes line for a reader.
 func (line *tailLine) print(out io.Writer) error {
-	colour := map[string]string{event.Refused: amber, event.Ban: red, event.Unban: green}[line.Event]
-	name := fmt.Sprintf("%-7s", line.Event)
+	colour := map[string]string{event.Refused: amber, event.Ban: red, event.WouldBan: amber, event.Unban: green}[line.Event]
+	name := fmt.Sprintf("%-9s", line.Event)
 	if colour != "" {
 		name = paint(out, colour, name)
 	}
