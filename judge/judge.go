@@ -80,6 +80,7 @@ type Judge struct {
 type charges struct {
 	inspect, watch, sort []charge
 	watching             bool          // some check is in mode monitor
+	acting               bool          // some check enforces
 	reasons              []edge.Reason // that records know by index
 	index                map[edge.Reason]uint8
 	counts               []*Count
@@ -142,7 +143,7 @@ func (c *charges) take(one Charge) error {
 			c.reasons = append(c.reasons, r)
 		}
 	}
-	c.watching = c.watching || one.Mode == Monitor
+	c.watching, c.acting = c.watching || one.Mode == Monitor, c.acting || one.Mode == Enforce
 	count := &Count{Name: one.Name, Mode: one.Mode}
 	base := charge{enforce: one.Mode == Enforce, count: count}
 	check, inspects := one.Check.(edge.Check)
@@ -168,6 +169,9 @@ func (c *charges) take(one Charge) error {
 	c.counts = append(c.counts, count)
 	return nil
 }
+
+// Acts reports whether any check enforces.
+func (j *Judge) Acts() bool { return j.charges.Load().acting && !j.dry.Load() }
 
 // Suspend has all checks only watch, as in mode monitor, or ends that.
 func (j *Judge) Suspend(dry bool) { j.dry.Store(dry) }

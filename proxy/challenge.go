@@ -82,8 +82,10 @@ func (l *lane) doubts(x *edge.Exchange) edge.Verdict {
 	switch {
 	case a.Answer == edge.AnswerFixed, a.Wrong >= wrongMost && a.Apt && a.Tested:
 		return edge.Verdict{}
-	case a.Wrong >= wrongMost:
+	case a.Wrong >= wrongMost && l.cfg.Judge.Acts():
 		return l.asks(x, reasonTries)
+	case a.Wrong >= wrongMost:
+		return l.asks(x, reasonTries).Told()
 	case a.Fresh, x.From.Transport.Stream():
 		return edge.Verdict{}
 	}

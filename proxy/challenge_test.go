@@ -202,6 +202,25 @@ func TestGreylistMonitor(t *testing.T) {
 	}
 }
 
+// TestWatchersChallengeNobody: where all checks only watch, nobody is challenged, neither for points nor for wrong passwords; it is told who would be.
+func TestWatchersChallengeNobody(t *testing.T) {
+	b := newDoubting(t, nil)
+	watching := []judge.Charge{{Name: "grudge", Mode: judge.Monitor, Check: grudge{}, Reasons: []edge.Reason{"test.grudge"}}}
+	if err := b.p.cfg.Load().Judge.Apply(watching); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		b.logsIn("100", 10*i, "401 Unauthorized")
+	}
+	b.suspects()
+	b.send(b.outside, register("200", 200, ""))
+	b.expect(b.platform, "REGISTER")
+	told := b.told()
+	if told["noted challenge.password would be challenged"] != 4 || told["noted challenge.source would be challenged"] == 0 || len(told) != 3 {
+		t.Errorf("told %v", told)
+	}
+}
+
 // TestB3: packets were forged in the name of an address that nobody knows, and it is banned, softly. The client that appears there registers: it
 // answers the challenge. A ban with proof lets nothing through.
 func TestB3(t *testing.T) {

@@ -94,6 +94,16 @@ func (c *crowd) knownIn(p netip.Prefix, at time.Time) bool {
 	return false // of addresses that nothing came from, or a part of a /64: nobody
 }
 
+// passedIn is how many messages of sources in a prefix the platform got.
+func (c *crowd) passedIn(in netip.Prefix) (n uint64) {
+	for _, s := range c.sources {
+		if in.Contains(s.name.Prefix.Addr()) {
+			n += s.passed
+		}
+	}
+	return n
+}
+
 // count counts a message.
 func (f *flow) count(now float64) {
 	f.tally.count(now)

@@ -30,7 +30,7 @@ type Config struct {
 	Peer    func(edge.Flow) bool // who is a configured peer; nil: nobody
 	First   time.Duration        // of bans; 0: the usual
 	Longest time.Duration
-	Monitor bool // nothing is acted on: no bans, no locks
+	Monitor bool // nothing is acted on: bans and locks are those that there would be
 }
 
 // Validate reports what cannot work.
@@ -48,18 +48,20 @@ func (c *Config) Validate() error {
 
 // A player shows one capture to one judge.
 type player struct {
-	cfg    Config
-	judge  *judge.Judge
-	book   *ban.Book
-	tables *tables
-	crowd  crowd
-	ports  map[netip.AddrPort]bool // of the platform, on which SIP was seen
-	report *Report
-	wire   *wire
-	at     time.Time // of the message at hand
-	sweep  time.Time // when the ban book is next told the time
-	msg    sip.Message
-	x      edge.Exchange
+	cfg      Config
+	judge    *judge.Judge
+	book     *ban.Book
+	tables   *tables
+	crowd    crowd
+	ports    map[netip.AddrPort]bool // of the platform, on which SIP was seen
+	report   *Report
+	wire     *wire
+	at       time.Time            // of the message at hand
+	told     map[edge.Source]bool // of which it is told that they would be banned
+	networks []edge.Source        // that were banned for their neighbours just now
+	sweep    time.Time            // when the ban book is next told the time
+	msg      sip.Message
+	x        edge.Exchange
 }
 
 // Run judges a capture. A capture that ends in the middle of a packet gives the report of what came before, and a *CutError. The other
@@ -84,13 +86,18 @@ func newPlayer(cfg Config) (*player, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	p := &player{cfg: cfg, tables: newTables(cfg.Key), ports: map[netip.AddrPort]bool{}, report: newReport()}
+	p := &player{cfg: cfg, tables: newTables(cfg.Key), ports: map[netip.AddrPort]bool{}, told: map[edge.Source]bool{}, report: newReport()}
 	p.crowd.init()
 	var err error
 	if p.judge, err = judge.New(cfg.Judge, cfg.Key, cfg.Checks); err != nil {
 		return nil, err
 	}
 	p.book, err = ban.New(ban.Config{First: cfg.First, Longest: cfg.Longest,
+		Changed: func(c ban.Change) {
+			if c.Kind == ban.Banned && c.Ban.Reason == ban.ReasonNeighbours {
+				p.networks = append(p.networks, c.Ban.Source)
+			}
+		},
 		Known:   func(f edge.Flow, at time.Time) bool { return p.crowd.known(f, at) || p.judge.Knows(f, at) },
 		KnownIn: func(in netip.Prefix, at time.Time) bool { return p.crowd.knownIn(in, at) || p.judge.KnowsIn(in, at) }})
 	if err != nil {
@@ -176,7 +183,9 @@ func (p *player) fromOutside(m *message) {
 	f.count(p.since())
 	p.report.Messages++
 	if p.book.Refuses(from, p.at) {
-		p.stop(f, p.banned(m.src))
+		b, _ := p.book.Lookup(m.src, p.at)
+		f.source.banned = f.source.banned || b.Source.Port == 0 // it may be one of a banned network
+		p.stop(f, b.Reason)
 		return
 	}
 	if serves {
@@ -310,42 +319,63 @@ func (p *player) heard(x *edge.Exchange, f *flow, v edge.Verdict) {
 		f.source.gave(v.Reason)
 	}
 	if p.cfg.Monitor {
-		return
+		v = v.Told()
 	}
 	if v.Lock != edge.LockNone {
-		source := "*"
-		if v.Lock == edge.LockPair {
-			source = edge.SourceOf(x.Asked.From.Remote.Addr()).String()
-		}
-		p.report.lock(Lock{User: judge.User(x), Source: source, Reason: v.Reason, At: round(p.since())})
+		p.report.Locks = listed(p.report.Locks, p.locked(x, v.Lock, v.Reason))
 		f.verdict(p.since())
 	}
-	if v.Ban != nil && !v.Ban.Forged {
-		p.ban(x, f, v.Ban)
+	if v.Locks != edge.LockNone {
+		p.report.WouldLock = listed(p.report.WouldLock, p.locked(x, v.Locks, v.Reason))
+	}
+	if v.Ban != nil && !v.Ban.Forged && x.Asked.From.Side == edge.Outside && x.Asked.Trust != edge.Peer {
+		p.ban(f, v.Ban)
 	}
 }
 
-// ban enters a ban in the book, and in the report unless it only goes on.
-func (p *player) ban(x *edge.Exchange, f *flow, asked *edge.Ban) {
-	if x.Asked.From.Side != edge.Outside || x.Asked.Trust == edge.Peer {
-		return
+// locked is the lock of the user of x that begins.
+func (p *player) locked(x *edge.Exchange, kind edge.Lock, why edge.Reason) Lock {
+	source := "*"
+	if kind == edge.LockPair {
+		source = edge.SourceOf(x.Asked.From.Remote.Addr()).String()
 	}
-	_, already, _ := p.book.Get(asked.Source, p.at)
-	o := ban.Order{Ban: *asked, By: ban.Judge}
-	_, fresh, err := p.book.Add(o, p.at)
-	switch {
-	case err != nil:
-		p.report.note(fmt.Sprintf("%v was to be banned (%s): %v", asked.Source, asked.Reason, err))
-		return
-	case !fresh || already:
-		return
-	}
-	f.verdict(p.since())
+	return Lock{User: judge.User(x), Source: source, Reason: why, At: round(p.since())}
+}
+
+// ban enters a ban in the book, and in the report unless it only goes on; and with it that of the network, if it has become one.
+func (p *player) ban(f *flow, asked *edge.Ban) {
 	before := f.passed
 	if asked.Source.Port == 0 {
 		before = f.source.passed
-		f.source.banned = true
 	}
-	f.banned = true
-	p.report.ban(Ban{Source: asked.Source, Reason: asked.Reason, At: round(p.since()), Before: before})
+	one, o := Ban{Source: asked.Source, Reason: asked.Reason, At: round(p.since()), Before: before}, ban.Order{Ban: *asked, By: ban.Judge}
+	if asked.Told || p.cfg.Monitor {
+		if fresh, err := p.book.Would(o, p.at); err != nil {
+			p.spared(asked, err)
+		} else if fresh && !p.told[asked.Source] && len(p.told) < maxListed {
+			p.told[asked.Source] = true
+			p.report.WouldBan = listed(p.report.WouldBan, one)
+		}
+		return
+	}
+	_, already, _ := p.book.Get(asked.Source, p.at)
+	_, fresh, err := p.book.Add(o, p.at)
+	if err != nil {
+		p.spared(asked, err)
+	}
+	if err != nil || !fresh || already {
+		return
+	}
+	f.verdict(p.since())
+	f.banned, f.source.banned = true, f.source.banned || asked.Source.Port == 0
+	p.report.Bans = listed(p.report.Bans, one)
+	for _, network := range p.networks {
+		p.report.Bans = listed(p.report.Bans, Ban{Source: network, Reason: ban.ReasonNeighbours, At: one.At, Before: p.crowd.passedIn(network.Prefix)})
+	}
+	p.networks = p.networks[:0]
+}
+
+// spared notes that a ban was asked for in vain.
+func (p *player) spared(asked *edge.Ban, err error) {
+	p.report.note(fmt.Sprintf("%v was to be banned (%s): %v", asked.Source, asked.Reason, err))
 }

@@ -3,11 +3,13 @@ package replay
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"reflect"
 	"testing"
 	"time"
 
+	"github.com/ringwall/ringwall/ban"
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/judge"
 )
@@ -201,7 +203,8 @@ func TestAnswersAreWatchedOnce(t *testing.T) {
 	}
 }
 
-// TestPeersAndModes: who is a peer is not judged, and where the mode is monitor nothing comes of verdicts.
+// TestPeersAndModes: who is a peer is not judged, and where the mode is monitor, of all or of the check, nothing comes of verdicts; the report says what
+// would have.
 func TestPeersAndModes(t *testing.T) {
 	c := newTape(t)
 	for i := range 5 {
@@ -215,10 +218,12 @@ func TestPeersAndModes(t *testing.T) {
 		change      func(*Config)
 		judged      int
 		acted, bans int
+		would       int
 	}{
-		"stranger": {func(*Config) {}, 3, 5, 1},
-		"peer":     {func(c *Config) { c.Peer = func(edge.Flow) bool { return true } }, 0, 0, 0},
-		"monitor":  {func(c *Config) { c.Monitor = true }, 5, 0, 0},
+		"stranger": {func(*Config) {}, 3, 5, 1, 0},
+		"peer":     {func(c *Config) { c.Peer = func(edge.Flow) bool { return true } }, 0, 0, 0, 0},
+		"monitor":  {func(c *Config) { c.Monitor = true }, 5, 0, 0, 1},
+		"watches":  {func(c *Config) { c.Checks[0].Mode = judge.Monitor }, 5, 0, 0, 1},
 	} {
 		s := &spy{refuse: no}
 		cfg := Config{Inside: inside, Key: testKey, Checks: []judge.Charge{s.charge()}}
@@ -227,9 +232,46 @@ func TestPeersAndModes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(s.saw) != one.judged || r.Sources[0].Acted != uint64(one.acted) || len(r.Bans) != one.bans {
-			t.Errorf("%s: judged %d, %+v, bans %v", name, len(s.saw), r.Sources, r.Bans)
+		if len(s.saw) != one.judged || r.Sources[0].Acted != uint64(one.acted) || len(r.Bans) != one.bans || len(r.WouldBan) != one.would {
+			t.Errorf("%s: judged %d, %+v, bans %v, would be %v", name, len(s.saw), r.Sources, r.Bans, r.WouldBan)
 		}
+	}
+}
+
+// TestNetworkBan: where the neighbours of a network are banned one by one, the ban of the network is in the report, too, and who is stopped by it counts as banned.
+func TestNetworkBan(t *testing.T) {
+	var s scene
+	first := caller{at: netip.MustParseAddrPort("198.51.100.20:5060"), agent: "friendly-scanner", stream: true}
+	for i := range 9 {
+		at := time.Duration(i) * time.Second
+		if i == 8 {
+			first.agent = "" // who is a good neighbour suffers with them
+		}
+		s.ask(at, first.neighbour(i), request{method: "INVITE", uri: "sip:1@example.com"}, 404)
+	}
+	r := s.run(t, allChecks())
+	if len(r.Bans) != 9 || r.Bans[8].Source.String() != "198.51.100.0/24" || r.Bans[8].Reason != ban.ReasonNeighbours || r.Bans[8].At != r.Bans[7].At || r.Bans[8].Before != 0 {
+		t.Errorf("bans %+v", r.Bans)
+	}
+	r.Score([]Label{{Kind: "attack", Class: "scan", Attackers: []edge.Source{{Prefix: netip.MustParsePrefix("198.51.100.16/29")}, {Prefix: netip.MustParsePrefix("198.51.100.24/30")}}}})
+	if got := r.Labels[0].Innocent; len(got) != 1 || got[0] != "198.51.100.28" {
+		t.Errorf("innocents hit: %v", got)
+	}
+}
+
+// TestWouldLock: where lockout only watches, the report says whom it would have locked, and that nobody was.
+func TestWouldLock(t *testing.T) {
+	var s scene
+	for i := range 4 {
+		s.login(time.Duration(i)*time.Second, caller{at: stranger}, request{method: "REGISTER", uri: "sip:example.com", user: "100"}, fmt.Sprint("guess", i), 401, 401)
+	}
+	checks := allChecks()
+	for i := range checks {
+		checks[i].Mode = judge.Monitor
+	}
+	r := s.run(t, checks)
+	if len(r.Locks) != 0 || len(r.WouldLock) != 1 || r.WouldLock[0].Source != stranger.Addr().String() || r.WouldLock[0].Reason != "auth.lockout" || r.Sources[0].Acted != 0 {
+		t.Errorf("locks %v, would be %v, %+v", r.Locks, r.WouldLock, r.Sources)
 	}
 }
 

@@ -18,6 +18,9 @@ type Report struct {
 	Sources  []Source `json:"sources"`    // outside; those that most was done about first
 	Labels   []Score  `json:"labels,omitempty"`
 
+	WouldBan  []Ban  `json:"would_ban,omitempty"`  // where checks only watch: the first ban of each source that there would be
+	WouldLock []Lock `json:"would_lock,omitempty"` // the same of locks
+
 	Elsewhere uint64   `json:"-"` // messages between two of the platform, or two of others
 	Notes     []string `json:"-"` // what a reader should know, a sentence each
 	crowd     *crowd
@@ -57,16 +60,12 @@ func newReport() *Report {
 	return &Report{Bans: []Ban{}, Locks: []Lock{}, Sources: []Source{}}
 }
 
-func (r *Report) ban(b Ban) {
-	if len(r.Bans) < maxListed {
-		r.Bans = append(r.Bans, b)
+// listed is list with one more, if there is room.
+func listed[T any](list []T, one T) []T {
+	if len(list) < maxListed {
+		list = append(list, one)
 	}
-}
-
-func (r *Report) lock(l Lock) {
-	if len(r.Locks) < maxListed {
-		r.Locks = append(r.Locks, l)
-	}
+	return list
 }
 
 // note adds a sentence, once.

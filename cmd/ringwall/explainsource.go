@@ -140,11 +140,11 @@ func printScore(out io.Writer, s *judge.Standing) {
 	for _, p := range s.Parts {
 		parts = append(parts, fmt.Sprintf("%s %.3g", p.Reason, p.Score))
 	}
-	of, level := "", string(s.Level)
+	level := string(s.Level)
 	if s.Told {
-		of, level = ", did all checks enforce,", "would be: "+level
+		level += ", did all checks enforce"
 	}
-	fmt.Fprintf(out, "  score of %v%s: %.3g (%s), %.3g of it proven: %s\n", s.Source, of, s.Score, level, s.Proven, strings.Join(parts, ", "))
+	fmt.Fprintf(out, "  score of %v: %.3g (%s), %.3g of it proven: %s\n", s.Source, s.Score, level, s.Proven, strings.Join(parts, ", "))
 }
 
 // printBan writes one ban with its evidence.

@@ -16,13 +16,7 @@ const maxRows = 25
 
 // printReport prints what a replay found, for people: bans, locks, and the sources that something was done about.
 func printReport(out io.Writer, r *replay.Report) error {
-	var bans, locks, sources [][]string
-	for _, b := range r.Bans {
-		bans = append(bans, []string{captureTime(b.At), b.Source.String(), string(b.Reason), strconv.FormatUint(b.Before, 10)})
-	}
-	for _, l := range r.Locks {
-		locks = append(locks, []string{captureTime(l.At), printable(l.User, false), l.Source, string(l.Reason)})
-	}
+	var sources [][]string
 	quiet, passed := 0, uint64(0)
 	for _, s := range r.Sources {
 		if s.Acted == 0 {
@@ -36,12 +30,17 @@ func printReport(out io.Writer, r *replay.Report) error {
 		}
 		sources = append(sources, []string{s.Source.String(), strconv.FormatUint(s.Messages, 10), strconv.FormatUint(s.Acted, 10), strings.Join(why, ", ")})
 	}
-	if len(bans) == 0 {
+	switch {
+	case len(r.Bans) == 0 && len(r.WouldBan) > 0:
+		fmt.Fprintln(out, "\nnobody would have been banned, since checks only watch")
+	case len(r.Bans) == 0:
 		fmt.Fprintln(out, "\nnobody would have been banned")
 	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	printRows(t, "at\tbanned\tfor\tmessages before", bans)
-	printRows(t, "at\tlocked user\tfrom\tfor", locks)
+	printRows(t, "at\tbanned\tfor\tmessages before", banRows(r.Bans))
+	printRows(t, "at\tlocked user\tfrom\tfor", lockRows(r.Locks))
+	printRows(t, "at\tbanned, did all checks enforce\tfor\tmessages before", banRows(r.WouldBan))
+	printRows(t, "at\tlocked user, did all checks enforce\tfrom\tfor", lockRows(r.WouldLock))
 	printRows(t, "source\tmessages\tstopped\tfor", sources)
 	if quiet > 0 {
 		fmt.Fprintf(t, "\n%s with %s: nothing was stopped\n", count(quiet, "other source"), count(int(passed), "message"))
@@ -50,6 +49,20 @@ func printReport(out io.Writer, r *replay.Report) error {
 		printFinding(t, &r.Labels[i])
 	}
 	return t.Flush()
+}
+
+func banRows(list []replay.Ban) (rows [][]string) {
+	for _, b := range list {
+		rows = append(rows, []string{captureTime(b.At), b.Source.String(), string(b.Reason), strconv.FormatUint(b.Before, 10)})
+	}
+	return rows
+}
+
+func lockRows(list []replay.Lock) (rows [][]string) {
+	for _, l := range list {
+		rows = append(rows, []string{captureTime(l.At), printable(l.User, false), l.Source, string(l.Reason)})
+	}
+	return rows
 }
 
 // printRows prints a table, if it has rows.
