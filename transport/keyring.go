@@ -52,6 +52,7 @@ type CertificateInfo struct {
 	File      string    // or the name of its Source
 	Authority bool      // these are authorities
 	Names     []string  // names it is for: DNS names, addresses and URIs; none for authorities
+	NotBefore time.Time // when it begins to be good, of authorities the first
 	NotAfter  time.Time // when it expires, of authorities the last
 	Problem   string    // why a newer content of the files is not in force, "" if there is none
 }
@@ -67,16 +68,13 @@ type followed[T any] struct {
 }
 
 // openKeyring loads all files of cfg, or says what is wrong with one by a *CertificateError.
-func openKeyring(cfg TLS, log *slog.Logger, now time.Time) (*keyring, error) {
+func openKeyring(cfg TLS, log *slog.Logger) (*keyring, error) {
 	k := &keyring{cfg: cfg, log: log, pairs: map[KeyPair]*followed[tls.Certificate]{}, pools: map[Source]*followed[Authorities]{},
 		states: map[Destination]*dialState{}, met: acquaintances{all: map[Destination]*acquaintance{}}}
 	orDuration(&k.cfg.Poll, defaultPoll)
 	for _, p := range cfg.Certificates {
 		if err := k.need(Source{}, p); err != nil {
 			return nil, err
-		}
-		if end := k.pairs[p].value.Leaf.NotAfter; !now.Before(end) {
-			log.Warn("the certificate has expired", slog.String("file", p.Certificate.String()), slog.Time("not_after", end))
 		}
 	}
 	if err := k.need(cfg.ClientCA, KeyPair{}); err != nil {
@@ -225,12 +223,12 @@ func (k *keyring) infos() (all []CertificateInfo) {
 		if f := k.pairs[p]; !seen[p] {
 			seen[p] = true
 			leaf := f.value.Leaf
-			all = append(all, CertificateInfo{File: p.Certificate.name, Names: namesOf(leaf), NotAfter: leaf.NotAfter, Problem: f.problem})
+			all = append(all, CertificateInfo{File: p.Certificate.name, Names: namesOf(leaf), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Problem: f.problem})
 		}
 	}
 	for _, ca := range slices.SortedFunc(maps.Keys(k.pools), func(a, b Source) int { return cmp.Compare(a.name, b.name) }) {
 		f := k.pools[ca]
-		all = append(all, CertificateInfo{File: ca.name, Authority: true, NotAfter: f.value.NotAfter, Problem: f.problem})
+		all = append(all, CertificateInfo{File: ca.name, Authority: true, NotBefore: f.value.NotBefore, NotAfter: f.value.NotAfter, Problem: f.problem})
 	}
 	return all
 }

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/ringwall/ringwall/edge"
 )
@@ -75,7 +74,7 @@ func Open(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	keyring, err := openKeyring(cfg.TLS, cfg.Log, time.Now())
+	keyring, err := openKeyring(cfg.TLS, cfg.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,6 @@ const (
 	nearlyFull   = 80               // percent of a table that need attention
 	dropsMatter  = 10 * time.Minute // how long lost events need attention
 	lookForDrops = 10 * time.Second
-	expiresSoon  = 14 * 24 * time.Hour // how long before its end a certificate needs attention
 )
 
 // A concern is something that an operator should look at. Its id is stable.
@@ -91,14 +90,9 @@ func (f *facts) concerns() []concern {
 	add(f.front != "", string(reasonFronted), "%s", f.front)
 	add(f.valve != "", string(reasonValve), "%s", f.valve)
 	for _, c := range f.certs {
-		what := fmt.Sprintf("the certificate %s (%s)", c.File, commas(c.Names))
-		if c.Authority {
-			what = "the authority " + c.File
-		}
-		left := c.NotAfter.Sub(f.at)
-		add(left <= 0, "certificate.expired", "%s has expired on %s", what, day(c.NotAfter))
-		add(left > 0 && left < expiresSoon, "certificate.expires", "%s expires on %s, %s left", what, day(c.NotAfter), count(int(left.Hours()/24), "day"))
-		add(c.Problem != "", "certificate.reload", "%s is not read again: %s", what, c.Problem)
+		about := certificateConcern(&c, f.at)
+		add(about != (concern{}), about.ID, "%s", about.Text)
+		add(c.Problem != "", "certificate.reload", "%s is not read again: %s", certificateName(&c), c.Problem)
 	}
 	for _, why := range f.distrusted {
 		add(true, "tls.failed", "TLS fails with the server %s", why)

@@ -55,6 +55,7 @@ func TestConcerns(t *testing.T) {
 		{func(f *facts) { f.certs = cert(15*24*time.Hour, "") }, "", ""},
 		{func(f *facts) { f.certs = cert(13*24*time.Hour, "") }, "certificate.expires", "expires on 2026-05-14, 13 days left"},
 		{func(f *facts) { f.certs = cert(-time.Hour, "") }, "certificate.expired", "/c.pem (a.example) has expired on 2026-05-01"},
+		{func(f *facts) { f.certs = cert(90*24*time.Hour, ""); f.certs[0].NotBefore = now.Add(time.Hour) }, "certificate.early", "is not good before 2026-05-01 13:00:00"},
 		{func(f *facts) { f.certs = cert(15*24*time.Hour, "the key is another one's") }, "certificate.reload", "the key is"},
 		{func(f *facts) { f.certs = cert(-time.Hour, ""); f.certs[0].Authority = true }, "certificate.expired", "the authority /c.pem has expired"},
 		{func(f *facts) { f.distrusted = []string{"pbx (127.0.0.1:1): no authority has made it"} }, "tls.failed", "TLS fails with the server pbx"},

@@ -355,6 +355,7 @@ func (s *service) serve() {
 	s.onClose(s.closeTransport)
 	s.goUntilClose(s.proxy.Run)
 	s.goUntilClose(s.watchDrops)
+	s.goUntilClose(s.watchCertificates)
 	s.goUntilClose(s.memory.Run)
 	s.serveMedia()
 	s.goUntilClose(s.tendBans)

@@ -15,7 +15,7 @@ import (
 	"github.com/ringwall/ringwall/config"
 )
 
-// selfSigned writes a certificate of domain that is good for a day, and its key, and returns what believes it.
+// selfSigned writes a certificate of domain that is good for a month, and its key, and returns what believes it.
 func selfSigned(domain string, files config.KeyPair) (*x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -23,7 +23,7 @@ func selfSigned(domain string, files config.KeyPair) (*x509.CertPool, error) {
 	}
 	now := time.Now()
 	of := &x509.Certificate{SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: domain}, DNSNames: []string{domain},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(30 * 24 * time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true, IsCA: true}
 	der, err := x509.CreateCertificate(rand.Reader, of, of, key.Public(), key)
 	if err != nil {
