@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/ringwall/ringwall/admin"
 	"github.com/ringwall/ringwall/siptest"
 )
 
@@ -177,6 +180,24 @@ func TestSecondTerm(t *testing.T) {
 	}
 	r.edge.Signal(15)
 	r.edge.WaitExit()
+}
+
+// TestUserSignals: USR1 puts what status shows into the log, and USR2 ends nothing either.
+func TestUserSignals(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, udp, siptest.Keys{"peers": `[{name: one, uri: "sip:192.0.2.1"}, {name: two, uri: "sip:192.0.2.2"}]`})
+	if err := admin.Call(t.Context(), filepath.Join(r.edge.State, "ringwall.sock"), "drain", map[string]bool{"on": true}, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.edge.Signal(syscall.SIGUSR2)
+	r.edge.WaitLog("USR2 is ignored")
+	r.edge.Signal(syscall.SIGUSR1)
+	r.edge.WaitLog("msg=state event=status state=draining version=")
+	r.edge.WaitLog(`peer="one: not heard of yet; two: not heard of yet" bindings=0`)
+	r.edge.WaitLog("event=status reason=draining")
+	if !r.edge.Running() {
+		t.Error("a signal has ended it")
+	}
 }
 
 // TestProvenSources: what is answered with silence to an unproven source over UDP is answered to a registered phone and to

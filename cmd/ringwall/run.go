@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,6 +28,7 @@ func newRun() *cobra.Command {
 			"until it gets TERM or INT. Flags replace what the file says. Without upstreams it starts a demonstration platform\n" +
 			"that phones can register and call at.\n\n" +
 			"HUP: the configuration is read again, as by `ringwall reload`.\n" +
+			"USR1: the log is told what `ringwall status` shows.\n" +
 			"TERM: new work is refused with 503, pending transactions finish for up to timers.drain, then it exits 0. A second\n" +
 			"TERM exits at once.",
 		Example: "  ringwall run --config /etc/ringwall/ringwall.yaml\n" +
@@ -54,6 +56,8 @@ func newRun() *cobra.Command {
 func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
 	hups := make(chan os.Signal, 1) // one that comes while another waits asks for the same
 	signal.Notify(hups, syscall.SIGHUP)
+	users := make(chan os.Signal, 1)
+	signal.Notify(users, syscall.SIGUSR1, syscall.SIGUSR2)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
@@ -73,6 +77,7 @@ func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
 		return err
 	}
 	s.goUntilClose(func(ctx context.Context) { s.reloadOn(ctx, hups) })
+	s.goUntilClose(func(ctx context.Context) { s.tellOn(ctx, users) })
 	s.goUntilClose(s.followNames)
 	s.goUntilClose(s.forgetRetired)
 	s.admin.SetState(admin.Ready)
@@ -90,6 +95,42 @@ func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
 	}()
 	b.log.Info("stopping", "pending", s.proxy.Pending())
 	return s.Close()
+}
+
+// tellOn tells the log what goes on and what needs attention at each USR1, until ctx ends. USR2, by which other services are replaced while they
+// run, only gets an answer: without one it would end the process.
+func (s *service) tellOn(ctx context.Context, users <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case got := <-users:
+			if got == syscall.SIGUSR2 {
+				s.log.Warn("USR2 is ignored: to replace the binary call `ringwall drain --for 1h` and start ringwall anew; registrations and calls survive that", "event", "status")
+				continue
+			}
+			s.tell()
+		}
+	}
+}
+
+// tell puts into the log what `ringwall status` shows.
+func (s *service) tell() {
+	st := s.status()
+	fields := []any{"event", "status", "state", st.State}
+	last := ""
+	for _, row := range st.rows() {
+		if row[0] == last { // of peers there may be several
+			fields[len(fields)-1] = fmt.Sprint(fields[len(fields)-1], "; ", row[1])
+			continue
+		}
+		last = row[0]
+		fields = append(fields, strings.ReplaceAll(last, " ", "_"), row[1])
+	}
+	s.log.Info("state", fields...)
+	for _, c := range st.Attention {
+		s.log.Warn(c.Text, "event", "status", "reason", c.ID)
+	}
 }
 
 // wait returns when no transaction is pending, when limit has passed, or at a further signal.

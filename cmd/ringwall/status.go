@@ -130,39 +130,44 @@ func (s *status) table(out io.Writer) error {
 	if s.State == admin.Ready.String() {
 		colour = green
 	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "state\t%s\n", paint(out, colour, s.State))
+	for _, row := range s.rows() {
+		fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
+	}
+	return w.Flush()
+}
+
+// rows are what s tells besides what needs attention and the state, each with its name.
+func (s *status) rows() (rows [][2]string) {
 	platform := strings.Join(s.Upstreams, " ")
 	if s.Demo {
 		platform += " (demonstration platform)"
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	rows := [][2]string{
-		{"state", paint(out, colour, s.State)},
-		{"version", s.Version},
-		{"process", fmt.Sprintf("%d, since %s", s.PID, s.Since.Local().Format(time.DateTime))},
-		{"config", configName(s.Config) + ", mode " + s.Mode},
-		{"last reload", s.lastReload()},
-		{"outside", strings.Join(s.Outside, " ")},
-		{"inside", strings.Join(s.Inside, " ")},
-		{"admin", s.Admin},
-		{"upstream", platform + ": " + s.UpstreamState},
-	}
-	for _, p := range s.Peers {
-		rows = append(rows, [2]string{"peer", p.String()})
-	}
-	for _, row := range append(rows, [][2]string{
-		{"bindings", fmt.Sprint(s.Bindings)},
-		{"media", s.Media.String()},
-		{"transactions", fmt.Sprintf("%d, %d pending", s.Transactions, s.Pending)},
-		{"connections", fmt.Sprint(s.Connections)},
-		{"bans", s.Bans.String()},
-		{"memory", s.Memory.String()},
-		{"events dropped", fmt.Sprint(s.EventsDropped)},
-	}...) {
-		if row[1] != "" {
-			fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
+	add := func(name, text string) {
+		if text != "" {
+			rows = append(rows, [2]string{name, text})
 		}
 	}
-	return w.Flush()
+	add("version", s.Version)
+	add("process", fmt.Sprintf("%d, since %s", s.PID, s.Since.Local().Format(time.DateTime)))
+	add("config", configName(s.Config)+", mode "+s.Mode)
+	add("last reload", s.lastReload())
+	add("outside", strings.Join(s.Outside, " "))
+	add("inside", strings.Join(s.Inside, " "))
+	add("admin", s.Admin)
+	add("upstream", platform+": "+s.UpstreamState)
+	for _, p := range s.Peers {
+		add("peer", p.String())
+	}
+	add("bindings", fmt.Sprint(s.Bindings))
+	add("media", s.Media.String())
+	add("transactions", fmt.Sprintf("%d, %d pending", s.Transactions, s.Pending))
+	add("connections", fmt.Sprint(s.Connections))
+	add("bans", s.Bans.String())
+	add("memory", s.Memory.String())
+	add("events dropped", fmt.Sprint(s.EventsDropped))
+	return rows
 }
 
 // lastReload tells when the last reload was and how it ended, "" if there was none.
