@@ -163,6 +163,14 @@ func (c *calls) len() int {
 	return len(c.all)
 }
 
+// Calls is how many accepted calls with parties outside go on, as far as is known: those of which nobody has seen the end, for a day at most.
+func (b *Book) Calls() int {
+	c := &b.calls
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.all) - len(c.over)
+}
+
 // sweep forgets the calls that are over, and every minute those that nobody saw the end of.
 func (c *calls) sweep(at time.Time) {
 	c.mu.Lock()

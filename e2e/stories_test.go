@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"fmt"
 	"net/netip"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -180,6 +182,38 @@ func TestSecondTerm(t *testing.T) {
 	}
 	r.edge.Signal(15)
 	r.edge.WaitExit()
+}
+
+// TestDrainWaitsForCalls: `ringwall drain --for` ends when the calls that are up have ended, whether media is relayed or not.
+func TestDrainWaitsForCalls(t *testing.T) {
+	t.Parallel()
+	for name, relay := range map[string]string{"off": "{relay: off}", "builtin": "{relay: builtin}"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, udp, siptest.Keys{"media": relay})
+			c := r.call(r.phone("alice"))
+			drain := func(limit string) ([]byte, error) {
+				return exec.Command(siptest.Binary(t), "drain", "--for", limit, "--state", r.edge.State).CombinedOutput()
+			}
+			if out, err := drain("50ms"); err == nil || !strings.Contains(string(out), "0 transactions pending, 1 call up") {
+				t.Errorf("with a call that is up drain --for 50ms: %v\n%s", err, out)
+			}
+			ended := make(chan string)
+			go func() {
+				out, err := drain("1m")
+				ended <- fmt.Sprint(string(out), err)
+			}()
+			select {
+			case text := <-ended:
+				t.Fatalf("it did not wait for the call: %s", text)
+			case <-time.After(2 * hush):
+			}
+			r.bye(c.platform, c.phone)
+			if text := <-ended; !strings.HasSuffix(text, "no call is up\n<nil>") {
+				t.Errorf("after the end of the call: %s", text)
+			}
+		})
+	}
 }
 
 // TestUserSignals: USR1 puts what status shows into the log, and USR2 ends nothing either.

@@ -12,7 +12,7 @@ import (
 	"github.com/ringwall/ringwall/admin"
 )
 
-// drainLook is how often `ringwall drain --for` asks how many transactions are pending.
+// drainLook is how often `ringwall drain --for` asks what still goes on.
 const drainLook = 200 * time.Millisecond
 
 // A drainOrder is what the verb drain of the control socket takes.
@@ -23,6 +23,15 @@ type drainOrder struct {
 // A drained is what it answers.
 type drained struct {
 	Pending int `json:"pending"` // transactions without a final response
+	Calls   int `json:"calls"`   // calls that are up
+}
+
+// ended reports whether nothing goes on any more.
+func (d drained) ended() bool { return d.Pending == 0 && d.Calls == 0 }
+
+// String is d for a reader.
+func (d drained) String() string {
+	return count(d.Pending, "transaction") + " pending, " + count(d.Calls, "call") + " up"
 }
 
 func newDrain() *cobra.Command {
@@ -33,14 +42,15 @@ func newDrain() *cobra.Command {
 		Use:   "drain",
 		Short: "let a running ringwall take no new work",
 		Long: "drain lets the running service answer new work with 503 and Retry-After, and say 503 at /readyz, while what was begun\n" +
-			"goes on: requests in calls that are up are relayed as before. With --for it waits until no transaction is pending, and\n" +
-			"exits 1 if some still are when the time is over. Calls that are up are not counted in this version. The service keeps\n" +
-			"refusing new work until it ends or `ringwall drain --off`.",
-		Example: "  ringwall drain --for 1m && systemctl stop ringwall",
+			"goes on: requests in calls that are up are relayed as before. With --for it waits until no transaction is pending and no\n" +
+			"call is up, and exits 1 if some still are when the time is over. Calls are those of `ringwall calls`; where media is not\n" +
+			"relayed, those that were accepted since the start and whose end nobody has seen. The service keeps refusing new work\n" +
+			"until it ends or `ringwall drain --off`.",
+		Example: "  ringwall drain --for 1h && systemctl stop ringwall",
 		Args:    cobra.NoArgs,
 	}
 	of.flags(cmd)
-	cmd.Flags().DurationVar(&limit, "for", 0, "wait this long at most for pending transactions, such as `1h`")
+	cmd.Flags().DurationVar(&limit, "for", 0, "wait this long at most for pending transactions and calls, such as `1h`")
 	cmd.Flags().BoolVar(&off, "off", false, "take new work again")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if waits := cmd.Flags().Changed("for"); waits && (off || limit <= 0) {
@@ -62,28 +72,28 @@ func drain(cmd *cobra.Command, of *target, on bool, limit time.Duration) error {
 		_, err := fmt.Fprintln(out, "not draining: new work is taken again")
 		return err
 	}
-	if _, err := fmt.Fprintf(out, "draining: new work gets 503, %s pending\n", count(d.Pending, "transaction")); err != nil || limit == 0 {
+	if _, err := fmt.Fprintf(out, "draining: new work gets 503, %v\n", d); err != nil || limit == 0 {
 		return err
 	}
-	if err := waitDrained(ctx, of, d.Pending, limit); err != nil {
+	if err := waitDrained(ctx, of, d, limit); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(out, "no transaction is pending (calls that are up are not counted in this version)")
+	_, err := fmt.Fprintln(out, "no transaction is pending, no call is up")
 	return err
 }
 
-// waitDrained returns when no transaction is pending, or with an error when limit has passed.
-func waitDrained(ctx context.Context, of *target, pending int, limit time.Duration) error {
+// waitDrained returns when nothing goes on any more, or with an error when limit has passed. d is what went on when it was asked last.
+func waitDrained(ctx context.Context, of *target, d drained, limit time.Duration) error {
 	end := time.NewTimer(limit)
 	defer end.Stop()
 	look := time.NewTicker(min(drainLook, limit))
 	defer look.Stop()
-	for pending > 0 {
+	for !d.ended() {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-end.C:
-			return fmt.Errorf("%s still pending after %v", count(pending, "transaction"), limit)
+			return fmt.Errorf("after %v: %v", limit, d)
 		case <-look.C:
 		}
 		var s status
@@ -93,7 +103,7 @@ func waitDrained(ctx context.Context, of *target, pending int, limit time.Durati
 		if s.State != admin.Draining.String() {
 			return errors.New("somebody ended the drain")
 		}
-		pending = s.Pending
+		d = drained{s.Pending, s.Calls}
 	}
 	return nil
 }
@@ -107,8 +117,22 @@ func (s *service) handleDrain(_ context.Context, args json.RawMessage) (any, err
 	if err := s.drain(order.On, false); err != nil {
 		return nil, err
 	}
-	s.log.Info("drain", "event", "drain", "on", order.On, "pending", s.proxy.Pending())
-	return drained{s.proxy.Pending()}, nil
+	d := drained{s.proxy.Pending(), s.callsUp()}
+	s.log.Info("drain", "event", "drain", "on", order.On, "pending", d.Pending, "calls", d.Calls)
+	return d, nil
+}
+
+// callsUp is how many answered calls go on: those whose media is relayed, which are known over a restart, or else those that the ban book knows.
+func (s *service) callsUp() (n int) {
+	if s.calls == nil {
+		return s.bans.Calls()
+	}
+	for _, c := range s.calls.List() {
+		if !c.Connected.IsZero() {
+			n++
+		}
+	}
+	return n
 }
 
 // drain lets new work be refused, or taken again. stop says that the process is about to end, after which nothing can undo it.

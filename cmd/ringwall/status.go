@@ -32,6 +32,7 @@ type status struct {
 	Peers         []peerState `json:"peers"`
 	Demo          bool        `json:"demo"` // the upstream is the demonstration platform
 	Bindings      int         `json:"bindings"`
+	Calls         int         `json:"calls"` // that go on, as far as is known
 	Media         *mediaState `json:"media"` // null: media is not relayed
 	Transactions  int         `json:"transactions"`
 	Pending       int         `json:"pending"`
@@ -161,6 +162,7 @@ func (s *status) rows() (rows [][2]string) {
 		add("peer", p.String())
 	}
 	add("bindings", fmt.Sprint(s.Bindings))
+	add("calls", fmt.Sprint(s.Calls))
 	add("media", s.Media.String())
 	add("transactions", fmt.Sprintf("%d, %d pending", s.Transactions, s.Pending))
 	add("connections", fmt.Sprint(s.Connections))
@@ -190,7 +192,7 @@ func (s *service) status() status {
 		Mode: string(now.cfg.Mode), Config: now.cfg.File,
 		Outside: bound(all, edge.Outside), Inside: bound(all, edge.Inside),
 		UpstreamState: p.Upstream, Peers: peerStates(p.Peers), Demo: s.platform != nil,
-		Bindings: p.Bindings, Media: s.mediaState(), Transactions: p.Transactions, Pending: p.Pending,
+		Bindings: p.Bindings, Calls: s.callsUp(), Media: s.mediaState(), Transactions: p.Transactions, Pending: p.Pending,
 		Connections: s.transport.Counters().ConnectionsOpen, EventsDropped: s.ring.Dropped(),
 		Memory: memoryState{s.memory.Used(), s.memory.Limit(), s.memory.Pressure().String()},
 	}
