@@ -335,4 +335,9 @@ func TestPeersFollow(t *testing.T) {
 	if got := now(1); got != "0/10000 udp:192.0.2.9:5060 from [198.51.100.2/32]" {
 		t.Errorf("after a failure peer two is at %s", got)
 	}
+	next := configOf(t, "upstreams: [{uri: \"sip:a.example\"}]\npeers: [{name: two, uri: \"sip:192.0.2.9\", match: [203.0.113.64/28, from.example]}]")
+	to := s.trunks(t.Context(), next, s.settings.Load().trunks, d.lookup)[0]
+	if got := show(to.Targets) + " from " + fmt.Sprint(to.Match); got != "0/10000 udp:192.0.2.9:5060 from [203.0.113.64/28 198.51.100.2/32]" {
+		t.Errorf("a reload while a name leads nowhere makes of peer two %s: only what the name stood for is to be kept", got)
+	}
 }

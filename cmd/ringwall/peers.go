@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -22,25 +23,24 @@ import (
 // A trunk is a peer with what its names have become.
 type trunk struct {
 	proxy.Peer
-	problem string // why a name of it can't be looked up; "": each can
-	lost    bool   // a name has led nowhere, now or before
+	problem string                             // why a name of it can't be looked up; "": each can
+	found   map[resolve.Query][]resolve.Target // where each of its names has led last
 }
 
-// trunks finds the addresses of all peers. A name that can't be looked up stops nobody: its peer keeps the addresses it has in old,
+// trunks finds the addresses of all peers. A name that can't be looked up stops nobody: it goes on to stand for the addresses that it had in old,
 // and status says so.
 func (s *service) trunks(ctx context.Context, cfg *config.Config, old []trunk, find lookupFunc) []trunk {
+	before := map[resolve.Query][]resolve.Target{}
+	for _, have := range old {
+		maps.Copy(before, have.found)
+	}
 	all := make([]trunk, len(cfg.Peers))
 	var looking sync.WaitGroup
 	for i := range cfg.Peers {
-		looking.Go(func() { all[i] = s.trunk(ctx, &cfg.Peers[i], find) })
+		looking.Go(func() { all[i] = s.trunk(ctx, &cfg.Peers[i], before, find) })
 	}
 	looking.Wait()
 	for i := range all {
-		for _, have := range old {
-			if have.Name == all[i].Name && all[i].lost && have.Host == all[i].Host && have.Transport == all[i].Transport {
-				all[i].Targets, all[i].Match = have.Targets, have.Match
-			}
-		}
 		s.tellName(&all[i], old)
 	}
 	return all
@@ -75,17 +75,17 @@ func matchQuery(m config.Match) resolve.Query {
 	return resolve.Query{Host: m.Host, AddressOnly: true}
 }
 
-// trunk finds the addresses of one peer.
-func (s *service) trunk(ctx context.Context, p *config.Peer, find lookupFunc) trunk {
+// trunk finds the addresses of one peer. before is where names have led last.
+func (s *service) trunk(ctx context.Context, p *config.Peer, before map[resolve.Query][]resolve.Target, find lookupFunc) trunk {
 	t := trunk{Peer: proxy.Peer{Name: p.Name, Host: p.URI.Host, Port: p.URI.Port, Weight: p.URI.Weight, Priority: p.URI.Priority,
-		Transport: p.URI.Transport, Calls: p.Calls}}
+		Transport: p.URI.Transport, Calls: p.Calls}, found: map[resolve.Query][]resolve.Target{}}
 	if t.Port == 0 {
 		t.Port = config.DefaultPort(t.Transport)
 	}
 	if p.Rate.Count > 0 {
 		t.Every = p.Rate.Per / time.Duration(p.Rate.Count)
 	}
-	t.Targets = merge(nil, weighed(config.Upstream{Weight: 1, Large: p.Large}, s.theirTargets(ctx, &t, peerQueries(p)[0], find)))
+	t.Targets = merge(nil, weighed(config.Upstream{Weight: 1, Large: p.Large}, s.theirTargets(ctx, &t, peerQueries(p)[0], before, find)))
 	if len(p.Match) == 0 {
 		for _, target := range t.Targets {
 			t.trust(target.Addr.Addr())
@@ -96,7 +96,7 @@ func (s *service) trunk(ctx context.Context, p *config.Peer, find lookupFunc) tr
 			t.Match = append(t.Match, m.Prefix)
 			continue
 		}
-		for _, target := range s.theirTargets(ctx, &t, matchQuery(m), find) {
+		for _, target := range s.theirTargets(ctx, &t, matchQuery(m), before, find) {
 			t.trust(target.Addr.Addr())
 		}
 	}
@@ -110,26 +110,32 @@ func (t *trunk) trust(a netip.Addr) {
 	}
 }
 
-// theirTargets looks a name of t up. Addresses that can't be a peer's are left out: whoever is in charge of a carrier's DNS must not
-// make the platform call itself.
-func (s *service) theirTargets(ctx context.Context, t *trunk, q resolve.Query, find lookupFunc) []resolve.Target {
+// theirTargets looks a name of t up; where that leads nowhere, it stands for what it has in before. Addresses that can't be a peer's are left out:
+// whoever is in charge of a carrier's DNS must not make the platform call itself.
+func (s *service) theirTargets(ctx context.Context, t *trunk, q resolve.Query, before map[resolve.Query][]resolve.Target, find lookupFunc) []resolve.Target {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	all, _, err := find(ctx, q)
+	answer, _, err := find(ctx, q)
 	if err != nil {
 		t.problem = err.Error()
 	}
-	all = slices.DeleteFunc(resolve.Sorted(all), func(target resolve.Target) bool {
-		a := target.Addr.Addr()
-		return !s.theirs(a) || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || a == broadcast
-	})
+	all := s.onlyTheirs(answer)
 	if len(all) == 0 {
-		t.lost = true
+		all = s.onlyTheirs(before[q])
 		if err == nil {
 			t.problem = "the name " + q.Host + " has no address that a peer could have"
 		}
 	}
+	t.found[q] = all
 	return all
+}
+
+// onlyTheirs are those of all that can be a peer's, best first.
+func (s *service) onlyTheirs(all []resolve.Target) []resolve.Target {
+	return slices.DeleteFunc(resolve.Sorted(all), func(target resolve.Target) bool {
+		a := target.Addr.Addr()
+		return !s.theirs(a) || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || a == broadcast
+	})
 }
 
 // theirs reports whether a can be a peer's address: it is neither ours nor the platform's.
