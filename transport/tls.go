@@ -83,6 +83,7 @@ func serverConfig(certificates []tls.Certificate, clients *x509.CertPool, choice
 // identifies reports whether leaf is the certificate of the SIP domain (RFC 5922 §7.1, §7.2): by a URI "sip:domain"; where it has no
 // SIP URI, by a DNS name that is equal; where domain is an address, also by that address.
 func identifies(leaf *x509.Certificate, domain string) bool {
+	domain = strings.TrimSuffix(domain, ".")
 	sipURIs := false
 	for _, u := range leaf.URIs {
 		if host, ok := sipDomain(u); ok {
@@ -111,11 +112,17 @@ func identifies(leaf *x509.Certificate, domain string) bool {
 	return false
 }
 
-// sipDomain is the domain that a URI of a certificate names. One with a user names a person, not a domain.
+// sipDomain is the domain that a URI of a certificate names: its host, whatever its port (RFC 5922 §7.1). One with a user names a person, not a
+// domain.
 func sipDomain(u *url.URL) (string, bool) {
-	if !strings.EqualFold(u.Scheme, "sip") {
+	if !strings.EqualFold(u.Scheme, "sip") || strings.Contains(u.Opaque, "@") {
 		return "", false
 	}
 	host, _, _ := strings.Cut(u.Opaque, ";")
-	return strings.Trim(host, "[]"), !strings.Contains(host, "@")
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		host, _, _ = strings.Cut(inner, "]")
+		return host, true
+	}
+	host, _, _ = strings.Cut(host, ":")
+	return strings.TrimSuffix(host, "."), true
 }

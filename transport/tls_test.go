@@ -353,6 +353,10 @@ func TestServerIdentity(t *testing.T) {
 	}{
 		{[]string{"sip:example.com"}, a, "example.com", true},
 		{[]string{"sip:EXAMPLE.com", "sip:other"}, a, "example.com", true},
+		{[]string{"sip:example.com:5061;transport=tls"}, a, "example.com", true},
+		{[]string{"sip:example.com."}, a, "example.com.", true},
+		{[]string{"sip:alice@example.com", "sips:other.example.com", "dns:example.com"}, a, "example.com", true},
+		{[]string{"dns:example.com"}, a, "example.com.", true},
 		{[]string{"dns:example.com"}, a, "example.com", true},
 		{[]string{"dns:Example.COM"}, a, "example.com", true},
 		{[]string{"ip:127.0.0.1"}, a, "", true},
@@ -364,6 +368,9 @@ func TestServerIdentity(t *testing.T) {
 		{[]string{"sip:other.example.com", "dns:example.com"}, a, "example.com", false},
 		{[]string{"sip:alice@example.com"}, a, "example.com", false},
 		{[]string{"https:example.com"}, a, "example.com", false},
+		{[]string{"sips:example.com"}, a, "example.com", false},
+		{[]string{"sip:example.com@other.example"}, a, "example.com", false},
+		{[]string{"sip:example.com.other.example:5061", "sip:other.example:example.com"}, a, "example.com", false},
 		{[]string{"ip:127.0.0.2"}, a, "", false},
 		{[]string{"dns:127.0.0.1", "cn:127.0.0.1"}, a, "", false},
 	} {
