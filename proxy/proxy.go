@@ -203,6 +203,7 @@ type Status struct {
 	Tag          string // what its tags name
 	Peers        []PeerStatus
 	Upstream     string // "up", "down since …: why", or "not heard of yet"; of several, each with its name
+	Up           bool   // at least one of the platform's servers is not known to be down
 }
 
 // Status tells the state of the proxy now.
@@ -214,7 +215,7 @@ func (p *Proxy) Status() Status {
 		return *found
 	}
 	return Status{Realm: text(p.realm.Load()), Tag: text(p.tag.Load()), Transactions: p.table.Len(), Untrusted: p.table.Untrusted(), Pending: p.table.Pending(), Bindings: p.bindings.Len(),
-		Draining: p.draining.Load(), Upstream: p.cfg.Load().summary(), Peers: p.cfg.Load().peerStatus()}
+		Draining: p.draining.Load(), Upstream: p.cfg.Load().summary(), Up: p.cfg.Load().up(), Peers: p.cfg.Load().peerStatus()}
 }
 
 // ours reports whether host and port of a URI name a listener of side.

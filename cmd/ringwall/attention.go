@@ -65,7 +65,7 @@ func (f *facts) concerns() []concern {
 	full := func(id, what string, n, most int) {
 		add(n*100 >= most*nearlyFull, id, "%s: %d of %d, %d %%", what, n, most, n*100/max(1, most))
 	}
-	add(strings.Contains(f.proxy.Upstream, "down since"), "upstream.down", "the platform does not answer: %s", f.proxy.Upstream)
+	add(isDown(f.proxy.Upstream), "upstream.down", "%s does not answer: %s", allOrOne("the platform", f.proxy.Up), f.proxy.Upstream)
 	for _, p := range f.names {
 		add(true, string(reasonName), "%s", p)
 	}
@@ -107,6 +107,17 @@ func (f *facts) concerns() []concern {
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// isDown reports whether state, of one server or several, tells that one is down.
+func isDown(state string) bool { return strings.Contains(state, "down since") }
+
+// allOrOne names who does not answer: what, or where others of its servers do, one of them.
+func allOrOne(what string, up bool) string {
+	if up {
+		return "a server of " + what
+	}
+	return what
+}
 
 // facts gathers what concerns follow from.
 func (s *service) facts(p proxy.Status, now *settings) *facts {

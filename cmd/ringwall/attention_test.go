@@ -33,7 +33,13 @@ func TestConcerns(t *testing.T) {
 		{func(*facts) {}, "", ""},
 		{func(f *facts) { f.proxy.Tag = "10.0.0.10" }, "topology.tag", "show 10.0.0.10 to everybody"},
 		{func(f *facts) { f.proxy.Realm = "10.0.0.10" }, "topology.realm", "show 10.0.0.10 to everybody"},
-		{func(f *facts) { f.proxy.Upstream = "down since 2026-05-01T11:00:00Z: refused" }, "upstream.down", "refused"},
+		{func(f *facts) { f.proxy.Upstream = "down since 2026-05-01T11:00:00Z: refused" }, "upstream.down", "the platform does not answer: down since 2026-05-01T11:00:00Z: refused"},
+		{func(f *facts) {
+			f.proxy.Upstream, f.proxy.Up = "a up; b down since 2026-05-01T11:00:00Z: refused", true
+		}, "upstream.down", "a server of the platform does not answer: a up; b down"},
+		{func(f *facts) {
+			f.proxy.Peers = []proxy.PeerStatus{{Name: "one", State: "a up; b down since 2026-05-01T11:00:00Z: refused", Up: true}}
+		}, "peer.down", "a server of peer one does not answer: a up; b down"},
 		{func(f *facts) { f.proxy.Draining = true }, "draining", "drain --off"},
 		{func(f *facts) { f.proxy.Transactions = 799 }, "", ""},
 		{func(f *facts) { f.proxy.Transactions = 800 }, "transactions.full", "800 of 1000, 80 %"},

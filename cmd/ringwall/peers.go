@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -217,8 +216,8 @@ func peerConcerns(status []proxy.PeerStatus, all []trunk) (concerns []concern) {
 		}
 	}
 	for _, p := range status {
-		if strings.Contains(p.State, "down since") {
-			concerns = append(concerns, concern{"peer.down", "peer " + p.Name + " does not answer: " + p.State})
+		if isDown(p.State) {
+			concerns = append(concerns, concern{"peer.down", allOrOne("peer "+p.Name, p.Up) + " does not answer: " + p.State})
 		}
 		if p.Limit > 0 && p.Calls >= p.Limit {
 			concerns = append(concerns, concern{"peer.calls", fmt.Sprintf("peer %s has all of its %s", p.Name, count(p.Limit, "call"))})
