@@ -147,6 +147,7 @@ type Asked struct {
 	Fresh  bool // its credentials answer a challenge that went to this flow
 	Apt    bool // and that was for this user and this target
 	Denied bool // and that was made up, since the platform denies this user
+	Alien  bool // its credentials answer no challenge that went to its address, nor came they over a connection: anybody may have written them
 	Tested bool // and that followed an answer to the edge's own fixed nonce
 	Answer Answer
 	Stale  bool // once it was challenged again: only because the nonce of its credentials was too old
@@ -156,15 +157,27 @@ type Asked struct {
 	Source uint64 // of the address; IPv6: of its /64
 	Port   uint64 // of address and port
 	User   uint64 // of the user it acts for: REGISTER the To, else the From
+	Login  uint64 // of the user whose name is in its credentials, if that is another one
 	Target uint64 // of the user it is for: REGISTER the To, else the Request-URI
 	Secret uint64 // of credentials for the platform: other passwords make others
 	Guess  uint64 // of the response that they give to the edge's own fixed nonce
 	Number Number // dialled with an INVITE
 }
 
-// Failed reports whether status says that the credentials were wrong: asked for again although they were not too old, or, for REGISTER, 403.
-func (a *Asked) Failed(status int) bool {
+// Refused reports whether status says that the credentials were wrong: asked for again although they were not too old, or, for REGISTER, 403.
+func (a *Asked) Refused(status int) bool {
 	return a.Secret != 0 && (!a.Stale && (status == 401 || status == 407) || status == 403 && a.Method == sip.REGISTER)
+}
+
+// Failed is Refused for credentials that somebody at the address of a must have written: only these are held against a user or a source.
+func (a *Asked) Failed(status int) bool { return !a.Alien && a.Refused(status) }
+
+// Tried is the user whose password the credentials are to be: who guesses that of one user may write a new one into the From each time.
+func (a *Asked) Tried() uint64 {
+	if a.Login != 0 {
+		return a.Login
+	}
+	return a.User
 }
 
 // Account is who is held to account: the address, or, where the platform knows somebody there, each of its flows for itself.

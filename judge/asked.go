@@ -24,36 +24,37 @@ func (j *Judge) read(x *edge.Exchange) {
 	}
 	a.Source = j.key.Addr(x.From.Remote.Addr())
 	a.Port = j.key.AddrPort(x.From.Remote)
+	uri := m.From.URI.Of(m.Raw)
 	if m.Method == sip.REGISTER {
-		a.User = j.hashURI(m.To.URI.Of(m.Raw))
-		a.Target = a.User
-	} else {
-		a.User = j.hashURI(m.From.URI.Of(m.Raw))
+		uri = m.To.URI.Of(m.Raw)
+	}
+	a.User = j.hashURI(uri)
+	if a.Target = a.User; m.Method != sip.REGISTER {
 		a.Target = j.hashUser(m.URI.User.Of(m.Raw), m.URI.Host.Of(m.Raw))
 	}
 	if m.Method == sip.INVITE {
 		a.Number = dialled(m.URI.User.Of(m.Raw))
 	}
+	j.credentials(x, uri)
 	if x.Match == edge.MatchNew {
 		j.recall(a, x.At)
 	}
-	j.credentials(x)
 }
 
 // recall fills in what the judge remembers of who asks.
 func (j *Judge) recall(a *edge.Asked, at time.Time) {
 	if a.Known = j.known.at(a.Source, at); a.Known > 0 {
-		a.Good = j.known.good(j.askedPair(a), at)
+		a.Good = j.known.good(j.askedPair(a), a, at)
 	}
 	if !a.Good && j.wrong.any(at) {
-		a.Wrong = j.wrong.of(j.askedPair(a), at)
+		a.Wrong = j.wrong.of(j.triedPair(a), at)
 	}
 }
 
 // credentials reads the answer to a challenge. Of several the first counts; one that can't be read is an answer all the same, since the
 // platform may be less strict. Those that answer the edge's own challenge are not for the platform: they say who reads what is sent there.
-// Who answers differently writes credentials that differ, so these are hashed as they stand.
-func (j *Judge) credentials(x *edge.Exchange) {
+// Who answers differently writes credentials that differ, so these are hashed as they stand. uri is the user's, who may have another name in them.
+func (j *Judge) credentials(x *edge.Exchange, uri []byte) {
 	m, a := x.Msg, &x.Asked
 	i := m.Find(sip.FieldAuthorization)
 	if i < 0 {
@@ -62,6 +63,8 @@ func (j *Judge) credentials(x *edge.Exchange) {
 		}
 	}
 	at := m.Fields[i].Value
+	nonce, name := answerIn(m.Raw, at)
+	a.Login = j.login(name, uri, a.User)
 	if a.Answer = x.Answer; a.Answer != edge.AnswerNone {
 		a.Fresh = a.Answer >= edge.AnswerFixed
 		a.Proven = a.Fresh || a.Proven
@@ -70,15 +73,8 @@ func (j *Judge) credentials(x *edge.Exchange) {
 		}
 		return
 	}
-	value := at.Of(m.Raw)
-	a.Secret = max(1, maphash.Bytes(j.seed, value))
-	nonce, sure := nonceOf(value)
+	a.Secret = max(1, maphash.Bytes(j.seed, at.Of(m.Raw)))
 	j.answers(a, nonce, x.At)
-	if !a.Fresh && !sure {
-		if d, ok, err := sip.ParseDigest(m.Raw, at); ok && err == nil {
-			j.answers(a, d.Nonce.Of(m.Raw), x.At)
-		}
-	}
 }
 
 // responseOf is the response of credentials; all of them where it can't be read.
@@ -90,27 +86,60 @@ func responseOf(raw []byte, at sip.Span) []byte {
 	return d.Response.Of(raw)
 }
 
-var nonceParam = []byte(` nonce="`)
+var nonceParam, nameParam = []byte(` nonce="`), []byte(` username="`)
 
-// nonceOf is the nonce in credentials as nearly everybody writes them. If that is not sure, because there is none or another one follows (a
-// text in quotes may look like one), the rules must tell.
-func nonceOf(value []byte) (nonce []byte, sure bool) {
-	i := bytes.Index(value, nonceParam)
+// answerIn is the nonce and the user's name in credentials. Nearly everybody writes them so that a glance finds them; else the rules must tell.
+func answerIn(raw []byte, at sip.Span) (nonce, name []byte) {
+	value := at.Of(raw)
+	nonce, one := param(value, nonceParam)
+	name, two := param(value, nameParam)
+	if one && two && bytes.IndexByte(value, '\\') < 0 {
+		return nonce, name
+	}
+	if d, ok, err := sip.ParseDigest(raw, at); ok && err == nil {
+		return d.Nonce.Of(raw), d.Username.Of(raw)
+	}
+	return nonce, name
+}
+
+// param is the value of a parameter of credentials, given with the blank before it and the quote after it. It is not sure that it is if there is
+// none, if another one follows, or if it stands in the quotes of another; no quote is to be escaped in value.
+func param(value, name []byte) (v []byte, sure bool) {
+	i := bytes.Index(value, name)
 	if i < 0 {
 		return nil, false
 	}
-	rest := value[i+len(nonceParam):]
-	nonce, rest, _ = bytes.Cut(rest, nonceParam[len(nonceParam)-1:])
+	sure = bytes.Count(value[:i], quote)%2 == 0
+	rest := value[i+len(name):]
+	v, rest, _ = bytes.Cut(rest, quote)
 	for {
-		i := bytes.Index(rest, nonceParam[1:])
+		i := bytes.Index(rest, name[1:])
 		if i < 0 {
-			return nonce, true
+			return v, sure
 		}
-		if i == 0 || rest[i-1] != 'c' { // cnonce
-			return nonce, false
+		if i == 0 || rest[i-1]|0x20 < 'a' || rest[i-1]|0x20 > 'z' { // cnonce
+			return v, false
 		}
 		rest = rest[i+1:]
 	}
+}
+
+var quote = []byte{'"'}
+
+// login is the hash of the user with that name in credentials, 0 if it is the user of uri, whose hash is given. A name without a host is
+// one at the host of uri.
+func (j *Judge) login(name, uri []byte, user uint64) uint64 {
+	if len(name) == 0 || bytes.Equal(name, userOf(uri)) {
+		return 0
+	}
+	host := hostOf(uri)
+	if i := bytes.LastIndexByte(name, '@'); i >= 0 {
+		name, host = name[:i], name[i+1:]
+	}
+	if h := j.hashUser(name, host); h != user {
+		return h
+	}
+	return 0
 }
 
 // User returns the user@host that x is about in matters of passwords: of a REGISTER that of To, else that of From; without a host where
@@ -175,7 +204,8 @@ func (j *Judge) hashURI(uri []byte) uint64 {
 }
 
 // hashUser is the keyed hash of a user at a host, 0 if there is none. Escapes are decoded, and a host that is no domain of the platform
-// does not count: who guesses one user's password does not make him another one by writing him differently.
+// does not count: who guesses one user's password does not make him another one by writing him differently. Nor does case, which many platforms
+// look past when they look for a user.
 func (j *Judge) hashUser(user, host []byte) uint64 {
 	if len(user) == 0 {
 		return 0
@@ -184,11 +214,11 @@ func (j *Judge) hashUser(user, host []byte) uint64 {
 		user = user[:maxUser]
 	}
 	h := uint64(0)
-	if bytes.IndexByte(user, '%') < 0 {
+	if canonical(user) {
 		h = j.key.Bytes(user)
 	} else {
 		var plain [maxUser]byte
-		h = j.key.Bytes(unescape(plain[:0], user))
+		h = j.key.Bytes(lower(unescape(plain[:0], user)))
 	}
 	if len(j.cfg.Domains) > 1 {
 		for i, d := range j.cfg.Domains[1:] {
@@ -198,6 +228,26 @@ func (j *Judge) hashUser(user, host []byte) uint64 {
 		}
 	}
 	return max(1, h)
+}
+
+// canonical reports whether user has no escapes and no capitals.
+func canonical(user []byte) bool {
+	for _, c := range user {
+		if c == '%' || c >= 'A' && c <= 'Z' {
+			return false
+		}
+	}
+	return true
+}
+
+// lower puts the letters of b into lower case.
+func lower(b []byte) []byte {
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c | 0x20
+		}
+	}
+	return b
 }
 
 // unescape appends b with its %XX decoded.

@@ -140,7 +140,7 @@ func (s *store) load(ctx context.Context, now time.Time, into *Journal) error {
 		seen := time.Unix(minute*60, 0)
 		fresh := false
 		if recent(uint32(minute), now) {
-			fresh, _ = s.known.add(uint64(key), uint64(source), uint64(flow), seen)
+			fresh, _ = s.known.add(uint64(key), uint64(source), uint64(flow), anyLogin, seen)
 		}
 		if !fresh {
 			into.left++

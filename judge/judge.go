@@ -65,10 +65,11 @@ type Judge struct {
 	seed    maphash.Seed // of hashes of long texts that nothing keeps over a restart
 	charges atomic.Pointer[charges]
 
-	sources  *meter.Table[record] // by address and, as other entries, by address and port
-	offences *meter.Sketch        // of unproven sources without an entry: how many
-	points   *meter.Sketch        // tenths of points of sources without an entry
-	issued   *meter.Table[issue]  // nonces of the platform, by their hash
+	sources  *meter.Table[record]   // by address and, as other entries, by address and port
+	offences *meter.Sketch          // of unproven sources without an entry: how many
+	points   *meter.Sketch          // tenths of points of sources without an entry
+	issued   *meter.Table[issue]    // nonces of the platform, by their hash
+	given    *meter.Table[struct{}] // nonces and the sources they went to, by the hash of both
 	known    known
 	wrong    wrong
 	shown    shown
@@ -105,7 +106,7 @@ func New(cfg Config, key meter.Key, list []Charge) (*Judge, error) {
 	}
 	j := &Judge{cfg: cfg, key: key, seed: maphash.MakeSeed(),
 		offences: meter.NewSketch(1<<15, HalfLife), points: meter.NewSketch(1<<15, HalfLife),
-		issued: meter.NewTable[issue](1<<15, nil)}
+		issued: meter.NewTable[issue](1<<15, nil), given: meter.NewTable[struct{}](1<<16, nil)}
 	j.sources = meter.NewTable(2*cfg.Sources, j.forget)
 	j.known.init(cfg.Pairs)
 	j.wrong.init()

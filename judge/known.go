@@ -28,6 +28,18 @@ type pair struct {
 	flow   uint64 // over UDP, that it was last accepted from; 0: none
 	day    uint32 // on which the journal was last told
 	minute uint32 // on which it was last seen
+	login  uint32 // loginOf what it was accepted with
+}
+
+// anyLogin is that of pairs from before a restart, and of those that an operator vouches for.
+const anyLogin = 1
+
+// loginOf tells names in credentials from each other, 0 is that of the user himself.
+func loginOf(a *edge.Asked) uint32 {
+	if a.Login == 0 {
+		return 0
+	}
+	return uint32(a.Login>>32) | 2
 }
 
 // A home is a source that has pairs. Its worth in the table is how many.
@@ -76,20 +88,21 @@ func (k *known) at(source uint64, at time.Time) int {
 	return int(h.pairs)
 }
 
-// good reports whether the pair is known.
-func (k *known) good(h uint64, at time.Time) bool {
+// good reports whether the pair is known, and, if a has credentials, whether they are in the name with which it was accepted: a user is not known for
+// what he tries in the name of another one.
+func (k *known) good(h uint64, a *edge.Asked, at time.Time) bool {
 	p := k.pairs.Find(h, at)
 	if p == nil {
 		return false
 	}
 	defer k.pairs.Leave(h)
-	return recent(p.minute, at)
+	return recent(p.minute, at) && (a.Secret == 0 && a.Answer == edge.AnswerNone || p.login == anyLogin || p.login == loginOf(a))
 }
 
 // add takes note that the platform accepted the pair h from source, over UDP from flow (else 0), and reports whether that is news, and whether the
 // journal was told, as it is once a day at least. Of the flows of a pair the last one is remembered: what a NAT gives to somebody else afterwards is
 // known no more.
-func (k *known) add(h, source, flow uint64, at time.Time) (fresh, told bool) {
+func (k *known) add(h, source, flow uint64, login uint32, at time.Time) (fresh, told bool) {
 	p, fresh := k.pairs.Enter(h, 0, at)
 	if p == nil {
 		return false, false
@@ -103,7 +116,7 @@ func (k *known) add(h, source, flow uint64, at time.Time) (fresh, told bool) {
 	}
 	told = fresh || flow != before || p.day != now/(24*60)
 	again := !fresh && p.source == source && p.minute/60 == now/60
-	*p = pair{source: source, flow: flow, day: now / (24 * 60), minute: now}
+	*p = pair{source: source, flow: flow, day: now / (24 * 60), minute: now, login: login}
 	k.pairs.Leave(h)
 	if told {
 		k.tell(h)
@@ -157,15 +170,15 @@ func (j *Judge) learn(x *edge.Exchange) {
 	switch {
 	case status == 401 || status == 407:
 		x.Asked.Stale = j.challenged(x)
-	case status/100 == 2 && a.Secret != 0 && a.User != 0 && (a.Method == sip.REGISTER || a.Method == sip.INVITE):
+	case status/100 == 2 && accepts(a):
 		flow, pair := a.Port, j.askedPair(a)
 		if a.From.Transport.Stream() { // a connection that is gone has left nothing to know it by
 			flow = 0
 		}
 		if j.wrong.any(x.At) {
-			j.wrong.pairs.Delete(pair)
+			j.wrong.pairs.Delete(j.triedPair(a))
 		}
-		fresh, told := j.known.add(pair, a.Source, flow, x.At)
+		fresh, told := j.known.add(pair, a.Source, flow, loginOf(a), x.At)
 		if fresh {
 			j.credit(a, x.At)
 		}
@@ -173,9 +186,16 @@ func (j *Judge) learn(x *edge.Exchange) {
 			j.noteName(pair, x)
 		}
 	}
-	if a.User != 0 && !a.Good && a.Failed(status) {
-		j.wrong.add(j.askedPair(a), x.At)
+	if a.User != 0 && !a.Good && a.Refused(status) {
+		j.wrong.add(j.triedPair(a), x.At)
 	}
+}
+
+// accepts reports whether a 2xx to a says that the platform knows its user there: it asked for his password and got it. Many let anybody call some of
+// their users, and look at no credentials that come with that: an INVITE must answer a challenge for its own user and target, or come from
+// where the user is known already.
+func accepts(a *edge.Asked) bool {
+	return a.Secret != 0 && a.User != 0 && (a.Method == sip.REGISTER || a.Method == sip.INVITE && (a.Apt || a.Good))
 }
 
 // Knows reports whether f is the flow over UDP from which the platform last accepted one of its users, within 30 days: a phone, whether its

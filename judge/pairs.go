@@ -125,7 +125,7 @@ func (j *Judge) Vouch(user string, addr netip.Addr, now time.Time) error {
 		return ErrNoUser
 	}
 	key := j.pairOf(hash, addr)
-	j.known.add(key, j.key.Addr(addr), 0, now)
+	j.known.add(key, j.key.Addr(addr), 0, anyLogin, now)
 	j.known.name(key, nameOf(user, addr), now)
 	return nil
 }

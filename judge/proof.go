@@ -44,10 +44,15 @@ func (j *Judge) MadeUp(a *edge.Asked, nonce []byte, at time.Time) { j.issue(a, n
 
 // issue takes note of a nonce that goes to the flow of a.
 func (j *Judge) issue(a *edge.Asked, nonce []byte, denied bool, at time.Time) {
+	h := j.key.Bytes(nonce)
+	if given := j.key.Words(h, a.Source); len(nonce) > 0 {
+		if one, _ := j.given.Enter(given, 0, at); one != nil {
+			j.given.Leave(given)
+		}
+	}
 	if len(nonce) < leastNonce {
 		return
 	}
-	h := j.key.Bytes(nonce)
 	one, fresh := j.issued.Enter(h, 0, at)
 	if one == nil {
 		return
@@ -61,15 +66,27 @@ func (j *Judge) issue(a *edge.Asked, nonce []byte, denied bool, at time.Time) {
 // aboutOf is the hash of the user and the target of a request.
 func (j *Judge) aboutOf(a *edge.Asked) uint64 { return j.key.Words(a.User, a.Target) }
 
+// went reports whether the nonce with that hash went to the source, in a challenge to whichever of its flows, as far as that is remembered.
+func (j *Judge) went(nonce, source uint64, at time.Time) bool {
+	given := j.key.Words(nonce, source)
+	if j.given.Find(given, at) == nil {
+		return false
+	}
+	j.given.Leave(given)
+	return true
+}
+
 // leastNonce is how many bytes a nonce has that nobody guesses.
 const leastNonce = 12
 
-// answers notes what credentials with this nonce are worth: whether it went to the flow of a, and whether that proves the flow's return path.
+// answers notes what credentials with this nonce are worth: whether it went to the address of a, or even to its flow, and whether that proves the
+// flow's return path.
 func (j *Judge) answers(a *edge.Asked, nonce []byte, at time.Time) {
+	key := j.key.Bytes(nonce)
+	a.Alien = !a.From.Transport.Stream() && !j.went(key, a.Source, at)
 	if len(nonce) < leastNonce {
 		return
 	}
-	key := j.key.Bytes(nonce)
 	one := j.issued.Find(key, at)
 	if one == nil {
 		return

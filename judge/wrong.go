@@ -63,8 +63,9 @@ func (j *Judge) Absolve(user string, addr netip.Addr) {
 	j.wrong.pairs.Delete(j.pairOf(j.UserHash(user), addr))
 }
 
-// askedPair is the hash of the user and the source of a.
+// askedPair is the hash of the user and the source of a, triedPair that of whose password is tried and the source.
 func (j *Judge) askedPair(a *edge.Asked) uint64 { return j.key.Words(a.User, a.Source) }
+func (j *Judge) triedPair(a *edge.Asked) uint64 { return j.key.Words(a.Tried(), a.Source) }
 
 // Grey is what the source of a is greylisted for: Enforce where its score is GreyAt and more, Monitor where it would be did checks enforce that
 // only watch, else Off. Who is held to account is as in weigh.

@@ -157,7 +157,7 @@ func (s *scene) login(at time.Duration, c caller, q request, password string, ch
 	s.answer(at+trip, c, q, text, challenges, nonce)
 	second := s.next(q)
 	second.cseq++
-	second.fields += fmt.Sprintf(credentials, cmp.Or(q.user, "1001"), nonce, password+nonce)
+	second.fields += fmt.Sprintf(credentials, cmp.Or(q.name, q.user, "1001"), nonce, password+nonce)
 	if challenges == 407 {
 		second.fields = strings.Replace(second.fields, "Authorization:", "Proxy-Authorization:", 1)
 	}

@@ -153,6 +153,7 @@ func (c *tape) tcp(src, dst netip.AddrPort, seq uint32, flags byte, text string)
 type request struct {
 	method, uri, user, id, fields string
 	tag, toTag, branch            string
+	name                          string // in credentials; "": the user's
 	cseq                          int
 }
 

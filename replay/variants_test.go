@@ -134,6 +134,45 @@ func TestVariantsOfGuessing(t *testing.T) {
 	}
 }
 
+// TestVariantsOfNames: the passwords of one user, each tried in the From and To of another one: the name in the credentials says whose they are to be.
+func TestVariantsOfNames(t *testing.T) {
+	paces := []time.Duration{100 * time.Millisecond, time.Second, 25 * time.Second}
+	try := func(s *scene, at time.Duration, c caller, method, user string, status int) {
+		q := request{method: method, user: user, name: "1005"}
+		challenges := 401
+		if method == "INVITE" {
+			q.uri, challenges = "sip:1006@example.com", 407
+		}
+		s.login(at, c, q, fmt.Sprint("guess", len(s.lines)), challenges, status)
+	}
+	for _, method := range []string{"REGISTER", "INVITE"} {
+		each(t, paces, []int{401, 407}, func(t *testing.T, v variant) {
+			s := &scene{}
+			for i := range 40 {
+				try(s, time.Duration(i)*(v.pace+4*trip), v.style, method, fmt.Sprint(2000+i), v.status)
+			}
+			found(t, s, 10, v.style)
+			s = &scene{} // somebody with an account of his own, from the phone that is registered with it
+			s.login(0, v.style, request{method: "REGISTER", user: "2000"}, "right", 401, 200)
+			for i := range 40 {
+				try(s, time.Second+time.Duration(i)*(v.pace+4*trip), v.style, method, "2000", v.status)
+			}
+			found(t, s, 12, v.style)
+		})
+		t.Run(method+" from many sources", func(t *testing.T) {
+			s := &scene{}
+			var crew []caller
+			for i := range 40 {
+				crew = append(crew, styles["agent"].neighbour(300*i))
+			}
+			for i := range 240 {
+				try(s, time.Duration(i)*10*time.Second, crew[i%40], method, fmt.Sprint(2000+i), 401)
+			}
+			found(t, s, 4, crew...)
+		})
+	}
+}
+
 // numbers is one number with all kinds of prefixes.
 func numbers(number string) (list []string) {
 	for _, p := range []string{"", "0", "00", "000", "9", "90", "900", "9011", "011", "8", "80", "810", "*9", "%23", "00%2B", "9-00-", "0000000000", "900000000000", "+", "1"} {

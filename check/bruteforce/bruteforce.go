@@ -109,7 +109,7 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 
 // count notes an answer to a challenge, and reports whether it is a new one and one too many.
 func (c *Check) count(a *edge.Asked, answer uint64, most int, at time.Time) bool {
-	key := c.key.Words(a.User, a.Account())
+	key := c.key.Words(a.Tried(), a.Account())
 	p, _ := c.pairs.Enter(key, 0, at)
 	if p == nil {
 		return false
@@ -124,7 +124,7 @@ func (c *Check) count(a *edge.Asked, answer uint64, most int, at time.Time) bool
 
 // guesses reports whether too many calls of the user of a were refused already.
 func (c *Check) guesses(a *edge.Asked, at time.Time) bool {
-	key := c.key.Words(a.User, a.Account())
+	key := c.key.Words(a.Tried(), a.Account())
 	p := c.pairs.Find(key, at)
 	if p == nil {
 		return false
@@ -158,7 +158,7 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 		}
 		return nil
 	}
-	key := c.key.Words(a.User, a.Account())
+	key := c.key.Words(a.Tried(), a.Account())
 	if p := c.pairs.Find(key, x.At); p != nil {
 		*p = pair{}
 		c.pairs.Leave(key)

@@ -83,7 +83,7 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	if now >= c.last.Load() || a.User == 0 || a.Method == sip.OPTIONS {
 		return nil
 	}
-	key := c.key.Words(a.User, a.Source)
+	key := c.key.Words(a.Tried(), a.Source)
 	p := c.pairs.Find(key, x.At)
 	if p == nil {
 		return nil
@@ -117,7 +117,7 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	if a.Secret == 0 || a.User == 0 {
 		return nil
 	}
-	key := c.key.Words(a.User, a.Source)
+	key := c.key.Words(a.Tried(), a.Source)
 	if x.Msg.Status/100 == 2 {
 		if p := c.pairs.Find(key, x.At); p != nil {
 			*p = p.innocent()
@@ -134,7 +134,7 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	}
 	defer c.pairs.Leave(key)
 	if fresh {
-		*p = pair{user: a.User, addr: a.From.Remote.Addr().As16()}
+		*p = pair{user: a.Tried(), addr: a.From.Remote.Addr().As16()}
 	}
 	now := x.At.UnixNano()
 	if p.failed.Add(c.cfg.Within, x.At) < c.cfg.Failures || now < p.until {

@@ -101,6 +101,6 @@ func (c *Check) wrong(key uint64, most int, a *edge.Asked, at time.Time) bool {
 	if at.UnixNano()-s.since > int64(c.cfg.Within) {
 		*s = source{since: at.UnixNano()}
 	}
-	s.failed.Add(a.User)
+	s.failed.Add(a.Tried())
 	return s.failed.Count() >= most+3*int(s.good)
 }

@@ -72,11 +72,12 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	if now >= c.last.Load() || a.Secret == 0 || a.User == 0 || a.Good {
 		return nil
 	}
-	u := c.users.Find(a.User, x.At)
+	key := a.Tried()
+	u := c.users.Find(key, x.At)
 	if u == nil {
 		return nil
 	}
-	defer c.users.Leave(a.User)
+	defer c.users.Leave(key)
 	if now >= u.until {
 		return nil
 	}
@@ -94,11 +95,12 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	if a.User == 0 || a.Good || !a.Failed(x.Msg.Status) {
 		return nil
 	}
-	u, _ := c.users.Enter(a.User, 0, x.At)
+	key := a.Tried()
+	u, _ := c.users.Enter(key, 0, x.At)
 	if u == nil {
 		return nil
 	}
-	defer c.users.Leave(a.User)
+	defer c.users.Leave(key)
 	now := x.At.UnixNano()
 	if now-u.since > int64(c.cfg.Within) && now >= u.until {
 		*u = user{since: now}

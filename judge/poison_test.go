@@ -1,0 +1,155 @@
+package judge
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ringwall/ringwall/edge"
+)
+
+const nonceOne = "0123456789abcdef"
+
+func challengeWith(nonce string) string {
+	return `WWW-Authenticate: Digest realm="r", nonce="` + nonce + `"`
+}
+
+// TestNobodyVouchesForHimself: a call that the platform accepts from anybody makes nobody known, whatever credentials come with it.
+func TestNobodyVouchesForHimself(t *testing.T) {
+	for name, before := range map[string]func(k *talk){
+		"a nonce that nobody gave": func(*talk) {},
+		"one for another target":   func(k *talk) { k.asks("REGISTER", "100"); k.gets(401, challengeWith(nonceOne)) },
+	} {
+		for _, match := range []edge.Match{edge.MatchNew, edge.MatchInDialog} {
+			k := newJudge(t, Enforce).talk(t, "198.51.100.7:5060")
+			before(k)
+			k.asks("INVITE", "echo", "Authorization: "+strings.TrimPrefix(answerTo("100", nonceOne), "Authorization: "))
+			k.x.Asked.Match = match
+			k.gets(200)
+			if k.asks("REGISTER", "echo"); k.x.Asked.Known != 0 || k.x.Asked.Good {
+				t.Errorf("%s: %+v", name, k.x.Asked)
+			}
+		}
+	}
+	k := newJudge(t, Enforce).talk(t, "198.51.100.7:5060")
+	k.asks("INVITE", "100")
+	k.gets(407, challengeWith(nonceOne))
+	k.asks("INVITE", "100", answerTo("100", nonceOne))
+	k.gets(200)
+	if k.asks("INVITE", "100"); !k.x.Asked.Good {
+		t.Errorf("who was asked for his password and gave it: %+v", k.x.Asked)
+	}
+	k.asks("INVITE", "100", answerTo("100", "an older one"))
+	k.gets(200)
+	k.at = k.at.Add(KnownFor - time.Minute)
+	if k.asks("INVITE", "100"); !k.x.Asked.Good {
+		t.Errorf("who calls with the nonce of before: %+v", k.x.Asked)
+	}
+}
+
+// TestAlienNonces: a refusal counts only of who was given the nonce at his address, or came over a connection: anybody can have a user refused whose
+// address he writes on packets.
+func TestAlienNonces(t *testing.T) {
+	j := newJudge(t, Enforce)
+	victim := j.talk(t, "198.51.100.7:5060")
+	victim.asks("REGISTER", "100")
+	victim.gets(401, challengeWith(nonceOne))
+	forger := j.talk(t, "203.0.113.9:5060")
+	forger.asks("REGISTER", "100")
+	forger.gets(401, challengeWith("a nonce of his own"))
+	for _, c := range []struct {
+		from, nonce string
+		transport   edge.Transport
+		counts      bool
+	}{
+		{"198.51.100.7:5060", nonceOne, edge.UDP, true},
+		{"198.51.100.7:6060", nonceOne, edge.UDP, true},
+		{"198.51.100.7:5060", "made up by somebody", edge.UDP, false},
+		{"198.51.100.7:5060", "a nonce of his own", edge.UDP, false},
+		{"203.0.113.9:5060", nonceOne, edge.UDP, false},
+		{"203.0.113.9:5060", nonceOne, edge.TCP, true},
+		{"198.51.100.7:5060", "", edge.UDP, false},
+	} {
+		k := j.talk(t, c.from)
+		k.from.Transport = c.transport
+		k.asks("REGISTER", "100", answerTo("100", c.nonce))
+		if a := &k.x.Asked; !a.Refused(401) || a.Failed(401) != c.counts {
+			t.Errorf("%+v: %+v", c, a)
+		}
+	}
+	short := j.talk(t, "198.51.100.7:5060") // Asterisk's chan_sip gives eight digits
+	short.asks("REGISTER", "100")
+	short.gets(401, challengeWith("4f21a0c3"))
+	if short.asks("REGISTER", "100", answerTo("100", "4f21a0c3")); !short.x.Asked.Failed(401) || short.x.Asked.Proven {
+		t.Errorf("a short nonce: %+v", short.x.Asked)
+	}
+}
+
+// TestTried: the name in credentials says whose password is tried, however it and the user around it are written.
+func TestTried(t *testing.T) {
+	k := newJudge(t, Enforce).talk(t, "198.51.100.7:5060")
+	k.asks("REGISTER", "alice")
+	alice := k.x.Asked.User
+	for _, c := range []struct {
+		user, name string
+		same       bool // nothing to tell
+	}{
+		{"alice", `username="alice"`, true},
+		{"Alice", `username="ALICE"`, true},
+		{"%61lice", `username="alice"`, true},
+		{"alice", `username="alice@example.com"`, true},
+		{"bob", `username="alice"`, false},
+		{"b%20b", `username="alice@example.com"`, false},
+		{"bob", `Username="alice"`, false},
+		{"bob", `username = "alice"`, false},
+		{"bob", `realm="x", username="alice"`, false},
+		{"bob", `opaque="x \" username=\"bob", username="alice"`, false},
+		{"bob", `opaque=" username=", Username="alice"`, false},
+		{"bob", `opaque="username=\"bob\"", username="alice"`, false},
+	} {
+		k.asks("REGISTER", c.user, fmt.Sprintf(`Authorization: Digest %s, nonce="%s", response="0"`, c.name, nonceOne))
+		if a := &k.x.Asked; a.Tried() != alice || (a.Login == 0) != c.same {
+			t.Errorf("%+v: tried %x, want %x; %+v", c, a.Tried(), alice, a)
+		}
+	}
+	if k.asks("REGISTER", "bob", answerTo("carol", nonceOne)); k.x.Asked.Tried() == alice || k.x.Asked.Tried() == k.x.Asked.User {
+		t.Errorf("another name: %+v", k.x.Asked)
+	}
+}
+
+// TestKnownForHisOwnName: a user is known good with the name that he was accepted with, and with no other; after a restart it is to be seen again.
+func TestKnownForHisOwnName(t *testing.T) {
+	j := newJudge(t, Enforce)
+	k := j.talk(t, "198.51.100.7:5060")
+	good := func(user string, fields ...string) bool {
+		k.asks("REGISTER", user, fields...)
+		return k.x.Asked.Good
+	}
+	k.registers("bob", 200)
+	if !good("bob") || !good("bob", answerTo("bob", nonceOne)) || good("bob", answerTo("alice", nonceOne)) {
+		t.Error("bob is known for alice's password, or not for his own")
+	}
+	if good("bob", answerTo("alice", nonceOne)); k.gets(401).Lock != edge.LockNone || !good("bob") {
+		t.Error("bob is forgotten for a refusal")
+	}
+	k.j = newJudge(t, Enforce)
+	k.asks("REGISTER", "carol")
+	k.gets(401, challengeWith(nonceOne))
+	k.asks("REGISTER", "carol", answerTo("line-7", nonceOne))
+	k.gets(200)
+	if !good("carol") || !good("carol", answerTo("line-7", nonceOne)) || good("carol", answerTo("carol", nonceOne)) {
+		t.Error("who has another name in credentials than as a user")
+	}
+	k.j = restart(t, k.j, k.at)
+	if !good("carol", answerTo("line-7", nonceOne)) {
+		t.Error("after a restart she is a stranger")
+	}
+	k.asks("INVITE", "carol", answerTo("line-7", nonceOne))
+	k.gets(407, challengeWith("another-nonce"))
+	k.asks("INVITE", "carol", answerTo("line-7", "another-nonce"))
+	k.gets(200)
+	if !good("carol", answerTo("line-7", nonceOne)) || good("carol", answerTo("alice", nonceOne)) {
+		t.Error("once she was accepted again, she is known for another one's password")
+	}
+}
