@@ -21,54 +21,94 @@ type Check struct{}
 // New makes the check.
 func New() Check { return Check{} }
 
-// Inspect implements edge.Check. It looks at the Request-URI, at names and users of From, To and Contact, at credentials and at the User-Agent.
+// Inspect implements edge.Check. It looks at the Request-URI, at names, users and parameters of From, To, Contact, Refer-To and Referred-By, at
+// credentials, the Subject and the User-Agent.
 func (Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	m := x.Msg
-	if Hostile(m.RequestURI.Of(m.Raw)) {
+	if hostile(m.RequestURI.Of(m.Raw), inURI) || said(m.From.Display.Of(m.Raw)) || said(m.To.Display.Of(m.Raw)) {
 		return x.Say(found())
 	}
 	for i := range m.Fields {
 		f := &m.Fields[i]
+		bad := false
 		switch f.ID {
-		case sip.FieldFrom, sip.FieldTo, sip.FieldContact, sip.FieldUserAgent:
-			if Hostile(f.Value.Of(m.Raw)) {
-				return x.Say(found())
-			}
+		case sip.FieldFrom, sip.FieldTo, sip.FieldContact, sip.FieldReferTo, sip.FieldReferredBy:
+			bad = hostile(f.Value.Of(m.Raw), inURI)
+		case sip.FieldSubject:
+			bad = said(f.Value.Of(m.Raw))
+		case sip.FieldUserAgent:
+			bad = hostile(f.Value.Of(m.Raw), inAgent)
 		case sip.FieldAuthorization, sip.FieldProxyAuthorization:
-			if credentials(f.Value.Of(m.Raw)) {
-				return x.Say(found())
-			}
+			bad = credentials(f.Value.Of(m.Raw))
+		}
+		if bad {
+			return x.Say(found())
 		}
 	}
 	return nil
 }
 
-// credentials reports whether the names in credentials are hostile. The user stands in quotes, so what needs no sign is looked for there, too.
+// credentials reports whether anything that stands in quotes in credentials is hostile, under whatever name. In those of the user and the realm
+// blanks may stand, so what needs no sign is looked for there, too.
 func credentials(value []byte) bool {
-	name := quoted(value, userParam)
-	return !plain(name) && (suspicious(name) || Hostile(name)) || Hostile(quoted(value, uriParam)) || Hostile(quoted(value, realmParam))
+	signed := !clean(value, anywhere)
+	for {
+		i := bytes.IndexByte(value, '"')
+		if i < 0 {
+			return false
+		}
+		text := quoted(value[i+1:], signed)
+		if signed && Hostile(text) {
+			return true
+		}
+		if !plain(text) && names(value[:i]) && suspicious(text) {
+			return true
+		}
+		value = value[min(i+len(text)+2, len(value)):]
+	}
 }
+
+// names reports whether b ends with the name of a parameter that holds a user's name or a realm, and the equals sign after it.
+func names(b []byte) bool {
+	for len(b) > 0 && (b[len(b)-1] == '=' || b[len(b)-1] <= ' ') {
+		b = b[:len(b)-1]
+	}
+	return ends(b, "username") || ends(b, "realm")
+}
+
+// ends reports whether b ends with the lower-case text s, in any case.
+func ends(b []byte, s string) bool { return len(b) >= len(s) && hasPrefixFold(b[len(b)-len(s):], s) }
 
 // plain reports whether name is of letters, digits and what else stands in the names of most users: none of the rules finds anything in that.
 func plain(name []byte) bool {
 	for _, c := range name {
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '-' || c > '9' || c == '/') && c != '_' && c != '@' && c != '+' {
+		if signs[c]&inLogin != 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// The parameters of credentials that may hold text of the sender.
-var userParam, uriParam, realmParam = []byte(`username="`), []byte(`uri="`), []byte(`realm="`)
-
-// quoted is the value of a parameter of credentials, up to a quote that no backslash stands before. Unlike in URIs, blanks may stand in it.
-func quoted(credentials, param []byte) []byte {
-	i := bytes.Index(credentials, param)
-	if i < 0 {
-		return nil
+// said reports whether a display name is hostile. Blanks and brackets may stand in one, so that a text needs no signs.
+func said(name []byte) bool {
+	if len(name) == 0 {
+		return false
 	}
-	rest := credentials[i+len(param):]
+	if clean(name, inName) && !containsFold(name, union) && !containsFold(name, waitfor) && !containsFold(name, outfile) {
+		return false
+	}
+	return suspicious(name)
+}
+
+// Words with which a text begins that needs nothing but letters and blanks.
+var union, waitfor, outfile = []byte("union"), []byte("waitfor"), []byte("outfile")
+
+// quoted is what follows a quote, up to the next one that no backslash stands before; escaped tells that there may be any.
+func quoted(rest []byte, escaped bool) []byte {
+	if !escaped {
+		text, _, _ := bytes.Cut(rest, []byte{'"'})
+		return text
+	}
 	for end := 0; end < len(rest); end++ {
 		switch rest[end] {
 		case '\\':
@@ -89,8 +129,11 @@ const most = 1024
 
 // Hostile reports whether text is of that kind, as it stands or with its escapes decoded, once or twice. Most texts hold none of the signs that
 // such a text needs, and cost one look at each byte.
-func Hostile(text []byte) bool {
-	if clean(text) {
+func Hostile(text []byte) bool { return hostile(text, anywhere) }
+
+// hostile is Hostile for a text of a kind, which tells what else is a sign in it.
+func hostile(text []byte, kind uint8) bool {
+	if clean(text, kind) {
 		return false
 	}
 	if suspicious(text) {
@@ -104,30 +147,51 @@ func Hostile(text []byte) bool {
 	return suspicious(once) || bytes.IndexByte(once, '%') >= 0 && suspicious(unescape(room[1][:0], once))
 }
 
-// clean reports whether text holds none of the signs. It looks at eight bytes at a time: this is what every message pays.
-func clean(text []byte) bool {
+// clean reports whether text holds none of the signs of its kind. It looks at eight bytes at a time: this is what every message pays.
+func clean(text []byte, kind uint8) bool {
 	for ; len(text) >= 8; text = text[8:] {
-		if signs[text[0]]|signs[text[1]]|signs[text[2]]|signs[text[3]]|signs[text[4]]|signs[text[5]]|signs[text[6]]|signs[text[7]] != 0 {
+		if (signs[text[0]]|signs[text[1]]|signs[text[2]]|signs[text[3]]|signs[text[4]]|signs[text[5]]|signs[text[6]]|signs[text[7]])&kind != 0 {
 			return false
 		}
 	}
 	for _, c := range text {
-		if signs[c] != 0 {
+		if signs[c]&kind != 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// signs are the bytes without which no field is looked at closely: quotes but for the double one, which stands around every realm, and what else
-// rules begin with. What can do without them has no place in a URI.
+// Kinds of text, by what is a sign in them.
+const (
+	inURI    = 1 << iota // and in what stands around one
+	inAgent              // a User-Agent
+	inName               // a display name
+	inLogin              // what stands in quotes in credentials, and is no name of most users
+	inOther              // anything else
+	anywhere = inOther
+)
+
+// signs are the bytes without which no text of a kind is looked at closely: what rules begin with, as far as it is seldom there. Double quotes and
+// angle brackets stand around every name and URI, round ones in User-Agents.
 var signs = func() (table [256]uint8) {
-	for _, c := range "'`%$|{\\" {
-		table[c] = 1
+	mark := func(bytes string, kinds uint8) {
+		for _, c := range []byte(bytes) {
+			table[c] |= kinds
+		}
+	}
+	mark("'`%$|{\\", inURI|inAgent|inName|inOther)
+	mark("(*/_", inURI|inName)
+	mark("<", inAgent|inName)
+	mark(";=", inName)
+	for c := range len(table) {
+		if letter := c|0x20 >= 'a' && c|0x20 <= 'z'; !letter && (c < '-' || c > '9' || c == '/') && c != '@' && c != '+' {
+			table[c] |= inLogin
+		}
 	}
 	for c := range ' ' {
 		if c != '\t' && c != '\r' && c != '\n' {
-			table[c] = 1
+			table[c] = inURI | inAgent | inName | inOther
 		}
 	}
 	return table

@@ -1,6 +1,7 @@
 package injection
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/ringwall/ringwall/check/checktest"
@@ -19,6 +20,36 @@ func TestHostile(t *testing.T) {
 			t.Errorf("%s: %+v", text, v)
 		}
 	}
+}
+
+// TestPlaces: each kind of text is found in each place where it may stand.
+func TestPlaces(t *testing.T) {
+	inUsers := []string{"1'or'1'='1", "admin'--", "%27%20or%201%3D1--", "1-sleep(5)", "benchmark(9,9)", "pg_sleep(9)", "1/**/union/**/select/**/1", "1)union(select(1", "%24%7Bjndi:x%7D", "$(id)",
+		"%60id%60", "%3Cscript%3E", "..%2f..%2fetc/passwd", "/etc/passwd", "xp_cmdshell", "information_schema", "x%00y", "%2527%2520or%25201%253d1", "1%20union%20select%201", "%7B%7B7*7%7D%7D"}
+	inNames := []string{"<script>alert(1)</script>", "1 union select 1", "1 WAITFOR DELAY 5", "1 into outfile x", "x' or 'a'='a", "1 or 1=1", "1; drop table x", "sleep(9)", "waitfor delay '0'", "$(id)", "`id`", "into outfile '/x'", "x\" or \"a\"=\"a"}
+	look := func(where, text, uri string, fields ...string) {
+		if v := checktest.Opinion(New().Inspect(checktest.Exchange(t, checktest.Request("INVITE", uri, fields...)))); v.Score != points {
+			t.Errorf("%s: %s: %+v", where, text, v)
+		}
+	}
+	const uri = "sip:100@example.com"
+	for _, text := range inUsers {
+		hostile := "sip:" + text + "@example.com"
+		look("Request-URI", text, hostile, "To: <sip:100@example.com>")
+		for _, name := range []string{"From", "To", "Contact", "Refer-To", "Referred-By"} {
+			look(name, text, uri, name+": <"+hostile+">;tag=1")
+		}
+	}
+	for _, text := range inNames {
+		look("From's name", text, uri, `From: "`+escaped(text)+`" <sip:1@h>;tag=1`)
+		look("To's name", text, uri, `To: "`+escaped(text)+`" <sip:1@h>`)
+		for _, form := range []string{`username="%s", realm="r"`, `Username="%s", realm="r"`, `username = "%s"`, `realm="%s"`, `opaque="username=", username="%s"`, `cnonce="x\" username=\"", username="%s"`} {
+			look(form, text, uri, "Authorization: Digest nonce=\"n\", "+strings.Replace(form, "%s", escaped(text), 1))
+		}
+	}
+	look("Subject", "union", uri, "Subject: 1 union select 2")
+	look("User-Agent", "script", uri, "User-Agent: <script>alert(1)</script>")
+	look("uri of credentials", "quote", uri, `Authorization: Digest username="x", uri="sip:1'or'1'='1@h"`)
 }
 
 // escaped keeps a text inside quotes.
@@ -42,6 +73,14 @@ func TestLegalNames(t *testing.T) {
 		uri := "sip:" + name + "@example.com"
 		if Hostile([]byte("<" + uri + ">;tag=a")) {
 			t.Errorf("%s is hostile", name)
+		}
+	}
+	for _, name := range []string{"O'Brien, Pat", "Müller & Co. (Berlin)", "Dept. 4/5", "a_b; c=d", "Union Station", "Selector", "1*2*3", "<none>", "Mary Or Ann", "Office = 12", "R/D <lab>"} {
+		for _, field := range []string{"From", "To"} {
+			x := checktest.Exchange(t, checktest.Request("INVITE", "sip:*97@example.com", field+`: "`+name+`" <sip:john_doe@h>;tag=a_b`))
+			if v := New().Inspect(x); v != nil {
+				t.Errorf("%s is hostile: %+v", name, v)
+			}
 		}
 	}
 	for _, text := range []string{`"O'Brien, Pat" <sip:1@h>`, "Linphone/4.4.0 (belle-sip/5.0)", "Mozilla/5.0 (X11; Linux x86_64; rv:1)", "Cisco/SPA504G-7.6.2e", `"Tom & Jerry's" <sip:2@h>;tag=1`} {

@@ -26,7 +26,7 @@ func suspicious(text []byte) bool {
 			return true
 		case c == '|' && i+1 < len(text) && text[i+1] == '|' && bytes.IndexByte(text, '\'') >= 0:
 			return true
-		case c|0x20 == 'u' && union(text[i:]):
+		case c|0x20 == 'u' && unites(text[i:]):
 			return true
 		case c|0x20 == 'o' && (i == 0 || !letter(text[i-1])) && always(text[i:]):
 			return true
@@ -66,8 +66,8 @@ func stacked(rest []byte) bool {
 	return false
 }
 
-// union reports whether text begins with UNION and goes on with SELECT.
-func union(text []byte) bool {
+// unites reports whether text begins with UNION and goes on with SELECT.
+func unites(text []byte) bool {
 	if !hasPrefixFold(text, "union") {
 		return false
 	}
