@@ -50,11 +50,11 @@ var goals = map[string]goal{
 }
 
 // classes are the goals of attacks by class, in messages: prefixes 6 (of a stolen account these come twice, since users are challenged, and after two
-// REGISTERs), passwords 10, users 12, of sources that take turns 12 tries.
+// REGISTERs), passwords 10, users 12, of sources that take turns 12 tries; forged Routes and identities are taken off and do no harm.
 var classes = map[string]goal{
 	"scan_options": {through: 1}, "scan_ports": {through: 1}, "scan_invite": {through: 1}, "probe": {through: 1}, "caller_spoof": {through: 1},
 	"enum_register": {through: 12}, "enum_options": {through: 0}, "enum_invite": {through: 12}, "brute_fast": {through: 10},
-	"malformed": {through: 1}, "injection": {through: 1}, "header_spoof": {through: 2}, "register_hijack": {through: 1},
+	"malformed": {through: 1}, "injection": {through: 1}, "header_spoof": {through: 10}, "register_hijack": {through: 1},
 	"flood": {through: 0}, "dial_prefix": {through: 6}, "dial_prefix_distributed": {through: 6}, "toll_fraud_probe": {through: 2 + 6},
 	"brute_slow": {through: 10}, "brute_distributed": {through: 12}, "password_spray": {through: 10}, "enum_slow": {through: 12},
 	"tdos": {later: true}, "wangiri": {later: true}, "toll_fraud": {later: true},

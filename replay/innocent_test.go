@@ -273,13 +273,17 @@ func TestInnocentTypist(t *testing.T) {
 	spared(t, s)
 }
 
-// TestInnocentOutboundProxy: 30 phones whose outbound proxy has a name that the edge does not know as its own are refused; nobody is banned for it.
+// TestInnocentOutboundProxy: 30 phones whose outbound proxy has a name that the edge does not know as its own register and call like all others.
 func TestInnocentOutboundProxy(t *testing.T) {
 	s := &scene{}
 	for i := range 30 {
 		for k := range 20 {
-			s.ask(time.Duration(k)*time.Minute+time.Duration(i)*time.Second, office.nth(i), request{method: "REGISTER", user: fmt.Sprint(1100 + i), fields: "Route: <sip:sbc.example.net;lr>\r\n"}, 0)
+			at, phone := time.Duration(k)*time.Minute+time.Duration(i)*time.Second, office.nth(i)
+			q := request{method: "REGISTER", user: fmt.Sprint(1100 + i), fields: "Route: <sip:sbc.example.net;lr>\r\n"}
+			s.login(at, phone, q, "right", 401, 200)
+			q.method = "INVITE"
+			s.login(at+20*time.Second, phone, q, "right", 407, 486)
 		}
 	}
-	spared(t, s, "route.foreign")
+	spared(t, s)
 }

@@ -30,7 +30,7 @@ const (
 	recordPoints  = 1
 	recordMost    = 2 // trunks that are no configured peers look so, too
 	foreignPoints = 3
-	foreignMost   = 6 // a phone whose outbound proxy has a name that we don't know as ours is refused, but not banned
+	foreignMost   = 6 // an INVITE through an outbound proxy whose name we don't know as ours looks so, too; with other forgeries it is a ban
 	claimPoints   = 1
 	claimMost     = 3
 )
@@ -41,7 +41,8 @@ type Check struct{ cfg Config }
 // New makes the check.
 func New(cfg Config, _ meter.Key) *Check { return &Check{cfg: cfg} }
 
-// Inspect implements edge.Check. Whatever it says, the proxy takes these fields off the requests of strangers.
+// Inspect implements edge.Check. Whatever it says, the proxy takes these fields off the requests of strangers. REGISTERs may name any Route: it is the
+// phone's outbound proxy, and leads nobody anywhere.
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	m := x.Msg
 	if m.ToTag.Present() || m.Method == sip.ACK || m.Method == sip.CANCEL {
@@ -51,8 +52,8 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 		f := &m.Fields[i]
 		switch f.ID {
 		case sip.FieldRoute:
-			if !c.ours(m, f.Value) {
-				return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonForeign, Status: 403, Score: foreignPoints, Most: foreignMost})
+			if m.Method != sip.REGISTER && !c.ours(m, f.Value) {
+				return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonForeign, Score: foreignPoints, Most: foreignMost})
 			}
 		case sip.FieldRecordRoute:
 			return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonRecord, Score: recordPoints, Most: recordMost})
