@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ const (
 
 // Checks says which checks look for what.
 type Checks struct {
-	Mode  CheckMode            // of every check that has none of its own
+	Mode  CheckMode            // of every check that has none of its own; "": the file says nothing, which is monitor
 	Modes map[string]CheckMode // by the name of the check: its own
 
 	Flood struct {
@@ -64,8 +65,11 @@ func (c *Checks) Of(name string) CheckMode {
 	if mode, own := c.Modes[name]; own {
 		return mode
 	}
-	return c.Mode
+	return cmp.Or(c.Mode, CheckMonitor)
 }
+
+// Said reports whether the file says what any check is for.
+func (c *Checks) Said() bool { return c.Mode != "" || len(c.Modes) > 0 }
 
 // None reports whether every check is off.
 func (c *Checks) None() bool {
@@ -82,7 +86,6 @@ func (c *Checks) None() bool {
 
 // defaultChecks is what checks are told where the file says nothing.
 func defaultChecks() (c Checks) {
-	c.Mode = CheckOff
 	c.Flood.Rate, c.Flood.Burst = Rate{10, time.Second}, 60
 	c.Lockout.Failures, c.Lockout.Within, c.Lockout.Ban = 3, 15*time.Minute, 30*time.Minute
 	c.Bruteforce.Tries, c.Bruteforce.Within = 8, time.Minute

@@ -185,8 +185,10 @@ func fullChecks() Checks {
 // TestModesOfChecks: one word for all checks, and one for each that is to differ, in any order.
 func TestModesOfChecks(t *testing.T) {
 	for text, want := range map[string][2]CheckMode{ // of scanner and of flood
-		"":                        {CheckOff, CheckOff},
-		"checks: {mode: monitor}": {CheckMonitor, CheckMonitor},
+		"":                                 {CheckMonitor, CheckMonitor},
+		"checks: {flood: {mode: enforce}}": {CheckMonitor, CheckEnforce},
+		"checks: {flood: {rate: 20/s}}":    {CheckMonitor, CheckMonitor},
+		"checks: {mode: monitor}":          {CheckMonitor, CheckMonitor},
 		"checks: {scanner: {mode: enforce}, mode: monitor}": {CheckEnforce, CheckMonitor},
 		"checks: {mode: enforce, flood: {mode: off}}":       {CheckEnforce, CheckOff},
 		"checks: {mode: enforce, flood: {rate: 20/s}}":      {CheckEnforce, CheckEnforce},
@@ -195,6 +197,9 @@ func TestModesOfChecks(t *testing.T) {
 		c := mustParse(t, text).Checks
 		if got := [2]CheckMode{c.Of("scanner"), c.Of("flood")}; got != want {
 			t.Errorf("%q: scanner and flood %v, want %v", text, got, want)
+		}
+		if said := strings.Contains(text, "mode"); c.Said() != said {
+			t.Errorf("%q: said %t", text, !said)
 		}
 		if c.None() != (want == [2]CheckMode{CheckOff, CheckOff}) {
 			t.Errorf("%q: none %t", text, c.None())
@@ -222,15 +227,15 @@ media: {relay: builtin, ports: 30000-39999, latch: strict}
 trust: {never_ban: []}
 access: {unify: false, open_inbound: []}
 headers: {from_outside: {remove: [], allow: []}, to_outside: {allow: []}}
-checks: {mode: off, flood: {mode: off, rate: 10/s, burst: 60}, lockout: {mode: "off", failures: 3, within: 15m, ban: 30m}}
+checks: {flood: {mode: off, rate: 10/s, burst: 60}, lockout: {mode: "off", failures: 3, within: 15m, ban: 30m}}
 bans: {first: 10m, longest: 7d}
 gate: {driver: soft}
 decoy: {enabled: false}
 `)
-	if !got.Checks.None() {
+	if got.Checks.Of("flood") != CheckOff || got.Checks.Of("lockout") != CheckOff {
 		t.Errorf("checks that are off: %+v", got.Checks)
 	}
-	got.Checks.Modes = nil // those of their own say the same
+	got.Checks.Modes = nil
 	if diff := cmp.Diff(Default(), got, plain); diff != "" {
 		t.Errorf("off values are not the defaults (-default +got):\n%s", diff)
 	}

@@ -27,7 +27,6 @@ var hiddenStories = []struct {
 	{"other node", otherNode},
 	{"switched off and on", switched},
 	{"unlinkable", unlinkable},
-	{"altered tokens", alteredTokens},
 }
 
 // TestHidden: what people do on phones, with the platform hidden and media relayed.

@@ -20,7 +20,8 @@ func TestProxyProtocol(t *testing.T) {
 		t.Fatal(err)
 	}
 	balancer, stranger := siptest.OwnIP(), siptest.OwnIP()
-	r := newRig(t, tcp, siptest.Keys{"outside": fmt.Sprintf("{listen: [\"tcp:%v\"], proxy_protocol: [%s]}", outside, balancer)})
+	r := newRig(t, tcp, siptest.Keys{"outside": fmt.Sprintf("{listen: [\"tcp:%v\"], proxy_protocol: [%s]}", outside, balancer),
+		"checks": "{mode: enforce, contact: {mode: off}}"}) // of the phone's two addresses one is on loopback
 	r.edge.Outside = outside
 	phone := r.phone("alice")
 	const header = "PROXY TCP4 203.0.113.77 198.51.100.1 4321 5060\r\n"

@@ -59,7 +59,8 @@ type Edge struct {
 
 // StartEdge builds the binary (once per test run), writes a config file from where and keys, runs `ringwall run --config
 // FILE --state DIR` and waits until it is ready: a line with "ready" on stderr, and 200 at /readyz. At the end of the test it
-// is sent TERM, and must exit 0. A drain is short unless keys has timers, and media is not relayed unless keys has media.
+// is sent TERM, and must exit 0. A drain is short unless keys has timers, and media is not relayed unless keys has media. Unless keys has checks all
+// of them enforce: whoever they stop is an innocent.
 func StartEdge(t testing.TB, where Outlets, keys Keys) *Edge {
 	t.Helper()
 	e := &Edge{t: t, State: t.TempDir(), env: where.Env, dns: where.DNS}
@@ -68,6 +69,7 @@ func StartEdge(t testing.TB, where Outlets, keys Keys) *Edge {
 	all["upstreams"] = "[{uri: \"" + strings.Join(where.Upstream, "\"}, {uri: \"") + "\"}]"
 	all["timers"] = "{drain: 300ms}"
 	all["media"] = "{relay: off}"
+	all["checks"] = "{mode: enforce}"
 	all["version"] = "1"
 	maps.Copy(all, keys)
 	file := filepath.Join(e.State, "ringwall.yaml")

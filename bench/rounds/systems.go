@@ -87,7 +87,7 @@ func (r Ringwall) config(outside, inside, upstream, admin netip.AddrPort, dir st
 	if r.Hidden {
 		topology = "{hide: true, guard: log}"
 	}
-	judged := ""
+	judged := "checks: {mode: off}"
 	if r.Judged {
 		judged = allChecks()
 	}

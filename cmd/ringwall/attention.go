@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,7 @@ type facts struct {
 	aside      string    // which damaged state files nobody has looked at; "": there is none
 	front      string    // what all traffic comes through; "": nothing of that kind
 	valve      string    // why checks only watch; "": they act
+	watching   uint64    // how often checks had something to say that only watch because the file says nothing of them
 	dropped    uint64    // events
 	dropAt     time.Time // when events were last seen to be lost
 	open       int       // connections
@@ -89,6 +91,8 @@ func (f *facts) concerns() []concern {
 	add(f.aside != "", string(reasonDamaged), "%s", f.aside)
 	add(f.front != "", string(reasonFronted), "%s", f.front)
 	add(f.valve != "", string(reasonValve), "%s", f.valve)
+	add(f.watching > 0, "checks.watch", "checks only watch, and had something to say of %s (ringwall tail): write checks: {mode: enforce} to have them act, "+
+		"or {mode: monitor} if this is as it should be", count(int(min(f.watching, math.MaxInt)), "message"))
 	for _, c := range f.certs {
 		about := certificateConcern(&c, f.at)
 		add(about != (concern{}), about.ID, "%s", about.Text)
@@ -151,6 +155,11 @@ func (s *service) facts(p proxy.Status, now *settings) *facts {
 	}
 	if open := s.innocence.valve.Load(); open != nil {
 		f.valve = open.String()
+	}
+	if j := s.judge(); j != nil && !now.cfg.Checks.Said() {
+		for _, c := range j.Counts() {
+			f.watching += c.Hits()
+		}
 	}
 	if at := s.dropAt.Load(); at != nil {
 		f.dropAt = *at

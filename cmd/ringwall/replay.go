@@ -33,7 +33,7 @@ func newReplay() *cobra.Command {
 		Short: "judge a capture: who would have been banned, when and why",
 		Long: "replay reads a capture (pcap or pcapng, gzip or not) of the traffic between a platform and the internet, and judges it as the running\n" +
 			"ringwall would, by the clock of the capture. It opens no socket and changes nothing.\n\n" +
-			"Without --config every check enforces with its defaults. With a configuration its checks, modes, peers, domains and bans count.\n" +
+			"Every check enforces, unless a configuration (--config) says what any of them is for: then it counts, as do its peers, domains and bans.\n" +
 			"--inside names the platform's addresses in the capture; left out, they are who answers REGISTERs and challenges in it, or else\n" +
 			"answers most. A capture that is cut in the middle is judged up to there, and replay exits 1.",
 		Example: "  ringwall replay monday.pcap.gz\n" +
@@ -42,7 +42,7 @@ func newReplay() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&r.file, "config", "c", "", "configuration `FILE`; without one every check enforces")
+	flags.StringVarP(&r.file, "config", "c", "", "configuration `FILE`; without one, or without a mode of any check in it, all enforce")
 	flags.StringSliceVar(&r.inside, "inside", nil, "`PREFIX` or address of the platform in the capture, may be repeated")
 	flags.StringVarP(&r.form, "output", "o", "table", "form of the output: table or json")
 	flags.StringVar(&r.labels, "labels", "", "`FILE` (CSV) that says what is in the capture, to be compared with")
@@ -162,9 +162,13 @@ var replayKey = meter.NewKey([16]byte([]byte("ringwall replay!")))
 
 // replayConfig is cfg (nil: none was named) in the terms of replay, with what is to be said of it.
 func replayConfig(cfg *config.Config, platform []netip.Prefix) (out replay.Config, notes []string) {
-	if cfg == nil {
-		cfg = enforcing()
+	switch {
+	case cfg == nil:
+		cfg = enforcing(config.Default())
 		notes = append(notes, "no configuration was named: every check enforces, with its defaults")
+	case !cfg.Checks.Said():
+		cfg = enforcing(cfg)
+		notes = append(notes, "checks have no mode in this configuration: every one enforces here, and only watches in a running ringwall")
 	}
 	out = replay.Config{Key: replayKey, Inside: platform, First: cfg.Bans.First, Longest: cfg.Bans.Longest, Monitor: cfg.Mode == config.Monitor}
 	out.Judge.Domains = cfg.Domains
@@ -190,11 +194,11 @@ func replayConfig(cfg *config.Config, platform []netip.Prefix) (out replay.Confi
 	return out, notes
 }
 
-// enforcing is the default configuration with every check at work.
-func enforcing() *config.Config {
-	cfg := config.Default()
-	cfg.Checks.Mode = config.CheckEnforce
-	return cfg
+// enforcing is cfg with every check at work.
+func enforcing(cfg *config.Config) *config.Config {
+	changed := *cfg
+	changed.Checks.Mode = config.CheckEnforce
+	return &changed
 }
 
 // mostOwn is how many addresses of a prefix the platform is taken to have itself: those that nobody else is in the right to name.

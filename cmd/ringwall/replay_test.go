@@ -16,6 +16,7 @@ import (
 
 	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/judge"
 )
 
 // capture FILE MESSAGE… writes a capture of datagrams, ten milliseconds apart. The first line of each message is SOURCE DESTINATION; in what
@@ -82,8 +83,15 @@ mode: monitor
 			t.Errorf("%s: peer %v", text, !want)
 		}
 	}
-	if len(got.Checks) != 1 || !got.Monitor || len(notes) != 2 || !strings.Contains(notes[1], "peer two: trunk.example.net") {
-		t.Errorf("%d checks, monitor %v, notes %q", len(got.Checks), got.Monitor, notes)
+	modes := map[judge.Mode]int{}
+	for _, one := range got.Checks {
+		modes[one.Mode]++
+	}
+	if len(modes) != 1 || modes[judge.Monitor] != 13 || !got.Monitor || len(notes) != 2 || !strings.Contains(notes[1], "peer two: trunk.example.net") {
+		t.Errorf("checks %v, monitor %v, notes %q", modes, got.Monitor, notes)
+	}
+	if _, notes := replayConfig(config.Default(), platform); len(notes) != 1 || !strings.Contains(notes[0], "enforces here") {
+		t.Errorf("a configuration without modes: notes %q", notes)
 	}
 	if list := addresses(platform); len(list) != 4+mostOwn || list[3].String() != "203.0.113.3" {
 		t.Errorf("%d addresses", len(list))
