@@ -68,13 +68,19 @@ func Stream(ctx context.Context, socket, verb string, in any, each func(json.Raw
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", socket)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		if conn != nil {
+			conn.Close()
+		}
+		return nil
+	case err != nil:
 		return dialError(socket, err)
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	if err := json.NewEncoder(conn).Encode(request{Verb: verb, Args: args}); err != nil {
+	if err := json.NewEncoder(conn).Encode(request{Verb: verb, Args: args}); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("%w: %s: send %s: %w", ErrUnreachable, socket, verb, err)
 	}
 	lines := bufio.NewReader(conn)

@@ -96,4 +96,9 @@ func TestStreamEndsWithTheServer(t *testing.T) {
 	if err := Stream(t.Context(), path, "wait", nil, nil); !errors.Is(err, ErrUnreachable) {
 		t.Errorf("no server: %v", err)
 	}
+	over, end := context.WithCancel(t.Context())
+	end()
+	if err := Stream(over, path, "wait", nil, nil); err != nil {
+		t.Errorf("it was over before it began: %v", err)
+	}
 }
