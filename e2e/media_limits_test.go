@@ -54,10 +54,49 @@ func TestMediaF9(t *testing.T) {
 	stranger.Send(m)
 	stranger.Expect("503 INVITE")
 	r.platform.Silence(hush, "INVITE")
+	if n := r.edge.Counted(1, "ringwall_refused_total", `reason="media.share"`); n != 1 {
+		t.Errorf("%v refused as media.share, want 1", n)
+	}
 	running.talk()
 	other := r.chat(r.phone("carol"))
 	r.bye(other.call.phone, other.platform)
 	r.bye(running.call.phone, running.platform)
+}
+
+// TestMediaOfRefusedCalls: calls that the platform refuses leave no port behind that has to rest, however many there are; of calls that it answered early
+// a stranger has so many, resting ports included, and others have theirs. Strangers together have three tenths.
+func TestMediaOfRefusedCalls(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, udp, siptest.Keys{"media": "{relay: builtin, ports: 40000-40039}"}) // 20 pairs on each side: strangers have 6
+	stranger, far := r.phone("mallory"), newMouth(r.platform, t)
+	fails := func(early bool) {
+		t.Helper()
+		sent, got := r.invite(stranger, with(newMouth(stranger, t).sdp()))
+		if early {
+			r.platform.Reply(got, 183, with(far.sdp()))
+			stranger.Expect("183")
+		}
+		r.platform.Reply(got, 401)
+		stranger.Send(siptest.AckOf(sent, stranger.Expect("401")))
+		r.streams(0)
+	}
+	for range 40 {
+		fails(false)
+	}
+	for range 6 {
+		fails(true)
+	}
+	m := stranger.Request("INVITE", "sip:bob@example.com")
+	with(newMouth(stranger, t).sdp())(m)
+	stranger.Send(m)
+	stranger.Send(siptest.AckOf(m, stranger.Expect("503 INVITE")))
+	if n := r.edge.Counted(1, "ringwall_refused_total", `reason="media.share"`); n != 1 {
+		t.Errorf("%v refused as media.share, want 1", n)
+	}
+	phone, _ := r.registered("alice")
+	for range 8 {
+		r.chat(phone)
+	}
 }
 
 // TestMediaKilled kills ringwall during calls: media flows again as soon as it is back, without a word of signalling, and both BYE and re-INVITE work.

@@ -118,6 +118,9 @@ func (l *loop) over() bool {
 			l.sockets[p.fd] = nil
 		}
 		unix.Close(p.fd)
+		if p.rtcp { // the second of a pair
+			l.relay.freePort(p.local.Addr(), p.local.Port()-1, p.stream.rests)
+		}
 		l.gone[i] = nil
 	}
 	l.gone = l.gone[:0]

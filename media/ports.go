@@ -71,8 +71,12 @@ func (p *portPool) remove(i int) uint16 {
 	return port
 }
 
-// free takes a pair back.
-func (p *portPool) free(port uint16, now time.Time) {
+// free takes a pair back. rest: somebody may go on sending to it.
+func (p *portPool) free(port uint16, rest bool, now time.Time) {
+	if !rest {
+		p.unused = append(p.unused, port)
+		return
+	}
 	p.rests = append(p.rests, resting{port, now.Add(p.pause)})
 }
 

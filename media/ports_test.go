@@ -18,9 +18,9 @@ func TestPortsRunOutAndRest(t *testing.T) {
 	now := newClock()
 	r := newRelay(t, func(c *RelayConfig) { c.First, c.Last, c.Now = 31000, 31007, now.Now })
 	first := newCall(t, r, nil)
-	var more []*Stream
+	var more []*call
 	for range 3 {
-		more = append(more, openStream(t, r, fromOutside))
+		more = append(more, newCall(t, r, nil))
 	}
 	if _, err := r.Open(fromOutside); !errors.Is(err, ErrNoPorts) {
 		t.Fatalf("the fifth stream of four pairs: %v", err)
@@ -29,7 +29,7 @@ func TestPortsRunOutAndRest(t *testing.T) {
 	old := more[0].Port(Caller)
 	more[0].Close()
 	more[0].Close()
-	unbound(t, old)
+	free(t, r, 1)
 	now.advance(4 * time.Second)
 	if _, err := r.Open(fromOutside); !errors.Is(err, ErrNoPorts) {
 		t.Fatalf("a port that rests was given out: %v", err)
@@ -39,6 +39,20 @@ func TestPortsRunOutAndRest(t *testing.T) {
 		t.Errorf("got %v, want %v", s.Port(Caller), old)
 	}
 	first.both(t)
+}
+
+// TestUnknownPortsDoNotRest: a pair that was in no answer is given out again as soon as its sockets are closed.
+func TestUnknownPortsDoNotRest(t *testing.T) {
+	r := newRelay(t, func(c *RelayConfig) { c.First, c.Last, c.Now = 31000, 31003, newClock().Now })
+	known, unknown := newCall(t, r, nil), openStream(t, r, fromOutside)
+	unknown.Expect(Caller, Remote{RTP: known.phone.addr(), Signalling: phoneAddr})
+	known.Close()
+	unknown.Close()
+	free(t, r, 2)
+	again, err := r.Open(fromOutside)
+	if err != nil || again.Port(Caller) != unknown.Port(Caller) || again.Port(Callee) != unknown.Port(Callee) {
+		t.Errorf("got %v, %v, want the ports %v and %v", again, err, unknown.Port(Caller), unknown.Port(Callee))
+	}
 }
 
 // unbound waits until the loop has closed the socket of a port.
@@ -51,6 +65,23 @@ func unbound(t *testing.T, at netip.AddrPort) {
 		}
 	}
 	t.Fatalf("%v is still open", at)
+}
+
+// free waits until n pairs of each address are free, resting ones included: the loop closes sockets when it holds none of them.
+func free(t *testing.T, r *Relay, n int) {
+	t.Helper()
+	for a, pool := range r.ports {
+		count := func() int {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return len(pool.unused) + len(pool.rests)
+		}
+		for end := time.Now().Add(patience); count() != n; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d pairs of %v are free, want %d", count(), a, n)
+			}
+		}
+	}
 }
 
 // A source that nobody has authenticated holds no more than its share (F9); an IPv6 network of 64 bits is one source.
@@ -80,6 +111,48 @@ func TestOwnerCap(t *testing.T) {
 	if _, err := r.Open(owned("192.0.2.1")); !errors.Is(err, ErrOwner) {
 		t.Errorf("%v, want the cap", err)
 	}
+}
+
+// TestOwnersTogether: row F9. All sources together that nobody has authenticated hold no more than their share, resting ports included.
+func TestOwnersTogether(t *testing.T) {
+	now := newClock()
+	r := newRelay(t, func(c *RelayConfig) { c.PerOwner, c.Owned, c.Now = 2, 3, now.Now })
+	open := func(last byte) (*Stream, error) {
+		s := fromOutside
+		s.Owner = netip.AddrFrom4([4]byte{192, 0, 2, last})
+		return r.Open(s)
+	}
+	var held []*Stream
+	for i := range byte(3) {
+		s, err := open(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for e := range End(Ends) {
+			s.Expect(e, Remote{RTP: netip.AddrPortFrom(phoneAddr, 4000), Signalling: phoneAddr})
+		}
+		held = append(held, s)
+	}
+	refused := func() {
+		t.Helper()
+		if _, err := open(9); !errors.Is(err, ErrOwner) {
+			t.Errorf("%v, want the cap", err)
+		}
+		openStream(t, r, fromOutside)
+	}
+	refused()
+	held[0].Close()
+	refused()
+	now.advance(5 * time.Second)
+	if _, err := open(9); err != nil {
+		t.Error(err)
+	}
+	refused()
+	held[1].Admit()
+	if _, err := open(9); err != nil {
+		t.Error(err)
+	}
+	refused()
 }
 
 func TestStreamLimit(t *testing.T) {

@@ -23,7 +23,7 @@ import (
 var (
 	ErrNoPorts = errors.New("no free media ports")                          // the range is full, or the process may not open more sockets
 	ErrLimit   = errors.New("limit of media streams reached")               // RelayConfig.Streams
-	ErrOwner   = errors.New("limit of media streams of one source reached") // RelayConfig.PerOwner
+	ErrOwner   = errors.New("limit of media streams of one source reached") // RelayConfig.PerOwner, or Owned
 	ErrAddress = errors.New("no media address of this side and IP version") // RelayConfig.Outside or Inside lacks it
 	ErrClosed  = errors.New("media relay is closed")                        // after Relay.Close
 )
@@ -33,7 +33,8 @@ type RelayConfig struct {
 	Outside, Inside []netip.Addr  // own media addresses of each side; see Place
 	First, Last     uint16        // the ports of both sides; a pair takes an even one and the next [30000 to 39999]
 	Streams         int           // streams at once [MostStreams]
-	PerOwner        int           // streams that one Spec.Owner holds without having been admitted [32]
+	PerOwner        int           // streams that one Spec.Owner holds without having been admitted, and those whose ports rest [32]
+	Owned           int           // the same of all together [Streams]
 	Quarantine      time.Duration // how long a port rests before another call gets it, so that late packets never enter that [5 s]; negative: none
 	Loops           int           // threads that relay [1]
 	Coalesce        time.Duration // under load: sleep so long between packets to handle more of them per wake; they come later by as much [0: never]
@@ -52,6 +53,7 @@ func (c *RelayConfig) setDefaults() {
 	}
 	c.Streams = cmp.Or(c.Streams, MostStreams)
 	c.PerOwner = cmp.Or(c.PerOwner, 32)
+	c.Owned = cmp.Or(c.Owned, c.Streams)
 	c.Quarantine = cmp.Or(c.Quarantine, 5*time.Second)
 	c.Loops = cmp.Or(c.Loops, 1)
 	if c.Now == nil {
@@ -78,8 +80,8 @@ func (c *RelayConfig) Validate() error {
 	if c.First < 1024 || c.Last <= c.First {
 		errs = append(errs, fmt.Errorf("media ports %d to %d: want a range above 1023", c.First, c.Last))
 	}
-	if c.Streams < 1 || c.PerOwner < 1 || c.Loops < 1 {
-		errs = append(errs, fmt.Errorf("media limits: %d streams, %d per source, %d loops: want at least 1 of each", c.Streams, c.PerOwner, c.Loops))
+	if c.Streams < 1 || c.PerOwner < 1 || c.Owned < 1 || c.Loops < 1 {
+		errs = append(errs, fmt.Errorf("media limits: %d streams, %d per source, %d of sources, %d loops: want at least 1 of each", c.Streams, c.PerOwner, c.Owned, c.Loops))
 	}
 	if c.Coalesce < 0 || c.Coalesce > maxNap {
 		errs = append(errs, fmt.Errorf("media coalescing %v: want 0 to %v", c.Coalesce, maxNap))
@@ -105,7 +107,9 @@ type Relay struct {
 
 	mu      sync.Mutex // guards the following; never held while a packet is moved
 	ports   map[netip.Addr]*portPool
-	owners  map[netip.Addr]int // streams by Spec.Owner, until admitted
+	owners  map[netip.Addr]int // streams by Spec.Owner, until admitted, or until their ports have rested
+	owned   int                // all of these
+	resting []debt             // oldest first
 	streams map[*Stream]struct{}
 	closed  bool
 }
@@ -228,6 +232,8 @@ func (r *Relay) enter(s *Stream) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	owner := ownerKey(s.spec.Owner)
+	s.since = r.cfg.Now()
+	r.forgive(s.since)
 	switch {
 	case r.closed:
 		return ErrClosed
@@ -235,23 +241,43 @@ func (r *Relay) enter(s *Stream) error {
 		return fmt.Errorf("%w: %d", ErrLimit, r.cfg.Streams)
 	case owner.IsValid() && r.owners[owner] >= r.cfg.PerOwner:
 		return fmt.Errorf("%w: %d of %v", ErrOwner, r.cfg.PerOwner, owner)
+	case owner.IsValid() && r.owned >= r.cfg.Owned:
+		return fmt.Errorf("%w: %d of all that nobody has authenticated", ErrOwner, r.cfg.Owned)
 	}
 	if owner.IsValid() {
 		r.owners[owner]++
+		r.owned++
 		s.owned = true
 	}
-	s.since = r.cfg.Now()
 	s.loop = r.loops[len(r.streams)%len(r.loops)]
 	r.streams[s] = struct{}{}
 	return nil
 }
 
-// leave counts s out.
+// A debt is a stream that counts for its owner until its ports have rested.
+type debt struct {
+	owner netip.Addr
+	until time.Time
+}
+
+// leave counts s out, but for its owner as long as its ports rest.
 func (r *Relay) leave(s *Stream) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if s.rests && s.owned {
+		s.owned = false
+		r.resting = append(r.resting, debt{ownerKey(s.spec.Owner), r.cfg.Now().Add(max(r.cfg.Quarantine, 0))})
+	}
 	r.disownLocked(s)
 	delete(r.streams, s)
+}
+
+// forgive takes what has rested off the owners' accounts; r.mu is held.
+func (r *Relay) forgive(now time.Time) {
+	for len(r.resting) > 0 && !r.resting[0].until.After(now) {
+		r.disowned(r.resting[0].owner)
+		r.resting = r.resting[1:]
+	}
 }
 
 func (r *Relay) disownLocked(s *Stream) {
@@ -259,7 +285,12 @@ func (r *Relay) disownLocked(s *Stream) {
 		return
 	}
 	s.owned = false
-	owner := ownerKey(s.spec.Owner)
+	r.disowned(ownerKey(s.spec.Owner))
+}
+
+// disowned counts one stream less for owner; r.mu is held.
+func (r *Relay) disowned(owner netip.Addr) {
+	r.owned--
 	if r.owners[owner]--; r.owners[owner] <= 0 {
 		delete(r.owners, owner)
 	}
@@ -285,7 +316,7 @@ func (r *Relay) takePorts(addr netip.Addr, want uint16) (port uint16, rtp, rtcp 
 		if rtp, rtcp, err = openPair(netip.AddrPortFrom(addr, port)); err == nil {
 			return port, rtp, rtcp, nil
 		}
-		r.freePort(addr, port)
+		r.freePort(addr, port, true)
 		if want != 0 || !inUse(err) {
 			break
 		}
@@ -310,10 +341,10 @@ func (r *Relay) takePort(addr netip.Addr, want uint16) (uint16, error) {
 	return port, nil
 }
 
-func (r *Relay) freePort(addr netip.Addr, port uint16) {
+func (r *Relay) freePort(addr netip.Addr, port uint16, rest bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ports[addr].free(port, r.cfg.Now())
+	r.ports[addr].free(port, rest, r.cfg.Now())
 }
 
 // ours reports whether a is one of the relay's own ports that are open. Others of its range may belong to a phone on this machine.

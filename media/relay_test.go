@@ -279,13 +279,7 @@ func TestOpenAndCloseUnderTraffic(t *testing.T) {
 	if st := steady.Stats(Caller); st.Packets != 200 || st.Sent != 200 {
 		t.Errorf("%+v", st)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for a, pool := range r.ports {
-		if free := len(pool.unused) + len(pool.rests); free != 99 {
-			t.Errorf("%v has %d pairs free, want all but one", a, free)
-		}
-	}
+	free(t, r, 99)
 	if n := r.Panics(); n != 0 {
 		t.Errorf("%d panics", n)
 	}

@@ -15,6 +15,7 @@ type Stream struct {
 	spec  Spec
 	since time.Time
 	owned bool // counted in Relay.owners; guarded by Relay.mu
+	rests bool // its ports are to rest; constant once it is closed
 
 	mu     sync.Mutex // guards the following; never held while a packet is moved
 	closed bool
@@ -147,7 +148,7 @@ func (s *Stream) Prove(e End) {
 
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
-// Close ends s: nothing is accepted or sent from now on, and the ports rest. Closing it again does nothing.
+// Close ends s: nothing is accepted or sent from now on, and the ports rest if both ends were described. Closing it again does nothing.
 func (s *Stream) Close() {
 	s.mu.Lock()
 	if s.closed {
@@ -155,14 +156,10 @@ func (s *Stream) Close() {
 		return
 	}
 	s.closed = true
+	s.rests = s.ends[Caller].expected && s.ends[Callee].expected // else nobody has a reason to send
 	s.mu.Unlock()
-	for i := range s.ends {
-		if p := &s.ends[i].rtp; p.stream != nil {
-			s.relay.freePort(p.local.Addr(), p.local.Port())
-		}
-	}
-	s.loop.forget(s.sockets())
 	s.relay.leave(s)
+	s.loop.forget(s.sockets())
 }
 
 // OfferICE makes the relay an ICE-lite agent towards e (RFC 8445 §2.5) and returns the credentials that our description names there. Checks are

@@ -148,7 +148,7 @@ func (l *lane) unreadable(x *edge.Exchange, err error) edge.Verdict {
 		return edge.Verdict{Action: edge.Reply, Reason: edge.Reason(bad.ID()), Status: bad.Status()}
 	case errors.Is(err, media.ErrEngine):
 		return edge.Verdict{Action: edge.Reply, Reason: reasonMediaDown, Status: 503}
-	case errors.Is(err, media.ErrShare):
+	case errors.Is(err, media.ErrShare), errors.Is(err, media.ErrOwner):
 		return edge.Verdict{Action: edge.Reply, Reason: reasonMediaShare, Status: 503}
 	}
 	return edge.Verdict{Action: edge.Reply, Reason: reasonMediaFull, Status: 503}

@@ -16,7 +16,7 @@ import (
 	"github.com/ringwall/ringwall/transport"
 )
 
-// unknownShare is the part of all calls with media, in percent, that strangers may have whom the platform has not answered.
+// unknownShare is the part of all calls with media, and of all media lines, in percent, that strangers may have whom the platform has not answered.
 const unknownShare = 30
 
 // openMedia starts the relay of media, if there is to be one.
@@ -38,7 +38,7 @@ func (s *service) openMedia(ctx context.Context) error {
 		announced[own] = shown
 	}
 	relay, err := media.NewRelay(media.RelayConfig{Outside: outside, Inside: inside, First: m.Ports.First, Last: m.Ports.Last, Streams: s.budget.lines,
-		Loops: m.Threads, Coalesce: m.Coalesce, Guard: s.guardRelay})
+		Owned: max(1, s.budget.lines*unknownShare/100), Loops: m.Threads, Coalesce: m.Coalesce, Guard: s.guardRelay})
 	if err != nil {
 		return s.cfg.Fault("media", err.Error(), "")
 	}
