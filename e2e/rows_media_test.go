@@ -87,6 +87,7 @@ func holdAndResume(r *rig) {
 	c.talk()
 	r.bye(c.platform, c.call.phone)
 	r.streams(0)
+	r.edge.WaitLog(`detail="audio: caller packets=5 bytes=130 lost=0`)
 }
 
 // wordsOfRTCP: the platform names its machine in RTCP's SDES, which RFC 3550 §6.5.1 even asks for. The phone gets it with other words.

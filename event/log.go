@@ -41,12 +41,14 @@ type LogConfig struct {
 	Remote Budget // lines about what strangers can cause: refused messages, registrations, dead flows
 	Own    Budget // lines about this machine and its platform
 	Bans   Budget // lines about bans, which tools such as fail2ban act on
+	Calls  Budget // lines about calls that are over
 }
 
 // DefaultLogConfig writes at most one line per second about what strangers can cause (after ten at once), so that no flood
-// fills a disk, and ten per second about the rest. Bans need proof of a source, so what a log writes of them is what their table can take.
+// fills a disk, and ten per second about the rest, and about calls that are over. Bans need proof of a source, so what a log writes of them is what their table can take.
 func DefaultLogConfig() LogConfig {
-	return LogConfig{Remote: Budget{PerSecond: 1, Burst: 10}, Own: Budget{PerSecond: 10, Burst: 100}, Bans: Budget{PerSecond: 1000, Burst: 10_000}}
+	return LogConfig{Remote: Budget{PerSecond: 1, Burst: 10}, Own: Budget{PerSecond: 10, Burst: 100}, Bans: Budget{PerSecond: 1000, Burst: 10_000},
+		Calls: Budget{PerSecond: 10, Burst: 100}}
 }
 
 // pause is how long the sink rests between two looks at a ring that keeps filling: a flood costs it at most ten rounds
@@ -60,13 +62,15 @@ type Log struct {
 	remote     allowance
 	own        allowance
 	bans       allowance
+	calls      allowance
 	suppressed uint64 // events since the last line that no line was written for
 	dropped    uint64 // Ring.Dropped as far as suppressed accounts for it
 }
 
 // NewLog makes the log sink of ring; Run does its work.
 func NewLog(ring *Ring, logger *slog.Logger, cfg LogConfig) *Log {
-	return &Log{ring: ring, logger: logger, remote: allowance{Budget: cfg.Remote}, own: allowance{Budget: cfg.Own}, bans: allowance{Budget: cfg.Bans}}
+	return &Log{ring: ring, logger: logger, remote: allowance{Budget: cfg.Remote}, own: allowance{Budget: cfg.Own}, bans: allowance{Budget: cfg.Bans},
+		calls: allowance{Budget: cfg.Calls}}
 }
 
 // Run writes events until ctx ends, then what is still in the ring. A line says how many events before it got none
@@ -120,6 +124,8 @@ func (l *Log) budget(name string) *allowance {
 	switch {
 	case name == Ban || name == WouldBan || name == Unban:
 		return &l.bans
+	case name == Call:
+		return &l.calls
 	case remote(name):
 		return &l.remote
 	}

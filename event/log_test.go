@@ -143,3 +143,17 @@ func TestFloodDoesNotHideOthers(t *testing.T) {
 		t.Errorf("not logged:\n%s", strings.Join(lines, "\n"))
 	}
 }
+
+// TestCallsHideNothing: lines about calls that are over are bounded for themselves, and take no other line's place.
+func TestCallsHideNothing(t *testing.T) {
+	lines := runLog(t, "text", 2*time.Second, func(r *Ring) {
+		for range 500 {
+			r.Add(edge.Event{Name: Call, Message: "a call is over"})
+		}
+		r.Add(edge.Event{Name: Refused, Message: "a stranger"})
+	})
+	text := strings.Join(lines, "\n")
+	if n := strings.Count(text, "a call is over"); n < 100 || n > 130 || !strings.Contains(text, "a stranger") {
+		t.Errorf("%d lines about calls in\n%s", n, text)
+	}
+}

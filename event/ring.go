@@ -37,6 +37,7 @@ const (
 	Unban    = "unban"     // a source is free again before its time, or is never to be banned
 	Memory   = "memory"    // how short of it we are
 	Trust    = "trust"     // an operator vouches for a user, or has one forgotten or unlocked
+	Call     = "call"      // a call with media that was answered is over; one for each media line
 )
 
 // remote reports whether anybody on the internet can cause events of that name in any number. Such events may fill only half

@@ -49,6 +49,7 @@ func (c *session) over(x *exchange, status int) {
 		x.branch.late = nil
 	}
 	if c.inviting == nil && (!slices.ContainsFunc(c.branches, (*branch).taken) || c.anchor.empty() && !ok) {
+		c.account(c.heardOf)
 		c.finish()
 	}
 	c.changed()

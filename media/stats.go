@@ -1,6 +1,7 @@
 package media
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -22,6 +23,15 @@ type Stats struct {
 	First, Last time.Time      // when the first and the last packet were accepted; zero if none was
 	Source      netip.AddrPort // the one source whose RTP is accepted; invalid: none yet
 	Sending     netip.AddrPort // where RTP is sent; invalid: nowhere
+}
+
+// String tells what came from the end.
+func (s *Stats) String() string {
+	refused := uint64(0)
+	for _, n := range s.Refused {
+		refused += n
+	}
+	return fmt.Sprintf("packets=%d bytes=%d lost=%d jitter=%.1fms refused=%d", s.Packets, s.Bytes, s.Lost, float64(s.Jitter.Microseconds())/1000, refused)
 }
 
 // counts are the live counters of an end, guarded by its stream.

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"testing"
 	"time"
+
+	"github.com/ringwall/ringwall/sip"
 )
 
 func TestFlow(t *testing.T) {
@@ -77,6 +79,29 @@ func TestJitter(t *testing.T) {
 }
 
 // Silence is told per direction, by accepted packets alone (F23): who is refused does not keep a call alive.
+// TestCallIsAccounted: what flowed in a call that was answered is told when it is over, for each media line; of others there is nothing to tell.
+func TestCallIsAccounted(t *testing.T) {
+	k := newTalk(t, nil)
+	k.pass(3, k.near, k.far)
+	k.pass(2, k.near, k.stranger)
+	k.stranger.send(k.stream().Port(Caller), []byte("x"))
+	settled(t, k.stream(), Caller, 8)
+	k.asks(900, theDialog, sip.BYE, Caller, nil)
+	k.calls.Over(900, 200)
+	if len(k.told) != 1 {
+		t.Fatalf("told %v", k.told)
+	}
+	const want = "audio: caller packets=5 bytes=65 lost=0 jitter=223.0ms refused=3; callee packets=3 bytes=39 lost=0 jitter=118.7ms refused=0"
+	if e := k.told[0]; e.Name != eventCall || e.Reason != "" || e.Detail != want || e.Message != "a call of  to  is over after 5s" {
+		t.Errorf("told %+v", e)
+	}
+	early := newEarly(t)
+	early.calls.Over(early.key, 486)
+	if len(early.told) != 0 {
+		t.Errorf("told %v", early.told)
+	}
+}
+
 func TestSilence(t *testing.T) {
 	now := newClock()
 	r := newRelay(t, func(c *RelayConfig) { c.Now = now.Now })

@@ -61,6 +61,7 @@ func (c *session) status() (CallStatus, bool) {
 // Event names and reasons of calls.
 const (
 	eventMedia = "media"
+	eventCall  = "call" // one for each media line of a call that was answered and is over
 
 	// ReasonSilent: no media comes from an end of a call, although it should.
 	ReasonSilent edge.Reason = "media.silent"
@@ -112,6 +113,7 @@ func (c *session) sweep(now time.Time) {
 	cfg := &c.calls.cfg
 	if now.Sub(newest) >= cfg.Life || c.converses(known, 0) && known.Sub(newest) >= cfg.Lost {
 		c.tell(now, ReasonLost, fmt.Sprintf("a call of %.64s to %.64s is freed: nothing was heard of it for %v", c.caller, c.callee, now.Sub(newest).Round(time.Second)))
+		c.account(now)
 		c.finish()
 	}
 }
@@ -156,6 +158,24 @@ func (c *session) name(e End) string {
 func (c *session) tell(now time.Time, why edge.Reason, message string) {
 	if c.calls.cfg.Tell != nil {
 		c.calls.cfg.Tell(edge.Event{At: now, Name: eventMedia, Reason: why, Source: c.parties[Caller].Flow, CallID: c.callID, Message: message})
+	}
+}
+
+// account tells what flowed in a call that was answered and is over: an event for each media line that it has in the end.
+func (c *session) account(at time.Time) {
+	if c.calls.cfg.Tell == nil || c.connected.IsZero() {
+		return
+	}
+	e := edge.Event{At: at, Name: eventCall, Source: c.parties[Caller].Flow, CallID: c.callID,
+		Message: fmt.Sprintf("a call of %.64s to %.64s is over after %v", c.caller, c.callee, at.Sub(c.connected).Round(time.Second))}
+	all := c.anchor.streams()
+	for i := range all {
+		s := &all[i]
+		e.Detail = fmt.Sprintf("%.16s: caller %v; callee %v", s.Kind, &s.Ends[Caller].Stats, &s.Ends[Callee].Stats)
+		c.calls.cfg.Tell(e)
+	}
+	if len(all) == 0 {
+		c.calls.cfg.Tell(e)
 	}
 }
 

@@ -55,7 +55,7 @@ func TestSilenceIsTold(t *testing.T) {
 		t.Fatalf("told %v", *told)
 	}
 	sweepTo(c, start.Add(4*time.Minute), start.Add(6*time.Minute))
-	if len(*told) != 3 || (*told)[2].Reason != ReasonLost || c.Len() != 0 {
+	if len(*told) != 4 || (*told)[2].Reason != ReasonLost || (*told)[3].Name != eventCall || c.Len() != 0 {
 		t.Errorf("told %v, %d calls left", *told, c.Len())
 	}
 }

@@ -90,9 +90,11 @@ func (s *service) tellEngine(server netip.AddrPort, up bool) {
 	s.ring.Add(e)
 }
 
-// tellMedia counts and tells of what happened to the media of a call.
+// tellMedia counts and tells of what happened to the media of a call. An ordinary end has no reason.
 func (s *service) tellMedia(e edge.Event) {
-	s.metrics.Lane().Refused(e.Reason)
+	if e.Reason != "" {
+		s.metrics.Lane().Refused(e.Reason)
+	}
 	s.ring.Add(e)
 }
 
