@@ -154,6 +154,9 @@ type Change struct {
 // ErrUnknown: the book holds no ban of exactly that source.
 var ErrUnknown = errors.New("is not banned")
 
+// ErrNotAllowed: the source is not on the allow list.
+var ErrNotAllowed = errors.New("is not on the allow list")
+
 // ErrFull: the book is full of bans that an automatic one may not replace.
 var ErrFull = errors.New("the ban book is full")
 

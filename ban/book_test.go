@@ -261,7 +261,7 @@ func TestNeverBanned(t *testing.T) {
 	if list := b.AllowList(); len(list) != 1 || list[0].Source != source("203.0.113.0/24") {
 		t.Error(list)
 	}
-	if err := b.Disallow(source("203.0.113.0/25"), start); !errors.Is(err, ErrUnknown) {
+	if err := b.Disallow(source("203.0.113.0/25"), start); !errors.Is(err, ErrNotAllowed) {
 		t.Error(err)
 	}
 	if err := b.Disallow(source("203.0.113.0/24"), start); err != nil || b.Stats().Allowed != 0 {

@@ -65,12 +65,12 @@ func (b *Book) Allow(source edge.Source, text string, at time.Time) (lifted []Ba
 // maxAllowed bounds the allow list.
 const maxAllowed = 100_000
 
-// Disallow takes source off the allow list; ErrUnknown if it is not on it.
+// Disallow takes source off the allow list; ErrNotAllowed if it is not on it.
 func (b *Book) Disallow(source edge.Source, at time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, found := b.allowed[source.Prefix]; !found || source.Port != 0 {
-		return fmt.Errorf("%v is not on the allow list: %w", source, ErrUnknown)
+		return fmt.Errorf("%v %w", source, ErrNotAllowed)
 	}
 	delete(b.allowed, source.Prefix)
 	b.markAllow(source)

@@ -157,7 +157,8 @@ func TestBanned(t *testing.T) {
 		t.Errorf("banned: %v", got)
 	}
 	for _, one := range []string{"203.0.113.20", "203.0.113.66"} {
-		r.does("unban", one)
+		r.does("unban", one, "--reason", "a mistake")
+		r.edge.WaitLog(`msg="an operator frees a source" event=unban source=` + one + ` bans=1 why="a mistake"`)
 	}
 	for _, ua := range []*siptest.UA{mallory, oscar, carol} {
 		ua.Flush()
@@ -203,14 +204,16 @@ func TestB9(t *testing.T) {
 	r.does("allow", "add", "198.51.100.0/25", "--reason", "office")
 	r.fails(1, "it is on the allow list (office)", "ban", "198.51.100.7")
 	r.fails(1, "198.51.100.8 is not banned", "unban", "198.51.100.8")
-	r.fails(1, "is not on the allow list", "allow", "remove", "198.51.100.0/24")
+	r.fails(1, "ringwall: 198.51.100.0/24 is not on the allow list\n", "allow", "remove", "198.51.100.0/24")
 	r.fails(2, "is no address", "ban", "somebody")
 	r.fails(2, "is no address", "unban", "198.51.100")
 	r.fails(2, "is no address", "explain", "198.51.100.300")
 	r.fails(1, "wider than /8", "ban", "0.0.0.0/0")
 	r.does("ban", "192.0.2.0/24")
 	r.fails(1, "192.0.2.0/24 is: ringwall unban 192.0.2.0/24", "unban", "192.0.2.9")
-	r.does("allow", "remove", "198.51.100.0/25")
+	r.does("allow", "remove", "198.51.100.0/25", "--reason", "moved")
+	r.edge.WaitLog(`event=allow source=198.51.100.0/25 bans=0 why=office`)
+	r.edge.WaitLog(`event=allow source=198.51.100.0/25 why=moved`)
 	r.does("ban", "198.51.100.7")
 
 	// A reload changes who is never banned, and frees who is.

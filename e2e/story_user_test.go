@@ -38,15 +38,16 @@ func TestUserStory(t *testing.T) {
 	siptest.NewRegistrar(r.platform, map[string]string{"alice": "right"})
 	alice, crook := r.phone("alice"), siptest.NewPhone(t, "alice", "udp", siptest.OwnIP(), r.edge.Outside)
 	home, away := alice.Addr.Addr().String(), crook.Addr.Addr().String()
-	explain := func(want ...string) {
+	of := func(whom string, want ...string) {
 		t.Helper()
-		out := r.does("explain", "alice@example.com")
+		out := r.does("explain", whom)
 		for _, text := range want {
 			if !strings.Contains(out, text) {
 				t.Errorf("explain does not say %q:\n%s", text, out)
 			}
 		}
 	}
+	explain := func(want ...string) { t.Helper(); of("alice@example.com", want...) }
 	explain("alice@example.com: free", "not registered, and not accepted by the platform within 30 days")
 	if got := tries(alice, "right"); got != 200 {
 		t.Fatalf("alice gets %d", got)
@@ -59,6 +60,8 @@ func TestUserStory(t *testing.T) {
 		t.Errorf("the fourth guess gets %d", got)
 	}
 	explain("alice@example.com: locked", "3 wrong passwords from "+away+": locked from there until", "(auth.lockout)", "ringwall trust unlock alice@example.com")
+	of(away, away+": locked\n", "  alice@example.com: 3 wrong passwords from "+away+": locked from there until", "\n  ringwall trust unlock alice@example.com "+away)
+	of(home, home+": free\n")
 	var e acquaintance
 	if err := json.Unmarshal([]byte(r.does("explain", "alice", "-o", "json")), &e); err != nil || e.Standing != "locked" || len(e.Held) != 2 ||
 		e.Held[0].Source != away || e.Held[0].Failures != 3 || !e.Held[0].Enforced || len(e.Registrations) != 1 || len(e.Known) != 1 {
@@ -78,6 +81,7 @@ func TestUserStory(t *testing.T) {
 		tries(crook, siptest.ID())
 	}
 	explain("alice@example.com: slowed", "one try a minute from there until")
+	of(away, "alice@example.com: 3 wrong passwords from "+away+": one try a minute from there until")
 	if out := r.does("trust", "list", "-o", "csv"); strings.Count(out, "alice@example.com,127.") != 2 {
 		t.Errorf("trust list says\n%s", out)
 	}

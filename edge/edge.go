@@ -267,6 +267,7 @@ const (
 
 // A Hold is what a check holds against the passwords of one user.
 type Hold struct {
+	User     string    `json:"user,omitempty"`  // as it was written; "": of the one that was asked for
 	Source   Source    `json:"source,omitzero"` // from where; zero: from everywhere but where the platform accepted the user before
 	Reason   Reason    `json:"reason"`
 	Failures int       `json:"failures"`       // wrong passwords that count; where Source is zero, sources that they came from
@@ -277,6 +278,8 @@ type Hold struct {
 type Keeper interface {
 	// Held returns what is held against the user.
 	Held(user uint64, now time.Time) []Hold
+	// From returns what is held against users from sources in a prefix, not what is held against them everywhere.
+	From(source Source, now time.Time) []Hold
 	// Release forgets it for sources in from, the zero Source: for all, and returns what it was.
 	Release(user uint64, from Source, now time.Time) []Hold
 }

@@ -35,6 +35,7 @@ const (
 	Ban      = "ban"       // a source is banned; one for each ban
 	WouldBan = "would_ban" // a source would be banned, but for mode: monitor
 	Unban    = "unban"     // a source is free again before its time, or is never to be banned
+	Allow    = "allow"     // an operator changed the list of who is never banned
 	Memory   = "memory"    // how short of it we are
 	Trust    = "trust"     // an operator vouches for a user, or has one forgotten or unlocked
 	Call     = "call"      // a call with media that was answered is over; one for each media line

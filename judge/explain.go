@@ -45,9 +45,9 @@ type Standing struct {
 	Parts    []edge.Part   `json:"parts"`          // most points first
 	Offences int           `json:"offences"`
 	First    time.Time     `json:"first"`
-	Last     time.Time     `json:"last"` // offence
-	Free     time.Duration `json:"-"`    // until its score falls below WatchAt, if it does nothing more
-	Messages [][]byte      `json:"-"`    // the last that gave it away, oldest first, cut to 768 bytes
+	Last     time.Time     `json:"last"`               // offence
+	Free     time.Duration `json:"-"`                  // until its score falls below WatchAt, if it does nothing more
+	Messages [][]byte      `json:"messages,omitempty"` // the last that gave it away, oldest first, cut to 768 bytes
 }
 
 // Explain returns what is held against an address as a whole and against its flows, the highest score first. Known is how many users the
@@ -98,15 +98,17 @@ func (c *charges) list(r *record) []edge.Part {
 	return out
 }
 
-// Pardon forgets what is held against an address and all its flows.
-func (j *Judge) Pardon(addr netip.Addr) {
+// Pardon forgets what is held against an address and all its flows, and reports whether anything was.
+func (j *Judge) Pardon(addr netip.Addr) (held bool) {
 	source := j.key.Addr(addr)
 	j.sources.All(func(_ uint64, r *record) bool {
 		if j.key.Addr(netip.AddrFrom16(r.addr)) == source {
+			held = held || r.used > 0
 			r.used, r.offences, r.banned, r.proven = 0, 0, 0, 0
 		}
 		return true
 	})
+	return held
 }
 
 // Count is what one check did.

@@ -24,7 +24,7 @@ type Config struct {
 	Failures int           // wrong passwords; default 3
 	Within   time.Duration // default 15 min
 	For      time.Duration // how long the pair of user and source is locked; default 30 min
-	Pairs    int           // with failures at once, 144 bytes each; default 65,536
+	Pairs    int           // with failures at once, 192 bytes each; default 65,536
 }
 
 func (c Config) withDefaults() Config {
@@ -67,6 +67,31 @@ type pair struct {
 	until  int64 // it is locked, nanoseconds
 	next   int64 // it may try again, if it is known good
 	told   bool  // it got its 503
+	n      uint8 // of name
+	name   [maxName]byte
+}
+
+// maxName is how much is kept of a user's name, for operators.
+const maxName = 46
+
+// call gives p the name of the user whom x, a response, is about: that of To of a REGISTER, else of From; none where the credentials had another one.
+func (p *pair) call(x *edge.Exchange) {
+	m, of := x.Msg, &x.Msg.From
+	if x.Asked.Login != 0 {
+		return
+	}
+	if m.CSeq.Method == sip.REGISTER {
+		of = &m.To
+	}
+	uri, err := sip.ParseURI(m.Raw, of.URI)
+	if err != nil {
+		return
+	}
+	name := append(p.name[:0], uri.User.Of(m.Raw)[:min(uri.User.Len(), maxName-1)]...)
+	if host := uri.Host.Of(m.Raw); len(name)+1+len(host) <= maxName {
+		name = append(append(name, '@'), host...)
+	}
+	p.n = uint8(len(name))
 }
 
 // New makes the check. cfg is valid.
@@ -135,6 +160,7 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	defer c.pairs.Leave(key)
 	if fresh {
 		*p = pair{user: a.Tried(), addr: a.From.Remote.Addr().As16()}
+		p.call(x)
 	}
 	now := x.At.UnixNano()
 	if p.failed.Add(c.cfg.Within, x.At) < c.cfg.Failures || now < p.until {
@@ -149,12 +175,24 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 }
 
 // innocent is the pair of the same user and source that did nothing yet.
-func (p *pair) innocent() pair { return pair{user: p.user, addr: p.addr} }
+func (p *pair) innocent() pair { return pair{user: p.user, addr: p.addr, n: p.n, name: p.name} }
 
 // Held implements edge.Keeper.
 func (c *Check) Held(user uint64, now time.Time) (list []edge.Hold) {
 	c.pairs.All(func(_ uint64, p *pair) bool {
 		if h, held := c.hold(p, now); held && p.user == user {
+			list = append(list, h)
+		}
+		return true
+	})
+	return list
+}
+
+// From implements edge.Keeper.
+func (c *Check) From(source edge.Source, now time.Time) (list []edge.Hold) {
+	c.pairs.All(func(_ uint64, p *pair) bool {
+		if h, held := c.hold(p, now); held && source.Prefix.Overlaps(h.Source.Prefix) {
+			h.User = string(p.name[:p.n])
 			list = append(list, h)
 		}
 		return true

@@ -153,6 +153,10 @@ func TestHeld(t *testing.T) {
 			t.Errorf("%+v, want %+v", h, w)
 		}
 	}
+	from := c.From(edge.SourceOf(x.From.Remote.Addr()), x.At)
+	if len(from) != 1 || from[0].User != "1001@example.com" || from[0].Failures != 3 || len(c.From(edge.SourceOf(netip.MustParseAddr("192.0.2.1")), x.At)) != 0 {
+		t.Errorf("of the source: %+v", from)
+	}
 	if len(held) != 2 || len(c.Held(99, x.At)) != 0 {
 		t.Errorf("%+v", held)
 	}

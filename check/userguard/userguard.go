@@ -135,6 +135,9 @@ func (c *Check) Held(id uint64, now time.Time) []edge.Hold {
 	return c.hold(u, now)
 }
 
+// From implements edge.Keeper: who is protected is so from everywhere.
+func (c *Check) From(edge.Source, time.Time) []edge.Hold { return nil }
+
 // Release implements edge.Keeper. A protection is from everywhere, so that releasing it from one source does nothing.
 func (c *Check) Release(id uint64, from edge.Source, now time.Time) []edge.Hold {
 	if from != (edge.Source{}) {

@@ -223,13 +223,20 @@ func (s *service) unban(a sourceArgs) ([]ban.Ban, error) {
 		return nil, err
 	}
 	lifted, err := s.bans.Lift(source, time.Now())
+	pardoned := false
 	if j := s.judge(); j != nil {
-		j.Pardon(source.Prefix.Addr())
+		pardoned = j.Pardon(source.Prefix.Addr())
 	}
 	if errors.Is(err, ban.ErrUnknown) {
+		if pardoned {
+			err = fmt.Errorf("%w, but points were held against it: they are forgotten", err)
+		}
 		for _, b := range s.bans.About(source, time.Now()) {
 			err = fmt.Errorf("%v is not banned itself, %v is: ringwall unban %v, or ringwall allow add %v", source, b.Source, b.Source, source)
 		}
+	}
+	if err == nil || pardoned {
+		s.log.Info("an operator frees a source", "event", event.Unban, "source", source.String(), "bans", len(lifted), "why", a.Text)
 	}
 	return lifted, err
 }
@@ -240,7 +247,11 @@ func (s *service) allow(a sourceArgs) ([]ban.Ban, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.bans.Allow(source, a.Text, time.Now())
+	lifted, err := s.bans.Allow(source, a.Text, time.Now())
+	if err == nil {
+		s.log.Info("an operator puts a source on the allow list", "event", event.Allow, "source", source.String(), "bans", len(lifted), "why", a.Text)
+	}
+	return lifted, err
 }
 
 // disallow answers the verb of that name.
@@ -248,6 +259,9 @@ func (s *service) disallow(a sourceArgs) (struct{}, error) {
 	source, err := s.asked(&a)
 	if err == nil {
 		err = s.bans.Disallow(source, time.Now())
+	}
+	if err == nil {
+		s.log.Info("an operator takes a source off the allow list", "event", event.Allow, "source", source.String(), "why", a.Text)
 	}
 	return struct{}{}, err
 }

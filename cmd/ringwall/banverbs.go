@@ -214,16 +214,17 @@ func newBan() *cobra.Command {
 
 func newUnban() *cobra.Command {
 	var of target
+	var text string
 	cmd := &cobra.Command{
 		Use:   "unban IP|PREFIX|IP:PORT",
 		Short: "end a ban, and forget why",
 		Long:  "unban ends the ban of a source and those of single ports in it. Its offences are forgotten: the next ban would be a first one.",
 		Args:  cobra.ExactArgs(1),
 	}
-	cmd.Flags().String("reason", "", "`TEXT`, taken for the sake of scripts")
+	cmd.Flags().StringVar(&text, "reason", "", "`TEXT` for the log")
 	onSource(cmd, &of, func(cmd *cobra.Command, source string) error {
 		var lifted []ban.Ban
-		if err := of.call(cmd.Context(), "unban", sourceArgs{Source: source, Operator: sshPeer()}, &lifted); err != nil {
+		if err := of.call(cmd.Context(), "unban", sourceArgs{source, text, sshPeer()}, &lifted); err != nil {
 			return err
 		}
 		return printLifted(cmd.OutOrStdout(), lifted)
@@ -273,10 +274,11 @@ func newAllowAdd() *cobra.Command {
 
 func newAllowRemove() *cobra.Command {
 	var of target
+	var text string
 	cmd := &cobra.Command{Use: "remove IP|PREFIX", Short: "take a source off the allow list", Args: cobra.ExactArgs(1)}
-	cmd.Flags().String("reason", "", "`TEXT`, taken for the sake of scripts")
+	cmd.Flags().StringVar(&text, "reason", "", "`TEXT` for the log")
 	onSource(cmd, &of, func(cmd *cobra.Command, source string) error {
-		if err := of.call(cmd.Context(), "disallow", sourceArgs{Source: source, Operator: sshPeer()}, nil); err != nil {
+		if err := of.call(cmd.Context(), "disallow", sourceArgs{source, text, sshPeer()}, nil); err != nil {
 			return err
 		}
 		s, _ := edge.ParseSource(source) // onSource did
