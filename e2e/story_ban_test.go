@@ -176,9 +176,10 @@ func TestB9(t *testing.T) {
 	w := newWorld(t)
 	r := w.rig(siptest.Keys{"trust": "{never_ban: [198.51.100.77, \"2001:db8::77\"]}"})
 	w.run("ip route add default via 203.0.113.1")
+	w.run("ip addr add 192.0.2.200/32 dev lo")
 	never := map[string]string{
 		"127.0.0.1": "this machine", "::1": "this machine", worldOutside: "own address", "::ffff:" + worldOutside: "own address",
-		worldInside: "own address", "10.77.0.10": "the platform (upstreams)", "203.0.113.1": "the default gateway",
+		worldInside: "own address", "192.0.2.200": "own address", "10.77.0.10": "the platform (upstreams)", "203.0.113.1": "the default gateway",
 		"198.51.100.77": "trust.never_ban", "198.51.100.77:5060": "trust.never_ban", "2001:db8::1": "trust.never_ban",
 	}
 	conf, err := os.ReadFile("/etc/resolv.conf")

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -34,6 +35,7 @@ func (s *service) protect(now *settings) {
 	for _, l := range s.transport.Listeners() {
 		add("own address", single(l.Addr.Addr()))
 	}
+	add("own address", interfaces()...)
 	if a, err := netip.ParseAddr(strings.Trim(now.cfg.Outside.Advertise, "[]")); err == nil {
 		add("own address (outside.advertise)", single(a))
 	}
@@ -60,6 +62,21 @@ func (s *service) protect(now *settings) {
 func single(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	return netip.PrefixFrom(a, a.BitLen())
+}
+
+// interfaces are the addresses that this machine has now.
+func interfaces() (all []netip.Prefix) {
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil // the listeners' are known all the same
+	}
+	for _, one := range list {
+		if n, ok := one.(*net.IPNet); ok {
+			a, _ := netip.AddrFromSlice(n.IP)
+			all = append(all, single(a))
+		}
+	}
+	return all
 }
 
 // contents is what a small file holds, nothing if it cannot be read: not every system has each.
@@ -103,7 +120,7 @@ func appendGateway(all []netip.Prefix, a netip.Addr) []netip.Prefix {
 	return all
 }
 
-// nameservers are those of resolv.conf(5).
+// nameservers are those of resolv.conf(5), with a port or without.
 func nameservers(conf []byte) (all []netip.Prefix) {
 	for lines := bufio.NewScanner(bytes.NewReader(conf)); lines.Scan(); {
 		f := strings.Fields(lines.Text())
@@ -112,6 +129,8 @@ func nameservers(conf []byte) (all []netip.Prefix) {
 		}
 		if a, err := netip.ParseAddr(f[1]); err == nil {
 			all = append(all, single(a))
+		} else if a, err := netip.ParseAddrPort(f[1]); err == nil {
+			all = append(all, single(a.Addr()))
 		}
 	}
 	return all
@@ -143,14 +162,47 @@ func signedIn(utmp []byte) (all []netip.Prefix) {
 	return all
 }
 
-// sshPeer is where this process's user is signed in from, by what sshd says of the session.
+// sshPeer is where this process's user is signed in from, by what sshd says of the session. sudo takes that out of the environment, but leaves it
+// in that of the shell it was called from.
 func sshPeer() netip.Addr {
-	from, _, _ := strings.Cut(os.Getenv("SSH_CONNECTION"), " ")
+	if said := os.Getenv("SSH_CONNECTION"); said != "" {
+		return sshClient(said)
+	}
+	return sessionOf(os.Getppid(), contents)
+}
+
+// sshClient is the address that a value of SSH_CONNECTION begins with.
+func sshClient(said string) netip.Addr {
+	from, _, _ := strings.Cut(said, " ")
 	a, err := netip.ParseAddr(from)
 	if err != nil {
 		return netip.Addr{}
 	}
 	return a.Unmap().WithZone("")
+}
+
+// sessionOf is where the user of a process, or of one that it descends from, is signed in from. read returns a file of proc(5), nothing where this
+// user may not read it.
+func sessionOf(pid int, read func(name string) []byte) netip.Addr {
+	const generations = 16
+	for range generations {
+		if pid <= 1 {
+			break
+		}
+		of := "/proc/" + strconv.Itoa(pid)
+		for one := range bytes.SplitSeq(read(of+"/environ"), []byte{0}) {
+			if said, found := bytes.CutPrefix(one, []byte("SSH_CONNECTION=")); found {
+				return sshClient(string(said))
+			}
+		}
+		stat := read(of + "/stat")
+		f := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // behind the name: state, parent
+		if len(f) < 2 {
+			break
+		}
+		pid, _ = strconv.Atoi(string(f[1]))
+	}
+	return netip.Addr{}
 }
 
 // Operators who used a verb stay protected for operatorTime; the latest mostOperators do.

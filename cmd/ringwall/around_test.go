@@ -37,8 +37,8 @@ func TestGateways(t *testing.T) {
 }
 
 func TestNameservers(t *testing.T) {
-	conf := "# nameserver 192.0.2.1\nsearch example.com\nnameserver 192.0.2.53\nnameserver fe80::53%eth0\nnameserver\nnameserver x\n  nameserver ::ffff:192.0.2.54\n"
-	if got := texts(nameservers([]byte(conf))); !slices.Equal(got, []string{"192.0.2.53/32", "fe80::53/128", "192.0.2.54/32"}) {
+	conf := "# nameserver 192.0.2.1\nsearch example.com\nnameserver 192.0.2.53\nnameserver fe80::53%eth0\nnameserver\nnameserver x\n  nameserver ::ffff:192.0.2.54\nnameserver 192.0.2.55:5353\nnameserver [2001:db8::53]:53\n"
+	if got := texts(nameservers([]byte(conf))); !slices.Equal(got, []string{"192.0.2.53/32", "fe80::53/128", "192.0.2.54/32", "192.0.2.55/32", "2001:db8::53/128"}) {
 		t.Errorf("nameservers %v", got)
 	}
 }
@@ -83,5 +83,20 @@ func TestOperators(t *testing.T) {
 	t.Setenv("SSH_CONNECTION", "nonsense")
 	if sshPeer().IsValid() {
 		t.Error("nonsense is an address")
+	}
+}
+
+// TestSessionOf: behind sudo, which hides it, the shell of the session still says where its user is.
+func TestSessionOf(t *testing.T) {
+	proc := map[string]string{
+		"/proc/900/environ": "PATH=/bin\x00", "/proc/900/stat": "900 (sudo (x) y) S 800 900 1",
+		"/proc/800/environ": "HOME=/root\x00SSH_CONNECTION=2001:db8::7 50000 203.0.113.5 22\x00", "/proc/800/stat": "800 (bash) S 1 1 1",
+		"/proc/700/stat": "700 (cron) S 1 1 1", "/proc/600/stat": "600 (loop) S 600 1 1",
+	}
+	read := func(name string) []byte { return []byte(proc[name]) }
+	for pid, want := range map[int]string{900: "2001:db8::7", 800: "2001:db8::7", 700: "invalid IP", 600: "invalid IP", 500: "invalid IP", 1: "invalid IP"} {
+		if got := sessionOf(pid, read).String(); got != want {
+			t.Errorf("of %d: %s, want %s", pid, got, want)
+		}
 	}
 }
