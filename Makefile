@@ -5,7 +5,7 @@ FUZZTIME ?= 60s
 BENCH    ?= compare -out bench/REPORT.md
 
 # Debian packages that the tests use: a C compiler for the race detector, real phones and a real platform for the stories.
-PACKAGES := gcc libc6-dev openssl sip-tester sipvicious baresip-core linphone-cli kamailio rtpengine-daemon iproute2 fail2ban nmap sipsak
+PACKAGES := gcc libc6-dev openssl sip-tester sipvicious baresip-core linphone-cli kamailio rtpengine-daemon iproute2 fail2ban nftables nmap sipsak
 
 # All packages but the stories, which run the whole binary. Found when a recipe asks for it.
 UNITS = $$($(GO) list ./... | grep -v '/e2e')
