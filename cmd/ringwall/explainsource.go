@@ -112,6 +112,10 @@ func (e *knowledge) stand() {
 		e.Remedies = append(e.Remedies, fmt.Sprintf("ringwall allow add %v, for good", edge.Source{Prefix: e.Source.Prefix}))
 	}
 	for _, h := range e.locked() {
+		if h.User == "" {
+			e.Remedies = append(e.Remedies, fmt.Sprintf("ringwall trust unlock USER %v, with the name in the credentials for USER", h.Source))
+			continue
+		}
 		e.Remedies = append(e.Remedies, fmt.Sprintf("ringwall trust unlock %s %v", h.name(), h.Source))
 	}
 	if i := slices.IndexFunc(e.Scores, func(s judge.Standing) bool { return s.Free > 0 && !s.Told }); i >= 0 && len(e.Bans) == 0 {
@@ -194,7 +198,7 @@ func (e *knowledge) print(out io.Writer) error {
 // name is that of the user, where it stood in From or To.
 func (h *held) name() string {
 	if h.User == "" {
-		return "USER (the name in the credentials)"
+		return "a name in credentials"
 	}
 	return printable(h.User, false)
 }
