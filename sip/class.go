@@ -2,7 +2,7 @@ package sip
 
 // Character classes of RFC 3261 §25.1, one bit each.
 const (
-	cToken    uint16 = 1 << iota // token
+	cToken    uint32 = 1 << iota // token
 	cWord                        // word (Call-ID)
 	cUser                        // user without escapes
 	cPassword                    // password without escapes
@@ -17,6 +17,7 @@ const (
 	cScheme                      // what may follow the first letter of a URI scheme
 	cSpace                       // SP, HTAB, CR, LF: linear white space once folds have been checked
 	cQuoted                      // what needs no backslash in a quoted-string, folds included
+	cName                        // what a display name in quotes nearly always is made of: token and SP
 	cPhone                       // digits and visual separators of RFC 3966, and "*" "#" of local numbers
 )
 
@@ -30,9 +31,9 @@ const (
 // class maps a byte to the classes it belongs to.
 var class = makeClass()
 
-func makeClass() (t [256]uint16) {
+func makeClass() (t [256]uint32) {
 	for _, c := range []struct {
-		bit   uint16
+		bit   uint32
 		chars string
 	}{
 		{cToken, alphanum + "-.!%*_+`'~"},
@@ -49,6 +50,7 @@ func makeClass() (t [256]uint16) {
 		{cAlpha, letters},
 		{cScheme, alphanum + "+-."},
 		{cSpace, " \t\r\n"},
+		{cName, alphanum + "-.!%*_+`'~ "},
 		{cPhone, digits + "abcdefABCDEF*#-.()"},
 	} {
 		for i := range len(c.chars) {
@@ -64,10 +66,10 @@ func makeClass() (t [256]uint16) {
 }
 
 // is reports whether c belongs to one of the classes in mask.
-func is(c byte, mask uint16) bool { return class[c]&mask != 0 }
+func is(c byte, mask uint32) bool { return class[c]&mask != 0 }
 
 // all reports whether b is not empty and all its bytes belong to mask.
-func all(b []byte, mask uint16) bool {
+func all(b []byte, mask uint32) bool {
 	for _, c := range b {
 		if class[c]&mask == 0 {
 			return false

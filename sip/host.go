@@ -58,31 +58,33 @@ func parseIPv6(raw []byte, i, end int) int {
 
 // parseIPv4 returns the index after four decimal numbers up to 255 without leading zeros at raw[i], or -1.
 func parseIPv4(raw []byte, i, end int) int {
+	b := raw[:end]
+	k := uint(i) // unsigned: one comparison shows that it lies in b
 	for part := 0; ; part++ {
-		j := i
-		for j < end && raw[j]-'0' <= 9 {
-			j++
+		from := k
+		for k < uint(len(b)) && b[k]-'0' <= 9 {
+			k++
 		}
-		switch b := raw[i:j]; len(b) {
+		switch k - from {
 		case 1:
 		case 2:
-			if b[0] == '0' {
+			if b[from] == '0' {
 				return -1
 			}
 		case 3:
-			if b[0] != '1' && (b[0] != '2' || b[1] > '5' || b[1] == '5' && b[2] > '5') {
+			if c := b[from:k]; c[0] != '1' && (c[0] != '2' || c[1] > '5' || c[1] == '5' && c[2] > '5') {
 				return -1
 			}
 		default:
 			return -1
 		}
 		if part == 3 {
-			return j
+			return int(k)
 		}
-		if j == end || raw[j] != '.' {
+		if k >= uint(len(b)) || b[k] != '.' {
 			return -1
 		}
-		i = j + 1
+		k++
 	}
 }
 

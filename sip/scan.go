@@ -49,28 +49,30 @@ func skipSpace(raw []byte, i, end int) int {
 }
 
 // skip returns the index of the first byte of raw[i:end] that does not belong to mask, or end.
-func skip(raw []byte, i, end int, mask uint16) int {
+func skip(raw []byte, i, end int, mask uint32) int {
 	b := raw[:end]
-	for i < len(b) && class[b[i]]&mask != 0 {
-		i++
+	k := uint(i)
+	for k < uint(len(b)) && class[b[k]]&mask != 0 {
+		k++
 	}
-	return i
+	return int(k)
 }
 
 // skipLong is skip, quicker from some ten bytes on.
-func skipLong(raw []byte, i, end int, mask uint16) int {
-	b := raw[:end]
-	for i+3 < len(b) && class[b[i]]&class[b[i+1]]&class[b[i+2]]&class[b[i+3]]&mask != 0 {
-		i += 4
+func skipLong(raw []byte, i, end int, mask uint32) int {
+	b := raw[i:end]
+	k := 0
+	for k <= len(b)-4 && class[b[k]]&class[b[k+1]]&class[b[k+2]]&class[b[k+3]]&mask != 0 {
+		k += 4
 	}
-	for i < len(b) && class[b[i]]&mask != 0 {
-		i++
+	for k < len(b) && class[b[k]]&mask != 0 {
+		k++
 	}
-	return i
+	return i + k
 }
 
 // skipEscaped is skip where "%" HEXDIG HEXDIG counts as one more character of the class (RFC 3261 §25.1, escaped).
-func skipEscaped(raw []byte, i, end int, mask uint16) int {
+func skipEscaped(raw []byte, i, end int, mask uint32) int {
 	for {
 		i = skip(raw, i, end, mask)
 		if i+2 >= end || raw[i] != '%' || !is(raw[i+1], cHex) || !is(raw[i+2], cHex) {
