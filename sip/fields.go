@@ -10,15 +10,14 @@ func (m *Message) fields(i int) (int, Error) {
 		return 0, m.fail(ErrFold, i)
 	}
 	for lines := 0; ; lines++ {
-		if i+1 < len(b) && b[i] == '\r' && b[i+1] == '\n' {
+		if at(b, i) == '\r' && at(b, i+1) == '\n' {
 			return i + 2, errNone
 		}
 		if lines == mostFields {
 			return 0, m.fail(ErrFieldCount, i)
 		}
-		if id, v, end := m.usual(i); end > 0 {
-			m.grow().set(id, i, v, end)
-			i = end + 2
+		if next := m.usual(i); next > 0 {
+			i = next
 			continue
 		}
 		id, c := exactName(b, i)

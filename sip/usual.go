@@ -1,119 +1,93 @@
 package sip
 
+import "encoding/binary"
+
 // Nearly every message spells the fields that Parse decodes in the same few ways. Those are decoded here in one pass, which
 // finds the end of the line, too. What is here is no second opinion: whatever is not exactly of that form is left, untouched, to
 // the parser of the whole grammar (TestUsual holds one against the other).
 
-// usual decodes the field line at b[i], if it is one that Parse looks into and is spelled as nearly always. It returns its id, the
-// index of its value, and that of the CRLF, which is 0 if it has done nothing.
-func (m *Message) usual(i int) (id FieldID, v, end int) {
-	if id, v = usualName(m.Raw, i); id == FieldOther {
-		return 0, 0, 0
+// usual decodes the field line at i, if it is one that Parse looks into and is spelled as nearly always, and returns the index of the next
+// line, or 0 if it has done nothing.
+func (m *Message) usual(i int) int {
+	if i+16 >= len(m.Raw) {
+		return 0
 	}
-	k := len(m.Fields)
-	if m.first[id] != 0 && fieldInfo[id].single || m.Raw[v] <= ' ' {
-		return 0, 0, 0
+	switch b := m.Raw[i : i+16]; {
+	case string(b[:5]) == "Via: ":
+		return m.line(FieldVia, i, i+5, m.usualVia(i+5))
+	case string(b[:6]) == "From: " && m.first[FieldFrom] == 0:
+		return m.line(FieldFrom, i, i+6, m.usualParty(i+6, &m.From, &m.FromTag, hotFrom))
+	case string(b[:4]) == "To: " && m.first[FieldTo] == 0:
+		return m.line(FieldTo, i, i+4, m.usualParty(i+4, &m.To, &m.ToTag, hotTo))
+	case string(b[:9]) == "Call-ID: " && m.first[FieldCallID] == 0:
+		return m.line(FieldCallID, i, i+9, m.usualCallID(i+9))
+	case string(b[:6]) == "CSeq: " && m.first[FieldCSeq] == 0:
+		return m.line(FieldCSeq, i, i+6, m.usualCSeq(i+6))
+	case string(b[:14]) == "Max-Forwards: " && m.first[FieldMaxForwards] == 0:
+		return m.line(FieldMaxForwards, i, i+14, m.usualMaxForwards(i+14))
+	case string(b[:9]) == "Contact: ":
+		return m.line(FieldContact, i, i+9, m.usualContact(i+9))
+	case string(b) == "Content-Length: " && m.first[FieldContentLength] == 0:
+		return m.line(FieldContentLength, i, i+16, m.usualLength(i+16))
+	case string(b[:7]) == "Route: ":
+		return m.line(FieldRoute, i, i+7, m.usualRoute(i+7))
+	case string(b[:14]) == "Record-Route: ":
+		return m.line(FieldRecordRoute, i, i+14, m.usualRoute(i+14))
 	}
-	switch id {
-	case FieldVia:
-		end = m.usualVia(v, k)
-	case FieldFrom:
-		end = m.usualParty(v, &m.From, &m.FromTag, hotFrom)
-	case FieldTo:
-		end = m.usualParty(v, &m.To, &m.ToTag, hotTo)
-	case FieldCallID:
-		end = m.usualCallID(v)
-	case FieldCSeq:
-		end = m.usualCSeq(v)
-	case FieldMaxForwards:
-		end = m.usualMaxForwards(v)
-	case FieldContact:
-		end = m.usualContact(v)
-	case FieldContentLength:
-		end = m.usualLength(v)
-	default:
-		var a Address
-		var tag Span
-		end = usualAddress(m.Raw, v, &a, &tag)
-	}
-	if end > 0 && m.first[id] == 0 {
-		m.first[id] = uint16(k + 1)
-	}
-	return id, v, end
+	return 0
 }
 
-// usualName returns the field whose name, colon and SP stand at b[i], and the index of what follows.
-func usualName(b []byte, i int) (FieldID, int) {
-	if i+16 >= len(b) {
-		return FieldOther, 0
+// line keeps the line at i of field id, whose value lies between v and end, and returns the index of the next one. It does nothing if end is 0.
+func (m *Message) line(id FieldID, i, v, end int) int {
+	if end == 0 {
+		return 0
 	}
-	w := b[i : i+16]
-	switch w[0] {
-	case 'V':
-		if string(w[:5]) == "Via: " {
-			return FieldVia, i + 5
-		}
-	case 'F':
-		if string(w[:6]) == "From: " {
-			return FieldFrom, i + 6
-		}
-	case 'T':
-		if string(w[:4]) == "To: " {
-			return FieldTo, i + 4
-		}
-	case 'C':
-		switch {
-		case string(w[:6]) == "CSeq: ":
-			return FieldCSeq, i + 6
-		case string(w[:9]) == "Call-ID: ":
-			return FieldCallID, i + 9
-		case string(w[:9]) == "Contact: ":
-			return FieldContact, i + 9
-		case string(w) == "Content-Length: ":
-			return FieldContentLength, i + 16
-		}
-	case 'M':
-		if string(w[:14]) == "Max-Forwards: " {
-			return FieldMaxForwards, i + 14
-		}
-	case 'R':
-		switch {
-		case string(w[:7]) == "Route: ":
-			return FieldRoute, i + 7
-		case string(w[:14]) == "Record-Route: ":
-			return FieldRecordRoute, i + 14
-		}
+	m.grow().set(id, i, v, end)
+	if m.first[id] == 0 {
+		m.first[id] = uint16(len(m.Fields))
 	}
-	return FieldOther, 0
+	return end + 2
+}
+
+// at returns b[i], or 0 if there is no such byte.
+func at(b []byte, i int) byte {
+	if uint(i) < uint(len(b)) {
+		return b[i]
+	}
+	return 0
 }
 
 // lineEnds reports whether a line that is not folded ends at b[i], and is not the last.
 func lineEnds(b []byte, i int) bool {
-	return i+3 <= len(b) && b[i] == '\r' && b[i+1] == '\n' && !isBlank(b[i+2])
+	if i < 0 || i > len(b)-4 {
+		return false
+	}
+	w := binary.LittleEndian.Uint32(b[i:])
+	return uint16(w) == '\r'|'\n'<<8 && !isBlank(byte(w>>16))
 }
 
 // usualVia decodes SIP/2.0/xxx host:port with the parameters branch, rport and received.
-func (m *Message) usualVia(i, k int) int {
+func (m *Message) usualVia(i int) int {
 	b := m.Raw
-	const protocol = "SIP/2.0/"
-	h := i + len(protocol) + len("UDP ")
-	if h >= len(b) || string(b[i:i+len(protocol)]) != protocol || b[h-1] != ' ' || !all(b[h-4:h-1], cToken) || m.p.vias == mostVias {
+	from := i + len("SIP/2.0/UDP ")
+	if from > len(b) || m.p.vias == mostVias {
 		return 0
 	}
-	v := Via{Field: k, Transport: span(h-4, h-1)}
-	j := parseHost(b, h, len(b))
-	if j < 0 || j == len(b) {
+	p := b[i:from]
+	if string(p[:8]) != "SIP/2.0/" || class[p[8]]&class[p[9]]&class[p[10]]&cToken == 0 || p[11] != ' ' {
 		return 0
 	}
-	v.Host = span(h, j)
-	if b[j] == ':' {
-		if v.Port, j = parsePort(b, j+1, len(b)); j < 0 {
+	v := Via{Field: len(m.Fields), Transport: span(from-4, from-1)}
+	j := parseHost(b, from, len(b))
+	v.Host = span(from, j)
+	if at(b, j) == ':' {
+		if v.Port, j = usualPort(b, j+1); j < 0 {
 			return 0
 		}
 		v.HasPort = true
 	}
-	v.SentBy = span(h, j)
-	if j = v.usualParams(b, j); j < 0 || j-i > MaxValue || !lineEnds(b, j) {
+	v.SentBy = span(from, j)
+	if j = v.usualParams(b, j); j-i > MaxValue || !lineEnds(b, j) {
 		return 0
 	}
 	v.Whole = span(i, j)
@@ -126,28 +100,30 @@ func (m *Message) usualVia(i, k int) int {
 
 // usualParams decodes the parameters at b[i] and returns the index after them, or -1.
 func (v *Via) usualParams(b []byte, i int) int {
-	for i+9 < len(b) && b[i] == ';' {
-		i++
-		from := i
-		switch w := b[i : i+len("received=")]; {
-		case string(w[:7]) == "branch=" && !v.Branch.Present():
-			from += len("branch=")
+	for at(b, i) == ';' {
+		if i+10 > len(b) {
+			return -1
+		}
+		switch w := b[i : i+10]; {
+		case string(w[:8]) == ";branch=" && !v.Branch.Present():
+			from := i + 8
 			i = skipLong(b, from, len(b), cToken)
 			v.Branch = span(from, i)
 			if i-from <= len(cookie) {
 				return -1
 			}
-		case string(w[:5]) == "rport" && !v.HasRPort:
-			i += len("rport")
-			if b[i] == '=' {
-				if _, i = parsePort(b, i+1, len(b)); i < 0 {
+		case string(w[:6]) == ";rport" && !v.HasRPort:
+			from := i + 1
+			if i += 6; w[6] == '=' {
+				from := i + 1
+				if _, i = usualPort(b, from); i < 0 {
 					return -1
 				}
-				v.RPort = span(from+len("rport="), i)
+				v.RPort = span(from, i)
 			}
 			v.HasRPort, v.RPortAt = true, span(from, i)
-		case string(w) == "received=" && !v.Received.Present():
-			from += len("received=")
+		case string(w) == ";received=" && !v.Received.Present():
+			from := i + 10
 			if i = parseIPv4(b, from, len(b)); i < 0 {
 				return -1
 			}
@@ -162,11 +138,9 @@ func (v *Via) usualParams(b []byte, i int) int {
 // usualAddress decodes "display" <sip:…>;tag=… and less, and nothing else on the line.
 func usualAddress(b []byte, i int, a *Address, tag *Span) int {
 	j := i
-	if b[j] == '"' {
-		for j++; j < len(b) && (is(b[j], cToken) || b[j] == ' '); {
-			j++
-		}
-		if j+2 >= len(b) || b[j] != '"' || b[j+1] != ' ' {
+	if at(b, j) == '"' {
+		j = skipLong(b, j+1, len(b), cName)
+		if at(b, j) != '"' || at(b, j+1) != ' ' {
 			return 0
 		}
 		a.Display = span(i, j+1)
@@ -177,7 +151,8 @@ func usualAddress(b []byte, i int, a *Address, tag *Span) int {
 	}
 	a.Angle = true
 	const param = ";tag="
-	if from := j + len(param); from < len(b) && string(b[j:from]) == param {
+	if j+len(param) < len(b) && string(b[j:j+len(param)]) == param {
+		from := j + len(param)
 		if j = skipLong(b, from, len(b), cToken); j == from {
 			return 0
 		}
@@ -192,30 +167,31 @@ func usualAddress(b []byte, i int, a *Address, tag *Span) int {
 
 // usualURI decodes <sip:user@host:port;…> at b[i] and returns the index after it, or -1. uri may be the one that is expected.
 func usualURI(b []byte, i int, uri *Span) int {
-	if i+5 >= len(b) || b[i] != '<' {
+	const scheme = "<sip:"
+	if i+len(scheme) > len(b) || string(b[i:i+len(scheme)]) != scheme {
 		return -1
 	}
+	user := i + len(scheme)
 	i++
-	if n := uri.Len(); n > 0 && i+n < len(b) && b[i+n] == '>' && string(b[i:i+n]) == string(uri.Of(b)) {
+	if n := uri.Len(); n > 0 && at(b, i+n) == '>' && string(b[i:i+n]) == string(uri.Of(b)) {
 		*uri = span(i, i+n)
 		return i + n + 1
 	}
-	const scheme = "sip:"
-	user := i + len(scheme)
 	j := skipLong(b, user, len(b), cUser)
-	if string(b[i:user]) != scheme || j == user || j == len(b) || b[j] != '@' {
+	if j == user || at(b, j) != '@' {
 		return -1
 	}
-	if j = parseHost(b, j+1, len(b)); j > 0 && j < len(b) && b[j] == ':' {
-		_, j = parsePort(b, j+1, len(b))
+	j = parseHost(b, j+1, len(b))
+	if at(b, j) == ':' {
+		_, j = usualPort(b, j+1)
 	}
-	if j > 0 && j < len(b) && b[j] == ';' {
+	if at(b, j) == ';' {
 		var e Error
 		if j, e = uriParams(b, j, len(b)); e != errNone {
 			return -1
 		}
 	}
-	if j < 0 || j >= len(b) || b[j] != '>' || j-i > MaxURI {
+	if at(b, j) != '>' || j-i > MaxURI {
 		return -1
 	}
 	*uri = span(i, j)
@@ -248,6 +224,13 @@ func (m *Message) usualContact(i int) int {
 		m.p.contacts++
 	}
 	return end
+}
+
+// usualRoute decodes a value of Route or Record-Route.
+func (m *Message) usualRoute(i int) int {
+	var a Address
+	var tag Span
+	return usualAddress(m.Raw, i, &a, &tag)
 }
 
 func (m *Message) usualCallID(i int) int {
@@ -309,10 +292,24 @@ func (m *Message) usualLength(i int) int {
 	return j
 }
 
-// usualNumber reads up to most digits at b[i] and returns the index after them.
-func usualNumber(b []byte, i, most int) (n, next int) {
-	for most = min(len(b), i+most); i < most && b[i]-'0' <= 9; i++ {
-		n = n*10 + int(b[i]-'0')
+// usualPort reads the port of up to five digits at b[i] and returns the index after it, or -1.
+func usualPort(b []byte, i int) (port uint16, next int) {
+	n, next := usualNumber(b, i, 5)
+	if n == 0 || n > 65535 {
+		return 0, -1
 	}
-	return n, i
+	return uint16(n), next
+}
+
+// usualNumber reads up to most digits at b[i] and returns the index after them, or i if there are none, or more.
+func usualNumber(b []byte, i, most int) (n, next int) {
+	k := uint(i)
+	for k < uint(len(b)) && b[k]-'0' <= 9 {
+		n = n*10 + int(b[k]-'0')
+		k++
+	}
+	if int(k) > i+most {
+		return 0, i
+	}
+	return n, int(k)
 }

@@ -79,6 +79,13 @@ func TestUsual(t *testing.T) {
 		{"Via: SIP/2.0/UDP a;received=192.0.2.256", false},
 		{"Via: SIP/2.0/UDP a;received=192.0.2.1x", false},
 		{"Via: SIP/2.0/UDP a:0;branch=z9hG4bK1", false},
+		{"Via: SIP/2.0/UDP a:65535;branch=z9hG4bK1", true},
+		{"Via: SIP/2.0/UDP a:65536;branch=z9hG4bK1", false},
+		{"Via: SIP/2.0/UDP a:005060;branch=z9hG4bK1", false},
+		{"Via: SIP/2.0/UDP 1.2.3.4.5", false},
+		{"Via: SIP/2.0/UDP 192.0.2.300", false},
+		{"Via: SIP/2.0/UDP 192.0.2.01", false},
+		{"Via: SIP/2.0/U P a", false},
 		{"Via: SIP/2.0/UDP a, SIP/2.0/UDP b", false},
 		{"Via: SIP/2.0/UDP  a", false},
 		{"Via:  SIP/2.0/UDP a", false},
@@ -91,6 +98,9 @@ func TestUsual(t *testing.T) {
 		{"To: <sip:a@-example.com>", false},
 		{"To: <sip:a@example.com;x;x>", false},
 		{"To: \"A\\\"\" <sip:a@example.com>", false},
+		{"To: \"A, B\" <sip:a@example.com>", false},
+		{"To: \"A\"  <sip:a@example.com>", false},
+		{"To: <SIP:a@example.com>", false},
 		{"To: <sip:a@example.com> ", false},
 		{"To: <sip:a@example.com>\r\n ", false},
 		{"Contact: <sip:a@192.0.2.1:5060>", true},
@@ -114,9 +124,9 @@ func TestUsual(t *testing.T) {
 		m := Message{Raw: []byte(c.line + "\r\nX: a long line that follows\r\n\r\n"), Method: OPTIONS, MethodName: Span{}}
 		m.Raw = append(m.Raw, "OPTIONS"...)
 		m.MethodName = span(len(m.Raw)-len("OPTIONS"), len(m.Raw))
-		_, _, end := m.usual(0)
-		if (end > 0) != c.usual || c.usual && end != len(c.line) {
-			t.Errorf("%q: %d of %d", c.line, end, len(c.line))
+		next := m.usual(0)
+		if (next > 0) != c.usual || c.usual && next != len(c.line)+2 {
+			t.Errorf("%q: %d of %d", c.line, next, len(c.line))
 		}
 	}
 }
