@@ -12,7 +12,9 @@ import "math/bits"
 // edits say of it.
 type Edit struct {
 	m       *Message
-	arena   []byte   // copies of what callers handed in
+	top     []byte   // new lines before all others
+	last    []byte   // new lines after all others
+	arena   []byte   // what else callers handed in
 	ops     []change // in the order of the calls
 	touched [(mostFields + 63) / 64]uint64
 	uri     Span // in arena; absent if not replaced
@@ -25,27 +27,24 @@ type Edit struct {
 type changeKind uint8
 
 const (
-	changeTop changeKind = iota
-	changeBefore
+	changeBefore changeKind = iota
 	changeRemove
 	changeReplace
 	changeSpan
-	changeAdd
 )
 
-// A change is one edit; value and name lie in the arena, at in the message.
+// A change is one edit of a field; value lies in the arena, at in the message.
 type change struct {
 	kind  changeKind
-	id    FieldID
-	field int
+	field int32
 	at    Span
-	name  Span
-	value Span
+	value Span // of changeBefore the whole line
 }
 
 // Reset begins a new set of edits of m, which Parse accepted and which must stay valid until AppendTo.
 func (e *Edit) Reset(m *Message) {
-	e.m, e.arena, e.ops = m, e.arena[:0], e.ops[:0]
+	e.m, e.top, e.last, e.ops = m, e.top[:0], e.last[:0], e.ops[:0]
+	e.arena = append(e.arena[:0], '"') // no span may begin at 0
 	e.touched = [(mostFields + 63) / 64]uint64{}
 	e.uri, e.body, e.newBody, e.newText = Span{}, Span{}, false, false
 }
@@ -61,35 +60,39 @@ func (e *Edit) SetRequestURI(uri []byte) {
 func (e *Edit) SetReason(text string) { e.newText, e.text = !e.m.IsRequest(), text }
 
 // Remove leaves out field i.
-func (e *Edit) Remove(i int) { e.change(change{kind: changeRemove, field: i}) }
+func (e *Edit) Remove(i int) { e.change(changeRemove, i, Span{}, Span{}) }
 
 // Replace gives field i a new value.
-func (e *Edit) Replace(i int, value []byte) {
-	e.change(change{kind: changeReplace, field: i, value: e.copy(value)})
-}
+func (e *Edit) Replace(i int, value []byte) { e.change(changeReplace, i, Span{}, e.copy(value)) }
 
 // ReplaceSpan replaces bytes of m.Raw inside the value of field i; several of one field must not overlap.
-func (e *Edit) ReplaceSpan(i int, at Span, with []byte) {
-	e.change(change{kind: changeSpan, field: i, at: at, value: e.copy(with)})
-}
+func (e *Edit) ReplaceSpan(i int, at Span, with []byte) { e.change(changeSpan, i, at, e.copy(with)) }
 
 // Top puts a new field before all others. Fields added by several calls stand in the order of the calls.
 func (e *Edit) Top(id FieldID, value []byte) {
-	e.ops = append(e.ops, change{kind: changeTop, id: id, value: e.copy(value)})
+	if writable(id) {
+		e.top = appendLine(e.top, fieldInfo[id].name, value)
+	}
 }
 
 // Before puts a new field line before field i.
 func (e *Edit) Before(i int, id FieldID, value []byte) {
-	e.change(change{kind: changeBefore, field: i, id: id, value: e.copy(value)})
+	if writable(id) {
+		from := len(e.arena)
+		e.arena = appendLine(e.arena, fieldInfo[id].name, value)
+		e.change(changeBefore, i, Span{}, span(from, len(e.arena)))
+	}
 }
 
 // Add puts a new field after all others; name, a token, is written as given.
 func (e *Edit) Add(name string, value []byte) {
-	e.arena = append(e.arena, '"') // no span may begin at 0
-	from := len(e.arena)
-	e.arena = append(e.arena, name...)
-	e.ops = append(e.ops, change{kind: changeAdd, name: span(from, len(e.arena)), value: e.copy(value)})
+	if n := len(name); n != 1 && n != len("Content-Length") || FieldOf([]byte(name)) != FieldContentLength {
+		e.last = appendLine(e.last, name, value)
+	}
 }
+
+// writable reports whether a new field with id can be written: it has a name and is not Content-Length, which is not a caller's business.
+func writable(id FieldID) bool { return id != FieldContentLength && id != FieldOther }
 
 // SetBody replaces the body; Content-Type stays the caller's business.
 func (e *Edit) SetBody(body []byte) {
@@ -98,15 +101,14 @@ func (e *Edit) SetBody(body []byte) {
 	e.body, e.newBody = span(from, len(e.arena)), true
 }
 
-// change notes a change of field c.field.
-func (e *Edit) change(c change) {
-	e.touch(c.field)
-	e.ops = append(e.ops, c)
+// change notes a change of field i.
+func (e *Edit) change(kind changeKind, i int, at, value Span) {
+	e.touch(i)
+	e.ops = append(e.ops, change{kind, int32(i), at, value})
 }
 
 // copy puts a header value into the arena.
 func (e *Edit) copy(value []byte) Span {
-	e.arena = append(e.arena, '"') // no span may begin at 0
 	from := len(e.arena)
 	e.arena = appendValue(e.arena, value)
 	return span(from, len(e.arena))
@@ -120,9 +122,9 @@ func (e *Edit) AppendTo(dst []byte) []byte {
 		body = e.body.Of(e.arena)
 	}
 	dst = e.appendStartLine(dst)
-	dst = e.appendNew(dst, changeTop)
+	dst = append(dst, e.top...)
 	dst = e.appendFields(dst, len(body))
-	dst = e.appendNew(dst, changeAdd)
+	dst = append(dst, e.last...)
 	if m.first[FieldContentLength] == 0 {
 		dst = appendContentLength(dst, len(body))
 	}
@@ -177,51 +179,23 @@ func (e *Edit) appendFields(dst []byte, body int) []byte {
 }
 
 // touch notes that field i is not simply copied.
-func (e *Edit) touch(i int) { e.touched[i/64] |= 1 << (i % 64) }
+func (e *Edit) touch(i int) { e.touched[uint(i)/64] |= 1 << (uint(i) % 64) }
 
 // next returns the index of the first field from i on that is touched; if there is none, one that no field has.
 func (e *Edit) next(i int) int {
-	for ; i < 64*len(e.touched); i = i&^63 + 64 {
-		if rest := e.touched[i/64] >> (i % 64); rest != 0 {
-			return i + bits.TrailingZeros64(rest)
+	word := uint(i) / 64
+	if word >= uint(len(e.touched)) {
+		return i
+	}
+	if rest := e.touched[word] >> (uint(i) % 64); rest != 0 {
+		return i + bits.TrailingZeros64(rest)
+	}
+	for word++; word < uint(len(e.touched)); word++ {
+		if rest := e.touched[word]; rest != 0 {
+			return int(word)*64 + bits.TrailingZeros64(rest)
 		}
 	}
-	return i
-}
-
-// appendNew appends the new fields of one kind.
-func (e *Edit) appendNew(dst []byte, kind changeKind) []byte {
-	for i := range e.ops {
-		c := &e.ops[i]
-		if c.kind != kind || e.isLength(c) {
-			continue
-		}
-		if kind == changeAdd {
-			dst = append(dst, c.name.Of(e.arena)...)
-		} else {
-			dst = append(dst, fieldInfo[c.id].name...)
-		}
-		dst = e.appendCopied(dst, c.value)
-	}
-	return dst
-}
-
-// isLength reports whether c would add a Content-Length, which is not a caller's business, or a field without a name.
-func (e *Edit) isLength(c *change) bool {
-	if c.kind == changeAdd {
-		n := c.name.Len()
-		return (n == 1 || n == len("Content-Length")) && FieldOf(c.name.Of(e.arena)) == FieldContentLength
-	}
-	return c.id == FieldContentLength || c.id == FieldOther
-}
-
-// appendCopied appends a value of the arena, which holds no line end, with the colon before it and the line end.
-func (e *Edit) appendCopied(dst []byte, value Span) []byte {
-	dst = append(dst, ':')
-	if value.Len() > 0 {
-		dst = append(append(dst, ' '), value.Of(e.arena)...)
-	}
-	return append(dst, '\r', '\n')
+	return 64 * len(e.touched)
 }
 
 // appendBefore appends the new fields that stand before field i, and says what else is to be done with that: the last change
@@ -229,14 +203,12 @@ func (e *Edit) appendCopied(dst []byte, value Span) []byte {
 func (e *Edit) appendBefore(dst []byte, i int) (_ []byte, whole *change, spans bool) {
 	for k := range e.ops {
 		c := &e.ops[k]
-		if c.field != i {
+		if int(c.field) != i {
 			continue
 		}
 		switch c.kind {
 		case changeBefore:
-			if !e.isLength(c) {
-				dst = e.appendCopied(append(dst, fieldInfo[c.id].name...), c.value)
-			}
+			dst = append(dst, c.value.Of(e.arena)...)
 		case changeRemove, changeReplace:
 			if whole == nil || whole.kind != changeRemove {
 				whole = c
@@ -275,7 +247,7 @@ func (e *Edit) appendSpans(dst []byte, i int) []byte {
 	for {
 		next := -1
 		for k := range e.ops {
-			if c := &e.ops[k]; c.kind == changeSpan && c.field == i && (last < 0 || e.earlier(last, k)) && (next < 0 || e.earlier(k, next)) {
+			if c := &e.ops[k]; c.kind == changeSpan && int(c.field) == i && (last < 0 || e.earlier(last, k)) && (next < 0 || e.earlier(k, next)) {
 				next = k
 			}
 		}
