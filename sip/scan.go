@@ -40,6 +40,26 @@ func isControl(c byte) bool { return c < ' ' || c == 0x7f }
 // controls marks the control bytes of x by their highest bit. The lowest mark is exact but for 7E after FF.
 func controls(x uint64) uint64 { return ((x - ' '*ones) | (x + ones)) &^ x & highs }
 
+// belowSpace reports whether b holds a byte below SP. It looks at eight at a time, at the last eight first.
+func belowSpace(b []byte) bool {
+	n := len(b) - 8
+	if n < 0 {
+		for _, c := range b {
+			if c < ' ' {
+				return true
+			}
+		}
+		return false
+	}
+	x := binary.LittleEndian.Uint64(b[n:])
+	hits := (x - ' '*ones) &^ x
+	for i := 0; i < n; i += 8 {
+		x = binary.LittleEndian.Uint64(b[i:])
+		hits |= (x - ' '*ones) &^ x
+	}
+	return hits&highs != 0
+}
+
 // skipSpace returns the index of the first byte of raw[i:end] that is not linear white space, or end.
 func skipSpace(raw []byte, i, end int) int {
 	for i < end && is(raw[i], cSpace) {

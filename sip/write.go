@@ -5,6 +5,9 @@ import "strconv"
 // appendValue appends value with each fold, or other run of white space that holds CR or LF, as one SP. What comes out
 // holds no line end, whoever made value.
 func appendValue(dst, value []byte) []byte {
+	if !belowSpace(value) {
+		return append(dst, value...)
+	}
 	for {
 		i := control(value, 0)
 		for i < len(value) && value[i] != '\r' && value[i] != '\n' {
