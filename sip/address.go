@@ -112,6 +112,10 @@ func angleURI(raw []byte, i, end int, a *Address) (int, Error) {
 	if i >= end || raw[i] != '<' {
 		return 0, ErrAddress
 	}
+	if next := usualURI(raw[:end], i, &a.URI); next > 0 {
+		a.Angle = true
+		return next, errNone
+	}
 	i++
 	if n := a.URI.Len(); n > 0 && i+n < end && raw[i+n] == '>' && string(raw[i:i+n]) == string(a.URI.Of(raw)) {
 		a.URI, a.Angle = span(i, i+n), true // the expected one

@@ -66,7 +66,7 @@ func parseURI(raw []byte, i, end int, u *URI) (next int, e Error) {
 
 // parseSIP decodes what follows "sip:" (RFC 3261 §25.1, SIP-URI).
 func parseSIP(raw []byte, i, end int, u *URI) (int, Error) {
-	j := skip(raw, i, end, cUser)
+	j := skipLong(raw, i, end, cUser)
 	switch {
 	case j == end:
 	case raw[j] == '@' && j > i:
