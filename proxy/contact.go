@@ -114,7 +114,7 @@ func (l *lane) contacts(m *sip.Message, show func(a sip.Address)) {
 
 // home is where requests for a Contact of the platform go: to the server that it names, else to the one that sent x.
 func (l *lane) home(x *edge.Exchange, contact sip.Span) edge.Flow {
-	if named, ok := l.serverNamed(x.Msg, contact); ok {
+	if named, ok := l.contactServer(x.Msg, contact); ok {
 		return named
 	}
 	return l.insideSource(x)

@@ -75,26 +75,29 @@ func (l *lane) turned() []byte {
 }
 
 // revealed is where a request from outside with a token goes: to the first proxy inside that the token holds, else to the URI that its
-// Request-URI stands for. uri is that URI, nil if the Request-URI is no token of ours. Both were sealed by us, so any server inside will
-// do; false: neither names one.
+// Request-URI stands for. uri is that URI, nil if the Request-URI is no token of ours. A proxy recorded itself, so any address inside
+// will do; that URI may be of somebody outside. False: neither names a server of the platform.
 func (l *lane) revealed() (uri []byte, next Upstream, ok bool) {
-	if !l.own.home.Remote.IsValid() {
-		uri = l.own.target
+	own := &l.own
+	if !own.home.Remote.IsValid() {
+		uri = own.target
 	}
-	hop := uri
-	if l.own.tokened && len(l.own.route.Set) > 0 {
-		l.value, _, ok = topo.NextEntry(l.value[:0], l.own.route.Set, l.p.within)
+	if own.tokened && len(own.route.Set) > 0 {
+		l.value, _, ok = topo.NextEntry(l.value[:0], own.route.Set, l.p.within)
 		a, _, err := sip.NextAddress(l.value, sip.Span{End: uint32(len(l.value))})
 		if !ok || err != nil {
 			return uri, Upstream{}, false
 		}
-		hop = a.URI.Of(l.value)
+		next, ok = l.serverOf(a.URI.Of(l.value))
+		return uri, next, ok
 	}
-	if hop == nil {
+	if uri == nil {
 		return nil, Upstream{}, false
 	}
-	next, ok = l.serverOf(hop)
-	return uri, next, ok
+	if next, ok = l.serverOf(uri); !ok || own.tokened && next.Addr == own.route.Inside.Remote || l.ofPlatform(next.Addr) {
+		return uri, next, ok
+	}
+	return uri, Upstream{}, false
 }
 
 // serverOf reads uri as the address of a server of the platform.

@@ -47,6 +47,7 @@ type Proxy struct {
 	aside    *aside       // nil: media never keeps who calls it waiting
 	hosts    *hosts       // nil: the platform reaches addresses, phones and peers only
 	chosen   chosen
+	met      met
 	proofs   marks // addresses with port that have shown a return path
 	relayed  marks // responses to sources that have not
 	knocks   marks // OPTIONS to sources that are doubted, and their answers

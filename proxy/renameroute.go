@@ -156,9 +156,14 @@ func (l *lane) withServer(m *sip.Message, token []byte, next sip.Span, target ed
 // serverNamed reads the URI at next, or where there is none that of Contact, as the address of a server of the platform.
 func (l *lane) serverNamed(m *sip.Message, next sip.Span) (edge.Flow, bool) {
 	if !next.Present() {
-		next = firstURI(m, sip.FieldContact)
+		return l.contactServer(m, firstURI(m, sip.FieldContact))
 	}
-	uri, err := sip.ParseURI(m.Raw, next)
+	return l.serverAtURI(m, next)
+}
+
+// serverAtURI reads the URI at s as the address of a server inside.
+func (l *lane) serverAtURI(m *sip.Message, s sip.Span) (edge.Flow, bool) {
+	uri, err := sip.ParseURI(m.Raw, s)
 	if err != nil {
 		return edge.Flow{}, false
 	}

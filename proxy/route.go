@@ -240,6 +240,7 @@ func (l *lane) literal(x *edge.Exchange, uri *sip.URI, from edge.Flow) (hop, edg
 // is no address of the platform it is over UDP its source, on streams, whose source port is no listening port, its address
 // with the port of its Via.
 func (l *lane) insideSource(x *edge.Exchange) edge.Flow {
+	l.meets(x)
 	if named, ok := l.serverNamed(x.Msg, firstURI(x.Msg, sip.FieldRecordRoute)); ok {
 		return named
 	}
