@@ -241,6 +241,7 @@ func bodies(r *rig) {
 		{"application/reginfo+xml", `<reginfo><registration aor="sip:desk@` + at + `" id="a" state="active"><contact id="1" state="active" event="registered"><uri>sip:desk@` + at + `</uri></contact></registration></reginfo>`},
 		{"application/pidf+xml", `<presence entity="pres:desk@` + at + `"><tuple id="1"><contact>sip:desk@` + at + `</contact></tuple></presence>`},
 		{"text/plain", "call sip:desk@" + at + " back"},
+		{"application/sdp", siptest.SDP}, // neither offer nor answer in any of these
 		{"application/json", `{"host":"` + at + `"}`},
 		{"application/x-mark", "at " + at},
 		{"application/isup;version=mark", "\x01\x02" + at},
