@@ -228,6 +228,18 @@ func TestRotateWhileInUse(t *testing.T) {
 	}
 }
 
+// TestSalt: equal for equal data, whichever key seals.
+func TestSalt(t *testing.T) {
+	k := openKeys(t)
+	a, b := k.Salt([]byte("a84b4c76e66710@pc33.example.com")), k.Salt([]byte("a84b4c76e66711@pc33.example.com"))
+	if err := k.Rotate(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if a == b || a != k.Salt([]byte("a84b4c76e66710@pc33.example.com")) || a == openKeys(t).Salt([]byte("a84b4c76e66710@pc33.example.com")) {
+		t.Errorf("salts %x and %x", a, b)
+	}
+}
+
 func TestID(t *testing.T) {
 	k := openKeys(t)
 	ids := map[[IDLen]byte]string{}

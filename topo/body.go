@@ -2,6 +2,7 @@ package topo
 
 import (
 	"bytes"
+	"html"
 
 	"github.com/ringwall/ringwall/sip"
 )
@@ -139,7 +140,8 @@ func (k *Mask) appendBody(dst, body []byte, kind bodyKind) ([]byte, bool) {
 	}
 	switch kind {
 	case bodyXML:
-		return k.appendXML(dst, body), true
+		out := k.appendXML(dst, body)
+		return out, k.in || !k.markedInNumbers(out[len(dst):])
 	case bodyFrag:
 		return k.appendFrag(dst, body), true
 	case bodySummary:
@@ -155,6 +157,11 @@ func (k *Mask) marked(b []byte) bool {
 	}
 	_, end := k.cfg.Marks.Find(b, 0)
 	return end > 0
+}
+
+// markedInNumbers reports whether an XML document names the inside in characters that it writes as numbers (XML 1.0 §4.1), among which no mark is found.
+func (k *Mask) markedInNumbers(text []byte) bool {
+	return bytes.Contains(text, []byte("&#")) && k.marked([]byte(html.UnescapeString(string(text))))
 }
 
 // appendClean appends text that stays as it is; on its way out the domain stands in the place of every mark and of the port behind it.

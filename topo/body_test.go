@@ -91,6 +91,50 @@ func TestKnownBodiesLeaveRewrittenAndComeBack(t *testing.T) {
 	}
 }
 
+// TestCallIDsInBodies: wherever a document holds a Call-ID it leaves as the token that stands for it everywhere, and comes back.
+func TestCallIDsInBodies(t *testing.T) {
+	k := newBodyMask(t)
+	const id = "0123456789abcdef-pbx"
+	key, _ := k.keys.Active()
+	token := string(k.AppendCallID(nil, []byte(id), key))
+	for _, c := range [][2]string{
+		{"application/conference-info+xml", "<sip>\n<call-id>%s</call-id><from-tag>a</from-tag></sip>"},
+		{"application/conference-info+xml", "<ci:call-id a='b'>\n %s </ci:call-id>"},
+		{"application/dialog-info+xml", `<dialog id="%[1]s" call-id="%[1]s"/>`},
+		{"application/dialog-info+xml", `<d:dialog local-tag="x" id = '%s'/>`},
+		{"application/dialog-info+xml", `<dialog id="as7d900as8"/><x id="%.0sanother-id-which-is-long"/>`},
+		{"application/reginfo+xml", `<contact callid="%s"/>`},
+	} {
+		out, ok := k.bodyOut(t, notify(c[0], fmt.Sprintf(c[1], id)))
+		if want := fmt.Sprintf(c[1], token); !ok || !strings.HasSuffix(out, "\r\n\r\n"+want) {
+			t.Errorf("%t %s\nwant %s", ok, out, want)
+		}
+		if back := k.bodyIn(t, out); !strings.HasSuffix(back, "\r\n\r\n"+fmt.Sprintf(c[1], id)) {
+			t.Errorf("came back as %s", back)
+		}
+	}
+}
+
+// TestWaysInBodies: what tells of the ways inside, and what people are to read of a refusal, does not leave.
+func TestWaysInBodies(t *testing.T) {
+	k := newBodyMask(t)
+	for _, c := range [][3]string{
+		{"application/dialog-info+xml", "<local><d:route-set>\n<hop>sip:h1;lr</hop><hop>sip:h2;lr</hop></d:route-set ><x/></local>", "<local><x/></local>"},
+		{"application/dialog-info+xml", "<local><session-description type='application/sdp'>o=x </session-description><route-set/></local>", "<local></local>"},
+		{"application/dialog-info+xml", "<local><route-set><hop>sip:h1", "<local>"},
+		{"application/dialog-info+xml", "<note>at 10&#46;0.0.&#x31;</note>", ""},
+		{"application/dialog-info+xml", "<note>10.0.0.1, M&#252;ller</note>", "<note>example.com, M&#252;ller</note>"},
+		{"message/sipfrag", "SIP/2.0 486 Busy Here\r\nReason: Q.850 ; cause=17;text=\"pbx; seven\", SIP;cause=1\r\n folded\r\nCSeq: 1 INVITE\r\n",
+			"SIP/2.0 486 Busy Here\r\nReason: Q.850;cause=17\r\nCSeq: 1 INVITE\r\n"},
+		{"message/sipfrag", "Reason: SIP;text=x\r\n", "Reason: SIP\r\n"},
+	} {
+		out, ok := k.bodyOut(t, notify(c[0], c[1]))
+		if _, body, _ := strings.Cut(out, "\r\n\r\n"); body != c[2] || ok != (c[2] != "") {
+			t.Errorf("%t %q, want %q", ok, body, c[2])
+		}
+	}
+}
+
 // TestBodiesByType: what leaves as it is, what leaves without marks, and what does not leave.
 func TestBodiesByType(t *testing.T) {
 	k := newBodyMask(t)

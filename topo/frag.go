@@ -15,12 +15,13 @@ const (
 	fragText             // hosts of its URIs are replaced
 	fragTargets          // its URIs become tokens
 	fragDialog           // it begins with a Call-ID
+	fragReason           // its text goes
 )
 
 // fragFields are the fields of a message in a body that pass, in lower case.
 var fragFields = map[string]fragKind{
 	"from": fragText, "f": fragText, "to": fragText, "t": fragText, "cseq": fragText, "event": fragText, "o": fragText,
-	"expires": fragText, "referred-by": fragText, "b": fragText, "subscription-state": fragText, "require": fragText, "reason": fragText,
+	"expires": fragText, "referred-by": fragText, "b": fragText, "subscription-state": fragText, "require": fragText, "reason": fragReason,
 	"contact": fragTargets, "m": fragTargets, "refer-to": fragTargets, "r": fragTargets,
 	"call-id": fragDialog, "i": fragDialog, "replaces": fragDialog, "join": fragDialog, "target-dialog": fragDialog,
 }
@@ -52,11 +53,31 @@ func (k *Mask) appendFrag(dst, text []byte) []byte {
 				continue
 			}
 		}
-		if kind == fragText || kind == fragTargets || k.in {
+		switch {
+		case kind == fragReason && !k.in:
+			dst = appendCause(dst, line)
+		case kind != fragGone || k.in:
 			dst = k.appendURIs(dst, line, kind == fragTargets)
 		}
 	}
 	return dst
+}
+
+// appendCause appends of a Reason field (RFC 3326) the protocol and cause of the first reason: its text is for people. A folded line has none.
+func appendCause(dst, line []byte) []byte {
+	if line[0] == ' ' || line[0] == '\t' {
+		return dst
+	}
+	protocol, params, _ := bytes.Cut(line, []byte{';'})
+	dst = append(dst, bytes.TrimSpace(protocol)...)
+	for param := range bytes.SplitSeq(params, []byte{';'}) {
+		name, value, _ := bytes.Cut(param, []byte{'='})
+		if cause, err := strconv.Atoi(string(bytes.TrimSpace(value))); err == nil && sip.EqualFold(bytes.TrimSpace(name), []byte("cause")) {
+			dst = strconv.AppendInt(append(dst, ";cause="...), int64(cause), 10)
+			break
+		}
+	}
+	return append(dst, "\r\n"...)
 }
 
 func kindOfField(name []byte) fragKind {

@@ -36,6 +36,17 @@ func (k *Mask) otherIn(i int) {
 		k.dialogIn(i)
 	case len(name) == len("In-Reply-To") && sip.EqualFold(name, []byte("In-Reply-To")):
 		k.inReplyToIn(i)
+	case len(name) == len("SIP-If-Match") && sip.EqualFold(name, []byte("SIP-If-Match")),
+		len(name) == len("Suppress-If-Match") && sip.EqualFold(name, []byte("Suppress-If-Match")):
+		k.etagIn(i)
+	}
+}
+
+// etagIn puts the entity-tag in field i right, if it is a token of ours.
+func (k *Mask) etagIn(i int) {
+	var err error
+	if k.value, err = k.keys.Open(k.value[:0], k.msg.Fields[i].Value.Of(k.msg.Raw), etagUse, nil); err == nil {
+		k.edit.Replace(i, k.value)
 	}
 }
 

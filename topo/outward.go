@@ -73,6 +73,7 @@ var others = [...]struct {
 	{"Remote-Party-ID", (*Mask).hideHost},
 	{"Diversion", (*Mask).hideHost},
 	{"History-Info", (*Mask).hideHost},
+	{"SIP-ETag", (*Mask).etag},
 }
 
 // other hides in field i, which sip does not know by name.
@@ -281,6 +282,12 @@ func (k *Mask) inReplyTo(i int) {
 		}
 		k.value = k.outID(k.value, bytes.TrimSpace(id), nil)
 	}
+	k.edit.Replace(i, k.value)
+}
+
+// etag hides the entity-tag in field i (RFC 3903, RFC 5839): servers make them of when they were started, their process and a count.
+func (k *Mask) etag(i int) {
+	k.value = k.keys.Seal(k.value[:0], k.msg.Fields[i].Value.Of(k.msg.Raw), etagUse, nil)
 	k.edit.Replace(i, k.value)
 }
 

@@ -82,26 +82,29 @@ func (k *Mask) otherID(dst, callID, tag []byte) []byte {
 	return k.outID(dst, callID, tag)
 }
 
-// appendXML appends an XML document: its URIs, those of elements that say where to call as targets, and the Call-IDs in its attributes.
+// appendXML appends an XML document: its URIs, those of elements that say where to call as targets, and Call-IDs. On the way out elements
+// that tell of the ways inside are left out.
 func (k *Mask) appendXML(dst, text []byte) []byte {
 	var tag []byte // the name of the last element
 	from := 0
 	for i := 0; i < len(text); {
+		at, end := i, i // of a Call-ID
 		switch c := text[i]; {
 		case c == '<':
 			tag = elementAt(text[i+1:])
-			i++
-		case c|0x20 == 'c' && i > 0 && text[i-1] <= ' ':
-			at, end := callIDAt(text, i)
-			if end == 0 {
-				i++
+			if !k.in && isWay(tag) {
+				dst = k.appendClean(dst, text[from:i])
+				i = elementEnd(text, i)
+				from = i
 				continue
 			}
-			dst = k.appendClean(dst, text[from:at])
-			k.small = appendUnquoted(k.small[:0], text[at:end])
-			n := len(dst)
-			dst = appendQuoted(k.otherID(dst, k.small, nil), n, &k.small)
-			from, i = end, end
+			at, end = contentAt(text, i, tag)
+		case c|0x20 == 'c' && i > 0 && text[i-1] <= ' ':
+			at, end = callIDAt(text, i)
+		case c == 'i' && i > 0 && text[i-1] <= ' ' && string(tag) == "dialog":
+			if at, end = attributeAt(text, i, "id"); !unique(text[at:end]) {
+				end = at
+			}
 		case schemeAt(text, i) > 0:
 			end := xmlEnd(text, i)
 			dst = k.appendClean(dst, text[from:i])
@@ -109,11 +112,72 @@ func (k *Mask) appendXML(dst, text []byte) []byte {
 			n := len(dst)
 			dst = appendQuoted(k.appendOther(dst, k.value, isTarget(tag)), n, &k.value)
 			from, i = end, end
-		default:
-			i++
+			continue
 		}
+		if end <= at {
+			i++
+			continue
+		}
+		dst = k.appendClean(dst, text[from:at])
+		k.small = appendUnquoted(k.small[:0], text[at:end])
+		n := len(dst)
+		dst = appendQuoted(k.otherID(dst, k.small, nil), n, &k.small)
+		from, i = end, end
 	}
 	return k.appendClean(dst, text[from:])
+}
+
+// unique reports whether id, of a dialog in dialog-info, may be its Call-ID, which some servers write there: a short one is a counter or a number.
+func unique(id []byte) bool {
+	const short = 15
+	return len(id) > short || bytes.IndexByte(id, '@') >= 0
+}
+
+// isWay reports whether elements of that name tell of the ways inside: the route set and the session description of RFC 4235 §4.1.
+func isWay(tag []byte) bool {
+	return string(tag) == "route-set" || string(tag) == "session-description"
+}
+
+// elementEnd is the index behind the element whose tag begins at text[i].
+func elementEnd(text []byte, i int) int {
+	name := text[i+1:]
+	name = name[:bytes.IndexAny(name, " \t\r\n/>")+1]
+	open := bytes.IndexByte(text[i:], '>')
+	if len(name) == 0 || open < 0 {
+		return len(text)
+	}
+	if end := i + open + 1; text[end-2] == '/' {
+		return end
+	}
+	for at := i + open + 1; ; {
+		n := bytes.Index(text[at:], []byte("</"))
+		if n < 0 {
+			return len(text)
+		}
+		if at += n + 2; !bytes.HasPrefix(text[at:], name[:len(name)-1]) {
+			continue
+		}
+		if n = bytes.IndexByte(text[at:], '>'); n < 0 {
+			return len(text)
+		}
+		return at + n + 1
+	}
+}
+
+// contentAt is where the Call-ID stands in the element call-id (RFC 4575 §5.9) whose tag begins at text[i]; at is end where there is none.
+func contentAt(text []byte, i int, tag []byte) (at, end int) {
+	if string(tag) != "call-id" {
+		return i, i
+	}
+	n := bytes.IndexByte(text[i:], '>')
+	if n < 0 {
+		return i, i
+	}
+	at = skipBlank(text, i+n+1)
+	if n = bytes.IndexByte(text[at:], '<'); n < 0 {
+		return i, i
+	}
+	return at, at + len(bytes.TrimRight(text[at:at+n], " \t\r\n"))
 }
 
 // isTarget reports whether URIs of that element are there to be called: dialog-info's target, the contact of pidf and reginfo.
@@ -134,30 +198,32 @@ func elementAt(text []byte) []byte {
 	return name
 }
 
-// callIDAt finds the value of the attribute call-id (RFC 4235) or callid (RFC 3680) that begins at text[i]; end is 0 if it is not there.
+// callIDAt finds the value of the attribute call-id (RFC 4235) or callid (RFC 3680) that begins at text[i]; at is end if it is not there.
 func callIDAt(text []byte, i int) (at, end int) {
-	rest := text[i:]
-	switch {
-	case bytes.HasPrefix(rest, []byte("call-id")):
-		i += len("call-id")
-	case bytes.HasPrefix(rest, []byte("callid")):
-		i += len("callid")
-	default:
-		return 0, 0
+	if at, end = attributeAt(text, i, "call-id"); at < end {
+		return at, end
 	}
-	i = skipBlank(text, i)
-	if i == len(text) || text[i] != '=' {
-		return 0, 0
+	return attributeAt(text, i, "callid")
+}
+
+// attributeAt finds the value of the attribute with that name that begins at text[i]; at is end if it is not there.
+func attributeAt(text []byte, i int, name string) (at, end int) {
+	if !bytes.HasPrefix(text[i:], []byte(name)) {
+		return i, i
 	}
-	i = skipBlank(text, i+1)
-	if i == len(text) || text[i] != '"' && text[i] != '\'' {
-		return 0, 0
+	at = skipBlank(text, i+len(name))
+	if at == len(text) || text[at] != '=' {
+		return i, i
 	}
-	n := bytes.IndexByte(text[i+1:], text[i])
+	at = skipBlank(text, at+1)
+	if at == len(text) || text[at] != '"' && text[at] != '\'' {
+		return i, i
+	}
+	n := bytes.IndexByte(text[at+1:], text[at])
 	if n <= 0 {
-		return 0, 0
+		return i, i
 	}
-	return i + 1, i + 1 + n
+	return at + 1, at + 1 + n
 }
 
 func skipBlank(text []byte, i int) int {

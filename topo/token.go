@@ -14,6 +14,7 @@ var (
 	targetUse  = []byte("marked target")
 	earlierUse = []byte("target") // of target tokens of before 2026-11-23, which had no mark
 	callIDUse  = []byte("call-id")
+	etagUse    = []byte("etag")
 )
 
 // Life of target tokens. They hold the week they were made in, so one dialog shows one token for days.
@@ -43,17 +44,8 @@ var (
 // appendTarget appends the token for uri, a whole URI, in the dialog of leg.
 func (v *Veil) appendTarget(dst, uri []byte, leg *Leg) []byte {
 	var room [256]byte
-	plain := append(appendSalt(room[:0], leg.CallID), byte(weekOf(leg.At)))
+	plain := append(binary.BigEndian.AppendUint32(room[:0], v.keys.Salt(leg.CallID)), byte(weekOf(leg.At)))
 	return v.keys.Seal(append(dst, TargetMark), appendPacked(plain, uri), targetUse, nil)
-}
-
-// appendSalt appends the 32 bits of FNV-1a of the Call-ID. Nobody sees them: they are sealed, and only make the seal another one.
-func appendSalt(dst, callID []byte) []byte {
-	h := uint32(2166136261)
-	for _, c := range callID {
-		h = (h ^ uint32(c)) * 16777619
-	}
-	return binary.BigEndian.AppendUint32(dst, h)
 }
 
 func weekOf(t time.Time) uint16 { return uint16(t.Unix() / int64(week/time.Second)) }

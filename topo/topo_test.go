@@ -135,6 +135,40 @@ func (k *Mask) appendEarlierTarget(uri []byte, leg *Leg) []byte {
 	return k.keys.Seal(nil, appendPacked(plain, uri), earlierUse, nil)
 }
 
+// TestEntityTags: what servers make of their uptime and a count leaves sealed, and comes back.
+func TestEntityTags(t *testing.T) {
+	k := newMask(t)
+	const etag = "a.1764000000.1234.7.0"
+	out := k.outward(t, strings.Replace(refer, "\r\nContent-Length:", "\r\nSIP-ETag: "+etag+"\r\nContent-Length:", 1), leg())
+	shown := line(out, "SIP-ETag")
+	if strings.Contains(out, "1764000000") || len(shown) < len(etag) {
+		t.Errorf("it leaves as %q", shown)
+	}
+	for _, name := range []string{"SIP-If-Match", "Suppress-If-Match"} {
+		for _, value := range []string{etag, "*", "of-another"} {
+			said := value
+			if value == etag {
+				said = strings.TrimPrefix(shown, "SIP-ETag: ")
+			}
+			back := k.inward(t, strings.Replace(refer, "\r\nContent-Length:", "\r\n"+name+": "+said+"\r\nContent-Length:", 1), leg())
+			if got := line(back, name); got != name+": "+value {
+				t.Errorf("%q came back as %q", value, got)
+			}
+		}
+	}
+}
+
+// TestSaltIsSecret: Call-IDs of one FNV-1a hash, which callers can choose, do not make tokens equal.
+func TestSaltIsSecret(t *testing.T) {
+	k := newMask(t)
+	one, other := leg(), leg()
+	one.CallID, other.CallID = []byte("costarring"), []byte("liquid")
+	uri := []byte("sip:alice@10.0.0.10:5080")
+	if bytes.Equal(k.appendTarget(nil, uri, &one), k.appendTarget(nil, uri, &other)) {
+		t.Error("the tokens are equal")
+	}
+}
+
 // opens reports whether user stands for a URI.
 func (k *Mask) opens(user []byte) bool {
 	uri, err := k.Target(nil, user, epoch)
