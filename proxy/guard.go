@@ -17,7 +17,7 @@ type Guard uint8
 // What the guard does.
 const (
 	GuardOff   Guard = iota // messages are not looked at
-	GuardLog                // it is told and counted
+	GuardLog                // it is told and counted, and where the platform is hidden replaced if it stands in a field that passes
 	GuardBlock              // it is told, counted, and the message does not leave
 )
 
@@ -81,44 +81,57 @@ func single(m *sip.Message, id sip.FieldID) bool {
 	return i >= 0 && m.Next(id, i) < 0 && bytes.IndexByte(m.Fields[i].Value.Of(m.Raw), ',') < 0
 }
 
-// mayLeave reports whether b, the request x as it goes on, may go where to says.
-func (l *lane) mayLeave(x *edge.Exchange, b []byte, to *hop) bool {
+// mayLeave reports whether b, the request x as it goes on, may go where to says, and returns it as it may.
+func (l *lane) mayLeave(x *edge.Exchange, b []byte, to *hop) ([]byte, bool) {
 	if l.cfg.Guard == GuardOff || to.flow.Side != edge.Outside {
-		return true
+		return b, true
 	}
-	return l.guard(x, b, l.own.tokened || to.uri != nil)
+	return l.guard(x, b, knowledge{target: l.own.tokened || to.uri != nil, parties: l.own.tokened})
 }
 
-// mayReturn reports whether b, the response x as the client of a request gets it, may go there.
-func (l *lane) mayReturn(x *edge.Exchange, b []byte, client edge.Flow) bool {
+// mayReturn reports whether b, the response x as the client of a request gets it, may go there, and returns it as it may.
+func (l *lane) mayReturn(x *edge.Exchange, b []byte, client edge.Flow) ([]byte, bool) {
 	if l.cfg.Guard == GuardOff || client.Side != edge.Outside || len(b) == 0 {
-		return true
+		return b, true
 	}
-	return l.guard(x, b, true)
+	return l.guard(x, b, knowledge{true, true})
+}
+
+// knowledge is what outside knows of a message already, for it is its own or that of a dialog.
+type knowledge struct {
+	target  bool // the Request-URI
+	parties bool // Call-ID, and URIs in From and To
 }
 
 // mostFound bounds how many marks of one message are looked into.
 const mostFound = 64
 
-// guard looks for marks in b, which leaves for outside, and reports whether it may. known: outside knows Request-URI, Call-ID, From and
-// To already, for they are its own or those of a dialog.
-func (l *lane) guard(x *edge.Exchange, b []byte, known bool) bool {
+// guard looks for marks in b, which leaves for outside, and reports whether it may. Where the platform is hidden and nothing is kept back it puts the
+// domain in the place of those that stand in fields which pass as they are.
+func (l *lane) guard(x *edge.Exchange, b []byte, known knowledge) ([]byte, bool) {
 	at, end := l.cfg.Topology.Marks.Find(b, 0)
 	if end == 0 {
-		return true
+		return b, true
 	}
 	if err := l.left.Parse(b, true); err != nil { // it is ours: never
-		return l.leak(x, b[at:end], []byte("what can't be read"))
+		return b, l.leak(x, b[at:end], []byte("what can't be read"))
 	}
 	var counted [seen + 1]bool
+	l.redone = l.redone[:0]
+	done := 0 // of b is in l.redone
 	for n := 0; end > 0; n++ {
 		what, where := l.meaning(at, known)
 		if n == mostFound {
 			what, where = leaks, []byte("more places than are looked into")
+		} else if value := l.replaceable(at); what == leaks && value.Present() {
+			l.replaced(x, b[at:end], where)
+			l.redone = l.mask.Clean(append(l.redone, b[done:value.Start]...), value.Of(b))
+			done, end, what = int(value.End), int(value.End), seen
 		}
 		switch {
 		case what == leaks:
-			return l.leak(x, b[at:end], where)
+			may := l.leak(x, b[at:end], where)
+			return l.withReplaced(b, done), may
 		case what == exempt:
 			l.noteExempt(at, b[at:end])
 		}
@@ -128,7 +141,55 @@ func (l *lane) guard(x *edge.Exchange, b []byte, known bool) bool {
 		}
 		at, end = l.cfg.Topology.Marks.Find(b, end)
 	}
-	return true
+	return l.withReplaced(b, done), true
+}
+
+// withReplaced is b with l.redone in the place of its first done bytes.
+func (l *lane) withReplaced(b []byte, done int) []byte {
+	if done == 0 {
+		return b
+	}
+	l.redone = append(l.redone, b[done:]...)
+	return append(b[:0], l.redone...)
+}
+
+// replaced tells of a mark that is replaced.
+func (l *lane) replaced(x *edge.Exchange, mark, where []byte) {
+	l.mask.Veil = l.cfg.veil
+	l.refuseSaying(x, edge.Verdict{Action: edge.Note, Reason: reasonLeak}, fmt.Sprintf("%.64s is replaced in %s", mark, where))
+}
+
+// replaceable is what may be rewritten of the value of the field of l.left that b[at] stands in: all of it, of From and To what stands before the tag, and
+// nothing where the message would mean something else, where it is to be kept back, or where the platform is not hidden.
+func (l *lane) replaceable(at int) (value sip.Span) {
+	m := &l.left
+	if !l.cfg.Hide || l.cfg.Guard != GuardLog {
+		return value
+	}
+	for i := range m.Fields {
+		f := &m.Fields[i]
+		if at < int(f.Value.Start) || at >= int(f.Value.End) {
+			continue
+		}
+		switch value = f.Value; f.ID {
+		case sip.FieldVia, sip.FieldRoute, sip.FieldRecordRoute, sip.FieldContact, sip.FieldCallID, sip.FieldCSeq, sip.FieldReferTo, sip.FieldReplaces:
+			return sip.Span{}
+		case sip.FieldFrom:
+			value = before(value, m.FromTag)
+		case sip.FieldTo:
+			value = before(value, m.ToTag)
+		}
+		return value
+	}
+	return sip.Span{}
+}
+
+// before is what of s stands before tag.
+func before(s, tag sip.Span) sip.Span {
+	if tag.Present() {
+		s.End = tag.Start
+	}
+	return s
 }
 
 // leak tells of a mark in x, which is on its way to outside, and reports whether it may leave all the same.
@@ -170,7 +231,7 @@ const (
 )
 
 // meaning tells what the mark at b[at] of l.left means, and where it stands.
-func (l *lane) meaning(at int, known bool) (finding, []byte) {
+func (l *lane) meaning(at int, known knowledge) (finding, []byte) {
 	m := &l.left
 	if at >= int(m.Body.Start) && m.Body.Present() {
 		switch {
@@ -186,14 +247,14 @@ func (l *lane) meaning(at int, known bool) (finding, []byte) {
 			return l.meaningIn(f, at, known), f.Name.Of(m.Raw)
 		}
 	}
-	if known && m.IsRequest() {
+	if known.target && m.IsRequest() {
 		return seen, nil
 	}
 	return leaks, []byte("the first line")
 }
 
 // meaningIn is meaning for a mark in field f.
-func (l *lane) meaningIn(f *sip.Field, at int, known bool) finding {
+func (l *lane) meaningIn(f *sip.Field, at int, known knowledge) finding {
 	m := &l.left
 	within := func(s sip.Span) bool { return at >= int(s.Start) && at < int(s.End) }
 	switch f.ID {
@@ -211,7 +272,7 @@ func (l *lane) meaningIn(f *sip.Field, at int, known bool) finding {
 		switch {
 		case !m.IsRequest() && within(m.ToTag): // the platform made it
 			return exempt
-		case known:
+		case known.parties && (!m.IsRequest() || f.ID == sip.FieldCallID || within(m.From.URI) || within(m.To.URI)): // its display names are new
 			return seen
 		case within(m.FromTag), within(m.ToTag):
 			return exempt

@@ -201,6 +201,7 @@ func (l *lane) hide(x *edge.Exchange, to hop) {
 			l.edit.Remove(i)
 		}
 	}
+	l.hideRoutes(m)
 	leg := l.wayOut(to.flow, x)
 	if leg.Masked = l.masks(); leg.Masked {
 		leg.Key = l.maskKey()
@@ -212,6 +213,28 @@ func (l *lane) hide(x *edge.Exchange, to hop) {
 	l.mask.Outward(&l.edit, m, leg)
 	l.hideBody(x, leg)
 	l.cfg.scrub.Outward(&l.edit, m, to.peer != nil)
+}
+
+// hideRoutes takes the Routes that name servers inside off a request that is in no dialog: the platform preloaded them, and its servers are passed.
+func (l *lane) hideRoutes(m *sip.Message) {
+	own := &l.own
+	i := m.Find(sip.FieldRoute)
+	if i < 0 || own.tokened && !own.path || own.ownRoute && !own.rest.Present() && m.Next(sip.FieldRoute, i) < 0 {
+		return
+	}
+	l.value = l.value[:0]
+	for ours := own.ownRoute; i >= 0; i = m.Next(sip.FieldRoute, i) {
+		l.edit.Remove(i)
+		for a := range sip.Addresses(m.Raw, m.Fields[i].Value) {
+			if _, inside := l.serverAtURI(m, a.URI); !ours && !inside && l.unmarked(a.URI.Of(m.Raw)) {
+				l.value = appendUnfolded(separated(l.value), a.Whole.Of(m.Raw))
+			}
+			ours = false // the first
+		}
+	}
+	if len(l.value) > 0 {
+		l.edit.Top(sip.FieldRoute, l.value)
+	}
 }
 
 // hideResponse does the same for a response to a client outside.
@@ -286,17 +309,29 @@ func (l *lane) maskCallID(x *edge.Exchange) {
 // and is the phone's own. What it notes for itself, like the place that it saw the REGISTER come from, stays inside.
 var ownParams = [...]string{"q", "methods", "reg-id", "pub-gruu", "temp-gruu", "temp-gruu-cookie", "ob", "audio", "video", "text", "isfocus"}
 
-// appendOwnParams appends those of the parameters of a phone's own Contact.
-func appendOwnParams(dst, raw []byte, params sip.Span) []byte {
+// appendOwnParams appends those of the parameters of a phone's own Contact. A GRUU (RFC 5627) at an address inside is one in the domain.
+func (l *lane) appendOwnParams(dst, raw []byte, params sip.Span) []byte {
 	for rest := params; rest.Present(); {
-		var name, whole sip.Span
-		name, _, whole, rest = sip.NextParam(raw, rest)
-		own := name.Present() && raw[name.Start] == '+'
+		var name, value, whole sip.Span
+		name, value, whole, rest = sip.NextParam(raw, rest)
+		own := name.Present() && raw[name.Start] == '+' && l.unmarked(whole.Of(raw))
 		for _, p := range ownParams {
 			own = own || sip.Spells(name.Of(raw), p)
 		}
-		if own {
+		if !own {
+			continue
+		}
+		uri := sip.Span{Start: value.Start + 1, End: value.End - 1} // between quotes
+		at, hidden := sip.Span{}, false
+		if value.Len() > 2 && raw[value.Start] == '"' {
+			at, hidden = l.cfg.veil.Hidden(raw, uri)
+		}
+		switch {
+		case !hidden:
 			dst = appendUnfolded(append(dst, ';'), whole.Of(raw))
+		case l.cfg.Topology.Domain != "":
+			dst = append(append(append(dst, ';'), raw[whole.Start:at.Start]...), l.cfg.Topology.Domain...)
+			dst = append(dst, raw[at.End:whole.End]...)
 		}
 	}
 	return dst

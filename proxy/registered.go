@@ -151,7 +151,7 @@ func (l *lane) listed(uri, user []byte) (first *noted) {
 func (l *lane) appendContact(uri []byte, a *sip.Address) (expires sip.Span) {
 	v := append(append(append(separated(l.value), '<'), uri...), '>')
 	if l.cfg.Hide {
-		l.value = appendOwnParams(v, l.msg.Raw, a.Params)
+		l.value = l.appendOwnParams(v, l.msg.Raw, a.Params)
 		expires, _ = a.Param(l.msg.Raw, "expires")
 		return expires
 	}

@@ -60,7 +60,8 @@ func (l *lane) relay(x *edge.Exchange) {
 	}
 	if x.Msg.Method == sip.ACK { // to a 2xx: end to end, no transaction (RFC 3261 §16.6)
 		b := l.rewrite(x, to, nil)
-		if !l.mayLeave(x, b, &to) {
+		b, ok := l.mayLeave(x, b, &to)
+		if !ok {
 			return
 		}
 		l.transmit(b, to.flow)
@@ -89,8 +90,8 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 	if !l.proven(x) {
 		tx.Meter(len(x.Msg.Raw))
 	}
-	b := l.rewriteInto(buf, x, to, tx)
-	if !l.mayLeave(x, b, &to) {
+	b, ok := l.mayLeave(x, l.rewriteInto(buf, x, to, tx), &to)
+	if !ok {
 		l.held = nil
 		tx.Abandon()
 		l.p.calls.failed(to.call)

@@ -157,8 +157,7 @@ func (l *lane) refusedBy(dst []byte, x *edge.Exchange, tx *transaction.Tx) ([]by
 	case status == 503 && x.Msg.Find(sip.FieldRetryAfter) < 0:
 		status = 500
 	default:
-		b := l.returned(dst, x, tx)
-		if l.mayReturn(x, b, tx.Client) {
+		if b, ok := l.mayReturn(x, l.returned(dst, x, tx), tx.Client); ok {
 			return b, status
 		}
 		if status < 200 {

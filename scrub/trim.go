@@ -56,9 +56,9 @@ func trimSeconds(e *sip.Edit, i int, value []byte) {
 	}
 }
 
-// trimChallenge leaves of a Digest challenge what it consists of.
+// trimChallenge leaves of a challenge what those of Digest and Bearer consist of: what makers' schemes add names servers.
 func trimChallenge(e *sip.Edit, i int, value []byte) {
-	if n := len("Digest "); len(value) > n && sip.EqualFold(value[:n], []byte("Digest ")) {
+	if n := bytes.IndexAny(value, " \t") + 1; n > 0 {
 		trimList(e, i, value[:n], value[n:], ", ", asked)
 	}
 }
@@ -97,10 +97,10 @@ func general(tag []byte) bool {
 	return len(tag) > 0 && !(len(tag) > 1 && tag[0]|0x20 == 'x' && tag[1] == '-')
 }
 
-// asked, digested and charging report whether a parameter is one of a challenge (RFC 7616 §3.3), of what follows the answer to it (§3.5), of
+// asked, digested and charging report whether a parameter is one of a challenge (RFC 7616 §3.3, RFC 8898 §4), of what follows the answer to it (§3.5), of
 // P-Charging-Vector the names of networks (RFC 7315 §5.6): its other parameters hold addresses of servers.
 func asked(param []byte) bool {
-	return named(param, "realm", "nonce", "opaque", "stale", "algorithm", "qop", "charset", "userhash")
+	return named(param, "realm", "nonce", "opaque", "stale", "algorithm", "qop", "charset", "userhash", "authz_server", "scope", "error")
 }
 
 func digested(param []byte) bool { return named(param, "nextnonce", "qop", "rspauth", "cnonce", "nc") }

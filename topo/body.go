@@ -164,6 +164,12 @@ func (k *Mask) markedInNumbers(text []byte) bool {
 	return bytes.Contains(text, []byte("&#")) && k.marked([]byte(html.UnescapeString(string(text))))
 }
 
+// Clean appends text, which leaves with the message that Outward was given last, with the domain in the place of every mark.
+func (k *Mask) Clean(dst, text []byte) []byte {
+	k.in = false
+	return k.appendClean(dst, text)
+}
+
 // appendClean appends text that stays as it is; on its way out the domain stands in the place of every mark and of the port behind it.
 func (k *Mask) appendClean(dst, text []byte) []byte {
 	if k.in || k.cfg.Marks == nil {

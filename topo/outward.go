@@ -103,7 +103,7 @@ func (k *Mask) hideAddresses(i int, bare bool) {
 			return
 		}
 		rest = after
-		k.hideParty(i, a.URI)
+		k.hideParty(i, &a)
 		if bare && a.Params.Present() {
 			k.edit.ReplaceSpan(i, sip.Span{Start: afterURI(&a), End: a.Whole.End}, nil)
 		}
@@ -121,11 +121,19 @@ func afterURI(a *sip.Address) uint32 {
 // personal are the URI parameters that tell of a person and a call. Others, like maddr, name servers.
 var personal = [...]string{"user", "cause", "cpc", "oli", "isup-oli"}
 
-// hideParty hides what the URI of a person at s shows of the inside: its host and port, if they may not be seen, and parameters; of a local
-// number the domain that it is local to (RFC 3966 §5.1.5).
-func (k *Mask) hideParty(i int, s sip.Span) {
-	raw := k.msg.Raw
+// hideParty hides what a, the address of a person, shows of the inside: marks in its name and user part, host and port if they may not be seen,
+// and parameters; of a local number the domain that it is local to (RFC 3966 §5.1.5).
+func (k *Mask) hideParty(i int, a *sip.Address) {
+	raw, s := k.msg.Raw, a.URI
 	u, err := sip.ParseURI(raw, s)
+	name := sip.Span{Start: a.Whole.Start, End: s.Start}
+	if err == nil && u.Host.Present() {
+		name.End = u.Host.Start
+	}
+	if k.marked(name.Of(raw)) {
+		k.value = k.Clean(k.value[:0], name.Of(raw))
+		k.edit.ReplaceSpan(i, name, k.value)
+	}
 	if err == nil && u.Scheme == sip.TEL {
 		if v, ok := u.Param(raw, "phone-context"); ok && v.Len() > 0 && raw[v.Start] != '+' && !k.shows(v.Of(raw)) {
 			k.edit.ReplaceSpan(i, v, k.domain())

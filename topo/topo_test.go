@@ -371,6 +371,22 @@ func TestParties(t *testing.T) {
 	}
 }
 
+// TestNamesOfParties: a person may be called what names the inside.
+func TestNamesOfParties(t *testing.T) {
+	k := newBodyMask(t)
+	for in, want := range map[string]string{
+		`From: "Desk at 10.0.0.7:5060" <sip:10.0.0.7@10.0.0.10>;tag=10.0.0.7`: `From: "Desk at example.com" <sip:example.com@example.com>;tag=10.0.0.7`,
+		"To: pbx.inside.example <tel:+49>;tag=b":                              "To: example.com <tel:+49>;tag=b",
+		"Reply-To: \"10.0.0.1\" <sip:a@trunk.example.net>":                    "Reply-To: \"example.com\" <sip:a@trunk.example.net>",
+	} {
+		name, _, _ := strings.Cut(in, ":")
+		out := k.outward(t, strings.Replace(refer, line(refer, name), in, 1), leg())
+		if got := line(out, name); got != want {
+			t.Errorf("%s\nbecame %s\nwant   %s", in, got, want)
+		}
+	}
+}
+
 // contactsOpen wants each Contact of out, which is m as it left, to stand for that of m.
 func contactsOpen(t *testing.T, k *Mask, m, out *sip.Message) {
 	t.Helper()
