@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math/bits"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -24,7 +26,16 @@ type Config struct {
 	Sources   int           // remembered at once, 180 bytes each; default 16,384
 }
 
-const points = 10
+const (
+	points = 10
+
+	crowd    = 40               // users with wrong passwords at one address, until strangers there have to wait for each other,
+	slowed   = 10 * time.Minute // for so long after the last of them,
+	between  = time.Second      // and so long between two tries
+	retry    = 5                // seconds
+	retries  = 26
+	perRight = 3 // wrong ones for each user with a right password are nothing unusual
+)
 
 func (c Config) withDefaults() Config {
 	c.Users = cmp.Or(c.Users, 5)
@@ -51,12 +62,15 @@ func (c Config) Validate() error {
 type Check struct {
 	cfg     Config
 	sources *meter.Table[source]
+	last    atomic.Int64 // until when anybody has to wait: after that nothing has to be looked up
 }
 
 type source struct {
-	since  int64 // nanoseconds
+	since  int64     // nanoseconds
+	until  int64     // strangers at this address have to wait for each other
+	next   int64     // try of one of them
+	good   [4]uint64 // users whose passwords were right, a bit for each, some share one
 	failed meter.Distinct
-	good   uint16 // passwords that were right
 }
 
 // New makes the check. cfg is valid.
@@ -72,8 +86,8 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	switch {
 	case a.Secret == 0 || a.User == 0:
 	case x.Msg.Status/100 == 2:
-		c.right(a.Port, x.At)
-		c.right(a.Source, x.At)
+		c.right(a.Port, a, x.At)
+		c.right(a.Source, a, x.At)
 	case a.Failed(x.Msg.Status) && !a.Good:
 		byPort := c.wrong(a.Port, c.cfg.Users, a, x.At)
 		if byAddress := c.wrong(a.Source, c.cfg.OfAddress, a, x.At); byPort || byAddress && a.Known == 0 {
@@ -83,10 +97,33 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	return nil
 }
 
+// Inspect implements edge.Check. Where many users had wrong passwords, from whatever ports, those whom the platform does not know there wait for each
+// other: who rotates ports gets no further, and a site whose passwords are all wrong misses nothing.
+func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
+	a, now := &x.Asked, x.At.UnixNano()
+	if now >= c.last.Load() || a.Secret == 0 || a.User == 0 || a.Good || a.Trust != edge.Unknown {
+		return nil
+	}
+	s := c.sources.Find(a.Source, x.At)
+	if s == nil {
+		return nil
+	}
+	defer c.sources.Leave(a.Source)
+	if now >= s.until {
+		return nil
+	}
+	if now >= s.next {
+		s.next = now + int64(between)
+		return nil
+	}
+	return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonUsers, Status: 503, Text: "Try later", Retry: retry + int(a.User%retries)})
+}
+
 // right notes a right password.
-func (c *Check) right(key uint64, at time.Time) {
+func (c *Check) right(key uint64, a *edge.Asked, at time.Time) {
 	if s := c.sources.Find(key, at); s != nil {
-		s.good = min(s.good, 1<<15) + 1
+		bit := a.Tried() >> 56
+		s.good[bit>>6] |= 1 << (bit & 63)
 		c.sources.Leave(key)
 	}
 }
@@ -102,5 +139,15 @@ func (c *Check) wrong(key uint64, most int, a *edge.Asked, at time.Time) bool {
 		*s = source{since: at.UnixNano()}
 	}
 	s.failed.Add(a.Tried())
-	return s.failed.Count() >= most+3*int(s.good)
+	users := s.failed.Count()
+	for _, word := range s.good {
+		users -= perRight * bits.OnesCount64(word)
+	}
+	if key == a.Source && users >= crowd {
+		s.until = at.Add(slowed).UnixNano()
+		if c.last.Load() < s.until {
+			c.last.Store(s.until)
+		}
+	}
+	return users >= most
 }

@@ -41,6 +41,52 @@ func TestSpray(t *testing.T) {
 	}
 }
 
+// TestRotatedPorts: who uses a new port for each user gets 40 tries, and one a second after that; an office at his address is not touched, but
+// for its strangers, who wait their turn.
+func TestRotatedPorts(t *testing.T) {
+	for _, known := range []int{0, 3} {
+		c, passed := New(Config{}, checktest.Key), 0
+		at := checktest.Start
+		try := func(i int, change func(*edge.Asked), status int) edge.Verdict {
+			x := checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
+			x.At, x.Asked.Port, x.Asked.User, x.Asked.Secret, x.Asked.Known = at, uint64(i+5), checktest.Key.Words(uint64(i), 5), uint64(i+1), known
+			change(&x.Asked)
+			v := checktest.Opinion(c.Inspect(x))
+			if v.Action == edge.Pass {
+				c.Watch(checktest.Reply(t, x, status))
+			}
+			return v
+		}
+		same := func(*edge.Asked) {}
+		for i := range 400 { // in ten seconds
+			at = at.Add(25 * time.Millisecond)
+			if v := try(i, same, 401); v.Action == edge.Pass {
+				passed++
+			} else if v.Status != 503 || v.Retry < 5 || v.Retry > 30 || v.Score != 0 {
+				t.Fatalf("%+v", v)
+			}
+		}
+		if passed < 38 || passed > 58 {
+			t.Errorf("%d tries pass", passed)
+		}
+		for name, change := range map[string]func(*edge.Asked){
+			"known there":    func(a *edge.Asked) { a.Good = true },
+			"registered":     func(a *edge.Asked) { a.Trust = edge.Known },
+			"somewhere else": func(a *edge.Asked) { a.Source = 99 },
+			"not a password": func(a *edge.Asked) { a.Secret = 0 },
+		} {
+			for range 5 {
+				if v := try(1000, change, 401); v.Action != edge.Pass {
+					t.Errorf("%s: %+v", name, v)
+				}
+			}
+		}
+		if at = at.Add(slowed + time.Second); try(1000, same, 200).Action != edge.Pass || try(1001, same, 200).Action != edge.Pass {
+			t.Error("later strangers still wait")
+		}
+	}
+}
+
 func TestSlowSpray(t *testing.T) {
 	if n := tries(t, New(Config{}, checktest.Key), 100, func(i int, x *edge.Exchange) int {
 		x.At = x.At.Add(time.Duration(i) * 70 * time.Minute)
