@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math/bits"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -27,15 +28,15 @@ type Config struct {
 
 // The oldest user is forgotten after a day.
 const (
-	day       = 24 * time.Hour
-	cells     = 24
-	patience  = 10 * time.Second // that a challenged user has for his answer
-	hearing   = 5 * time.Second  // that a call to a telephone number has until others of its source ring
-	telephone = 8                // digits that such a number has at least
-	successes = 3                // users without success for each request that succeeds are nothing unusual
-	points    = 10
-	near      = 2   // users before there are too many: by then it is known who comes over UDP and may be forged,
-	hint      = 0.5 // since the judge makes nothing of his first two offences
+	day        = 24 * time.Hour
+	cells      = 24
+	patience   = 10 * time.Second // that a challenged user has for his answer
+	hearing    = 5 * time.Second  // that a call to a telephone number has until others of its source ring
+	telephone  = 8                // digits that such a number has at least
+	perSuccess = 3                // users without success for each request that succeeds are nothing unusual
+	points     = 10
+	near       = 2   // users before there are too many: by then it is known who comes over UDP and may be forged,
+	hint       = 0.5 // since the judge makes nothing of his first two offences
 )
 
 func (c Config) withDefaults() Config {
@@ -69,7 +70,34 @@ type Check struct {
 // A source has its last users, each with the second from which he counts; 0 is a free cell.
 type source struct {
 	users [cells]struct{ user, from uint32 }
-	good  uint16 // requests that succeeded
+	good  [2]successes // of this half day and of the one before
+	half  uint32       // number of that half day
+}
+
+// successes are requests that succeeded: all calls, and others for users, a bit for each, some share one. Who registers himself again and again has
+// succeeded once.
+type successes struct {
+	users uint64
+	calls uint16
+}
+
+// turn brings what succeeded to the half day at hand.
+func (s *source) turn(at time.Time) {
+	now := uint32(at.Unix() / int64(day/2/time.Second))
+	switch now - s.half {
+	case 0:
+		return
+	case 1:
+		s.good = [2]successes{{}, s.good[0]}
+	default:
+		s.good = [2]successes{}
+	}
+	s.half = now
+}
+
+// succeeded is how many there were since the last half day began.
+func (s *source) succeeded() int {
+	return bits.OnesCount64(s.good[0].users|s.good[1].users) + int(s.good[0].calls) + int(s.good[1].calls)
 }
 
 // New makes the check. cfg is valid.
@@ -90,10 +118,10 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	key := a.Account()
 	delay := time.Duration(0)
 	switch {
-	case status < 300, a.Secret != 0 && (a.Method != sip.REGISTER || status != 404 && status != 410 && status != 604):
+	case status < 300, answers(a) && (a.Method != sip.REGISTER || status != 404 && status != 410 && status != 604):
 		c.answered(key, a, status, x.At)
 		return nil
-	case a.Secret != 0:
+	case answers(a):
 		c.answered(key, a, status, x.At) // from now on he counts, not from when he was challenged
 	case status == 401, status == 407:
 		delay = patience
@@ -103,6 +131,12 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 		delay = hearing
 	}
 	return x.Say(c.without(key, a, delay, x.At))
+}
+
+// answers reports whether a comes with credentials of who has been asked for them. Anybody can write some into a call, and hear all the same whether
+// there is such a user.
+func answers(a *edge.Asked) bool {
+	return a.Secret != 0 && (a.Method == sip.REGISTER || a.Apt || a.Good)
 }
 
 // denied reports whether status says that there is no such user, or that he is not to be had.
@@ -122,7 +156,7 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	if a.Target == 0 || a.Trust != edge.Unknown {
 		return nil
 	}
-	if a.Secret != 0 && !a.Good {
+	if answers(a) && !a.Good {
 		c.answered(a.Account(), a, 0, x.At)
 	}
 	if a.Method != sip.OPTIONS || c.watches(a, x.At) {
@@ -156,10 +190,11 @@ func (c *Check) without(key uint64, a *edge.Asked, delay time.Duration, at time.
 	}
 	defer c.sources.Leave(key)
 	s.add(uint32(a.Target>>32), at.Add(delay))
+	s.turn(at)
 	n := s.without(c.cfg.Within, at)
 	left := min(c.cfg.Users-n, c.cfg.Slowly-s.without(day, at)) // until there are too many
 	switch {
-	case n <= successes*int(s.good), left > near:
+	case n <= perSuccess*s.succeeded(), left > near:
 		return edge.Verdict{}
 	case left > 0:
 		return edge.Verdict{Action: edge.Note, Reason: reasonUsers, Score: hint, Most: near * hint}
@@ -185,8 +220,14 @@ func (c *Check) answered(key uint64, a *edge.Asked, status int, at time.Time) {
 		}
 	}
 	rings := status > 100 && status < 200 && a.Number.Len() >= telephone
-	if (status/100 == 2 || rings) && a.Method != sip.OPTIONS && s.good < 1<<15 {
-		s.good++
+	if status/100 != 2 && !rings || a.Method == sip.OPTIONS {
+		return
+	}
+	s.turn(at)
+	if good := &s.good[0]; a.Method != sip.INVITE {
+		good.users |= 1 << (a.Target >> 58)
+	} else if good.calls < 1<<14 {
+		good.calls++
 	}
 }
 

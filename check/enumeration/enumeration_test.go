@@ -54,9 +54,17 @@ func TestUsers(t *testing.T) {
 			return []int{[]int{404, 200, 200, 200, 200}[i%5]}
 		}, 300},
 		"a dialer with credentials": {time.Second, func(i int, x *edge.Exchange) []int {
-			x.Asked.Secret, x.Asked.Method = 5, sip.INVITE
+			x.Asked.Secret, x.Asked.Good, x.Asked.Method = 5, true, sip.INVITE
 			return []int{404}
 		}, 300},
+		"a PBX that is challenged": {time.Second, func(i int, x *edge.Exchange) []int {
+			x.Asked.Apt, x.Asked.Method = true, sip.INVITE
+			return []int{407, 404}
+		}, 300},
+		"calls with credentials that nobody asked for": {time.Second, func(i int, x *edge.Exchange) []int {
+			x.Asked.Secret, x.Asked.Method = 5, sip.INVITE
+			return []int{404}
+		}, 10},
 		"a monitor":                      {time.Second, func(i int, x *edge.Exchange) []int { x.Asked.Target = 8; return []int{404} }, 300},
 		"no user at all":                 {time.Second, func(i int, x *edge.Exchange) []int { x.Asked.Target = 0; return []int{404} }, 300},
 		"OPTIONS, which the edge itself": {time.Second, func(i int, x *edge.Exchange) []int { x.Asked.Method = sip.OPTIONS; return nil }, 11},
@@ -69,6 +77,35 @@ func TestUsers(t *testing.T) {
 		if n := asks(t, New(Config{}, checktest.Key), 300, c.every, c.do); n != c.found {
 			t.Errorf("%s: found at %d, want %d", name, n, c.found)
 		}
+	}
+}
+
+// TestOwnAccount: who registers himself again and again has succeeded once; that allows for no more than three others. The next day it is forgotten.
+func TestOwnAccount(t *testing.T) {
+	c := New(Config{}, checktest.Key)
+	own := checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
+	own.Asked.Secret, own.Asked.Good = 9, true
+	register := func(x *edge.Exchange) { c.Watch(checktest.Reply(t, x, 200)) }
+	for range 100 {
+		register(own)
+	}
+	if n := asks(t, c, 300, time.Second, func(int, *edge.Exchange) []int { register(own); return []int{404} }); n != 10 {
+		t.Errorf("found at %d", n)
+	}
+	c = New(Config{}, checktest.Key)
+	asks(t, c, 1, 0, func(int, *edge.Exchange) []int { return []int{404} })
+	for i := range 20 { // a site
+		own.Asked.Target = uint64(i+1) << 58
+		register(own)
+	}
+	if n := asks(t, c, 20, time.Second, func(int, *edge.Exchange) []int { return []int{404} }); n != 20 {
+		t.Errorf("a site is found at %d", n)
+	}
+	if n := asks(t, c, 20, time.Second, func(_ int, x *edge.Exchange) []int {
+		x.At, x.Asked.Target = x.At.Add(2*day), x.Asked.Target^1<<40
+		return []int{404}
+	}); n != 10 {
+		t.Errorf("two days later it is found at %d", n)
 	}
 }
 
