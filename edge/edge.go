@@ -172,6 +172,10 @@ func (a *Asked) Refused(status int) bool {
 // Failed is Refused for credentials that somebody at the address of a must have written: only these are held against a user or a source.
 func (a *Asked) Failed(status int) bool { return !a.Alien && a.Refused(status) }
 
+// Answers reports whether the credentials of a are those of who was asked for them, or of a user who is known there. Anybody can write some into a call
+// to somebody whom the platform lets anybody call.
+func (a *Asked) Answers() bool { return a.Secret != 0 && (a.Apt || a.Good) }
+
 // Tried is the user whose password the credentials are to be: who guesses that of one user may write a new one into the From each time.
 func (a *Asked) Tried() uint64 {
 	if a.Login != 0 {

@@ -191,11 +191,9 @@ func (j *Judge) learn(x *edge.Exchange) {
 	}
 }
 
-// accepts reports whether a 2xx to a says that the platform knows its user there: it asked for his password and got it. Many let anybody call some of
-// their users, and look at no credentials that come with that: an INVITE must answer a challenge for its own user and target, or come from
-// where the user is known already.
+// accepts reports whether a 2xx to a says that the platform knows its user there: it asked for his password and got it.
 func accepts(a *edge.Asked) bool {
-	return a.Secret != 0 && a.User != 0 && (a.Method == sip.REGISTER || a.Method == sip.INVITE && (a.Apt || a.Good))
+	return a.Secret != 0 && a.User != 0 && (a.Method == sip.REGISTER || a.Method == sip.INVITE && a.Answers())
 }
 
 // Knows reports whether f is the flow over UDP from which the platform last accepted one of its users, within 30 days: a phone, whether its

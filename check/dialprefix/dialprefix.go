@@ -117,7 +117,7 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 		}
 		return x.Say(edge.Verdict{Action: edge.Drop, Reason: reasonSource, Score: points, Most: 2 * points})
 	}
-	if a.Known == 0 && a.Secret == 0 && (c.shut(c.key.Words(everybody, ending(a.Number, false)), x.At) || c.shut(c.key.Words(everybody, ending(a.Number, true)), x.At)) {
+	if stranger(a) && (c.shut(c.key.Words(everybody, ending(a.Number, false)), x.At) || c.shut(c.key.Words(everybody, ending(a.Number, true)), x.At)) {
 		return x.Say(edge.Verdict{Action: edge.Drop, Reason: reasonNumber, Score: points, Most: 2 * points})
 	}
 	return nil
@@ -156,13 +156,28 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	if a.Method != sip.INVITE || a.Number.Len() <= digits {
 		return nil
 	}
-	challenged := status == 401 || status == 407
-	out := c.bySource(a, status, challenged, x.At)
-	if a.Known == 0 && a.Secret == 0 && status >= 300 {
+	slowly := false
+	if stranger(a) && status >= 300 {
 		c.byAll(a, ending(a.Number, false), x.At)
 		c.byAll(a, ending(a.Number, true), x.At)
+		slowly = c.slowly(a, x.At)
 	}
-	return x.Say(out)
+	return x.Say(c.bySource(a, status, slowly, x.At))
+}
+
+// stranger reports whether a comes from where the platform knows nobody, and answers no challenge.
+func stranger(a *edge.Asked) bool { return a.Known == 0 && !a.Answers() }
+
+// slowly notes a variant that a stranger dialled in vain, and reports whether he has had time enough for too many of them.
+func (c *Check) slowly(a *edge.Asked, at time.Time) bool {
+	key := c.key.Words(a.Source+1, ending(a.Number, false))
+	n := c.enter(key, allWithin, at)
+	if n == nil {
+		return false
+	}
+	defer c.numbers.Leave(key)
+	n.variants.Add(c.key.Words(uint64(a.Number), 0))
+	return n.variants.Count() >= allVariants
 }
 
 // enter is the entry of key, locked and of the time at hand, nil if there is no room.
@@ -174,14 +189,16 @@ func (c *Check) enter(key uint64, within time.Duration, at time.Time) *number {
 	return n
 }
 
-func (c *Check) bySource(a *edge.Asked, status int, challenged bool, at time.Time) edge.Verdict {
+// bySource counts a variant; slowly tells that its source has dialled too many already, in a longer time.
+func (c *Check) bySource(a *edge.Asked, status int, slowly bool, at time.Time) edge.Verdict {
+	challenged := status == 401 || status == 407
 	key := c.key.Words(a.Account(), ending(a.Number, false))
 	n := c.enter(key, c.cfg.Within, at)
 	if n == nil {
 		return edge.Verdict{}
 	}
 	defer c.numbers.Leave(key)
-	if a.Secret != 0 && !challenged {
+	if a.Answers() && !challenged {
 		n.user = true
 	}
 	if status < 300 {
@@ -195,7 +212,7 @@ func (c *Check) bySource(a *edge.Asked, status int, challenged bool, at time.Tim
 	switch {
 	case at.UnixNano() < n.until:
 		return edge.Verdict{}
-	case n.variants.Count() >= most:
+	case n.variants.Count() >= most, slowly:
 		c.close(n, c.cfg.Shut, at)
 		return edge.Verdict{Action: edge.Note, Reason: reasonSource, Score: weight, Most: 2 * points}
 	case n.user && !challenged && n.hurries(a.Number, at):

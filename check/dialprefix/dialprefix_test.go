@@ -49,12 +49,45 @@ func TestOneSource(t *testing.T) {
 	}
 }
 
+// TestOwnCredentials: credentials that nobody asked for make nobody a user, neither alone nor among many sources.
+func TestOwnCredentials(t *testing.T) {
+	for _, status := range []int{407, 404, 403} {
+		c := New(Config{}, checktest.Key)
+		for i, p := range prefixes {
+			asked, answered := calls(t, c, p+"46500729221", status, func(x *edge.Exchange) { x.Asked.Secret = uint64(i + 1) })
+			if i == 4 && answered.Score != 10 || i > 4 && asked.Action != edge.Drop {
+				t.Errorf("%d, variant %d: %+v %+v", status, i, asked, answered)
+			}
+		}
+		c = New(Config{}, checktest.Key)
+		for i := range 13 {
+			asked, _ := calls(t, c, prefixes[i]+"46500729221", status, func(x *edge.Exchange) {
+				x.Asked.Secret, x.Asked.Source, x.Asked.Port = 5, uint64(i+1)<<40, uint64(i+1)<<40
+			})
+			if (asked.Reason == "dialprefix.number") != (i == 12) {
+				t.Errorf("%d, source %d: %+v", status, i, asked)
+			}
+		}
+	}
+}
+
+// TestSlowSource: one variant in some minutes is too many in two hours.
+func TestSlowSource(t *testing.T) {
+	c := New(Config{}, checktest.Key)
+	for i, p := range prefixes {
+		asked, answered := calls(t, c, p+"46500729221", 407, func(x *edge.Exchange) { x.At = x.At.Add(time.Duration(i) * 8 * time.Minute) })
+		if (answered.Score == 10) != (i == 11) || (asked.Action == edge.Drop) != (i > 11) {
+			t.Errorf("variant %d: %+v %+v", i, asked, answered)
+		}
+	}
+}
+
 // TestMisdialling: a user with accepted credentials may try more, and is kept from the number, not from the service.
 func TestMisdialling(t *testing.T) {
 	c := New(Config{}, checktest.Key)
 	tries := 0
 	later := func(x *edge.Exchange) { x.At = x.At.Add(time.Duration(tries) * 10 * time.Second) }
-	user := func(x *edge.Exchange) { x.Asked.Known, x.Asked.Secret = 1, 5; later(x) }
+	user := func(x *edge.Exchange) { x.Asked.Known, x.Asked.Secret, x.Asked.Apt = 1, 5, true; later(x) }
 	for i, p := range prefixes[:7] {
 		tries = i
 		challenged, _ := calls(t, c, p+"3012345678", 407, func(x *edge.Exchange) { x.Asked.Known = 1; later(x) })
@@ -81,7 +114,9 @@ func TestMachine(t *testing.T) {
 		c := New(Config{}, checktest.Key)
 		after := time.Duration(0)
 		user := func(secret uint64) func(*edge.Exchange) {
-			return func(x *edge.Exchange) { x.Asked.Known, x.Asked.Secret, x.At = 1, secret, x.At.Add(after) }
+			return func(x *edge.Exchange) {
+				x.Asked.Known, x.Asked.Secret, x.Asked.Apt, x.At = 1, secret, secret != 0, x.At.Add(after)
+			}
 		}
 		for i, p := range prefixes[:3] {
 			after = time.Duration(i) * 4 * time.Second

@@ -133,11 +133,9 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	return x.Say(c.without(key, a, delay, x.At))
 }
 
-// answers reports whether a comes with credentials of who has been asked for them. Anybody can write some into a call, and hear all the same whether
-// there is such a user.
-func answers(a *edge.Asked) bool {
-	return a.Secret != 0 && (a.Method == sip.REGISTER || a.Apt || a.Good)
-}
+// answers reports whether a comes with credentials that count as an answer: anybody can write some into a call, and hear all the same whether there
+// is such a user.
+func answers(a *edge.Asked) bool { return a.Secret != 0 && a.Method == sip.REGISTER || a.Answers() }
 
 // denied reports whether status says that there is no such user, or that he is not to be had.
 func denied(status int) bool {
