@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -14,11 +15,12 @@ import (
 
 const (
 	reasonUnknown edge.Reason = "method.unknown" // a method that no RFC knows
+	reasonRefused edge.Reason = "method.refused" // a stranger begins what only users may
 	reasonStray   edge.Reason = "method.stray"   // again and again ACK, BYE, CANCEL and the like that belong to nothing
 )
 
 // Reasons lists every reason this check gives.
-func Reasons() []edge.Reason { return []edge.Reason{reasonUnknown, reasonStray} }
+func Reasons() []edge.Reason { return []edge.Reason{reasonUnknown, reasonRefused, reasonStray} }
 
 // Config says how many strays are too many. The zero value of a field means its default.
 type Config struct {
@@ -26,9 +28,18 @@ type Config struct {
 	Within  time.Duration // default 1 min
 	Grace   time.Duration // after the first message, in which nothing is held against calls from before a restart; default 5 min
 	Sources int           // remembered at once, 40 bytes each; default 16,384
+	Allowed []sip.Method  // that strangers may begin; nil: none of those that are looked at
 }
 
-const points = 10
+const (
+	points = 10
+
+	oddPoints = 1
+	oddMost   = 3 // a phone may subscribe to the state of a dozen lines before it is registered
+)
+
+// looked is what strangers seldom have a reason to begin.
+var looked = []sip.Method{sip.MESSAGE, sip.SUBSCRIBE, sip.REFER, sip.PUBLISH}
 
 func (c Config) withDefaults() Config {
 	c.Stray = cmp.Or(c.Stray, 20)
@@ -51,20 +62,30 @@ func (c Config) Validate() error {
 type Check struct {
 	cfg     Config
 	sources *meter.Table[meter.Window]
+	refused uint32 // a bit for each sip.Method
 	began   start
 }
 
 // New makes the check. cfg is valid.
 func New(cfg Config, _ meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, sources: meter.NewTable[meter.Window](cfg.Sources, nil)}
+	c := &Check{cfg: cfg, sources: meter.NewTable[meter.Window](cfg.Sources, nil)}
+	for _, m := range looked {
+		if !slices.Contains(cfg.Allowed, m) {
+			c.refused |= 1 << m
+		}
+	}
+	return c
 }
 
 // Inspect implements edge.Check. It is asked about what matched nothing: so whatever belongs to a call belongs to none that we know.
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	m, a := x.Msg, &x.Asked
 	if m.Method == sip.MethodOther && a.Trust == edge.Unknown {
-		return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonUnknown, Score: 1, Most: 3})
+		return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonUnknown, Score: oddPoints, Most: oddMost})
+	}
+	if c.refused>>m.Method&1 == 1 && a.Trust == edge.Unknown && !a.Good && !m.ToTag.Present() {
+		return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonRefused, Score: oddPoints, Most: oddMost})
 	}
 	early := c.began.since(x.At) < c.cfg.Grace
 	switch m.Method {

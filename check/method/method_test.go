@@ -1,11 +1,13 @@
 package method
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/ringwall/ringwall/check/checktest"
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
 )
 
 func TestStrays(t *testing.T) {
@@ -32,6 +34,24 @@ func TestStrays(t *testing.T) {
 	}
 	if v := send("FOO", 1, 20*time.Minute); v.Reason != "method.unknown" || v.Score != 1 || v.Most != 3 || v.Action != edge.Note {
 		t.Errorf("FOO: %+v", v)
+	}
+}
+
+// TestRefused: what a stranger may not begin weighs a little; not of a user, nor where strangers may.
+func TestRefused(t *testing.T) {
+	for _, method := range []string{"MESSAGE", "SUBSCRIBE", "REFER", "PUBLISH", "INVITE", "REGISTER", "OPTIONS", "NOTIFY"} {
+		x := checktest.Exchange(t, checktest.Request(method, "sip:1@example.com"))
+		v := checktest.Opinion(New(Config{}, checktest.Key).Inspect(x))
+		if want := slices.Contains(looked, x.Msg.Method); (v.Reason == "method.refused") != want || want && (v.Score != 1 || v.Most != 3 || v.Action != edge.Note) {
+			t.Errorf("%s: %+v", method, v)
+		}
+		if v := New(Config{Allowed: []sip.Method{x.Msg.Method}}, checktest.Key).Inspect(x); v != nil {
+			t.Errorf("%s, allowed: %+v", method, v)
+		}
+		x.Asked.Trust = edge.Known
+		if v := New(Config{}, checktest.Key).Inspect(x); v != nil {
+			t.Errorf("%s, of a user: %+v", method, v)
+		}
 	}
 }
 

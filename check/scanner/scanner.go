@@ -12,7 +12,7 @@ const (
 	reasonAgent edge.Reason = "scanner.agent" // a User-Agent that no product ships
 	reasonTag   edge.Reason = "scanner.tag"   // a From tag as only sipvicious makes them
 	reasonShape edge.Reason = "scanner.shape" // hosts, names or branches that tools are known by
-	reasonWeak  edge.Reason = "scanner.weak"  // a User-Agent, or an example host of RFC 3261, that tools use and some honest ones, too
+	reasonWeak  edge.Reason = "scanner.weak"  // a User-Agent, a name or an example host of RFC 3261 that tools use and some honest ones, too
 )
 
 // Reasons lists every reason this check gives.
@@ -43,7 +43,7 @@ func (Check) Inspect(x *edge.Exchange) *edge.Verdict {
 		return x.Say(found(reasonTag))
 	case shaped(m):
 		return x.Say(found(reasonShape))
-	case among(agent, &weakAgents), oneOf(agent, wholeAgents), example(m):
+	case among(agent, &weakAgents), oneOf(agent, wholeAgents), example(m), tried(m):
 		return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonWeak, Score: weak, Most: weakMost})
 	}
 	return nil
@@ -198,6 +198,38 @@ func example(m *sip.Message) bool {
 	host := m.Via.Host.Of(m.Raw)
 	for _, e := range examples {
 		if bytes.HasSuffix(host, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// Names that scripts call from, at the address that they call, and display names of such.
+var (
+	triedNames    = [...]string{"100", "voipgw", "trunk", "user", "test", "admin"}
+	triedDisplays = [][]byte{[]byte("MAYET"), []byte("Simple SIP")}
+)
+
+// tried reports whether m is from one of these, at an address and not at a domain. A phone registers with its own name.
+func tried(m *sip.Message) bool {
+	if name := bytes.TrimPrefix(m.From.Display.Of(m.Raw), []byte{'"'}); len(name) > 0 {
+		for _, d := range triedDisplays {
+			if bytes.HasPrefix(name, d) {
+				return true
+			}
+		}
+	}
+	user, host, found := bytes.Cut(m.From.URI.Of(m.Raw), []byte{'@'})
+	to := m.URI.Host.Of(m.Raw)
+	if !found || m.Method == sip.REGISTER || len(to) == 0 || to[0] != '[' && (to[0] < '0' || to[0] > '9') || !bytes.HasPrefix(host, to) {
+		return false
+	}
+	if rest := host[len(to):]; len(rest) > 0 && rest[0] != ':' && rest[0] != ';' {
+		return false
+	}
+	_, user, _ = bytes.Cut(user, []byte{':'})
+	for _, one := range triedNames {
+		if equalFold(user, one) {
 			return true
 		}
 	}

@@ -119,6 +119,10 @@ func checkConfig(cfg *config.Config, own []netip.Addr) (c checks.Config) {
 	c.Dialprefix.Variants, c.Dialprefix.Users, c.Dialprefix.Within, c.Dialprefix.Shut = in.Dialprefix.Variants, in.Dialprefix.Users, in.Dialprefix.Within, in.Dialprefix.Shut
 	c.Enumeration.Users, c.Enumeration.Slowly, c.Enumeration.Within = in.Enumeration.Users, in.Enumeration.Slowly, in.Enumeration.Within
 	c.Method.Stray, c.Method.Within, c.Method.Grace = in.Method.Stray, in.Method.Within, in.Method.Grace
+	c.Method.Allowed = cfg.Access.Unknown.List
+	for m := sip.INVITE; cfg.Access.Unknown.Any && m <= sip.MESSAGE; m++ {
+		c.Method.Allowed = append(c.Method.Allowed, m)
+	}
 	c.Contact.Own, c.Route.Own, c.Route.Names = own, own, cfg.Domains
 	if host := cfg.Outside.Advertise; host != "" {
 		if a, ok := sip.HostAddr([]byte(host)); ok {
