@@ -58,19 +58,29 @@ func newRoot() *cobra.Command {
 		Short:         "SIP security edge",
 		Long:          "ringwall stands between the internet and a VoIP platform: phones register and call through it.",
 		Args:          cobra.NoArgs,
+		Version:       versionLine(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(newRun(), newCheck(), newFmt(), newReload(), newDrain(), newStatus(), newDoctor(), newTail(), newTrace(), newExplain(), newBans(), newBan(), newUnban(),
 		newAllow(), newTrust(), newReplay(), newTopology(), newDemo(), newCalls(), newVersion())
+	root.SetVersionTemplate("{{.Version}}\n")
 	helpful(root)
 	return root
 }
 
-// helpful lets cmd and the verbs below it say which verb may have been meant where there is none of that name.
+// helpful lets cmd and the verbs below it say which verb may have been meant where there is none of that name, and what a verb wants that got
+// something else.
 func helpful(cmd *cobra.Command) {
 	if !cmd.HasSubCommands() {
+		asked := cmd.Args
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := asked(cmd, args); err != nil {
+				return fmt.Errorf("got %q where this is wanted: %s", args, cmd.UseLine())
+			}
+			return nil
+		}
 		return
 	}
 	cmd.SuggestionsMinimumDistance = 2
