@@ -53,7 +53,7 @@ func (l *lane) fit(x *edge.Exchange) edge.Verdict {
 		return refusal(x, edge.Reply, l.own.forged, 404, "")
 	}
 	v := l.policy(x)
-	if v.Action != edge.Pass && l.cfg.Monitor {
+	if v.Reason != "" && l.cfg.Monitor { // without a reason it is an ACK to ourselves, which ends here
 		return v.Told()
 	}
 	return v

@@ -16,6 +16,7 @@ import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/event"
 	"github.com/ringwall/ringwall/seal"
+	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/transaction"
 	"github.com/ringwall/ringwall/transport"
 )
@@ -178,6 +179,27 @@ func TestCall(t *testing.T) {
 	b.send(b.outside, []byte(bye))
 	if got := b.expect(b.platform, "BYE "+pbx+" "); strings.Contains(got, "\r\nRoute:") {
 		t.Errorf("Route is left: %s", got)
+	}
+}
+
+// TestACKToUsInMonitorMode: what the edge itself refused whatever the mode is acknowledged to the edge: the platform hears nothing of it, nor does anybody else.
+func TestACKToUsInMonitorMode(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Monitor = true })
+	tcp := b.outside
+	tcp.Transport, tcp.Conn = edge.TCP, 7
+	invite := bytes.Replace(newRequest("INVITE", 1), []byte("Max-Forwards: 70"), []byte("Max-Forwards: 0"), 1)
+	b.send(tcp, invite)
+	x := edge.Exchange{Msg: new(sip.Message), From: tcp, At: b.now}
+	if err := x.Msg.Parse(invite, false); err != nil {
+		t.Fatal(err)
+	}
+	ack := bytes.ReplaceAll(newRequest("ACK", 1), []byte("To: <sip:echo@example.com>"), []byte("To: <sip:echo@example.com>;tag="+string(b.l.tag(x.Msg))))
+	b.send(tcp, ack)
+	if got := b.got(b.platform); got != "" {
+		t.Errorf("the platform gets %q", got)
+	}
+	if told := b.told(); told["refused request.max_forwards "] != 1 || len(told) != 1 {
+		t.Errorf("told %v", told)
 	}
 }
 
