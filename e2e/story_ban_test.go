@@ -160,6 +160,21 @@ func TestBanned(t *testing.T) {
 		r.does("unban", one, "--reason", "a mistake")
 		r.edge.WaitLog(`msg="an operator frees a source" event=unban source=` + one + ` bans=1 why="a mistake"`)
 	}
+
+	// A connection that is spared ends when it is so no more.
+	r.does("allow", "add", "203.0.113.66")
+	c, err := bad.idle(r.edge.Outside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.does("ban", "203.0.113.64/26")
+	r.does("allow", "remove", "203.0.113.66")
+	_ = c.SetReadDeadline(time.Now().Add(2 * siptest.Deadline))
+	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a connection that a ban does not spare any more: %v", err)
+	}
+	r.does("unban", "203.0.113.64/26")
+
 	for _, ua := range []*siptest.UA{mallory, oscar, carol} {
 		ua.Flush()
 		options(ua)

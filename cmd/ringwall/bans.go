@@ -67,6 +67,8 @@ func (s *service) tendBans(ctx context.Context) {
 	defer tick.Stop()
 	look := time.NewTicker(lookAround)
 	defer look.Stop()
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -74,11 +76,18 @@ func (s *service) tendBans(ctx context.Context) {
 		case at := <-tick.C:
 			s.bans.Tick(at)
 			s.spare(at)
+		case at := <-sweep.C:
+			if s.bans.Stats().Hard > 0 {
+				s.gate.Sweep(s.transport, at)
+			}
 		case <-look.C:
 			s.protect(s.settings.Load())
 		}
 	}
 }
+
+// sweepEvery is how often connections are looked through for those that a ban spares no more.
+const sweepEvery = 5 * time.Second
 
 // banChanged enforces a change of the ban book and tells the log.
 func (s *service) banChanged(c ban.Change) {
@@ -261,6 +270,7 @@ func (s *service) disallow(a sourceArgs) (struct{}, error) {
 		err = s.bans.Disallow(source, time.Now())
 	}
 	if err == nil {
+		s.gate.Sweep(s.transport, time.Now())
 		s.log.Info("an operator takes a source off the allow list", "event", event.Allow, "source", source.String(), "why", a.Text)
 	}
 	return struct{}{}, err

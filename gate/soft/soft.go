@@ -54,6 +54,19 @@ func (g *Gate) Enforce(c Closer, source edge.Source, at time.Time) int {
 	return n
 }
 
+// everywhere are the prefixes of all addresses.
+var everywhere = [...]netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
+
+// Sweep closes all open connections that the book refuses at now, and returns how many there were. It is for those that a ban spared and spares no
+// more: a call is over, a phone not registered any more, an address off the allow list.
+func (g *Gate) Sweep(c Closer, at time.Time) (n int) {
+	for _, all := range everywhere {
+		n += c.CloseFrom(all, func(f edge.Flow) bool { return g.book.Holds(f, at) })
+	}
+	g.closed.Add(uint64(n))
+	return n
+}
+
 // Counters are totals since New.
 type Counters struct {
 	Packets     uint64 // datagrams dropped

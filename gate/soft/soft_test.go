@@ -65,7 +65,11 @@ func TestGate(t *testing.T) {
 	if n := g.Enforce(open, all, time.Time{}); n != 2 {
 		t.Errorf("closed %d connections of the network", n)
 	}
-	if got := g.Counters(); got != (Counters{Packets: 1, Connections: 1, Closed: 3}) || b.asked != 4 {
+	b.spared = netip.AddrPort{}
+	if n := g.Sweep(open, time.Time{}); n != 3 {
+		t.Errorf("closed %d connections that nothing spares any more", n)
+	}
+	if got := g.Counters(); got != (Counters{Packets: 1, Connections: 1, Closed: 6}) || b.asked != 4 {
 		t.Errorf("counted %+v, asked %d times", got, b.asked)
 	}
 }
