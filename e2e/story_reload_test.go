@@ -123,26 +123,41 @@ func (r *rig) reload(i int) {
 
 func broken(i int) bool { return i%10 == 9 }
 
-// TestReloadUpstream: another platform by a reload. New calls go there, the call that is up stays where it is.
+// TestReloadUpstream: another platform by a reload. New calls go there; the call that is up and the one that rings stay where they are, and lose nothing.
+// The old platform begins nothing any more.
 func TestReloadUpstream(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, udp, nil)
-	phone := r.phone("alice")
-	up := r.call(phone)
-	old := r.platform
-	r.platform = siptest.NewPlatform(t, "udp", "")
-	r.rewrite("upstreams:", "upstreams: [{uri: \"sip:"+r.platform.Addr.String()+"\"}]")
-	if a := r.askReload(); !a.OK || len(a.Changed) != 1 || a.Changed[0] != "upstreams" {
-		t.Fatalf("%+v", a)
-	}
-	c := r.call(r.phone("bob"))
-	r.bye(c.platform, c.phone)
-	up.phone.Send("BYE")
-	if got := old.Expect("BYE"); got != nil {
-		old.Reply(got, 200)
-	}
-	if got := r.platform.Got("INVITE"); got != 1 {
-		t.Errorf("the new platform got %d INVITEs", got)
+	for _, w := range both {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, w, nil)
+			phone, contact := r.registered("alice")
+			up, back := r.call(phone), r.callIn(contact, phone)
+			sent, ringing := r.invite(phone)
+			r.platform.Reply(ringing, 180)
+			phone.Expect("180")
+			old := r.platform
+			r.platform = siptest.NewPlatform(t, w.in, "")
+			r.rewrite("upstreams:", "upstreams: [{uri: \"sip:"+r.platform.Addr.String()+";transport="+w.in+"\"}]")
+			if a := r.askReload(); !a.OK || len(a.Changed) != 1 || a.Changed[0] != "upstreams" {
+				t.Fatalf("%+v", a)
+			}
+			c := r.call(r.phone("bob"))
+			r.bye(c.platform, c.phone)
+			answer := old.Reply(ringing, 200)
+			late := &call{phone: phone.NewCallerDialog(sent, phone.Expect("200 INVITE")), platform: old.NewCalleeDialog(ringing, answer)}
+			late.phone.Send("ACK")
+			old.Expect("ACK")
+			r.ask(up.platform, up.phone, up.platform.Request("INFO"))
+			r.bye(up.phone, up.platform)
+			r.bye(late.platform, late.phone)
+			r.bye(back.platform, back.phone)
+			old.Send(old.Request("INVITE", contact))
+			phone.Silence(hush, "INVITE")
+			if got := r.platform.Got("INVITE"); got != 1 {
+				t.Errorf("the new platform got %d INVITEs", got)
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +51,7 @@ type Config struct {
 	Upstreams []Upstream     // the platform: who gets what starts outside, at most 32
 	Peers     []Peer         // carriers and other sites outside
 	Sources   []netip.Prefix // who may use inside listeners, besides the upstreams
+	Former    []netip.Addr   // who was of the platform: may use them for what belongs to something that was begun, and for nothing new
 	Domains   []string       // lower case; requests from outside for others are refused; empty: any
 	Advertise string         // a further name or address by which outside calls us, "" if none
 
@@ -118,3 +120,6 @@ func (c *Config) inside(a netip.Addr) bool {
 	}
 	return false
 }
+
+// formerly reports whether a spoke for the platform.
+func (c *Config) formerly(a netip.Addr) bool { return slices.Contains(c.Former, a) }

@@ -307,7 +307,7 @@ func (s *service) openPeers(ctx context.Context) error {
 		return err
 	}
 	now := *s.settings.Load()
-	now.trunks = s.trunks(ctx, s.cfg, nil, s.lookup)
+	now.trunks = s.trunks(ctx, &now, s.lookup)
 	who, err := now.identities()
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -73,7 +72,7 @@ func (s *service) tls() (transport.TLS, error) {
 func identities(cfg *config.Config, upstreams []proxy.Upstream) (map[transport.Destination]transport.Identity, error) {
 	all := map[transport.Destination]transport.Identity{}
 	for _, up := range upstreams {
-		i := slices.IndexFunc(cfg.Upstreams, func(u config.Upstream) bool { return u.URI == up.URI })
+		i := entryOf(cfg, up)
 		if up.Transport != edge.TLS || i < 0 {
 			continue
 		}
@@ -84,7 +83,7 @@ func identities(cfg *config.Config, upstreams []proxy.Upstream) (map[transport.D
 	return all, nil
 }
 
-// identities adds those of peers to those of upstreams.
+// identities adds those of peers to those of upstreams, and those of upstreams that were removed, where nobody else is now.
 func (s *settings) identities() (map[transport.Destination]transport.Identity, error) {
 	all, err := identities(s.cfg, s.platform())
 	for i, t := range s.trunks {
@@ -92,6 +91,12 @@ func (s *settings) identities() (map[transport.Destination]transport.Identity, e
 			if target.Transport == edge.TLS && err == nil {
 				err = identify(all, s.cfg, s.cfg.Peers[i].URI, transport.Destination{Side: edge.Outside, Addr: target.Addr})
 			}
+		}
+	}
+	for _, r := range s.retired {
+		to := transport.Destination{Side: edge.Inside, Addr: r.Addr}
+		if _, taken := all[to]; r.removed && r.Transport == edge.TLS && !taken && err == nil {
+			err = identify(all, s.cfg, r.entry, to)
 		}
 	}
 	return all, err

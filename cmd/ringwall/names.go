@@ -24,11 +24,13 @@ const (
 // reasonName: the name of an upstream can't be looked up.
 const reasonName edge.Reason = "upstream.name"
 
-// A retiree is a server that the name of an upstream led to. It gets no new calls, but belongs to the platform until those it
-// has can be thought to have ended.
+// A retiree is a server that the name of an upstream led to, or that was an upstream. It gets no new calls, but belongs to the platform until those
+// it has can be thought to have ended.
 type retiree struct {
 	proxy.Upstream
-	until time.Time
+	entry   config.Upstream // of the configuration, that it belonged to
+	removed bool            // no entry of the configuration leads to it any more: it may begin nothing
+	until   time.Time
 }
 
 // followNames follows names whose answers change, until ctx ends. The packet path never waits for it: it uses what is in force.
@@ -72,7 +74,7 @@ func (s *service) namesChanged(ctx context.Context, _ []resolve.Change) {
 // movePeers puts what the names of peers have become in force. s.reloading is held.
 func (s *service) movePeers(ctx context.Context) {
 	to := *s.settings.Load()
-	to.trunks = s.trunks(ctx, to.cfg, to.trunks, s.answer)
+	to.trunks = s.trunks(ctx, &to, s.answer)
 	if reflect.DeepEqual(to.trunks, s.settings.Load().trunks) {
 		return
 	}
@@ -134,7 +136,7 @@ func (s *service) move(ctx context.Context, now *settings, upstreams []proxy.Ups
 		return err
 	}
 	to := *now
-	to.upstreams, to.retired = upstreams, retire(now, upstreams, time.Now())
+	to.upstreams, to.retired = upstreams, retire(now, now.cfg, upstreams, time.Now())
 	if err := s.enforce(&to); err != nil {
 		return err
 	}
@@ -147,23 +149,33 @@ func sameUpstreams(a, b []proxy.Upstream) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(u proxy.Upstream) bool { return !slices.Contains(b, u) })
 }
 
-// retire returns the retirees when upstreams replace those of now: servers that an upstream's name led to, latest first.
-func retire(now *settings, upstreams []proxy.Upstream, at time.Time) (all []retiree) {
+// retire returns the retirees when upstreams, as cfg names them, replace those of now, latest first.
+func retire(now *settings, cfg *config.Config, upstreams []proxy.Upstream, at time.Time) (all []retiree) {
 	for _, u := range now.upstreams {
-		all = append(all, retiree{u, at.Add(retiredFor)})
+		one := retiree{Upstream: u, until: at.Add(retiredFor)}
+		if i := entryOf(now.cfg, u); i >= 0 {
+			one.entry = now.cfg.Upstreams[i]
+		}
+		all = append(all, one)
 	}
 	all = append(all, now.retired...)
 	seen := slices.Clone(upstreams)
 	all = slices.DeleteFunc(all, func(r retiree) bool {
-		known := len(merge(seen, []proxy.Upstream{r.Upstream})) == len(seen)
-		named := slices.ContainsFunc(upstreams, func(u proxy.Upstream) bool { return u.URI == r.URI })
-		if known || !named || !at.Before(r.until) {
+		if len(merge(seen, []proxy.Upstream{r.Upstream})) == len(seen) || !at.Before(r.until) {
 			return true
 		}
 		seen = append(seen, r.Upstream)
 		return false
 	})
+	for i := range all {
+		all[i].removed = entryOf(cfg, all[i].Upstream) < 0
+	}
 	return all[:min(len(all), mostRetired)]
+}
+
+// entryOf is the index of the entry of cfg that u belongs to, -1 if there is none.
+func entryOf(cfg *config.Config, u proxy.Upstream) int {
+	return slices.IndexFunc(cfg.Upstreams, func(entry config.Upstream) bool { return entry.URI == u.URI })
 }
 
 // forgetRetired ends retirements whose time is over, until ctx ends.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -241,23 +242,38 @@ func TestForgetProblems(t *testing.T) {
 	}
 }
 
-// TestRetireBounds: those who left last stay; what the operator took out of the file is gone at once.
+// TestRetireBounds: those who left last stay; what the operator took out of the file may end what it has, and begin nothing.
 func TestRetireBounds(t *testing.T) {
 	at := time.Unix(1000, 0)
 	one := func(port uint16) proxy.Upstream {
 		return proxy.Upstream{URI: "sip:a.example", Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)}
 	}
-	now := &settings{upstreams: []proxy.Upstream{one(1)}}
+	cfg, err := config.Parse("test.yaml", []byte(`upstreams: [{uri: "sip:a.example"}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := &settings{cfg: cfg, upstreams: []proxy.Upstream{one(1)}}
 	for port := uint16(2); port < 200; port++ {
 		next := []proxy.Upstream{one(port)}
-		now = &settings{upstreams: next, retired: retire(now, next, at)}
+		now = &settings{cfg: cfg, upstreams: next, retired: retire(now, cfg, next, at)}
 	}
 	if len(now.retired) != mostRetired || now.retired[0].Addr.Port() != 198 {
 		t.Errorf("%d retirees, first %v", len(now.retired), now.retired[0])
 	}
-	other := []proxy.Upstream{{URI: "sip:b.example", Addr: netip.MustParseAddrPort("127.0.0.1:9")}}
-	if left := retire(now, other, at); len(left) != 0 {
-		t.Errorf("%d retirees of a name that is gone", len(left))
+	if now.retired[0].removed || !now.inside(one(198).Addr.Addr()) {
+		t.Error("a server of a name that is there is taken for removed")
+	}
+	to, err := config.Parse("test.yaml", []byte(`upstreams: [{uri: "sip:b.example"}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := []proxy.Upstream{{URI: "sip:b.example", Addr: netip.MustParseAddrPort("127.0.0.2:9")}}
+	now = &settings{cfg: to, upstreams: next, retired: retire(now, to, next, at)}
+	if left := now.retired; len(left) != mostRetired || !left[0].removed || left[0].entry.URI != "sip:a.example" {
+		t.Errorf("%d retirees of a name that is gone, the first %+v", len(left), left[0])
+	}
+	if p := now.proxyConfig(); !slices.Contains(p.Former, one(1).Addr.Addr()) || len(p.Sources) != 0 || now.inside(one(1).Addr.Addr()) {
+		t.Errorf("who was removed by the operator still belongs to the platform: sources %v, former %v", p.Sources, p.Former)
 	}
 }
 
@@ -336,8 +352,12 @@ func TestPeersFollow(t *testing.T) {
 		t.Errorf("after a failure peer two is at %s", got)
 	}
 	next := configOf(t, "upstreams: [{uri: \"sip:a.example\"}]\npeers: [{name: two, uri: \"sip:192.0.2.9\", match: [203.0.113.64/28, from.example]}]")
-	to := s.trunks(t.Context(), next, s.settings.Load().trunks, d.lookup)[0]
+	to := s.trunks(t.Context(), &settings{cfg: next, trunks: s.settings.Load().trunks}, d.lookup)[0]
 	if got := show(to.Targets) + " from " + fmt.Sprint(to.Match); got != "0/10000 udp:192.0.2.9:5060 from [203.0.113.64/28 198.51.100.2/32]" {
 		t.Errorf("a reload while a name leads nowhere makes of peer two %s: only what the name stood for is to be kept", got)
+	}
+	was := configOf(t, "upstreams: [{uri: \"sip:192.0.2.77\"}]\npeers: [{name: four, uri: \"sip:127.0.0.1\"}]") // it is the platform's address until that is in force
+	if to := s.trunks(t.Context(), &settings{cfg: was}, d.lookup)[0]; len(to.Targets) != 1 || to.problem != "" {
+		t.Errorf("an upstream that becomes a peer: %+v", to)
 	}
 }

@@ -26,23 +26,30 @@ type trunk struct {
 	found   map[resolve.Query][]resolve.Target // where each of its names has led last
 }
 
-// trunks finds the addresses of all peers. A name that can't be looked up stops nobody: it goes on to stand for the addresses that it had in old,
-// and status says so.
-func (s *service) trunks(ctx context.Context, cfg *config.Config, old []trunk, find lookupFunc) []trunk {
-	before := map[resolve.Query][]resolve.Target{}
-	for _, have := range old {
-		maps.Copy(before, have.found)
+// trunks finds the addresses of all peers of to.cfg. A name that can't be looked up stops nobody: it goes on to stand for the addresses that it had in
+// to.trunks, and status says so.
+func (s *service) trunks(ctx context.Context, to *settings, find lookupFunc) []trunk {
+	look := looking{find: find, before: map[resolve.Query][]resolve.Target{}, theirs: func(a netip.Addr) bool { return s.theirs(to, a) }}
+	for _, have := range to.trunks {
+		maps.Copy(look.before, have.found)
 	}
-	all := make([]trunk, len(cfg.Peers))
-	var looking sync.WaitGroup
-	for i := range cfg.Peers {
-		looking.Go(func() { all[i] = s.trunk(ctx, &cfg.Peers[i], before, find) })
-	}
-	looking.Wait()
+	all := make([]trunk, len(to.cfg.Peers))
+	var peers sync.WaitGroup
 	for i := range all {
-		s.tellName(&all[i], old)
+		peers.Go(func() { all[i] = look.trunk(ctx, &to.cfg.Peers[i]) })
+	}
+	peers.Wait()
+	for i := range all {
+		s.tellName(&all[i], to.trunks)
 	}
 	return all
+}
+
+// A looking is what the addresses of peers are found with.
+type looking struct {
+	find   lookupFunc
+	before map[resolve.Query][]resolve.Target // where names have led last
+	theirs func(netip.Addr) bool              // whether an address can be a peer's
 }
 
 // tellName tells the log when a name of t cannot be looked up, and when it can again. Why it can't may change: that is no news.
@@ -74,8 +81,8 @@ func matchQuery(m config.Match) resolve.Query {
 	return resolve.Query{Host: m.Host, AddressOnly: true}
 }
 
-// trunk finds the addresses of one peer. before is where names have led last.
-func (s *service) trunk(ctx context.Context, p *config.Peer, before map[resolve.Query][]resolve.Target, find lookupFunc) trunk {
+// trunk finds the addresses of one peer.
+func (l *looking) trunk(ctx context.Context, p *config.Peer) trunk {
 	t := trunk{Peer: proxy.Peer{Name: p.Name, Host: p.URI.Host, Port: p.URI.Port, Weight: p.URI.Weight, Priority: p.URI.Priority,
 		Transport: p.URI.Transport, Calls: p.Calls}, found: map[resolve.Query][]resolve.Target{}}
 	if t.Port == 0 {
@@ -84,7 +91,7 @@ func (s *service) trunk(ctx context.Context, p *config.Peer, before map[resolve.
 	if p.Rate.Count > 0 {
 		t.Every = p.Rate.Per / time.Duration(p.Rate.Count)
 	}
-	t.Targets = merge(nil, weighed(config.Upstream{Weight: 1, Large: p.Large}, s.theirTargets(ctx, &t, peerQueries(p)[0], before, find)))
+	t.Targets = merge(nil, weighed(config.Upstream{Weight: 1, Large: p.Large}, l.targets(ctx, &t, peerQueries(p)[0])))
 	if len(p.Match) == 0 {
 		for _, target := range t.Targets {
 			t.trust(target.Addr.Addr())
@@ -95,7 +102,7 @@ func (s *service) trunk(ctx context.Context, p *config.Peer, before map[resolve.
 			t.Match = append(t.Match, m.Prefix)
 			continue
 		}
-		for _, target := range s.theirTargets(ctx, &t, matchQuery(m), before, find) {
+		for _, target := range l.targets(ctx, &t, matchQuery(m)) {
 			t.trust(target.Addr.Addr())
 		}
 	}
@@ -109,18 +116,18 @@ func (t *trunk) trust(a netip.Addr) {
 	}
 }
 
-// theirTargets looks a name of t up; where that leads nowhere, it stands for what it has in before. Addresses that can't be a peer's are left out:
+// targets looks a name of t up; where that leads nowhere, it stands for what it led to before. Addresses that can't be a peer's are left out:
 // whoever is in charge of a carrier's DNS must not make the platform call itself.
-func (s *service) theirTargets(ctx context.Context, t *trunk, q resolve.Query, before map[resolve.Query][]resolve.Target, find lookupFunc) []resolve.Target {
+func (l *looking) targets(ctx context.Context, t *trunk, q resolve.Query) []resolve.Target {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	answer, _, err := find(ctx, q)
+	answer, _, err := l.find(ctx, q)
 	if err != nil {
 		t.problem = err.Error()
 	}
-	all := s.onlyTheirs(answer)
+	all := l.only(answer)
 	if len(all) == 0 {
-		all = s.onlyTheirs(before[q])
+		all = l.only(l.before[q])
 		if err == nil {
 			t.problem = "the name " + q.Host + " has no address that a peer could have"
 		}
@@ -129,17 +136,17 @@ func (s *service) theirTargets(ctx context.Context, t *trunk, q resolve.Query, b
 	return all
 }
 
-// onlyTheirs are those of all that can be a peer's, best first.
-func (s *service) onlyTheirs(all []resolve.Target) []resolve.Target {
+// only are those of all that can be a peer's, best first.
+func (l *looking) only(all []resolve.Target) []resolve.Target {
 	return slices.DeleteFunc(resolve.Sorted(all), func(target resolve.Target) bool {
 		a := target.Addr.Addr()
-		return !s.theirs(a) || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || a == broadcast
+		return !l.theirs(a) || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || a == broadcast
 	})
 }
 
 // theirs reports whether a can be a peer's address: it is neither ours nor the platform's.
-func (s *service) theirs(a netip.Addr) bool {
-	if s.settings.Load().inside(a) {
+func (s *service) theirs(to *settings, a netip.Addr) bool {
+	if to.inside(a) {
 		return false
 	}
 	return s.transport == nil || !slices.ContainsFunc(s.transport.Listeners(), func(l transport.Listener) bool { return l.Addr.Addr() == a })

@@ -101,7 +101,11 @@ func (s *settings) proxyConfig() proxy.Config {
 	cfg := proxyConfig(s.cfg, s.upstreams, s.trunks)
 	cfg.Sources = slices.Clone(cfg.Sources)
 	for _, r := range s.retired {
-		cfg.Sources = append(cfg.Sources, netip.PrefixFrom(r.Addr.Addr(), r.Addr.Addr().BitLen()))
+		if a := r.Addr.Addr(); r.removed {
+			cfg.Former = append(cfg.Former, a)
+		} else {
+			cfg.Sources = append(cfg.Sources, netip.PrefixFrom(a, a.BitLen()))
+		}
 	}
 	return cfg
 }
@@ -109,7 +113,7 @@ func (s *settings) proxyConfig() proxy.Config {
 // inside reports whether a belongs to the platform.
 func (s *settings) inside(a netip.Addr) bool {
 	return slices.ContainsFunc(s.upstreams, func(u proxy.Upstream) bool { return u.Addr.Addr() == a }) ||
-		slices.ContainsFunc(s.retired, func(r retiree) bool { return r.Addr.Addr() == a }) ||
+		slices.ContainsFunc(s.retired, func(r retiree) bool { return !r.removed && r.Addr.Addr() == a }) ||
 		slices.ContainsFunc(s.cfg.Inside.Sources, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
@@ -199,7 +203,7 @@ func (s *service) apply(ctx context.Context, next *config.Config, r *reloaded) e
 		if to.upstreams, err = s.newUpstreams(ctx, mixed); err != nil {
 			return err
 		}
-		to.retired = retire(old, to.upstreams, time.Now())
+		to.retired = retire(old, mixed, to.upstreams, time.Now())
 	}
 	if err := checkCredentials(next, time.Now(), false); err != nil {
 		return err
@@ -208,7 +212,7 @@ func (s *service) apply(ctx context.Context, next *config.Config, r *reloaded) e
 		if err := s.checkOwn(mixed); err != nil {
 			return err
 		}
-		to.trunks = s.trunks(ctx, mixed, old.trunks, s.lookup)
+		to.trunks = s.trunks(ctx, to, s.lookup)
 	}
 	rotated, err := s.keys.Reload() // another node may have rotated them
 	if err != nil {
