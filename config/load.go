@@ -13,7 +13,10 @@ import (
 const maxFile = 1 << 20
 
 // Load reads and checks the file at path. The error is Errors, except if the file can't be read.
-func Load(path string) (*Config, error) {
+func Load(path string) (*Config, error) { return whole(LoadPartly(path)) }
+
+// LoadPartly is Load that returns with Errors what could be read all the same, for further checks and no other use; nil if nothing could be.
+func LoadPartly(path string) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err) // names the path
@@ -23,11 +26,22 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	return Parse(path, data)
+	return readAll(path, data)
 }
 
 // Parse checks data as if it were the content of a file called name. The error is Errors, with every mistake there is.
-func Parse(name string, data []byte) (*Config, error) {
+func Parse(name string, data []byte) (*Config, error) { return whole(readAll(name, data)) }
+
+// whole is c if there is no error.
+func whole(c *Config, err error) (*Config, error) {
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// readAll is Parse that returns with Errors what could be read.
+func readAll(name string, data []byte) (*Config, error) {
 	d := &decoder{file: name, places: make(map[string]place)}
 	if len(data) > maxFile {
 		return nil, Errors{{File: name, Message: fmt.Sprintf("the file is larger than %d KiB", maxFile>>10)}}
@@ -44,7 +58,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	c.sources = sources{file: name, lines: d.lines, places: d.places}
 	d.problems = append(d.problems, c.check()...)
 	if err := d.err(); err != nil {
-		return nil, err
+		return c, err
 	}
 	c.complete()
 	return c, nil

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ringwall/ringwall/config"
 )
 
 func newCheck() *cobra.Command {
@@ -35,12 +39,17 @@ func check(cmd *cobra.Command, file string) error {
 	if file == "" {
 		file = defaultConfig
 	}
-	cfg, err := loadFile(file)
-	if err != nil {
+	cfg, err := readFile(file, config.LoadPartly)
+	var problems, more config.Errors
+	if err != nil && !errors.As(err, &problems) {
 		return err
 	}
-	if err := checkCredentials(cfg, time.Now(), true); err != nil {
-		return err
+	if cfg != nil && errors.As(checkCredentials(cfg, time.Now(), true), &more) {
+		problems = append(problems, more...)
+	}
+	if len(problems) > 0 {
+		slices.SortStableFunc(problems, func(a, b config.Problem) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col)) })
+		return problems
 	}
 	out := cmd.OutOrStdout()
 	for _, text := range cfg.Warnings() {

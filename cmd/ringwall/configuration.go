@@ -25,19 +25,22 @@ func load(path string, flags config.Overrides) (*config.Config, error) {
 	return cfg, nil
 }
 
-func loadFile(path string) (*config.Config, error) {
+func loadFile(path string) (*config.Config, error) { return readFile(path, config.Load) }
+
+// readFile reads the file at path, or the default one, by read.
+func readFile(path string, read func(string) (*config.Config, error)) (*config.Config, error) {
 	if path == "" {
 		if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
 			return config.Default(), nil
 		}
 		path = defaultConfig
 	}
-	cfg, err := config.Load(path)
+	cfg, err := read(path)
 	switch {
 	case err == nil:
 		return cfg, nil
 	case errors.As(err, new(config.Errors)):
-		return nil, err
+		return cfg, err
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fail(exitPermission, err)
 	case errors.Is(err, fs.ErrNotExist):

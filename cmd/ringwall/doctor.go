@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -78,6 +79,9 @@ func ofFile(file string) (found []concern) {
 		return nil
 	}
 	cfg, err := loadFile(file)
+	if err == nil {
+		err = checkCredentials(cfg, time.Now(), false)
+	}
 	if err != nil {
 		return []concern{{"config.broken", "the configuration file has mistakes now, so ringwall would not start again with it: ringwall check " + file}}
 	}

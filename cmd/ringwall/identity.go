@@ -211,8 +211,8 @@ func checkCredentials(cfg *config.Config, at time.Time, strict bool) error {
 }
 
 func (c credential) checkPair(cfg *config.Config, at time.Time, strict bool) error {
-	if c.pair == (config.KeyPair{}) {
-		return nil
+	if c.pair.Certificate == (config.Reference{}) || c.pair.Key == (config.Reference{}) {
+		return nil // there is none, or config has told what is missing
 	}
 	pair, err := keyPair(cfg, c.path, c.pair)
 	if err != nil {
