@@ -127,6 +127,24 @@ func TestUpstreamsSwapped(t *testing.T) {
 	}
 }
 
+// TestSecureUpstreamRemoved: a reload takes an upstream on TLS out. Its call goes on, also over a new connection, by the certificates that it was known by.
+func TestSecureUpstreamRemoved(t *testing.T) {
+	t.Parallel()
+	red, blue := newSite(t), newSite(t)
+	e := startSecure(t, nil, red.upstream(red, red, ""))
+	r := &rig{T: t, edge: e, platform: red.platform, way: udp, hidden: true}
+	c := r.call(r.phone("alice"))
+	r.rewrite("upstreams:", "upstreams: ["+blue.upstream(blue, blue, "")+"]")
+	if a := r.askReload(); !a.OK {
+		t.Fatalf("reload: %+v", a)
+	}
+	r.ask(c.phone, c.platform, c.phone.Request("INFO"))
+	red.platform.Hangup()
+	r.bye(c.phone, c.platform)
+	r.platform = blue.platform
+	r.call(r.phone("carol"))
+}
+
 // TestConnectionReuse (RFC 5923): a platform connects to the edge with its certificate and asks by ;alias to be called over that
 // connection. So it is, and asked for the same. A platform without a certificate that asks is called over a connection of the edge's.
 func TestConnectionReuse(t *testing.T) {

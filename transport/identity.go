@@ -181,11 +181,11 @@ func (k *keyring) setIdentities(all map[Destination]Identity) (changed map[Desti
 }
 
 // Distrusted tells, a sentence each, which of the configured destinations could not be trusted when they were dialled last, and which callers
-// when they called last, and why.
-func (s *Server) Distrusted() []string {
+// when they called last, and why; but for the destinations that nobody cares about any more.
+func (s *Server) Distrusted(but ...Destination) []string {
 	var all []string
-	for _, d := range s.keyring.current.Load().dialled {
-		if why := d.state.problem.Load(); why != nil {
+	for to, d := range s.keyring.current.Load().dialled {
+		if why := d.state.problem.Load(); why != nil && !slices.Contains(but, to) {
 			all = append(all, *why)
 		}
 	}

@@ -127,7 +127,7 @@ func allOrOne(what string, up bool) string {
 func (s *service) facts(p proxy.Status, now *settings) *facts {
 	f := &facts{at: time.Now(), proxy: p, tables: proxyConfig(now.cfg, now.upstreams, now.trunks).Transactions, bindings: binding.Default().Max,
 		trunks: now.trunks, restart: now.restart, reload: s.lastReload.Load(), dropped: s.ring.Dropped(),
-		certs: s.transport.Certificates(), distrusted: s.transport.Distrusted(), aside: setAside(s.cfg.State)}
+		certs: s.transport.Certificates(), distrusted: s.transport.Distrusted(now.removed()...), aside: setAside(s.cfg.State)}
 	f.open, f.most = int(s.transport.Counters().ConnectionsOpen), s.budget
 	if s.relay != nil {
 		f.lines = s.relay.Streams()

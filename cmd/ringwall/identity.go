@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,12 +95,27 @@ func (s *settings) identities() (map[transport.Destination]transport.Identity, e
 		}
 	}
 	for _, r := range s.retired {
-		to := transport.Destination{Side: edge.Inside, Addr: r.Addr}
+		to := r.destination()
 		if _, taken := all[to]; r.removed && r.Transport == edge.TLS && !taken && err == nil {
 			err = identify(all, s.cfg, r.entry, to)
 		}
 	}
 	return all, err
+}
+
+// destination is where r is dialled.
+func (r *retiree) destination() transport.Destination {
+	return transport.Destination{Side: edge.Inside, Addr: r.Addr}
+}
+
+// removed are the destinations of upstreams that were removed and where nobody else is now: whether they can be trusted is of no interest any more.
+func (s *settings) removed() (all []transport.Destination) {
+	for _, r := range s.retired {
+		if r.removed && !slices.ContainsFunc(s.upstreams, func(u proxy.Upstream) bool { return u.Addr == r.Addr }) {
+			all = append(all, r.destination())
+		}
+	}
+	return all
 }
 
 // introduce lets transport know what certificates we show, and of whom some are wanted: of who is dialled, and of peers that connect.
