@@ -1,7 +1,5 @@
 package sip
 
-import "math/bits"
-
 // An Edit gathers changes to one parsed message and applies them once, writing canonical bytes: CRLF only, no folding,
 // canonical names, single-instance fields once, Content-Length equal to the body. Values of fields nobody edits and a
 // body nobody replaces stay byte-identical. Every value handed in is copied into the Edit, so callers may reuse theirs;
@@ -15,10 +13,9 @@ type Edit struct {
 	top     []byte   // new lines before all others
 	last    []byte   // new lines after all others
 	arena   []byte   // what else callers handed in
-	ops     []change // in the order of the calls
-	touched [(mostFields + 63) / 64]uint64
-	uri     Span // in arena; absent if not replaced
-	body    Span // in arena
+	ops     []change // by field, those of one field in the order of the calls
+	uri     Span     // in arena; absent if not replaced
+	body    Span     // in arena
 	newBody bool
 	newText bool   // of a response
 	text    string // then its reason phrase
@@ -31,6 +28,7 @@ const (
 	changeRemove
 	changeReplace
 	changeSpan
+	changeNothing // but how the field is written
 )
 
 // A change is one edit of a field; value lies in the arena, at in the message.
@@ -45,7 +43,6 @@ type change struct {
 func (e *Edit) Reset(m *Message) {
 	e.m, e.top, e.last, e.ops = m, e.top[:0], e.last[:0], e.ops[:0]
 	e.arena = append(e.arena[:0], '"') // no span may begin at 0
-	e.touched = [(mostFields + 63) / 64]uint64{}
 	e.uri, e.body, e.newBody, e.newText = Span{}, Span{}, false, false
 }
 
@@ -103,8 +100,10 @@ func (e *Edit) SetBody(body []byte) {
 
 // change notes a change of field i.
 func (e *Edit) change(kind changeKind, i int, at, value Span) {
-	e.touch(i)
 	e.ops = append(e.ops, change{kind, int32(i), at, value})
+	for k := len(e.ops) - 1; k > 0 && e.ops[k-1].field > e.ops[k].field; k-- {
+		e.ops[k-1], e.ops[k] = e.ops[k], e.ops[k-1]
+	}
 }
 
 // copy puts a header value into the arena.
@@ -149,28 +148,30 @@ func (e *Edit) appendFields(dst []byte, body int) []byte {
 	m := e.m
 	length := m.Find(FieldContentLength)
 	if length >= 0 && int(m.ContentLength) != body {
-		e.touch(length)
+		e.change(changeNothing, length, Span{}, Span{})
 	}
 	if m.odd {
 		for i := range m.Fields {
 			if !m.Fields[i].Canonical {
-				e.touch(i)
+				e.change(changeNothing, i, Span{}, Span{})
 			}
 		}
 	}
 	run := m.p.header
-	for i := e.next(0); i < len(m.Fields); i = e.next(i + 1) {
+	for ops := e.ops; len(ops) > 0; {
+		n := 1
+		for n < len(ops) && ops[n].field == ops[0].field {
+			n++
+		}
+		i := int(ops[0].field)
 		f := &m.Fields[i]
 		dst = append(dst, m.Raw[run:f.Line.Start]...)
 		run = f.Line.End
-		if f.ID == FieldContentLength {
-			dst, _, _ = e.appendBefore(dst, i)
-			if i == length {
-				dst = appendContentLength(dst, body)
-			}
-			continue
+		dst = e.appendChanged(dst, f, ops[:n])
+		if i == length {
+			dst = appendContentLength(dst, body)
 		}
-		dst = e.appendChanged(dst, i)
+		ops = ops[n:]
 	}
 	if n := len(m.Fields); n > 0 {
 		dst = append(dst, m.Raw[run:m.Fields[n-1].Line.End]...)
@@ -178,35 +179,12 @@ func (e *Edit) appendFields(dst []byte, body int) []byte {
 	return dst
 }
 
-// touch notes that field i is not simply copied.
-func (e *Edit) touch(i int) { e.touched[uint(i)/64] |= 1 << (uint(i) % 64) }
-
-// next returns the index of the first field from i on that is touched; if there is none, one that no field has.
-func (e *Edit) next(i int) int {
-	word := uint(i) / 64
-	if word >= uint(len(e.touched)) {
-		return i
-	}
-	if rest := e.touched[word] >> (uint(i) % 64); rest != 0 {
-		return i + bits.TrailingZeros64(rest)
-	}
-	for word++; word < uint(len(e.touched)); word++ {
-		if rest := e.touched[word]; rest != 0 {
-			return int(word)*64 + bits.TrailingZeros64(rest)
-		}
-	}
-	return 64 * len(e.touched)
-}
-
-// appendBefore appends the new fields that stand before field i, and says what else is to be done with that: the last change
-// that removes or replaces it, nil if there is none, and whether there are changes of spans.
-func (e *Edit) appendBefore(dst []byte, i int) (_ []byte, whole *change, spans bool) {
-	for k := range e.ops {
-		c := &e.ops[k]
-		if int(c.field) != i {
-			continue
-		}
-		switch c.kind {
+// appendChanged appends field f, unless it is a Content-Length, with its changes. The last one that replaces it counts, if none removes it.
+func (e *Edit) appendChanged(dst []byte, f *Field, ops []change) []byte {
+	var whole *change
+	spans := false
+	for k := range ops {
+		switch c := &ops[k]; c.kind {
 		case changeBefore:
 			dst = append(dst, c.value.Of(e.arena)...)
 		case changeRemove, changeReplace:
@@ -217,44 +195,37 @@ func (e *Edit) appendBefore(dst []byte, i int) (_ []byte, whole *change, spans b
 			spans = true
 		}
 	}
-	return dst, whole, spans
-}
-
-// appendChanged appends field i with its changes.
-func (e *Edit) appendChanged(dst []byte, i int) []byte {
-	m, f := e.m, &e.m.Fields[i]
-	dst, whole, spans := e.appendBefore(dst, i)
+	m := e.m
 	switch {
-	case whole != nil && whole.kind == changeRemove:
+	case f.ID == FieldContentLength || whole != nil && whole.kind == changeRemove:
 		return dst
 	case whole != nil:
 		dst = m.appendFieldName(dst, f, whole.value.Len() == 0)
 		dst = append(dst, whole.value.Of(e.arena)...)
 	case spans:
-		dst = e.appendSpans(m.appendFieldName(dst, f, false), i)
+		dst = e.appendSpans(m.appendFieldName(dst, f, false), f, ops)
 	default:
 		return m.appendField(dst, f)
 	}
 	return append(dst, '\r', '\n')
 }
 
-// appendSpans appends the value of field i with the changed spans in their order; those that begin at one place, of which all but one are empty, in the
+// appendSpans appends the value of f with the changed spans in their order; those that begin at one place, of which all but one are empty, in the
 // order in which they were asked for.
-func (e *Edit) appendSpans(dst []byte, i int) []byte {
+func (e *Edit) appendSpans(dst []byte, f *Field, ops []change) []byte {
 	m := e.m
-	value := m.Fields[i].Value
-	at, last := value.Start, -1
+	at, last := f.Value.Start, -1
 	for {
 		next := -1
-		for k := range e.ops {
-			if c := &e.ops[k]; c.kind == changeSpan && int(c.field) == i && (last < 0 || e.earlier(last, k)) && (next < 0 || e.earlier(k, next)) {
+		for k := range ops {
+			if ops[k].kind == changeSpan && (last < 0 || earlier(ops, last, k)) && (next < 0 || earlier(ops, k, next)) {
 				next = k
 			}
 		}
 		if next < 0 {
-			return appendValue(dst, m.Raw[at:value.End])
+			return appendValue(dst, m.Raw[at:f.Value.End])
 		}
-		c := &e.ops[next]
+		c := &ops[next]
 		dst = appendValue(dst, m.Raw[at:c.at.Start])
 		dst = append(dst, c.value.Of(e.arena)...)
 		at, last = c.at.End, next
@@ -262,7 +233,7 @@ func (e *Edit) appendSpans(dst []byte, i int) []byte {
 }
 
 // earlier reports whether change j of a span is written before change k.
-func (e *Edit) earlier(j, k int) bool {
-	a, b := e.ops[j].at.Start, e.ops[k].at.Start
+func earlier(ops []change, j, k int) bool {
+	a, b := ops[j].at.Start, ops[k].at.Start
 	return a < b || a == b && j < k
 }
