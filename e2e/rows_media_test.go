@@ -34,6 +34,7 @@ var mediaRows = []struct {
 	{"UPDATE", updated},
 	{"lines come and go", linesComeAndGo},
 	{"multipart", multipart},
+	{"odd types", oddTypes},
 	{"strays", strays},
 	{"candidates", candidates},
 	{"restart", restarted},
@@ -502,6 +503,38 @@ func multipart(r *rig) {
 	dialog.Send("ACK")
 	r.platform.Expect("ACK")
 	r.bye(dialog, r.platform.NewCalleeDialog(got, answer))
+}
+
+// oddTypes: whatever some platform takes for a description is one, and never goes on as it came.
+func oddTypes(r *rig) {
+	phone := r.phone("alice")
+	near, far := newMouth(phone, r.T), newMouth(r.platform, r.T)
+	for _, kind := range []string{"", "application / sdp", "APPLICATION/SDP;charset=utf-8", "application/sdp, text/plain"} {
+		as := func(m *siptest.Message) {
+			if with(m.Body)(m); kind == "" {
+				m.Del("Content-Type")
+			} else {
+				m.Set("Content-Type", kind)
+			}
+		}
+		sent, got := r.invite(phone, with(near.sdp()), as)
+		answer := r.platform.Reply(got, 200, with(far.sdp()), as)
+		ok := phone.Expect("200 INVITE")
+		c := &chat{r: r, near: near, far: far, toward: wanted(r.T, got.Body, 0), towardFar: wanted(r.T, ok.Body, 0)}
+		if c.toward.Addr() != r.edge.Inside.Addr() || c.towardFar.Addr() != r.edge.Outside.Addr() {
+			r.Errorf("%q: media was told to go to %v and %v", kind, c.toward, c.towardFar)
+		}
+		c.call = &call{phone.NewCallerDialog(sent, ok), r.platform.NewCalleeDialog(got, answer), sent, got}
+		c.call.phone.Send("ACK")
+		r.platform.Expect("ACK")
+		c.talk()
+		r.bye(c.call.phone, c.platform)
+	}
+	bad := phone.Request("INVITE", "sip:bob@example.com")
+	with("not a description")(bad)
+	phone.Send(bad.Del("Content-Type"))
+	r.platform.Silence(hush, "INVITE")
+	r.streams(0)
 }
 
 // strays: a description that is no offer and no answer does not leave.

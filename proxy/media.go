@@ -119,6 +119,9 @@ func (l *lane) receiver(to *hop) media.Party {
 	return p
 }
 
+// untyped is what a body without Content-Type is taken for where there may be a description: Asterisk and FreeSWITCH read it so.
+var untyped = []byte("application/sdp")
+
 // findDescription finds the session description in x. A verdict other than Pass says that it can't be read.
 func (l *lane) findDescription(x *edge.Exchange) (found bool, v edge.Verdict) {
 	d, m := &l.d, x.Msg
@@ -126,8 +129,11 @@ func (l *lane) findDescription(x *edge.Exchange) (found bool, v edge.Verdict) {
 	if m.Body.Len() == 0 {
 		return false, v
 	}
-	body := m.Body.Of(m.Raw)
-	at, end, found, err := sdp.FindPart(m.Value(sip.FieldContentType), body)
+	body, kind := m.Body.Of(m.Raw), m.Value(sip.FieldContentType)
+	if len(kind) == 0 && (mayDescribe(m.CSeq.Method) || m.CSeq.Method == sip.ACK) {
+		kind = untyped
+	}
+	at, end, found, err := sdp.FindPart(kind, body)
 	switch {
 	case err != nil:
 		return false, l.unreadable(x, err)

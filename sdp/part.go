@@ -1,11 +1,14 @@
 package sdp
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // maxParts bounds the parts of a multipart body.
 const maxParts = 16
 
-// FindPart finds the session description in a SIP body of that Content-Type: all of it for application/sdp, one part of
+// FindPart finds the session description in a SIP body of that Content-Type: all of it for application/sdp (and what begins so), one part of
 // multipart/* (RFC 2046 §5.1, RFC 5621), and none, found false, else. It is body[at:end]; what replaces it is put in its
 // place, and all around it stays as it is. A body with a Content-Encoding is none for FindPart: the caller refuses it.
 //
@@ -28,15 +31,17 @@ func FindPart(contentType, body []byte) (at, end int, found bool, err error) {
 	return b.at, b.end, b.found, nil
 }
 
-// isType reports whether contentType is of that name, in lower case, or, for one that ends with "/", of that kind.
+// isType reports whether some reader may take contentType for the type and subtype of name, in lower case: there may be spaces around the slash (RFC 3261
+// §25.1), and some look no further than name goes.
 func isType(contentType []byte, name string) bool {
 	text, _, _ := bytes.Cut(contentType, []byte{';'})
-	text = bytes.Trim(text, " \t")
-	if name[len(name)-1] == '/' && len(text) > len(name) {
-		text = text[:len(name)]
-	}
-	return is(text, name)
+	kind, sub, found := bytes.Cut(text, []byte{'/'})
+	wantKind, wantSub, _ := strings.Cut(name, "/")
+	sub = bytes.TrimLeft(sub, spaces)
+	return found && is(bytes.Trim(kind, spaces), wantKind) && len(sub) >= len(wantSub) && is(sub[:len(wantSub)], wantSub)
 }
+
+const spaces = " \t\r\n"
 
 // A parts is a multipart body on its way through FindPart.
 type parts struct {

@@ -15,7 +15,13 @@ func TestFindPart(t *testing.T) {
 	for _, c := range []struct{ kind, body, want string }{
 		{"application/sdp", "v=0", "v=0"},
 		{"Application/SDP ; charset=x", "v=0", "v=0"},
-		{"application/sdpx", "v=0", "-"},
+		{" application / sdp", "v=0", "v=0"},
+		{"application/\r\n\tsdp", "v=0", "v=0"},
+		{"application/sdp, text/plain", "v=0", "v=0"}, // as Asterisk reads it
+		{"application/sdpx", "v=0", "v=0"},
+		{"application/sd", "v=0", "-"},
+		{"application", "v=0", "-"},
+		{"multipart / mixed;boundary=b", sdpPart + "--b--", "v=0"},
 		{"text/plain", sdpPart, "-"},
 		{"", "v=0", "-"},
 		{"multipart/mixed;boundary=b", sdpPart + "--b--", "v=0"},
