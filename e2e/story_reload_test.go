@@ -127,10 +127,11 @@ func broken(i int) bool { return i%10 == 9 }
 // The old platform begins nothing any more.
 func TestReloadUpstream(t *testing.T) {
 	t.Parallel()
-	for _, w := range both {
-		t.Run(w.name, func(t *testing.T) {
+	for name, hide := range map[string]string{"shown": "false", "hidden": "true"} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, w, nil)
+			w := map[string]way{"shown": udp, "hidden": tcp}[name]
+			r := newRig(t, w, siptest.Keys{"topology": "{hide: " + hide + "}"})
 			phone, contact := r.registered("alice")
 			up, back := r.call(phone), r.callIn(contact, phone)
 			sent, ringing := r.invite(phone)
@@ -144,6 +145,8 @@ func TestReloadUpstream(t *testing.T) {
 			}
 			c := r.call(r.phone("bob"))
 			r.bye(c.platform, c.phone)
+			fresh := r.platform
+			r.platform = old
 			answer := old.Reply(ringing, 200)
 			late := &call{phone: phone.NewCallerDialog(sent, phone.Expect("200 INVITE")), platform: old.NewCalleeDialog(ringing, answer)}
 			late.phone.Send("ACK")
@@ -154,7 +157,7 @@ func TestReloadUpstream(t *testing.T) {
 			r.bye(back.platform, back.phone)
 			old.Send(old.Request("INVITE", contact))
 			phone.Silence(hush, "INVITE")
-			if got := r.platform.Got("INVITE"); got != 1 {
+			if got := fresh.Got("INVITE"); got != 1 {
 				t.Errorf("the new platform got %d INVITEs", got)
 			}
 		})

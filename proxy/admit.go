@@ -36,7 +36,7 @@ func (l *lane) fit(x *edge.Exchange) edge.Verdict {
 	if x.Msg.Method == sip.CANCEL {
 		return refusal(x, edge.Reply, reasonNoCancel, 481, "")
 	}
-	if x.Match == edge.MatchNew && x.From.Side == edge.Inside && !l.cfg.inside(x.From.Remote.Addr()) {
+	if x.Match == edge.MatchNew && x.From.Side == edge.Inside && l.cfg.formerly(x.From.Remote.Addr()) {
 		return edge.Verdict{Action: edge.Drop, Reason: reasonStranger}
 	}
 	if v := l.validate(x); v.Action != edge.Pass {

@@ -51,7 +51,7 @@ type Config struct {
 	Upstreams []Upstream     // the platform: who gets what starts outside, at most 32
 	Peers     []Peer         // carriers and other sites outside
 	Sources   []netip.Prefix // who may use inside listeners, besides the upstreams
-	Former    []netip.Addr   // who was of the platform: may use them for what belongs to something that was begun, and for nothing new
+	Former    []netip.Addr   // those of Sources who were upstreams: they begin nothing any more, and get nothing new
 	Domains   []string       // lower case; requests from outside for others are refused; empty: any
 	Advertise string         // a further name or address by which outside calls us, "" if none
 

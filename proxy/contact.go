@@ -150,7 +150,7 @@ func (l *lane) ownContacts(m *sip.Message) {
 // platform's own Contact as Request-URI. It gives no right to be there: that was access's matter.
 func (l *lane) toContact() (hop, bool) {
 	home := l.own.home
-	if !home.Remote.IsValid() || !l.cfg.inside(home.Remote.Addr()) {
+	if !home.Remote.IsValid() || !l.cfg.inside(home.Remote.Addr()) || l.cfg.formerly(home.Remote.Addr()) {
 		return hop{}, false
 	}
 	flow, ok := l.out.Route(edge.Inside, home.Transport, home.Remote)

@@ -213,7 +213,7 @@ func (l *lane) sided(x *edge.Exchange) bool {
 		}
 		return true
 	}
-	if a := x.From.Remote.Addr(); !l.cfg.inside(a) && !l.cfg.formerly(a) {
+	if !l.cfg.inside(x.From.Remote.Addr()) {
 		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonStranger})
 		return false
 	}

@@ -101,11 +101,11 @@ func (s *settings) proxyConfig() proxy.Config {
 	cfg := proxyConfig(s.cfg, s.upstreams, s.trunks)
 	cfg.Sources = slices.Clone(cfg.Sources)
 	for _, r := range s.retired {
-		if a := r.Addr.Addr(); r.removed {
+		a := r.Addr.Addr()
+		if !s.inside(a) {
 			cfg.Former = append(cfg.Former, a)
-		} else {
-			cfg.Sources = append(cfg.Sources, netip.PrefixFrom(a, a.BitLen()))
 		}
+		cfg.Sources = append(cfg.Sources, netip.PrefixFrom(a, a.BitLen()))
 	}
 	return cfg
 }
