@@ -200,6 +200,42 @@ func TestHarder(t *testing.T) {
 	}
 }
 
+// TestOperatorsBanStays: no check makes an operator's ban harder, longer or another one.
+func TestOperatorsBanStays(t *testing.T) {
+	for _, hard := range []bool{false, true} {
+		b := newBook(t, Config{})
+		mine := add(t, b, Order{Ban: edge.Ban{Source: source("198.51.100.8"), Hard: hard, Reason: ReasonOperator, For: 20 * time.Minute}, By: Operator, Text: "mine"}, start)
+		got, fresh, err := b.Add(order("198.51.100.8", true), start.Add(time.Minute))
+		if err != nil || fresh || got.By != Operator || got.Hard != hard || !got.Until.Equal(mine.Until) || got.Text != "mine" {
+			t.Errorf("hard %v: %+v, fresh %v, %v", hard, got, fresh, err)
+		}
+		if would, err := b.Would(order("198.51.100.8", true), start.Add(time.Minute)); would || err != nil {
+			t.Errorf("hard %v: a check would ban him: %v, %v", hard, would, err)
+		}
+	}
+}
+
+// TestWould: what Add would do is told without doing it.
+func TestWould(t *testing.T) {
+	b := newBook(t, Config{})
+	if would, err := b.Would(order("198.51.100.8", true), start); !would || err != nil || len(b.Bans(start)) != 0 {
+		t.Errorf("%v, %v, %v", would, err, b.Bans(start))
+	}
+	add(t, b, order("198.51.100.0/24", true), start)
+	if would, _ := b.Would(order("198.51.100.8:5060", true), start); would {
+		t.Error("of a network that is banned already one would be")
+	}
+	if _, err := b.Allow(source("198.51.100.8"), "", start); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Would(order("198.51.100.8", true), start); !errors.As(err, new(*ProtectedError)) {
+		t.Errorf("of who is allowed: %v", err)
+	}
+	if _, err := b.Would(order("198.0.0.0/7", true), start); err == nil {
+		t.Error("a ban of half the internet makes sense")
+	}
+}
+
 func TestRefusedOrders(t *testing.T) {
 	b := newBook(t, Config{})
 	for _, o := range []Order{

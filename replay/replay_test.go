@@ -238,6 +238,30 @@ func TestPeersAndModes(t *testing.T) {
 	}
 }
 
+// TestBefore: how many messages of a source the platform got before its ban are those of all its ports.
+func TestBefore(t *testing.T) {
+	c, n := newTape(t), 0
+	ask := func(port uint16) {
+		n++
+		c.udp(netip.AddrPortFrom(stranger.Addr(), port), platform, request{method: "INVITE", uri: "sip:2@example.com", id: fmt.Sprint(n), cseq: 1}.String())
+	}
+	for i := range 7 {
+		ask(uint16(5000 + i))
+	}
+	last := func(x *edge.Exchange) edge.Verdict {
+		if x.From.Remote.Port() < 6000 {
+			return edge.Verdict{}
+		}
+		return edge.Verdict{Action: edge.Drop, Reason: "spy.seen", Score: 10}
+	}
+	for range 4 {
+		ask(6000)
+	}
+	if b := bannedFor(t, c.run((&spy{refuse: last}).charge())); b.Before != 7 {
+		t.Errorf("%+v", b)
+	}
+}
+
 // TestNetworkBan: where the neighbours of a network are banned one by one, the ban of the network is in the report, too, and who is stopped by it counts as banned.
 func TestNetworkBan(t *testing.T) {
 	var s scene
