@@ -52,6 +52,22 @@ func TestMedia(t *testing.T) {
 	}
 }
 
+// TestMediaWays runs some of the rows on other ways: streams, TLS, WebSocket, and both versions of IP.
+func TestMediaWays(t *testing.T) {
+	t.Parallel()
+	ways := append([]way{tcp, across[0], across[1]}, secures[2], webs[2])
+	for i, row := range []struct {
+		name string
+		run  func(*rig)
+	}{{"delayed offer", lateOffer}, {"T38", faxed}, {"reliable early media", reliable}, {"forks", forkedMedia}, {"either end moves", moves}} {
+		w := ways[i]
+		t.Run(row.name+" "+w.name, func(t *testing.T) {
+			t.Parallel()
+			row.run(newRig(t, w, concealed(relaying)))
+		})
+	}
+}
+
 func lateOffer(r *rig) {
 	phone := r.phone("alice")
 	c := &chat{r: r, near: newMouth(phone, r.T), far: newMouth(r.platform, r.T)}
