@@ -176,6 +176,10 @@ func (a *Asked) Failed(status int) bool { return !a.Alien && a.Refused(status) }
 // to somebody whom the platform lets anybody call.
 func (a *Asked) Answers() bool { return a.Secret != 0 && (a.Apt || a.Good) }
 
+// Guest reports whether a comes from an address where the platform knows somebody, but not him: a neighbour of its users behind a NAT, one of whose phones
+// that is new, or somebody who takes a new port for each step.
+func (a *Asked) Guest() bool { return a.Known > 0 && !a.Good && a.Trust == Unknown }
+
 // Tried is the user whose password the credentials are to be: who guesses that of one user may write a new one into the From each time.
 func (a *Asked) Tried() uint64 {
 	if a.Login != 0 {

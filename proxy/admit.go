@@ -22,7 +22,7 @@ func (l *lane) admit(x *edge.Exchange) edge.Verdict {
 	}
 	v := l.fit(x)
 	if v.Action <= edge.Note {
-		v = stricter(v, l.doubts(x))
+		v = stricter(v, l.doubts(x, heard))
 	}
 	if heard.Action == edge.Note && (v.Action == edge.Pass || v.Action == edge.Note && heard.Would >= v.Would) {
 		return heard

@@ -73,8 +73,8 @@ func (l *lane) appeal(x *edge.Exchange) edge.Verdict {
 
 // doubts says whether x, which is fit to be relayed, has to prove itself first: a stranger's request from a greylisted source, or for a user
 // whose passwords this source got wrong. Who answers our challenge, one of the platform's that went there, or our knock, has done so; so has who comes
-// over a stream.
-func (l *lane) doubts(x *edge.Exchange) edge.Verdict {
+// over a stream. A check may doubt it, too (heard).
+func (l *lane) doubts(x *edge.Exchange, heard edge.Verdict) edge.Verdict {
 	a := &x.Asked
 	if l.cfg.Challenge == judge.Off || x.From.Side != edge.Outside || x.Match != edge.MatchNew || x.Trust != edge.Unknown || a.Good || l.forUs(x) {
 		return edge.Verdict{}
@@ -89,10 +89,12 @@ func (l *lane) doubts(x *edge.Exchange) edge.Verdict {
 	case a.Fresh, x.From.Transport.Stream():
 		return edge.Verdict{}
 	}
-	grey := l.cfg.Judge.Grey(a, x.At)
+	grey, told := l.cfg.Judge.Grey(a, x.At), heard.Action == edge.Challenge
 	switch {
-	case grey == judge.Off || l.isHome(x):
+	case grey == judge.Off && !told || l.isHome(x):
 		return edge.Verdict{}
+	case told:
+		return l.asks(x, heard.Reason)
 	case grey == judge.Monitor:
 		return l.asks(x, reasonDoubted).Told()
 	}

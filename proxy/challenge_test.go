@@ -130,6 +130,40 @@ func (b *bench) insists(msg []byte) string {
 	return b.expect(b.caller, "SIP/2.0 401 Unauthorized\r\n")
 }
 
+// A doubter is a check that wants everybody to prove himself who registers.
+type doubter struct{}
+
+func (doubter) Inspect(x *edge.Exchange) *edge.Verdict {
+	if x.Msg.Method != sip.REGISTER {
+		return nil
+	}
+	return x.Say(edge.Verdict{Action: edge.Challenge, Reason: "test.doubt"})
+}
+
+// TestDoubted: whom a check doubts is asked as a greylisted one is, and no other.
+func TestDoubted(t *testing.T) {
+	for mode, asks := range map[judge.Mode]bool{judge.Enforce: true, judge.Monitor: false, judge.Off: false} {
+		j, err := judge.New(judge.Config{}, meter.NewKey([16]byte{7}), []judge.Charge{{Name: "doubter", Mode: judge.Enforce, Check: doubter{}, Reasons: []edge.Reason{"test.doubt"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBench(t, func(c *Config) { c.Judge, c.Challenge, c.Realm = j, mode, "example.com" })
+		if !asks {
+			b.send(b.outside, register("100", 1, ""))
+			b.expect(b.platform, "REGISTER")
+			continue
+		}
+		first := b.insists(register("100", 1, ""))
+		b.silence(b.platform)
+		b.send(b.outside, register("100", 2, credentials("100", nonceOf(t, first), "abc")))
+		b.expect(b.platform, "REGISTER")
+		stream := b.outside
+		stream.Transport = edge.TCP
+		b.send(stream, register("100", 3, ""))
+		b.expect(b.platform, "REGISTER")
+	}
+}
+
 // TestKnock: a phone that answers the OPTIONS goes on with its request, which says nothing of who wrote it; nobody else answers for it, nor it for others.
 func TestKnock(t *testing.T) {
 	b := newDoubting(t, nil)

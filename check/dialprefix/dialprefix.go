@@ -117,6 +117,9 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 		}
 		return x.Say(edge.Verdict{Action: edge.Drop, Reason: reasonSource, Score: points, Most: 2 * points})
 	}
+	if guest(a) && c.shut(c.guests(a), x.At) {
+		return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonSource, Status: 403})
+	}
 	if stranger(a) && (c.shut(c.key.Words(everybody, ending(a.Number, false)), x.At) || c.shut(c.key.Words(everybody, ending(a.Number, true)), x.At)) {
 		return x.Say(edge.Verdict{Action: edge.Drop, Reason: reasonNumber, Score: points, Most: 2 * points})
 	}
@@ -162,7 +165,30 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 		c.byAll(a, ending(a.Number, true), x.At)
 		slowly = c.slowly(a, x.At)
 	}
+	if guest(a) && status >= 300 {
+		c.byGuest(a, x.At)
+	}
 	return x.Say(c.bySource(a, status, slowly, x.At))
+}
+
+// guest reports whether a comes from where the platform knows others, and answers no challenge. All guests of an address count together, too, since one
+// may come from many ports.
+func guest(a *edge.Asked) bool { return a.Guest() && !a.Answers() }
+
+// guests is the key of the number that a asks for, for all guests of its address.
+func (c *Check) guests(a *edge.Asked) uint64 { return c.key.Words(a.Source+2, ending(a.Number, false)) }
+
+// byGuest notes a variant that a guest dialled in vain. Of too many the number is shut to all of them; nobody gets points, since it may be several.
+func (c *Check) byGuest(a *edge.Asked, at time.Time) {
+	key := c.guests(a)
+	n := c.enter(key, c.cfg.Within, at)
+	if n == nil {
+		return
+	}
+	defer c.numbers.Leave(key)
+	if n.variants.Add(c.key.Words(uint64(a.Number), 0)); n.variants.Count() >= c.cfg.Users {
+		c.close(n, c.cfg.Shut, at)
+	}
 }
 
 // stranger reports whether a comes from where the platform knows nobody, and answers no challenge.

@@ -115,22 +115,40 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	if a.Target == 0 || a.Method == sip.BYE || a.Method == sip.CANCEL {
 		return nil
 	}
-	key := a.Account()
+	if a.Guest() { // all of an address together, too, since one may come from many ports
+		c.watch(a.Source, a, status, x.At)
+	}
+	return x.Say(c.watch(a.Account(), a, status, x.At))
+}
+
+// watch is Watch for one of the accounts that a counts for.
+func (c *Check) watch(key uint64, a *edge.Asked, status int, at time.Time) edge.Verdict {
 	delay := time.Duration(0)
 	switch {
 	case status < 300, answers(a) && (a.Method != sip.REGISTER || status != 404 && status != 410 && status != 604):
-		c.answered(key, a, status, x.At)
-		return nil
+		c.answered(key, a, status, at)
+		return edge.Verdict{}
 	case answers(a):
-		c.answered(key, a, status, x.At) // from now on he counts, not from when he was challenged
+		c.answered(key, a, status, at) // from now on he counts, not from when he was challenged
 	case status == 401, status == 407:
 		delay = patience
 	case !denied(status):
-		return nil
+		return edge.Verdict{}
 	case a.Method == sip.INVITE && a.Number.Len() >= telephone:
 		delay = hearing
 	}
-	return x.Say(c.without(key, a, delay, x.At))
+	return c.without(key, a, delay, at)
+}
+
+// crowded reports whether the guests of an address asked for too many users without success, whatever others succeeded: they have to show that they read
+// what is sent there, as phones do by themselves.
+func (c *Check) crowded(source uint64, at time.Time) bool {
+	s := c.sources.Find(source, at)
+	if s == nil {
+		return false
+	}
+	defer c.sources.Leave(source)
+	return s.without(c.cfg.Within, at) >= c.cfg.Users
 }
 
 // answers reports whether a comes with credentials that count as an answer: anybody can write some into a call, and hear all the same whether there
@@ -156,6 +174,11 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	}
 	if answers(a) && !a.Good {
 		c.answered(a.Account(), a, 0, x.At)
+		if a.Guest() {
+			c.answered(a.Source, a, 0, x.At)
+		}
+	} else if a.Guest() && a.Method != sip.OPTIONS && c.crowded(a.Source, x.At) {
+		return x.Say(edge.Verdict{Action: edge.Challenge, Reason: reasonUsers})
 	}
 	if a.Method != sip.OPTIONS || c.watches(a, x.At) {
 		return nil
