@@ -86,3 +86,32 @@ func (r *rig) placesOfRegistrations(phone *siptest.UA) {
 		r.Errorf("SIP-If-Match %q came as %q", token, back)
 	}
 }
+
+// TestOneFace: whoever makes an answer or a request, the platform or the edge, outside sees the same Server and User-Agent.
+func TestOneFace(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, udp, concealed(siptest.Keys{"media": relaying["media"], "timers": "{t1: 20ms, drain: 300ms}", "identity": `{server: "Acme 1"}`}))
+	phone, contact := r.registered("alice")
+	c := r.callIn(contact, phone)
+	r.ask(c.phone, c.platform, c.phone.Request("INFO"))
+	forged := *c.phone
+	forged.CallID = siptest.ID()
+	phone.Send(forged.Request("INFO"))
+	phone.Expect("481 INFO")
+	phone.Send(phone.Request("OPTIONS", "sip:"+r.edge.Outside.String()))
+	phone.Expect("200 OPTIONS")
+	phone.Send(phone.Request("INVITE", "sip:bob@elsewhere.example"))
+	phone.Expect("404")
+	r.invite(phone)
+	phone.Expect("100")
+	phone.Expect("408") // the platform says nothing
+	for _, got := range phone.Log() {
+		name := "Server"
+		if got.IsRequest() {
+			name = "User-Agent"
+		}
+		if got.Method() != "ACK" && got.Get(name) != "Acme 1" {
+			t.Errorf("another face:\n%s", got.Raw)
+		}
+	}
+}

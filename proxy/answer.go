@@ -44,7 +44,7 @@ func (l *lane) replyAfter(x *edge.Exchange, status int, text string, retry int) 
 		n = 0
 	}
 	l.topVia(x)
-	b := sip.AppendReply(l.out.Buffer(), x.Msg, l.viaLines(l.vias), status, text, l.tag(x.Msg), extra[:n]...)
+	b := l.appendReply(l.out.Buffer(), x.Msg, l.viaLines(l.vias), x.From.Side, status, text, l.tag(x.Msg), extra[:n]...)
 	if !l.proven(x) && 10*len(b) > 13*len(x.Msg.Raw) {
 		l.count.Refused(reasonOutgrown)
 		return
@@ -55,6 +55,15 @@ func (l *lane) replyAfter(x *edge.Exchange, status int, text string, retry int) 
 	}
 	l.transmit(b, x.From)
 	l.count.SentReply(x.From, status)
+}
+
+// appendReply is sip.AppendReply for a client on that side. Outside sees one face, whoever made a response.
+func (l *lane) appendReply(dst []byte, m *sip.Message, vias []byte, to edge.Side, status int, text string, tag []byte, extra ...sip.Header) []byte {
+	if face := l.cfg.scrub.Face(); len(face) > 0 && l.cfg.Hide && to == edge.Outside {
+		l.fields = append(append(l.fields[:0], extra...), sip.Header{Name: "Server", Value: face})
+		extra = l.fields
+	}
+	return sip.AppendReply(dst, m, vias, status, text, tag, extra...)
 }
 
 var (

@@ -53,7 +53,11 @@ func (l *lane) knocks(x *edge.Exchange) bool {
 	b = append(append(append(b, f.host...), ">;tag="...), branch[len(cookie):len(cookie)+8]...)
 	b = x.From.Remote.AppendTo(append(b, "\r\nTo: <sip:"...))
 	b = append(append(b, ">\r\nCall-ID: "...), branch[len(cookie):]...)
-	b = append(b, "\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"...)
+	b = append(b, "\r\nCSeq: 1 OPTIONS\r\n"...)
+	if face := l.cfg.scrub.Face(); len(face) > 0 && l.cfg.Hide {
+		b = append(append(append(b, "User-Agent: "...), face...), "\r\n"...)
+	}
+	b = append(b, "Content-Length: 0\r\n\r\n"...)
 	if !l.proven(x) && 10*len(b) > 13*len(m.Raw) {
 		return false
 	}

@@ -44,6 +44,7 @@ type lane struct {
 	opened, again      []byte            // opened route tokens: of the request at hand, of anything else
 	unmasked, other    []byte            // a Call-ID; that of the other side for who traces
 	unseen, turn, note []byte            // proxies inside, in the order they stand and in reverse; a note
+	fields             []sip.Header      // of a response of our own
 	counts             []int             // lengths of the entries in unseen
 	d                  description       // in the message at hand
 	clean              func([]byte) bool // unmarked

@@ -166,7 +166,7 @@ func (l *lane) refusedBy(dst []byte, x *edge.Exchange, tx *transaction.Tx) ([]by
 		status = 500
 	}
 	vias, _, _ := tx.Back()
-	return l.asKnown(sip.AppendReply(dst, x.Msg, l.viaLines(vias), status, "", l.tag(x.Msg)), tx), status
+	return l.asKnown(l.appendReply(dst, x.Msg, l.viaLines(vias), tx.Client.Side, status, "", l.tag(x.Msg)), tx), status
 }
 
 // returned appends the response as the client shall see it: the Vias of its own request and no other, our Record-Route named
@@ -233,7 +233,7 @@ func (l *lane) cancelFor(tx *transaction.Tx) []byte {
 // hundred appends our own 100 to the client of tx, when the target's 100 came: it has the same From, To, Call-ID and CSeq.
 func (l *lane) hundred(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte {
 	vias, _, _ := tx.Back()
-	return l.asKnown(sip.AppendReply(dst, x.Msg, l.viaLines(vias), 100, "", nil), tx)
+	return l.asKnown(l.appendReply(dst, x.Msg, l.viaLines(vias), tx.Client.Side, 100, "", nil), tx)
 }
 
 // ownReply appends a response of our own to the client of tx, built from the request as it was sent.
@@ -247,9 +247,9 @@ func (l *lane) ownReply(dst []byte, tx *transaction.Tx, status int) []byte {
 		tag = l.tag(&l.sent)
 	}
 	if status == 503 {
-		return l.asKnown(sip.AppendReply(dst, &l.sent, l.viaLines(vias), status, "", tag, sip.Header{Name: "Retry-After", Value: retryAfter}), tx)
+		return l.asKnown(l.appendReply(dst, &l.sent, l.viaLines(vias), tx.Client.Side, status, "", tag, sip.Header{Name: "Retry-After", Value: retryAfter}), tx)
 	}
-	return l.asKnown(sip.AppendReply(dst, &l.sent, l.viaLines(vias), status, "", tag), tx)
+	return l.asKnown(l.appendReply(dst, &l.sent, l.viaLines(vias), tx.Client.Side, status, "", tag), tx)
 }
 
 // retransmission answers a request that is on record with what it got the first time.

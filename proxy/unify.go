@@ -174,7 +174,7 @@ func (l *lane) tellUnified(x *edge.Exchange, tx *transaction.Tx, second bool) {
 func (l *lane) evened(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte {
 	vias, _, _ := tx.Back()
 	m := x.Msg
-	b := sip.AppendReply(dst, m, l.viaLines(vias), l.written.Status, "", nil, l.written.Fields...)
+	b := l.appendReply(dst, m, l.viaLines(vias), tx.Client.Side, l.written.Status, "", nil, l.written.Fields...)
 	if l.left.Parse(b, true) != nil {
 		return nil
 	}

@@ -121,6 +121,9 @@ func (p *Policy) Outward(e *sip.Edit, m *sip.Message, peer bool) {
 	}
 }
 
+// Face is what Server and User-Agent say towards outside; nil: neither is there. It is not to be written to.
+func (p *Policy) Face() []byte { return p.server }
+
 // face is the field by which m names its maker.
 func face(m *sip.Message) sip.FieldID {
 	if m.IsRequest() {
