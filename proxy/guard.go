@@ -159,12 +159,15 @@ func (l *lane) replaced(x *edge.Exchange, mark, where []byte) {
 	l.refuseSaying(x, edge.Verdict{Action: edge.Note, Reason: reasonLeak}, fmt.Sprintf("%.64s is replaced in %s", mark, where))
 }
 
-// replaceable is what may be rewritten of the value of the field of l.left that b[at] stands in: all of it, of From and To what stands before the tag, and
+// replaceable is what may be rewritten of the Request-URI or the value of the field of l.left that b[at] stands in: what stands behind the host, all of it, of From and To what stands before the tag, and
 // nothing where the message would mean something else, where it is to be kept back, or where the platform is not hidden.
 func (l *lane) replaceable(at int) (value sip.Span) {
 	m := &l.left
 	if !l.cfg.Hide || l.cfg.Guard != GuardLog {
 		return value
+	}
+	if uri := &m.URI; m.IsRequest() && uri.Host.Present() && at >= int(uri.Host.End) && at < int(m.RequestURI.End) {
+		return sip.Span{Start: topo.HostPort(m.Raw, uri).End, End: m.RequestURI.End}
 	}
 	for i := range m.Fields {
 		f := &m.Fields[i]

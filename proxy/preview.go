@@ -44,7 +44,8 @@ func Preview(cfg Config, keys *seal.Keys, listeners []transport.Listener, raw []
 		to.inside = far
 		to.uri, _, _ = l.revealed()
 	}
-	return l.rewriteInto(nil, &l.x, to, nil), nil
+	b, _ := l.mayLeave(&l.x, l.rewriteInto(nil, &l.x, to, nil), &to)
+	return b, nil
 }
 
 // newPreview makes a lane that sends nothing.
@@ -105,7 +106,8 @@ func (l *lane) previewReply(x *edge.Exchange, far edge.Flow) ([]byte, error) {
 		note = append(append(note, m.Value(sip.FieldTo)...), '\n')
 	}
 	tx.Keep(vias, l.previewToken(m), append(binary.AppendUvarint(nil, uint64(len(note))), note...))
-	return l.returned(nil, x, tx), nil
+	b, _ := l.mayReturn(x, l.returned(nil, x, tx), far)
+	return b, nil
 }
 
 // previewToken is the user part of our Record-Route in m, nil if there is none.
