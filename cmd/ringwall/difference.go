@@ -9,7 +9,10 @@ import (
 )
 
 // A difference is one change that explain tells.
-type difference struct{ field, why string }
+type difference struct {
+	Field string `json:"field"`
+	Why   string `json:"why"`
+}
 
 // part is one field of a message.
 type part struct{ name, value string }
@@ -36,7 +39,9 @@ func changesOf(before, after []byte, from edge.Side) []difference {
 	switch {
 	case oldBody == newBody:
 	case newBody == "":
-		all = append(all, difference{"body", "taken out: its type is on no list, it names the inside, or it can't be read"})
+		all = append(all, difference{"body", "taken out: its type is on no list, it names the inside, it can't be read, or it describes a session and answers nothing"})
+	case strings.Contains(oldBody, "v=0") && strings.Contains(newBody, "v=0"):
+		all = append(all, difference{"body", "the session description is ringwall's own; its ports are examples"})
 	case from == edge.Inside:
 		all = append(all, difference{"body", "hosts replaced; targets and Call-IDs masked"})
 	default:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -56,10 +57,10 @@ func newExplain() *cobra.Command {
 			return fmt.Errorf("--from %q: want inside or outside", from)
 		case message == "" && len(args) == 0, message != "" && len(args) > 0:
 			return errors.New("name a source, a user, or the file with a message: --message FILE")
-		case message == "" && as.form == "csv":
+		case as.form == "csv":
 			return fmt.Errorf("--output %q: want table or json", as.form)
 		case message != "":
-			return verb(func(cmd *cobra.Command, _ []string) error { return explain(cmd, of.file, message, side) })(cmd, args)
+			return verb(func(cmd *cobra.Command, _ []string) error { return explain(cmd, of.file, message, side, as.form) })(cmd, args)
 		}
 		whom, err := parseWhom(args)
 		if err = cmp.Or(err, as.check()); err != nil {
@@ -75,7 +76,7 @@ func newExplain() *cobra.Command {
 	return cmd
 }
 
-func explain(cmd *cobra.Command, file, message string, from edge.Side) error {
+func explain(cmd *cobra.Command, file, message string, from edge.Side, form string) error {
 	cfg, err := loadFile(file)
 	if err != nil {
 		return err
@@ -92,23 +93,43 @@ func explain(cmd *cobra.Command, file, message string, from edge.Side) error {
 	if err != nil {
 		return err
 	}
-	out := cmd.OutOrStdout()
+	after = described(cfg, after, edge.Inside-from)
 	if !own {
 		fmt.Fprintln(cmd.ErrOrStderr(), "the key file cannot be read: tokens are those of a key that is thrown away")
 	}
 	if !cfg.Topology.Hide {
 		fmt.Fprintln(cmd.ErrOrStderr(), "topology.hide is false: the platform is not hidden")
 	}
-	fmt.Fprintf(out, "as it is seen %s:\n\n", [...]string{edge.Outside: "inside", edge.Inside: "outside"}[from])
+	side := [...]string{edge.Outside: "inside", edge.Inside: "outside"}[from]
+	if form == "json" {
+		enc := json.NewEncoder(cmd.OutOrStdout())
+		enc.SetIndent("", "  ")
+		return enc.Encode(explanation{side, string(after), changesOf(before, after, from), len(before), len(after)})
+	}
+	return tellMessage(cmd.OutOrStdout(), side, before, after, changesOf(before, after, from))
+}
+
+// An explanation is what explain tells of a message as JSON.
+type explanation struct {
+	SeenFrom string       `json:"seen_from"` // outside or inside
+	Message  string       `json:"message"`   // as it is seen there
+	Changes  []difference `json:"changes"`
+	Before   int          `json:"bytes_before"`
+	After    int          `json:"bytes_after"`
+}
+
+// tellMessage tells people the same.
+func tellMessage(out io.Writer, side string, before, after []byte, changes []difference) error {
+	fmt.Fprintf(out, "as it is seen %s:\n\n", side)
 	for line := range strings.Lines(string(after)) {
 		fmt.Fprintf(out, "  %s\n", printable(strings.TrimRight(line, "\r\n"), false))
 	}
 	fmt.Fprintln(out, "\nchanges:")
 	fmt.Fprintln(out)
-	for _, c := range changesOf(before, after, from) {
-		fmt.Fprintf(out, "  %-20s %s\n", c.field, c.why)
+	for _, c := range changes {
+		fmt.Fprintf(out, "  %-20s %s\n", c.Field, c.Why)
 	}
-	_, err = fmt.Fprintf(out, "\n%d bytes before, %d after (%+d)\n", len(before), len(after), len(after)-len(before))
+	_, err := fmt.Fprintf(out, "\n%d bytes before, %d after (%+d)\n", len(before), len(after), len(after)-len(before))
 	return err
 }
 

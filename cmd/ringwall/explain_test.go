@@ -80,7 +80,19 @@ func TestExplain(t *testing.T) {
 		"Call-ID: x\nCSeq: 1 INVITE\nWarning: 399 pbx7 \"x\"\nContent-Length: 0\n\n")
 	want(run("inside", answer), "Via: SIP/2.0/UDP 192.168.0.9;branch=z9hG4bK3\n", "  Warning              removed")
 
-	for _, bad := range [][]string{{"explain"}, {"explain", "--message", invite, "--from", "above"}} {
+	offer := write("offer", "INVITE sip:bob@198.51.100.7 SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.10:5060;branch=z9hG4bK1\nFrom: <sip:alice@10.0.0.10>;tag=1\nTo: <sip:bob@10.0.0.10>\n"+
+		"Call-ID: x\nCSeq: 1 INVITE\nContent-Type: application/sdp\n\nv=0\no=- 1 1 IN IP4 10.0.0.10\ns=-\nc=IN IP4 10.0.0.10\nt=0 0\nm=audio 4000 RTP/AVP 0\n")
+	out = run("inside", offer)
+	want(out, "  c=IN IP4 203.0.113.5\n", "  m=audio 30000 RTP/AVP 0\n", "  body                 the session description is ringwall's own")
+	if strings.Contains(out, "10.0.0.10") {
+		t.Errorf("%s", out)
+	}
+	var told strings.Builder
+	if code := execute([]string{"explain", "-c", cfg, "--message", offer, "-o", "json"}, &told, &told); code != exitOK || !strings.Contains(told.String(), `"seen_from": "outside"`) {
+		t.Errorf("%d %s", code, &told)
+	}
+
+	for _, bad := range [][]string{{"explain"}, {"explain", "--message", invite, "-o", "csv"}, {"explain", "--message", invite, "--from", "above"}} {
 		var stderr strings.Builder
 		if code := execute(bad, &stderr, &stderr); code != exitUsage {
 			t.Errorf("%q: %d %s", bad, code, &stderr)
