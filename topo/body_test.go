@@ -115,6 +115,24 @@ func TestCallIDsInBodies(t *testing.T) {
 	}
 }
 
+// TestTokensAreNotToldInBodies: a token comes back as what it stands for only where one can stand. Elsewhere a proxy of the platform would send the URI
+// on to who asks, of which the host alone is hidden.
+func TestTokensAreNotToldInBodies(t *testing.T) {
+	k, l := newBodyMask(t), leg()
+	token := "sip:" + string(k.appendTarget(nil, []byte("sip:node-7@10.0.0.10:5080;x=y"), &l)) + "@203.0.113.5:5060"
+	for _, c := range [][2]string{
+		{"application/dialog-info+xml", "<identity>%s</identity>"},
+		{"application/dialog-info+xml", `<dialog-info entity="%s"/>`},
+		{"application/simple-message-summary", "Message-Account: %s\r\n"},
+		{"message/sipfrag", "To: <%s>\r\n"},
+	} {
+		text := fmt.Sprintf(c[1], token)
+		if back := k.bodyIn(t, notify(c[0], text)); !strings.HasSuffix(back, "\r\n\r\n"+text) {
+			t.Errorf("%s", back)
+		}
+	}
+}
+
 // TestWaysInBodies: what tells of the ways inside, and what people are to read of a refusal, does not leave.
 func TestWaysInBodies(t *testing.T) {
 	k := newBodyMask(t)

@@ -57,7 +57,10 @@ func (k *Mask) appendOther(dst, text []byte, target bool) []byte {
 	switch host := u.Host.Of(text); {
 	case k.in:
 		n := len(dst)
-		if dst, _ = k.Target(dst, u.User.Of(text), k.leg.At); len(dst) == n {
+		if target { // elsewhere we write none, and what is put right there would leave again with its user part
+			dst, _ = k.Target(dst, u.User.Of(text), k.leg.At)
+		}
+		if len(dst) == n {
 			dst = append(dst, text[:end]...)
 		}
 	case k.shows(host):
