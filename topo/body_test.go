@@ -213,6 +213,23 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestFindShown: addresses of ours outside are no marks wherever they lie in a network inside, and names may begin with numbers.
+func TestFindShown(t *testing.T) {
+	prefix, addr := netip.MustParsePrefix, netip.MustParseAddr
+	m := NewMarks([]netip.Prefix{prefix("10.0.0.9/8"), prefix("10.1.0.0/16"), prefix("11.0.0.0/31"), prefix("255.255.255.255/32")}, []string{"0.7.example", "7.example"},
+		[]netip.Addr{addr("10.0.0.0"), addr("10.1.1.1"), addr("10.255.255.255"), addr("11.0.0.0"), addr("::ffff:11.0.0.1")}, nil, nil)
+	for text, want := range map[string]string{
+		"10.0.0.0": "", "10.0.0.1": "10.0.0.1", "10.1.1.0": "10.1.1.0", "10.1.1.1": "", "10.1.1.2": "10.1.1.2", "10.255.255.254": "10.255.255.254", "10.255.255.255": "",
+		"11.0.0.0 11.0.0.1 11.0.0.2 9.255.255.255": "", "255.255.255.255": "255.255.255.255", "0.0.0.0": "",
+		"192.0.0.7.example": "0.7.example", "192.0.2.7.example": "7.example", "192.0.2.17.example": "", "192.0.2.1 10.2.3.4": "10.2.3.4",
+	} {
+		at, end := m.Find([]byte(text), 0)
+		if got := text[at:end]; got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestLearn(t *testing.T) {
 	m := marks()
 	for _, host := range []string{"172.17.0.2", "node7.local", "203.0.113.9", "x1.invalid", "single", "[fd00::7]", "10.0.0.99", "Example.com", ""} {

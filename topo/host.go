@@ -30,14 +30,14 @@ func AppendHost(dst, host []byte) []byte {
 // fourPort reads an IPv4 address, and the port behind it if there is one. The address is not valid if host is something else.
 func fourPort(host []byte) (addr netip.Addr, port uint16, hasPort bool) {
 	name, digits, hasPort := bytes.Cut(host, []byte{':'})
-	addr, n := four(name)
+	number, n := four(name)
 	if n == 0 || n != len(name) {
 		return netip.Addr{}, 0, false
 	}
 	for _, c := range digits {
 		port = 10*port + uint16(c-'0') // too large a one or no number comes back as another one, which AppendHost sees
 	}
-	return addr, port, hasPort
+	return addrFour(number), port, hasPort
 }
 
 func appendFourPort(dst []byte, addr netip.Addr, port uint16, hasPort bool) []byte {

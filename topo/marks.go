@@ -2,11 +2,13 @@ package topo
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/binary"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/ringwall/ringwall/sip"
 )
@@ -23,17 +25,22 @@ type Marks struct {
 
 // An index is one state of Marks. It is never written after it was made.
 type index struct {
-	nets   []netip.Prefix
-	addrs  map[netip.Addr]bool // learnt
-	shown  map[netip.Addr]bool // of ours outside, which are no marks whatever net they are in
-	names  map[string]bool     // in lower case; false: learnt
-	hosts  map[string]bool     // names that are no marks
-	starts [256][]string       // names without a dot by their first byte, in either case
-	dotted [256][]dottedName   // the others by the byte before their first dot, in either case
-	kinds  [256]uint8          // what a byte may tell of
-	dots   bool                // only dots tell of anything
-	six    bool                // there are marks of IPv6
+	nets    []netip.Prefix
+	addrs   map[netip.Addr]bool // learnt
+	shown   map[netip.Addr]bool // of ours outside, which are no marks whatever net they are in
+	names   map[string]bool     // in lower case; false: learnt
+	hosts   map[string]bool     // names that are no marks
+	fours   []fours             // nets and addrs of IPv4 without those shown, in order and apart from each other
+	starts  [256][]string       // names without a dot by their first byte, in either case
+	dotted  [256][]dottedName   // the others by the byte before their first dot, in either case
+	kinds   [256]uint8          // what a byte may tell of
+	dots    bool                // only dots tell of anything
+	numbers bool                // names may begin with a number and a dot
+	six     bool                // there are marks of IPv6
 }
+
+// fours are the addresses of IPv4 from first to last.
+type fours struct{ first, last uint32 }
 
 // A dottedName is a name and where its first dot stands.
 type dottedName struct {
@@ -46,6 +53,10 @@ const (
 	startsName uint8 = 1 << iota
 	insideDot        // of an address or a name
 	insideSix        // a colon
+	digit            // before a dot: of an address
+	endsLabel        // before a dot: of a name
+
+	telling = startsName | insideDot | insideSix // by itself
 )
 
 // NewMarks makes Marks of networks, addresses and host names. shown are addresses of ours that outside knows, hosts names that it may see.
@@ -85,20 +96,13 @@ func NewMarks(nets []netip.Prefix, names []string, shown []netip.Addr, hosts []s
 
 // prepare fills in what Find looks at.
 func (x *index) prepare() *index {
-	x.six, x.starts, x.dotted, x.kinds = false, [256][]string{}, [256][]dottedName{}, [256]uint8{}
-	x.dots = true
+	x.starts, x.dotted, x.kinds = [256][]string{}, [256][]dottedName{}, [256]uint8{}
+	x.dots, x.numbers, x.six = true, false, false
+	for c := byte('0'); c <= '9'; c++ {
+		x.kinds[c] = digit
+	}
 	for name := range x.names {
-		if dot := strings.IndexByte(name, '.'); dot > 0 {
-			for _, c := range cases(name[dot-1]) {
-				x.dotted[c] = append(x.dotted[c], dottedName{name, dot})
-			}
-			continue
-		}
-		x.dots = false
-		for _, c := range cases(name[0]) {
-			x.kinds[c] |= startsName
-			x.starts[c] = append(x.starts[c], name)
-		}
+		x.prepareName(name)
 	}
 	x.kinds['.'] |= insideDot
 	for _, p := range x.nets {
@@ -111,7 +115,79 @@ func (x *index) prepare() *index {
 		x.kinds[':'] |= insideSix
 		x.dots = false
 	}
+	x.fours = x.foursInside()
 	return x
+}
+
+// prepareName fills in where Find finds name.
+func (x *index) prepareName(name string) {
+	if dot := strings.IndexByte(name, '.'); dot > 0 {
+		for _, c := range cases(name[dot-1]) {
+			x.kinds[c] |= endsLabel
+			x.dotted[c] = append(x.dotted[c], dottedName{name, dot})
+		}
+		x.numbers = x.numbers || strings.Trim(name[:dot], "0123456789") == ""
+		return
+	}
+	x.dots = false
+	for _, c := range cases(name[0]) {
+		x.kinds[c] |= startsName
+		x.starts[c] = append(x.starts[c], name)
+	}
+}
+
+// foursInside is index.fours.
+func (x *index) foursInside() []fours {
+	var all []fours
+	for _, p := range x.nets {
+		if p.IsValid() && p.Addr().Is4() {
+			first := numberOf(p.Masked().Addr())
+			all = append(all, fours{first, first | uint32(uint64(1)<<(32-p.Bits())-1)})
+		}
+	}
+	for a := range x.addrs {
+		if a.Is4() {
+			all = append(all, fours{numberOf(a), numberOf(a)})
+		}
+	}
+	slices.SortFunc(all, func(a, b fours) int { return cmp.Compare(a.first, b.first) })
+	merged := all[:0]
+	for _, s := range all {
+		if n := len(merged); n > 0 && s.first <= merged[n-1].last {
+			merged[n-1].last = max(merged[n-1].last, s.last)
+		} else {
+			merged = append(merged, s)
+		}
+	}
+	for a := range x.shown {
+		if a.Is4() {
+			merged = without(merged, numberOf(a))
+		}
+	}
+	return merged
+}
+
+// without takes a out of all.
+func without(all []fours, a uint32) []fours {
+	for i, s := range all {
+		if s.first <= a && a <= s.last {
+			var rest []fours
+			if s.first < a {
+				rest = append(rest, fours{s.first, a - 1})
+			}
+			if a < s.last {
+				rest = append(rest, fours{a + 1, s.last})
+			}
+			return slices.Replace(all, i, i+1, rest...)
+		}
+	}
+	return all
+}
+
+// numberOf is an address of IPv4 as a number.
+func numberOf(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
 }
 
 // cases are c, which is no capital letter, in either case.
@@ -180,171 +256,4 @@ func (m *Marks) extend(add func(*index)) {
 	}
 	add(x)
 	m.now.Store(x.prepare())
-}
-
-// Find returns where the first mark in b at or after from stands; end is 0 if there is none. One pass, no allocation.
-func (m *Marks) Find(b []byte, from int) (at, end int) {
-	x := m.now.Load()
-	for i := x.next(b, from); i < len(b); i = x.next(b, i+1) {
-		kind := x.kinds[b[i]]
-		if kind&startsName != 0 && (i == 0 || !inLabel(b[i-1])) {
-			if n := x.find(b, i); n > 0 {
-				return i, i + n
-			}
-		}
-		switch {
-		case kind&insideDot != 0:
-			if at, end := x.findDotted(b, i, from); end > 0 {
-				return at, end
-			}
-			at := i
-			for at > from && i-at < 3 && isDigit(b[at-1]) {
-				at--
-			}
-			if at == i || at > 0 && (b[at-1] == '.' || isDigit(b[at-1])) { // no digit, too many, or not the first dot
-				continue
-			}
-			if addr, n := four(b[at:]); n > 0 && x.marks(addr) {
-				return at, at + n
-			}
-		case kind&insideSix != 0:
-			at, end := six(b, i, from)
-			if addr, ok := addrOf(b[at:end]); ok && x.marks(addr) {
-				return at, end
-			}
-			if bytes.IndexByte(b[i+1:end], ':') >= 0 {
-				i = end - 1
-			}
-		}
-	}
-	return 0, 0
-}
-
-// next is the index of the first byte of b at i or behind it that may tell of anything.
-func (x *index) next(b []byte, i int) int {
-	if i >= len(b) {
-		return len(b)
-	}
-	if x.dots {
-		if n := bytes.IndexByte(b[i:], '.'); n >= 0 {
-			return i + n
-		}
-		return len(b)
-	}
-	for i < len(b) && x.kinds[b[i]] == 0 {
-		i++
-	}
-	return i
-}
-
-// marks reports whether a is an address inside.
-func (x *index) marks(a netip.Addr) bool {
-	if x.shown[a] {
-		return false
-	}
-	for i := range x.nets {
-		if x.nets[i].Contains(a) {
-			return true
-		}
-	}
-	return x.addrs[a]
-}
-
-// findDotted is where the name stands whose first dot is b[i]; end is 0 if it is none of ours.
-func (x *index) findDotted(b []byte, i, from int) (at, end int) {
-	if i == 0 {
-		return 0, 0
-	}
-	for _, d := range x.dotted[b[i-1]] {
-		if at := i - d.dot; at >= from && (at == 0 || !inLabel(b[at-1])) && stands(b, at, d.name) {
-			return at, at + len(d.name)
-		}
-	}
-	return 0, 0
-}
-
-// stands reports whether name stands at b[i], and is not the beginning of another one.
-func stands(b []byte, i int, name string) bool {
-	end := i + len(name)
-	if end > len(b) || end < len(b) && inLabel(b[end]) || !sip.Spells(b[i:end], name) {
-		return false
-	}
-	return end+1 >= len(b) || b[end] != '.' || !inLabel(b[end+1])
-}
-
-// find is the length of the name without a dot at b[i], 0 if none of ours stands there. It is one only where a host stands: behind "@",
-// "/" or "sip:".
-func (x *index) find(b []byte, i int) int {
-	for _, name := range x.starts[b[i]] {
-		if stands(b, i, name) && i > 0 && (b[i-1] == '@' || b[i-1] == '/' || bytes.HasSuffix(b[:i], []byte("sip:")) ||
-			bytes.HasSuffix(b[:i], []byte("sips:"))) {
-			return len(name)
-		}
-	}
-	return 0
-}
-
-func inLabel(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '-' || c == '_'
-}
-
-// four reads the IPv4 address at the start of b, and how long it is there; 0: there is none.
-func four(b []byte) (netip.Addr, int) {
-	var a [4]byte
-	i := 0
-	for k := range a {
-		if k > 0 {
-			if i == len(b) || b[i] != '.' {
-				return netip.Addr{}, 0
-			}
-			i++
-		}
-		from, n := i, 0
-		for ; i < len(b) && i-from < 3 && isDigit(b[i]); i++ {
-			n = 10*n + int(b[i]-'0')
-		}
-		if i == from || n > 255 {
-			return netip.Addr{}, 0
-		}
-		a[k] = byte(n)
-	}
-	if i < len(b) && (isDigit(b[i]) || b[i] == '.' && i+1 < len(b) && isDigit(b[i+1])) {
-		return netip.Addr{}, 0
-	}
-	return netip.AddrFrom4(a), i
-}
-
-// six is where the text around the colon at b[i] that might be an IPv6 address begins and ends.
-func six(b []byte, i, from int) (at, end int) {
-	at, end = i, i+1
-	for at > from && i-at < 4 && isHexDigit(b[at-1]) {
-		at--
-	}
-	for end < len(b) && end-at < 45 && (isHexDigit(b[end]) || b[end] == ':' || b[end] == '.') {
-		end++
-	}
-	for end > i+1 && (b[end-1] == '.' || b[end-1] == ':' && b[end-2] != ':') { // the end of a sentence, or what precedes a port
-		end--
-	}
-	return at, end
-}
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-
-func isHexDigit(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
-
-// addrOf reads a host as an address, without allocating.
-func addrOf(host []byte) (netip.Addr, bool) {
-	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {
-		host = host[1 : n-1]
-	}
-	if a, n := four(host); n > 0 && n == len(host) {
-		return a, true
-	}
-	if len(host) < 2 || len(host) > 45 || bytes.Count(host, []byte{':'}) < 2 || bytes.IndexByte(host, '%') >= 0 {
-		return netip.Addr{}, false
-	}
-	// ParseAddr keeps its argument only for a zone, which was excluded, or in an error, which is dropped here.
-	a, err := netip.ParseAddr(unsafe.String(&host[0], len(host)))
-	return a.Unmap(), err == nil
 }

@@ -1,0 +1,221 @@
+package topo
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"unsafe"
+
+	"github.com/ringwall/ringwall/sip"
+)
+
+// Find returns where the first mark in b at or after from stands; end is 0 if there is none. One pass, no allocation.
+func (m *Marks) Find(b []byte, from int) (at, end int) {
+	x := m.now.Load()
+	for i := x.next(b, from); i < len(b); i = x.next(b, i+1) {
+		kind := x.kinds[b[i]]
+		if kind&startsName != 0 && (i == 0 || !inLabel(b[i-1])) {
+			if n := x.find(b, i); n > 0 {
+				return i, i + n
+			}
+		}
+		switch {
+		case kind&insideDot != 0:
+			at, end, marked := x.atDot(b, i, from)
+			if marked {
+				return at, end
+			}
+			i = max(i, end-1)
+		case kind&insideSix != 0:
+			at, end := six(b, i, from)
+			if addr, ok := addrOf(b[at:end]); ok && x.marks(addr) {
+				return at, end
+			}
+			if bytes.IndexByte(b[i+1:end], ':') >= 0 {
+				i = end - 1
+			}
+		}
+	}
+	return 0, 0
+}
+
+// next is the index of the first byte of b at i or behind it that may tell of anything.
+func (x *index) next(b []byte, i int) int {
+	if i >= len(b) {
+		return len(b)
+	}
+	if x.dots {
+		if n := bytes.IndexByte(b[i:], '.'); n >= 0 {
+			return i + n
+		}
+		return len(b)
+	}
+	for i < len(b) && x.kinds[b[i]]&telling == 0 {
+		i++
+	}
+	return i
+}
+
+// atDot looks at what has its first dot at b[i], a name or an IPv4 address: where it stands if it is one of ours. Else nothing up to end needs
+// a look.
+func (x *index) atDot(b []byte, i, from int) (at, end int, marked bool) {
+	if i == 0 {
+		return 0, 0, false
+	}
+	before := x.kinds[b[i-1]]
+	if before&endsLabel != 0 {
+		if at, end := x.findDotted(b, i, from); end > 0 {
+			return at, end, true
+		}
+	}
+	if before&digit == 0 {
+		return 0, 0, false
+	}
+	for at = i; at > from && i-at < 3 && isDigit(b[at-1]); {
+		at--
+	}
+	if at == i || at > 0 && (b[at-1] == '.' || isDigit(b[at-1])) { // no digit, too many, or not the first dot
+		return 0, 0, false
+	}
+	addr, n := four(b[at:])
+	if n > 0 && x.marksFour(addr) {
+		return at, at + n, true
+	}
+	if x.numbers {
+		return 0, 0, false
+	}
+	return at, at + n, false
+}
+
+// marks reports whether a is an address inside.
+func (x *index) marks(a netip.Addr) bool {
+	if a.Is4() {
+		return x.marksFour(numberOf(a))
+	}
+	if x.shown[a] {
+		return false
+	}
+	for i := range x.nets {
+		if x.nets[i].Contains(a) {
+			return true
+		}
+	}
+	return x.addrs[a]
+}
+
+// marksFour is marks for an address of IPv4.
+func (x *index) marksFour(a uint32) bool {
+	for low, high := 0, len(x.fours); low < high; {
+		switch middle := (low + high) / 2; {
+		case a < x.fours[middle].first:
+			high = middle
+		case a > x.fours[middle].last:
+			low = middle + 1
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// findDotted is where the name stands whose first dot is b[i], which is not the first byte; end is 0 if it is none of ours.
+func (x *index) findDotted(b []byte, i, from int) (at, end int) {
+	for _, d := range x.dotted[b[i-1]] {
+		if at := i - d.dot; at >= from && (at == 0 || !inLabel(b[at-1])) && stands(b, at, d.name) {
+			return at, at + len(d.name)
+		}
+	}
+	return 0, 0
+}
+
+// stands reports whether name stands at b[i], and is not the beginning of another one.
+func stands(b []byte, i int, name string) bool {
+	end := i + len(name)
+	if end > len(b) || end < len(b) && inLabel(b[end]) || !sip.Spells(b[i:end], name) {
+		return false
+	}
+	return end+1 >= len(b) || b[end] != '.' || !inLabel(b[end+1])
+}
+
+// find is the length of the name without a dot at b[i], 0 if none of ours stands there. It is one only where a host stands: behind "@",
+// "/" or "sip:".
+func (x *index) find(b []byte, i int) int {
+	for _, name := range x.starts[b[i]] {
+		if stands(b, i, name) && i > 0 && (b[i-1] == '@' || b[i-1] == '/' || bytes.HasSuffix(b[:i], []byte("sip:")) ||
+			bytes.HasSuffix(b[:i], []byte("sips:"))) {
+			return len(name)
+		}
+	}
+	return 0
+}
+
+func inLabel(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '-' || c == '_'
+}
+
+// four reads the IPv4 address at the start of b, and how long it is there; 0: there is none.
+func four(b []byte) (addr uint32, n int) {
+	for dots := 0; ; dots++ {
+		part, from := uint32(0), n
+		for n < len(b) && isDigit(b[n]) {
+			part = 10*part + uint32(b[n]-'0')
+			n++
+		}
+		if n == from || n > from+3 || part > 255 {
+			return 0, 0
+		}
+		if addr = addr<<8 | part; dots == 3 {
+			break
+		}
+		if n == len(b) || b[n] != '.' {
+			return 0, 0
+		}
+		n++
+	}
+	if n+1 < len(b) && b[n] == '.' && isDigit(b[n+1]) {
+		return 0, 0
+	}
+	return addr, n
+}
+
+// addrFour is the address that numberOf makes a number.
+func addrFour(a uint32) netip.Addr {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], a)
+	return netip.AddrFrom4(b)
+}
+
+// six is where the text around the colon at b[i] that might be an IPv6 address begins and ends.
+func six(b []byte, i, from int) (at, end int) {
+	at, end = i, i+1
+	for at > from && i-at < 4 && isHexDigit(b[at-1]) {
+		at--
+	}
+	for end < len(b) && end-at < 45 && (isHexDigit(b[end]) || b[end] == ':' || b[end] == '.') {
+		end++
+	}
+	for end > i+1 && (b[end-1] == '.' || b[end-1] == ':' && b[end-2] != ':') { // the end of a sentence, or what precedes a port
+		end--
+	}
+	return at, end
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isHexDigit(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+// addrOf reads a host as an address, without allocating.
+func addrOf(host []byte) (netip.Addr, bool) {
+	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {
+		host = host[1 : n-1]
+	}
+	if a, n := four(host); n > 0 && n == len(host) {
+		return addrFour(a), true
+	}
+	if len(host) < 2 || len(host) > 45 || bytes.Count(host, []byte{':'}) < 2 || bytes.IndexByte(host, '%') >= 0 {
+		return netip.Addr{}, false
+	}
+	// ParseAddr keeps its argument only for a zone, which was excluded, or in an error, which is dropped here.
+	a, err := netip.ParseAddr(unsafe.String(&host[0], len(host)))
+	return a.Unmap(), err == nil
+}
