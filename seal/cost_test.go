@@ -13,7 +13,7 @@ var (
 // TestNoAllocation holds that nothing on the message path allocates, forged tokens included.
 func TestNoAllocation(t *testing.T) {
 	k := openKeys(t)
-	dst := make([]byte, 0, 256)
+	dst, room, use := make([]byte, 0, 256), make([]byte, 0, 256), k.Use("use")
 	token := k.Seal(nil, costPlain, costAD1, costAD2)
 	forged := k.Seal(nil, costPlain, costAD2, costAD1)
 	ugly := append([]byte(nil), token...)
@@ -23,6 +23,7 @@ func TestNoAllocation(t *testing.T) {
 		"Open":       func() { dst, _ = k.Open(dst[:0], token, costAD1, costAD2) },
 		"OpenForged": func() { dst, _ = k.Open(dst[:0], forged, costAD1, costAD2) },
 		"OpenUgly":   func() { dst, _ = k.Open(dst[:0], ugly, costAD1, costAD2) },
+		"Use":        func() { dst, _ = use.Open(dst[:0], use.Seal(room[:0], costPlain)) },
 		"ID":         func() { k.ID("binding", costAD1, costAD2, nil) },
 		"stack": func() {
 			var room [128]byte

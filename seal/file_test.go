@@ -252,24 +252,24 @@ func TestReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old := one.Seal(nil, []byte("x"), nil, nil)
+	old, use := one.Seal(nil, []byte("x"), []byte("use"), nil), other.Use("use")
 	if err := other.Rotate(time.Unix(2e9, 0)); err != nil {
 		t.Fatal(err)
 	}
-	token := other.Seal(nil, []byte("x"), nil, nil)
-	if again := other.SealUnder(old[0], nil, []byte("x"), nil, nil); !bytes.Equal(again, old) {
+	token := other.Seal(nil, []byte("x"), []byte("use"), nil)
+	if again := use.SealUnder(old[0], nil, []byte("x")); !bytes.Equal(again, old) {
 		t.Errorf("%s under its old key is %s", old, again)
 	}
-	if gone := other.SealUnder('9', nil, []byte("x"), nil, nil); !bytes.Equal(gone, token) {
+	if gone := use.SealUnder('9', nil, []byte("x")); !bytes.Equal(gone, token) {
 		t.Errorf("%s under no key is %s", token, gone)
 	}
-	if _, err := one.Open(nil, token, nil, nil); err == nil {
+	if _, err := one.Open(nil, token, []byte("use"), nil); err == nil {
 		t.Error("a key is known before it is read")
 	}
 	if changed, err := one.Reload(); err != nil || !changed {
 		t.Fatalf("%t, %v", changed, err)
 	}
-	if _, err := one.Open(nil, token, nil, nil); err != nil {
+	if _, err := one.Open(nil, token, []byte("use"), nil); err != nil {
 		t.Error(err)
 	}
 	if changed, err := one.Reload(); err != nil || changed {
@@ -284,7 +284,7 @@ func TestReload(t *testing.T) {
 	if _, err := one.Reload(); err == nil || !strings.Contains(err.Error(), "identity") {
 		t.Errorf("the keys of somebody else: %v", err)
 	}
-	if _, err := one.Open(nil, token, nil, nil); err != nil {
+	if _, err := one.Open(nil, token, []byte("use"), nil); err != nil {
 		t.Error("a refused file changes the keys")
 	}
 }

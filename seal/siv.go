@@ -24,6 +24,7 @@ type siv struct {
 	mac, ctr cipher.Block
 	k1, k2   block // CMAC subkeys (RFC 4493 §2.3)
 	start    block // CMAC of the zero block: where S2V begins
+	empty    block // CMAC of nothing
 }
 
 // work is the memory of one sealing, hashing or opening. Blocks go through an interface to the AES code and would
@@ -66,14 +67,20 @@ func newSIV(key []byte) (*siv, error) {
 	s.k1 = s.encrypt(w, block{}).double()
 	s.k2 = s.k1.double()
 	var zero [aes.BlockSize]byte
-	s.start = s.cmac(w, zero[:])
+	s.start, s.empty = s.cmac(w, zero[:]), s.cmac(w, nil)
 	return s, nil
 }
 
 // add mixes one string into S2V (the loop body of RFC 5297 §2.4).
 func (s *siv) add(w *work, d block, data []byte) block {
+	if len(data) == 0 {
+		return d.double().xor(s.empty)
+	}
 	return d.double().xor(s.cmac(w, data))
 }
+
+// bound is S2V after ad1 and ad2.
+func (s *siv) bound(w *work, ad1, ad2 []byte) block { return s.add(w, s.add(w, s.start, ad1), ad2) }
 
 // finish mixes the last string in and returns S2V's result, the synthetic IV. data is changed on the way and whole
 // again at the end.

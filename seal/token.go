@@ -26,28 +26,23 @@ func TokenLen(plain int) int {
 // Nothing is kept; nothing is allocated when dst has room for TokenLen(len(plain)) more bytes. dst must not overlap
 // the other arguments.
 func (k *Keys) Seal(dst, plain, ad1, ad2 []byte) []byte {
-	return k.set.Load().seal(0, dst, plain, ad1, ad2)
+	set, w := k.set.Load(), getWork()
+	dst = set.seal(w, 0, set.tokens[0].bound(w, ad1, ad2), dst, plain)
+	putWork(w)
+	return dst
 }
 
-// SealUnder is Seal with the key that has this id, so that a token can be made again after a Rotate; with the active one if that key is gone.
-func (k *Keys) SealUnder(id byte, dst, plain, ad1, ad2 []byte) []byte {
-	set := k.set.Load()
-	return set.seal(max(0, set.find(id)), dst, plain, ad1, ad2)
-}
-
-func (s *keySet) seal(key int, dst, plain, ad1, ad2 []byte) []byte {
+// seal makes the token of Seal. d is what S2V has taken in of what it is bound to.
+func (s *keySet) seal(w *work, key int, d block, dst, plain []byte) []byte {
 	c := s.tokens[key]
-	w := getWork()
 	w.bin = slices.Grow(w.bin[:0], tagLen+len(plain))[:tagLen]
 	w.bin = append(w.bin, plain...)
 	text := w.bin[tagLen:]
-	v := c.finish(w, c.add(w, c.add(w, c.start, ad1), ad2), text)
+	v := c.finish(w, d, text)
 	c.crypt(w, v, text)
 	v.store(w.bin)
 	dst = append(dst, s.stored[key].id)
-	dst = base64.RawURLEncoding.AppendEncode(dst, w.bin)
-	putWork(w)
-	return dst
+	return base64.RawURLEncoding.AppendEncode(dst, w.bin)
 }
 
 // Open verifies a token that Seal made with the same ad1 and ad2 under any key still in the file, appends the plain
@@ -56,25 +51,39 @@ func (s *keySet) seal(key int, dst, plain, ad1, ad2 []byte) []byte {
 //
 // Nothing is kept; nothing is allocated when dst has room, also for forged tokens.
 func (k *Keys) Open(dst, token, ad1, ad2 []byte) ([]byte, error) {
-	if len(token) < TokenLen(0) {
-		return dst, ErrToken
-	}
 	set := k.set.Load()
-	i := set.find(token[0])
-	if i < 0 {
+	key := set.holder(token)
+	if key < 0 {
 		return dst, ErrToken
 	}
-	c := set.tokens[i]
 	w := getWork()
 	defer putWork(w)
-	var ok bool
-	if w.bin, ok = decode(w.bin[:0], token[1:]); !ok {
+	if !w.read(token) {
 		return dst, ErrToken
 	}
+	c := set.tokens[key]
+	return c.open(w, c.bound(w, ad1, ad2), dst)
+}
+
+// holder is the index of the key that token says it was made with, or -1.
+func (s *keySet) holder(token []byte) int {
+	if len(token) < TokenLen(0) {
+		return -1
+	}
+	return s.find(token[0])
+}
+
+// read decodes token behind the id of its key.
+func (w *work) read(token []byte) (ok bool) {
+	w.bin, ok = decode(w.bin[:0], token[1:])
+	return ok
+}
+
+// open verifies the token that w has read, and appends its plain text to dst.
+func (s *siv) open(w *work, d block, dst []byte) ([]byte, error) {
 	tag, text := load(w.bin), w.bin[tagLen:]
-	c.crypt(w, tag, text)
-	v := c.finish(w, c.add(w, c.add(w, c.start, ad1), ad2), text)
-	v.store(w.in[:])
+	s.crypt(w, tag, text)
+	s.finish(w, d, text).store(w.in[:])
 	if subtle.ConstantTimeCompare(w.in[:], w.bin[:tagLen]) != 1 {
 		return dst, ErrToken
 	}

@@ -118,6 +118,37 @@ func TestTokenCanonical(t *testing.T) {
 	}
 }
 
+// TestUse: a Use makes and opens the tokens of Seal and Open, whatever key they are of, and no others.
+func TestUse(t *testing.T) {
+	k := openKeys(t)
+	use, other := k.Use("use"), k.Use("other")
+	var tokens [][]byte
+	for i := range MaxKeys {
+		plain := bytes.Repeat([]byte{7}, 9*i)
+		token := use.Seal(nil, plain)
+		if want := k.Seal(nil, plain, []byte("use"), nil); !bytes.Equal(token, want) {
+			t.Errorf("%s, not %s", token, want)
+		}
+		tokens = append(tokens, token)
+		for j, token := range tokens {
+			if got, err := use.Open([]byte("x"), token); err != nil || len(got) != 1+9*j {
+				t.Errorf("token %d after %d rotations: %x, %v", j, i, got, err)
+			}
+			if got, err := other.Open([]byte("x"), token); err == nil || string(got) != "x" {
+				t.Errorf("token %d opens for another use: %x", j, got)
+			}
+		}
+		if err := k.Rotate(time.Unix(2e9+int64(i), 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, token := range []string{"", "x", string(tokens[1][:len(tokens[1])-1]), string(tokens[1]) + "A", "!" + string(tokens[1][1:])} {
+		if got, err := use.Open(nil, []byte(token)); err != ErrToken || got != nil {
+			t.Errorf("%q opens: %x, %v", token, got, err)
+		}
+	}
+}
+
 // TestDecode compares decode with encoding/base64.
 func TestDecode(t *testing.T) {
 	strict := base64.RawURLEncoding.Strict()

@@ -45,7 +45,7 @@ func (k *Mask) otherIn(i int) {
 // etagIn puts the entity-tag in field i right, if it is a token of ours.
 func (k *Mask) etagIn(i int) {
 	var err error
-	if k.value, err = k.keys.Open(k.value[:0], k.msg.Fields[i].Value.Of(k.msg.Raw), etagUse, nil); err == nil {
+	if k.value, err = k.etags.Open(k.value[:0], k.msg.Fields[i].Value.Of(k.msg.Raw)); err == nil {
 		k.edit.Replace(i, k.value)
 	}
 }

@@ -295,7 +295,7 @@ func (k *Mask) inReplyTo(i int) {
 
 // etag hides the entity-tag in field i (RFC 3903, RFC 5839): servers make them of when they were started, their process and a count.
 func (k *Mask) etag(i int) {
-	k.value = k.keys.Seal(k.value[:0], k.msg.Fields[i].Value.Of(k.msg.Raw), etagUse, nil)
+	k.value = k.etags.Seal(k.value[:0], k.msg.Fields[i].Value.Of(k.msg.Raw))
 	k.edit.Replace(i, k.value)
 }
 

@@ -10,11 +10,11 @@ import (
 )
 
 // What the seals are for. A token of one use opens as no other.
-var (
-	targetUse  = []byte("marked target")
-	earlierUse = []byte("target") // of target tokens of before 2026-11-23, which had no mark
-	callIDUse  = []byte("call-id")
-	etagUse    = []byte("etag")
+const (
+	targetUse  = "marked target"
+	earlierUse = "target" // of target tokens of before 2026-11-23, which had no mark
+	callIDUse  = "call-id"
+	etagUse    = "etag"
 )
 
 // Life of target tokens. They hold the week they were made in, so one dialog shows one token for days.
@@ -45,7 +45,7 @@ var (
 func (v *Veil) appendTarget(dst, uri []byte, leg *Leg) []byte {
 	var room [256]byte
 	plain := append(binary.BigEndian.AppendUint32(room[:0], v.keys.Salt(leg.CallID)), byte(weekOf(leg.At)))
-	return v.keys.Seal(append(dst, TargetMark), appendPacked(plain, uri), targetUse, nil)
+	return v.targets.Seal(append(dst, TargetMark), appendPacked(plain, uri))
 }
 
 func weekOf(t time.Time) uint16 { return uint16(t.Unix() / int64(week/time.Second)) }
@@ -60,7 +60,7 @@ func (v *Veil) Target(dst, user []byte, now time.Time) (uri []byte, err error) {
 		return v.earlierTarget(dst, user, now)
 	}
 	var room [256]byte
-	plain, err := v.keys.Open(room[:0], user[1:], targetUse, nil)
+	plain, err := v.targets.Open(room[:0], user[1:])
 	if err != nil || len(plain) < saltLen+1 {
 		return dst, ErrTarget
 	}
@@ -73,7 +73,7 @@ func (v *Veil) Target(dst, user []byte, now time.Time) (uri []byte, err error) {
 // earlierTarget is Target for the tokens of before 2026-11-23: they had no mark, so what does not verify may be a user.
 func (v *Veil) earlierTarget(dst, user []byte, now time.Time) ([]byte, error) {
 	var room [256]byte
-	plain, err := v.keys.Open(room[:0], user, earlierUse, nil)
+	plain, err := v.earlier.Open(room[:0], user)
 	switch {
 	case err != nil || len(plain) < saltLen+2:
 		return dst, nil
@@ -94,13 +94,13 @@ func unpackedTarget(dst, packed []byte) ([]byte, error) {
 // dialog keeps its Call-ID when keys rotate.
 func (v *Veil) AppendCallID(dst, callID []byte, key byte) []byte {
 	var room [256]byte
-	return v.keys.SealUnder(key, dst, appendPackedID(room[:0], callID), callIDUse, nil)
+	return v.callIDs.SealUnder(key, dst, appendPackedID(room[:0], callID))
 }
 
 // CallID appends the Call-ID that token stands for; false if it is not one of ours.
 func (v *Veil) CallID(dst, token []byte) ([]byte, bool) {
 	var room [256]byte
-	plain, err := v.keys.Open(room[:0], token, callIDUse, nil)
+	plain, err := v.callIDs.Open(room[:0], token)
 	if err != nil {
 		return dst, false
 	}

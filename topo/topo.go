@@ -30,12 +30,14 @@ type Veil struct {
 	cfg    Config
 	shown  map[string]bool
 	bodies map[string]bool
+
+	targets, earlier, callIDs, etags *seal.Use
 }
 
 // New makes a Veil.
 func New(keys *seal.Keys, cfg Config) *Veil {
-	v := &Veil{keys: keys, cfg: cfg, shown: map[string]bool{strings.ToLower(cfg.Domain): cfg.Domain != ""},
-		bodies: map[string]bool{}}
+	v := &Veil{keys: keys, cfg: cfg, shown: map[string]bool{strings.ToLower(cfg.Domain): cfg.Domain != ""}, bodies: map[string]bool{},
+		targets: keys.Use(targetUse), earlier: keys.Use(earlierUse), callIDs: keys.Use(callIDUse), etags: keys.Use(etagUse)}
 	for _, host := range cfg.Shown {
 		v.shown[host] = true
 	}

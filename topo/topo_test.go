@@ -132,7 +132,7 @@ func TestUnlinkable(t *testing.T) {
 func (k *Mask) appendEarlierTarget(uri []byte, leg *Leg) []byte {
 	salt := k.keys.ID("topo target", leg.CallID, nil, nil)
 	plain := binary.BigEndian.AppendUint16(append([]byte(nil), salt[:saltLen]...), weekOf(leg.At))
-	return k.keys.Seal(nil, appendPacked(plain, uri), earlierUse, nil)
+	return k.earlier.Seal(nil, appendPacked(plain, uri))
 }
 
 // TestEntityTags: what servers make of their uptime and a count leaves sealed, and comes back.
