@@ -75,7 +75,7 @@ func (c *dryCaller) answer(head []byte, status string) {
 	tag, more := "", "Content-Length: 0\r\n\r\n"
 	if !bytes.Contains(parties, []byte(";tag=t")) && status != "100 Trying" {
 		tag = fmt.Sprintf(";tag=t%d", c.n)
-		more = "Contact: <sip:bob@127.0.20.1:5080>\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK\r\nSupported: replaces, timer\r\n"
+		more = "Contact: <sip:bob@" + c.inside.Remote.String() + ">\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK\r\nSupported: replaces, timer\r\n"
 		if status == "200 OK" {
 			more += "Content-Type: application/sdp\r\n" + drySDP
 		} else {
