@@ -12,8 +12,30 @@ import (
 // Find returns where the first mark in b at or after from stands; end is 0 if there is none. One pass, no allocation.
 func (m *Marks) Find(b []byte, from int) (at, end int) {
 	x := m.now.Load()
-	for i := x.next(b, from); i < len(b); i = x.next(b, i+1) {
-		kind := x.kinds[b[i]]
+	if !x.dots {
+		return x.findAny(b, from)
+	}
+	for i := from; i < len(b); {
+		n := bytes.IndexByte(b[i:], '.')
+		if n < 0 {
+			break
+		}
+		at, end, marked := x.atDot(b, i+n, from)
+		if marked {
+			return at, end
+		}
+		i = max(i+n+1, end)
+	}
+	return 0, 0
+}
+
+// findAny is Find where not only dots tell of marks.
+func (x *index) findAny(b []byte, from int) (at, end int) {
+	for i := from; i < len(b); i++ {
+		kind := x.kinds[b[i]] & telling
+		if kind == 0 {
+			continue
+		}
 		if kind&startsName != 0 && (i == 0 || !inLabel(b[i-1])) {
 			if n := x.find(b, i); n > 0 {
 				return i, i + n
@@ -37,23 +59,6 @@ func (m *Marks) Find(b []byte, from int) (at, end int) {
 		}
 	}
 	return 0, 0
-}
-
-// next is the index of the first byte of b at i or behind it that may tell of anything.
-func (x *index) next(b []byte, i int) int {
-	if i >= len(b) {
-		return len(b)
-	}
-	if x.dots {
-		if n := bytes.IndexByte(b[i:], '.'); n >= 0 {
-			return i + n
-		}
-		return len(b)
-	}
-	for i < len(b) && x.kinds[b[i]]&telling == 0 {
-		i++
-	}
-	return i
 }
 
 // atDot looks at what has its first dot at b[i], a name or an IPv4 address: where it stands if it is one of ours. Else nothing up to end needs
