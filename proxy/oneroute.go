@@ -12,6 +12,12 @@ import (
 // oneRoute leaves of the Record-Routes of a response m to a client outside ours alone, and what stands behind it, which is of outside; the
 // proxies inside go into its token. A response without our token, or one that makes no dialog, gets none.
 func (l *lane) oneRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
+	if i := m.Find(sip.FieldRecordRoute); i >= 0 && l.ownAlone(m, i, token, tx) {
+		l.edit.Remove(i)
+		l.value = l.appendRoute(l.value[:0], token, tx.Client, sip.SIP)
+		l.edit.Top(sip.FieldRecordRoute, l.value)
+		return
+	}
 	var first sip.Span // the URI of the next hop inside
 	found := len(token) == 0 || m.Status >= 300
 	l.unseen, l.value, l.counts = l.unseen[:0], l.value[:0], l.counts[:0]
@@ -35,6 +41,21 @@ func (l *lane) oneRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 	if len(l.value) > 0 {
 		l.edit.Top(sip.FieldRecordRoute, l.value)
 	}
+}
+
+// ownAlone reports whether the first Record-Route of m, in field i, is the only one and ours as tx sent it, and nothing of its token changes: m makes
+// a dialog with the server that tx went to. That is the usual case.
+func (l *lane) ownAlone(m *sip.Message, i int, token []byte, tx *transaction.Tx) bool {
+	if len(token) == 0 || m.Status >= 300 || m.Next(sip.FieldRecordRoute, i) >= 0 || tx.Target.Transport != edge.UDP {
+		return false
+	}
+	uri, found := bytes.CutPrefix(m.Fields[i].Value.Of(m.Raw), []byte("<sip:"))
+	tail, own := bytes.CutPrefix(uri, token)
+	if !found || !own || len(tail) == 0 || tail[0] != '@' || string(tail[1:]) != l.p.faces[tx.Target.Listener].tail {
+		return false
+	}
+	s := l.cfg.serverAt(tx.Target)
+	return s != nil && s.named(m.Value(sip.FieldContact))
 }
 
 // appendOwnRoute is our Record-Route for the client of tx: with a token that holds the proxies inside, which stood before ours, in the

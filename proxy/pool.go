@@ -73,7 +73,7 @@ func makePool(all []Upstream, side edge.Side, peer string, old *settings) pool {
 	for _, u := range all {
 		s := kept.of(u)
 		if s == nil || s.Upstream != u {
-			next := &server{Upstream: u, side: side, peer: peer, text: append(u.Addr.AppendTo([]byte{'@'}), '>'), health: &health{}}
+			next := &server{Upstream: u, side: side, peer: peer, text: u.Addr.AppendTo(nil), health: &health{}}
 			if s != nil {
 				next.health = s.health // another share or priority does not make it well or ill
 			}
@@ -120,7 +120,7 @@ type server struct {
 	side  edge.Side
 	peer  string      // name of the peer, "": it is the platform's
 	alone atomic.Bool // the pool has no other
-	text  []byte      // "@address:port>": how a Contact that names it ends
+	text  []byte      // "address:port": how a URI that names it ends
 	*health
 }
 

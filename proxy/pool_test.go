@@ -240,3 +240,21 @@ func TestSuspectedOften(t *testing.T) {
 		t.Errorf("%d of its OPTIONS were given up in 10 s, want %d", late, downAfter)
 	}
 }
+
+// TestNamedInContact: a Contact in the usual form names a server, any other form is read in full.
+func TestNamedInContact(t *testing.T) {
+	s := server{Upstream: Upstream{Addr: netip.MustParseAddrPort("10.0.0.10:5060")}, text: []byte("10.0.0.10:5060")}
+	for contact, want := range map[string]bool{
+		"<sip:bob@10.0.0.10:5060>": true, "<sip:10.0.0.10:5060>": true, "<sip:bob@10.0.0.10:5060>;q=1": true, "<sip:a:b@10.0.0.10:5060>, <sip:bob@10.0.0.11:5060>": true,
+		"": false, "*": false, "<sip:bob@10.0.0.10:5060": false, "<sip:bob@110.0.0.10:5060>": false, "<sip:x10.0.0.10:5060>": false, "<sip:bob@10.0.0.10:50600>": false,
+		"<sip:bob@10.0.0.10:5060;transport=tcp>": false, "<sips:bob@10.0.0.10:5060>": false, "<sip:bob@10.0.0.11:5060>, <sip:bob@10.0.0.10:5060>": false,
+		"\"<sip:bob@10.0.0.10:5060>\" <sip:bob@10.0.0.11:5060>": false, "sip:bob@10.0.0.10:5060": false,
+	} {
+		if s.named([]byte(contact)) != want {
+			t.Errorf("%q: %t", contact, !want)
+		}
+	}
+	if s.Transport = edge.TCP; s.named([]byte("<sip:bob@10.0.0.10:5060>")) {
+		t.Error("TCP is not the usual form")
+	}
+}

@@ -124,8 +124,7 @@ func (l *lane) renameFirst(m *sip.Message, token []byte, tx *transaction.Tx) boo
 		return false
 	}
 	if tx.Client.Side == edge.Outside {
-		s := l.cfg.serverAt(tx.Target)
-		if s == nil || s.Transport != edge.UDP || !bytes.Contains(m.Value(sip.FieldContact), s.text) {
+		if s := l.cfg.serverAt(tx.Target); s == nil || !s.named(m.Value(sip.FieldContact)) {
 			return false
 		}
 	}
@@ -133,6 +132,17 @@ func (l *lane) renameFirst(m *sip.Message, token []byte, tx *transaction.Tx) boo
 	at := m.Fields[i].Value.Start
 	l.edit.ReplaceSpan(i, sip.Span{Start: at, End: at + uint32(end) + 1}, l.value)
 	return true
+}
+
+// named reports whether a Contact names s and nothing else: the usual form, over UDP.
+func (s *server) named(contact []byte) bool {
+	uri, found := bytes.CutPrefix(contact, []byte("<sip:"))
+	end := bytes.IndexByte(uri, '>')
+	if !found || end < 0 || s.Transport != edge.UDP {
+		return false
+	}
+	user, found := bytes.CutSuffix(uri[:end], s.text)
+	return found && (len(user) == 0 || user[len(user)-1] == '@')
 }
 
 // withServer returns the token of a dialog from outside with the server that its requests go to next: who recorded itself
