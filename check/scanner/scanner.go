@@ -219,11 +219,16 @@ func tried(m *sip.Message) bool {
 			}
 		}
 	}
-	user, host, found := bytes.Cut(m.From.URI.Of(m.Raw), []byte{'@'})
 	to := m.URI.Host.Of(m.Raw)
-	if !found || m.Method == sip.REGISTER || len(to) == 0 || to[0] != '[' && (to[0] < '0' || to[0] > '9') || !bytes.HasPrefix(host, to) {
+	if m.Method == sip.REGISTER || len(to) == 0 || to[0] != '[' && (to[0] < '0' || to[0] > '9') {
 		return false
 	}
+	from := m.From.URI.Of(m.Raw)
+	i := bytes.IndexByte(from, '@')
+	if i < 0 || !bytes.HasPrefix(from[i+1:], to) {
+		return false
+	}
+	user, host := from[:i], from[i+1:]
 	if rest := host[len(to):]; len(rest) > 0 && rest[0] != ':' && rest[0] != ';' {
 		return false
 	}
