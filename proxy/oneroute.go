@@ -123,6 +123,11 @@ func (l *lane) revealed() (uri []byte, next Upstream, ok bool) {
 
 // serverOf reads uri as the address of a server of the platform.
 func (l *lane) serverOf(uri []byte) (Upstream, bool) {
+	for _, s := range l.cfg.servers {
+		if s.meant(uri) {
+			return Upstream{Addr: s.Addr, Transport: edge.UDP}, l.cfg.inside(s.Addr.Addr()) && !l.p.own(s.Addr)
+		}
+	}
 	u, err := sip.ParseURI(uri, sip.Span{End: uint32(len(uri))})
 	if err != nil {
 		return Upstream{}, false

@@ -246,7 +246,7 @@ func TestNamedInContact(t *testing.T) {
 	s := server{Upstream: Upstream{Addr: netip.MustParseAddrPort("10.0.0.10:5060")}, text: []byte("10.0.0.10:5060")}
 	for contact, want := range map[string]bool{
 		"<sip:bob@10.0.0.10:5060>": true, "<sip:10.0.0.10:5060>": true, "<sip:bob@10.0.0.10:5060>;q=1": true, "<sip:a:b@10.0.0.10:5060>, <sip:bob@10.0.0.11:5060>": true,
-		"": false, "*": false, "<sip:bob@10.0.0.10:5060": false, "<sip:bob@110.0.0.10:5060>": false, "<sip:x10.0.0.10:5060>": false, "<sip:bob@10.0.0.10:50600>": false,
+		"": false, "*": false, "<sip:bob@10.0.0.10:5060": false, "<sip:bob@110.0.0.10:5060>": false, "<sip:x10.0.0.10:5060>": false, "<sip:x@y@10.0.0.10:5060>": false, "<sip:bob@10.0.0.10:50600>": false,
 		"<sip:bob@10.0.0.10:5060;transport=tcp>": false, "<sips:bob@10.0.0.10:5060>": false, "<sip:bob@10.0.0.11:5060>, <sip:bob@10.0.0.10:5060>": false,
 		"\"<sip:bob@10.0.0.10:5060>\" <sip:bob@10.0.0.11:5060>": false, "sip:bob@10.0.0.10:5060": false,
 	} {

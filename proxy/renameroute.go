@@ -136,13 +136,18 @@ func (l *lane) renameFirst(m *sip.Message, token []byte, tx *transaction.Tx) boo
 
 // named reports whether a Contact names s and nothing else: the usual form, over UDP.
 func (s *server) named(contact []byte) bool {
-	uri, found := bytes.CutPrefix(contact, []byte("<sip:"))
-	end := bytes.IndexByte(uri, '>')
-	if !found || end < 0 || s.Transport != edge.UDP {
+	end := bytes.IndexByte(contact, '>')
+	return end > 0 && contact[0] == '<' && s.meant(contact[1:end])
+}
+
+// meant reports whether uri leads to s over UDP, and says no more than for whom.
+func (s *server) meant(uri []byte) bool {
+	rest, found := bytes.CutPrefix(uri, []byte("sip:"))
+	if !found || s.Transport != edge.UDP {
 		return false
 	}
-	user, found := bytes.CutSuffix(uri[:end], s.text)
-	return found && (len(user) == 0 || user[len(user)-1] == '@')
+	user, found := bytes.CutSuffix(rest, s.text)
+	return found && (len(user) == 0 || bytes.IndexByte(user, '@') == len(user)-1)
 }
 
 // withServer returns the token of a dialog from outside with the server that its requests go to next: who recorded itself
