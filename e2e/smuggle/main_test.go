@@ -160,12 +160,13 @@ func lanes(t *testing.T) (all []lane) {
 }
 
 // newSite starts an edge and a platform, whose URI ends in params.
-func newSite(t *testing.T, name, params string, more siptest.Keys) *site {
+func newSite(t *testing.T, name, params string, more siptest.Keys, env ...string) *site {
 	t.Helper()
 	s := &site{name: name, platform: newPlatform(t)}
-	keys := siptest.Keys{"timers": "{linger: 2s, drain: 300ms}", "headers": "{from_outside: {remove: [X-Internal]}}"}
+	keys := siptest.Keys{"checks": "{mode: off}", // the parser and the proxy stand for themselves, and one station attacks all the time
+		"timers": "{linger: 2s, drain: 300ms}", "headers": "{from_outside: {remove: [X-Internal]}}"}
 	maps.Copy(keys, more)
-	s.edge = siptest.StartEdge(t, siptest.Outlets{Upstream: []string{"sip:" + s.platform.addr.String() + params}, Secure: true}, keys)
+	s.edge = siptest.StartEdge(t, siptest.Outlets{Upstream: []string{"sip:" + s.platform.addr.String() + params}, Secure: true, Env: env}, keys)
 	return s
 }
 
