@@ -14,7 +14,7 @@ func TestNoLeak(t *testing.T) { leak(t, 500, 100) }
 
 // leak makes calls, half of them over UDP from few phones, half of them over TCP, a phone and connection for each share.
 func leak(t *testing.T, calls, connections int) {
-	r := newRig(t, udp, siptest.Keys{"checks": "{mode: enforce, flood: {rate: unlimited}}"}) // its few phones call as thousands would
+	r := newRig(t, udp, busy)
 	serve(r.platform)
 	t.Logf("baseline: %d goroutines, %d descriptors, %d MiB", r.goroutines(), r.edge.Descriptors(), r.edge.Memory()>>20)
 	if !complete(r.phone("first")) {

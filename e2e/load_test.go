@@ -9,6 +9,9 @@ import (
 	"github.com/ringwall/ringwall/siptest"
 )
 
+// busy lets a few phones of one network send what thousands of a whole country would.
+var busy = siptest.Keys{"checks": "{mode: enforce, flood: {rate: unlimited}}"}
+
 // A load is phones that call again and again.
 type load struct {
 	complete, failed atomic.Int64

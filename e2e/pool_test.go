@@ -137,7 +137,7 @@ func newPool(t *testing.T, inside string) *pool {
 	serve(p.first)
 	serve(p.second)
 	uri := func(ua *siptest.UA) string { return fmt.Sprintf("sip:%v;transport=%s", ua.Addr, inside) }
-	p.edge = siptest.StartEdge(t, siptest.Outlets{Upstream: []string{uri(p.first), uri(p.second)}}, nil)
+	p.edge = siptest.StartEdge(t, siptest.Outlets{Upstream: []string{uri(p.first), uri(p.second)}}, busy)
 	return p
 }
 

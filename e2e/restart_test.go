@@ -14,7 +14,7 @@ func TestRestart(t *testing.T) { restart(t, 5, 2, 4) }
 
 // restart runs the story with this many callers, each making rate calls/s, and phones that are registered and in a call.
 func restart(t *testing.T, callers, rate, phones int) {
-	r := newRig(t, udp, nil)
+	r := newRig(t, udp, busy)
 	story := r.second(phones)
 	stop := make(chan struct{})
 	var l load

@@ -52,7 +52,7 @@ func timerB(r *rig) {
 func tenThousand(t *testing.T) {
 	platform := siptest.NewPlatform(t, "udp", "")
 	serve(platform)
-	e := siptest.StartEdge(t, siptest.Outlets{Upstream: []string{"sip:" + platform.Addr.String()}, Env: []string{"GOMAXPROCS=4"}}, nil)
+	e := siptest.StartEdge(t, siptest.Outlets{Upstream: []string{"sip:" + platform.Addr.String()}, Env: []string{"GOMAXPROCS=4"}}, busy)
 	var l load
 	for i := range 20 {
 		l.start(siptest.NewPhone(t, fmt.Sprint("caller", i), "udp", "", e.Outside), 500, 0, nil)

@@ -31,7 +31,7 @@ const even, odd = "X-Even", "X-Odd"
 
 // reload runs the story with this many callers, each making rate calls/s, and reloads with a pause after each.
 func reload(t *testing.T, callers, rate, reloads int, pause time.Duration) {
-	r := newRig(t, udp, siptest.Keys{"headers": "{source: " + even + "}",
+	r := newRig(t, udp, siptest.Keys{"headers": "{source: " + even + "}", "checks": busy["checks"],
 		"timers": "{t1: 10s, t2: 10s, t4: 10s, linger: 10s, drain: 300ms}"}) // the edge repeats nothing either
 	var acks, mixed atomic.Int64
 	r.platform.Handle(func(m *siptest.Received) bool {

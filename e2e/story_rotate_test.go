@@ -13,7 +13,7 @@ import (
 // Call-ID outside.
 func TestRotate(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, udp, siptest.Keys{"topology": "{hide: true, guard: log}"})
+	r := newRig(t, udp, siptest.Keys{"topology": "{hide: true, guard: log}", "checks": busy["checks"]})
 	reg := siptest.NewRegistrar(r.platform, nil)
 	phone := r.phone("alice")
 	contact := r.register(reg, phone)

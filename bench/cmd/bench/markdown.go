@@ -204,7 +204,7 @@ const caveats = `
 
 - Kamailio runs with its fast allocators. Debian's default allocator is for debugging and several times slower; comparing with it would be a trap.
 - Both keep a finished transaction for the same time, a second, so that a saturated run does not measure the size of a table.
-- ringwall-hidden is ringwall with topology.hide and guard: log; c is Kamailio with topoh, which leaves REGISTER alone.
+- ringwall-hidden is ringwall with topology.hide and guard: log, and neither asks a check; c is Kamailio with topoh, which leaves REGISTER alone.
 - ringwall-judged is ringwall-hidden with every check enforcing; floods are counted and not acted on, since 16 callers send what thousands would. Media is not relayed.
 - Kamailio has one address for both sides and adds one Record-Route; ringwall has a socket and an address on each side. That favours Kamailio.
 - a neither retransmits nor keeps itself in a dialog's path: the callers use it as their outbound proxy. c looks at a Contact with an IP address and lets it
@@ -213,7 +213,7 @@ const caveats = `
 - All seven messages of a call count as forwarded, also the 100 that ringwall and Kamailio b and c make themselves.
 - At 800 calls a second wake-ups of a sleeping process are most of the cost, and the machine's scheduler makes the latencies.
 - Media: every packet is looked at when it arrives (whose, from where, its size and bytes); a run in which one is lost does not count. The way ends when the generator reads
-  the packet, so its own turn is in the delay. ringwall is its media relay in a process of its own; coalescing lets packets gather for 1 ms at a time. rtpengine relays
+  the packet, so its own turn is in the delay. ringwall is its media relay in a process of its own; coalescing lets packets gather for as long as docs/config.md advises. rtpengine relays
   in user space, with two threads and an ordinary call (RTP/AVP, no transcoding); its kernel module is another league for both.
 - The figures are those of loopback and one processor. Ratios carry over to other machines, absolute times do not.
 `
