@@ -121,12 +121,12 @@ func FuzzAnonymize(f *testing.F) {
 	f.Add([]byte("\x01\x02\x03\x04\xff"), byte(1), byte(203))
 	f.Add([]byte(""), byte(0x3f), byte(202))
 	f.Fuzz(func(t *testing.T, before []byte, bits, kind byte) {
-		key := maphash.MakeSeed()
-		if kind &= 1; len(before) > 60_000 {
+		if len(before) > 60_000 {
 			return
 		}
-		p := rtcpPacket(bits&0x3f, 202+kind, string(before), mark)
-		if kind == 1 && len(p) >= 4 && bytes.Contains(p[:min(len(p), 4+4*int(bits&0x1f))], []byte(mark)) {
+		key, bye := maphash.MakeSeed(), kind&1
+		p := rtcpPacket(bits&0x3f, typeSDES+bye, string(before), mark)
+		if bye == 1 && bytes.Contains(p[:min(len(p), 4+4*int(bits&0x1f))], []byte(mark)) {
 			return // among the sources of BYE, which are numbers
 		}
 		was := bytes.Clone(p)

@@ -147,7 +147,7 @@ func (a *aside) serve(ctx context.Context, p *Proxy, lanes int) {
 // mayTakeLong reports whether media has to hear of x, which is admitted, and may take its time.
 func (l *lane) mayTakeLong(x *edge.Exchange) bool {
 	m := x.Msg
-	return l.p.aside != nil && !l.waits && m.Status != 100 && (mayDescribe(m.CSeq.Method) || m.CSeq.Method == sip.ACK)
+	return l.p.aside != nil && !l.waits && m.Status != 100 && (MayDescribe(m.CSeq.Method) || m.CSeq.Method == sip.ACK)
 }
 
 // overtakes returns where x is to wait if it is a CANCEL whose INVITE may still wait there: it has no transaction yet. nil: it need not.

@@ -159,8 +159,9 @@ func (l *lane) replaced(x *edge.Exchange, mark, where []byte) {
 	l.refuseSaying(x, edge.Verdict{Action: edge.Note, Reason: reasonLeak}, fmt.Sprintf("%.64s is replaced in %s", mark, where))
 }
 
-// replaceable is what may be rewritten of the Request-URI or the value of the field of l.left that b[at] stands in: what stands behind the host, all of it, of From and To what stands before the tag, and
-// nothing where the message would mean something else, where it is to be kept back, or where the platform is not hidden.
+// replaceable is what may be rewritten around the mark at b[at] of l.left: of the Request-URI what stands behind its host, of From and To what stands
+// before the tag, of other fields the value. It is nothing where the message would mean something else, where it is to be kept back, or where the
+// platform is not hidden.
 func (l *lane) replaceable(at int) (value sip.Span) {
 	m := &l.left
 	if !l.cfg.Hide || l.cfg.Guard != GuardLog {

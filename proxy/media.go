@@ -62,7 +62,7 @@ func (l *lane) mediate(x *edge.Exchange, to *hop) edge.Verdict {
 // opened. What is returned is tx, locked again, or nil if it is gone.
 func (l *lane) mediateReply(x *edge.Exchange, tx *transaction.Tx) (*transaction.Tx, edge.Verdict) {
 	found, v := l.findDescription(x)
-	if !mayDescribe(tx.Method) {
+	if !MayDescribe(tx.Method) {
 		if found || v.Action != edge.Pass { // as in a 200 to OPTIONS (RFC 3261 §11.2): no offer and no answer, whatever it is
 			l.settleDescription(x, true, nil, media.ErrStray)
 		}
@@ -103,8 +103,8 @@ func (l *lane) unmarked(text []byte) bool {
 	return end == 0
 }
 
-// mayDescribe reports whether requests of method, or responses to them, hold offers and answers (RFC 6337 §1.2).
-func mayDescribe(m sip.Method) bool {
+// MayDescribe reports whether requests of method, or responses to them, hold offers and answers (RFC 6337 §1.2).
+func MayDescribe(m sip.Method) bool {
 	return m == sip.INVITE || m == sip.UPDATE || m == sip.PRACK || m == sip.BYE
 }
 
@@ -130,7 +130,7 @@ func (l *lane) findDescription(x *edge.Exchange) (found bool, v edge.Verdict) {
 		return false, v
 	}
 	body, kind := m.Body.Of(m.Raw), m.Value(sip.FieldContentType)
-	if len(kind) == 0 && (mayDescribe(m.CSeq.Method) || m.CSeq.Method == sip.ACK) {
+	if len(kind) == 0 && (MayDescribe(m.CSeq.Method) || m.CSeq.Method == sip.ACK) {
 		kind = untyped
 	}
 	at, end, found, err := sdp.FindPart(kind, body)
@@ -313,7 +313,7 @@ type ending struct {
 
 // over notes how the request of tx, which is locked, ended. conclude tells it.
 func (l *lane) over(tx *transaction.Tx, status int) {
-	if l.p.media != nil && status >= 200 && mayDescribe(tx.Method) {
+	if l.p.media != nil && status >= 200 && MayDescribe(tx.Method) {
 		l.ending = ending{tx.Key(), status}
 	}
 }

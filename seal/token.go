@@ -51,32 +51,29 @@ func (s *keySet) seal(w *work, key int, d block, dst, plain []byte) []byte {
 //
 // Nothing is kept; nothing is allocated when dst has room, also for forged tokens.
 func (k *Keys) Open(dst, token, ad1, ad2 []byte) ([]byte, error) {
-	set := k.set.Load()
-	key := set.holder(token)
-	if key < 0 {
-		return dst, ErrToken
-	}
-	w := getWork()
+	set, w := k.set.Load(), getWork()
 	defer putWork(w)
-	if !w.read(token) {
+	key := set.read(w, token)
+	if key < 0 {
 		return dst, ErrToken
 	}
 	c := set.tokens[key]
 	return c.open(w, c.bound(w, ad1, ad2), dst)
 }
 
-// holder is the index of the key that token says it was made with, or -1.
-func (s *keySet) holder(token []byte) int {
+// read decodes token into w, and returns the index of the key that it says it was made with, or -1.
+func (s *keySet) read(w *work, token []byte) (key int) {
 	if len(token) < TokenLen(0) {
 		return -1
 	}
-	return s.find(token[0])
-}
-
-// read decodes token behind the id of its key.
-func (w *work) read(token []byte) (ok bool) {
-	w.bin, ok = decode(w.bin[:0], token[1:])
-	return ok
+	if key = s.find(token[0]); key < 0 {
+		return -1
+	}
+	var ok bool
+	if w.bin, ok = decode(w.bin[:0], token[1:]); !ok {
+		return -1
+	}
+	return key
 }
 
 // open verifies the token that w has read, and appends its plain text to dst.

@@ -55,14 +55,10 @@ func (b *bound) seal(key int, dst, plain []byte) []byte {
 
 // Open is Keys.Open.
 func (u *Use) Open(dst, token []byte) ([]byte, error) {
-	b := u.bound()
-	key := b.holder(token)
-	if key < 0 {
-		return dst, ErrToken
-	}
-	w := getWork()
+	b, w := u.bound(), getWork()
 	defer putWork(w)
-	if !w.read(token) {
+	key := b.read(w, token)
+	if key < 0 {
 		return dst, ErrToken
 	}
 	return b.tokens[key].open(w, b.to[key], dst)

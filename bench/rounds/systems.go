@@ -87,9 +87,9 @@ func (r Ringwall) config(outside, inside, upstream, admin netip.AddrPort, dir st
 	if r.Hidden {
 		topology = "{hide: true, guard: log}"
 	}
-	judged := "checks: {mode: off}"
+	checks := "checks: {mode: off}"
 	if r.Judged {
-		judged = allChecks()
+		checks = allChecks()
 	}
 	return fmt.Sprintf(`version: 1
 outside: {listen: ["udp:%s"]}
@@ -104,7 +104,7 @@ state: %s
 admin: {http: %s, socket: %s}
 %s
 %s
-`, outside, inside, upstream, r.Linger, topology, filepath.Join(dir, "state.db"), admin, filepath.Join(dir, "ringwall.sock"), judged, r.Extra)
+`, outside, inside, upstream, r.Linger, topology, filepath.Join(dir, "state.db"), admin, filepath.Join(dir, "ringwall.sock"), checks, r.Extra)
 }
 
 // allChecks has every check enforce. A few callers send what thousands would, so floods are counted and not acted on; pike of Kamailio's variant c has

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/proxy"
 	"github.com/ringwall/ringwall/sdp"
 	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/topo"
@@ -25,7 +26,7 @@ func described(cfg *config.Config, raw []byte, to edge.Side) []byte {
 	}
 	var e sip.Edit
 	e.Reset(&m)
-	if text := describedAs(cfg, body[at:end], to); text != nil && mayDescribe(&m) {
+	if text := describedAs(cfg, body[at:end], to); text != nil && isDescribed(&m) {
 		e.SetBody(slices.Concat(body[:at], text, body[end:]))
 	} else {
 		topo.DropBody(&e, &m)
@@ -33,13 +34,9 @@ func described(cfg *config.Config, raw []byte, to edge.Side) []byte {
 	return e.AppendTo(nil)
 }
 
-// mayDescribe reports whether a session description in m is an offer or an answer (RFC 6337 §1.2).
-func mayDescribe(m *sip.Message) bool {
-	switch m.CSeq.Method {
-	case sip.INVITE, sip.ACK, sip.UPDATE, sip.PRACK:
-		return m.IsRequest() || m.Status < 300
-	}
-	return false
+// isDescribed reports whether a session description in m is an offer or an answer.
+func isDescribed(m *sip.Message) bool {
+	return (m.CSeq.Method == sip.ACK || proxy.MayDescribe(m.CSeq.Method)) && (m.IsRequest() || m.Status < 300)
 }
 
 // describedAs is a session description with our addresses; nil if it can't be read.
