@@ -383,6 +383,37 @@ func TestSpares(t *testing.T) {
 	}
 }
 
+// TestCallsMove: the calls of a party go with it, also to where others are, and are still spared, bounded and forgotten.
+func TestCallsMove(t *testing.T) {
+	b := newBook(t, Config{})
+	old, now := netip.MustParseAddrPort("198.51.100.7:5060"), netip.MustParseAddrPort("198.51.100.8:5062")
+	b.CallBegan(1, old, start)
+	b.CallBegan(2, old, start.Add(time.Second))
+	b.CallBegan(3, now, start.Add(-time.Second))
+	b.CallsMoved(old, now)
+	b.CallsMoved(old, now)
+	b.CallsMoved(now, now)
+	if b.Calling(old) || !b.Calling(now) || b.calls.addrs[now.Addr()] != 3 || len(b.calls.addrs) != 1 || len(b.calls.flows) != 1 {
+		t.Errorf("after the move: %v %v", b.calls.flows, b.calls.addrs)
+	}
+	if began, ok := b.calls.began(now); !ok || began != start.Add(-time.Second).UnixNano() {
+		t.Errorf("the oldest call began %d, %t", began, ok)
+	}
+	for key := range uint64(3) {
+		if !b.Calling(now) {
+			t.Errorf("no call before %d has ended", key+1)
+		}
+		b.CallEnded(key+1, start.Add(time.Minute))
+	}
+	if b.Calling(now) {
+		t.Error("calls go on that have ended")
+	}
+	b.Tick(start.Add(time.Minute + afterwards))
+	if len(b.calls.all)+len(b.calls.flows)+len(b.calls.addrs) != 0 {
+		t.Errorf("not forgotten: %v %v %v", b.calls.all, b.calls.flows, b.calls.addrs)
+	}
+}
+
 // TestCallsAreBounded holds the limit and the sweep.
 func TestCallsAreBounded(t *testing.T) {
 	b := newBook(t, Config{Calls: 100})

@@ -1,6 +1,7 @@
 package ban
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"sync"
@@ -110,11 +111,7 @@ func (c *calls) forget(key uint64) {
 	} else {
 		c.tidy(t)
 	}
-	if n := c.addrs[one.from.Addr()]; n > 1 {
-		c.addrs[one.from.Addr()] = n - 1
-	} else {
-		delete(c.addrs, one.from.Addr())
-	}
+	c.leave(one.from.Addr(), 1)
 }
 
 // tidy makes the first key of t, which has calls, that of its oldest call, and keeps those that are forgotten from piling up behind it.
@@ -140,6 +137,53 @@ func (c *calls) began(from netip.AddrPort) (int64, bool) {
 		return 0, false
 	}
 	return c.all[t.keys[0]].began, true
+}
+
+// Calling reports whether a call with the party at from goes on, as far as is known.
+func (b *Book) Calling(from netip.AddrPort) bool {
+	c := &b.calls
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.flows[from]
+	return t != nil && slices.ContainsFunc(t.keys, func(key uint64) bool {
+		one, known := c.all[key]
+		return known && one.ended == 0
+	})
+}
+
+// CallsMoved notes that the party at from has another address or port now, with all its calls.
+func (b *Book) CallsMoved(from, to netip.AddrPort) {
+	c := &b.calls
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.flows[from]
+	if t == nil || from == to {
+		return
+	}
+	n := 0
+	for _, key := range t.keys {
+		if one, known := c.all[key]; known {
+			one.from = to
+			c.all[key] = one
+			n++
+		}
+	}
+	c.leave(from.Addr(), n)
+	c.addrs[to.Addr()] += n
+	if there := c.flows[to]; there != nil {
+		t.keys, t.live = append(t.keys, there.keys...), t.live+there.live
+		slices.SortStableFunc(t.keys, func(x, y uint64) int { return cmp.Compare(c.all[x].began, c.all[y].began) })
+		c.tidy(t)
+	}
+	delete(c.flows, from)
+	c.flows[to] = t
+}
+
+// leave takes n calls off those at a.
+func (c *calls) leave(a netip.Addr, n int) {
+	if c.addrs[a] -= n; c.addrs[a] <= 0 {
+		delete(c.addrs, a)
+	}
 }
 
 // within reports whether there is a call with a party in p.

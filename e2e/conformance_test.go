@@ -95,6 +95,7 @@ var rows = []row{
 	{"P60", "WebSocket", webs, nil, p60},
 	{"P61", "OPTIONS to the edge", both, nil, p61},
 	{"P62", "drain", both, siptest.Keys{"timers": "{drain: 20s}"}, p62},
+	{"P62-registered", "a drain: phones with a call keep their registration, others move", both, nil, p62Registered},
 	{"P63", "preloaded Route", both, nil, p63},
 	{"P64", "refresh from a new port or connection", append(both, secures[0], webs[1]), nil, p64},
 	{"P65", "the platform registers at a provider; calls both ways", both, placeholder, p65},

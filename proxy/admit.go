@@ -42,7 +42,7 @@ func (l *lane) fit(x *edge.Exchange) edge.Verdict {
 	if v := l.validate(x); v.Action != edge.Pass {
 		return silenced(x, v)
 	}
-	if x.Match == edge.MatchNew && l.p.draining.Load() {
+	if x.Match == edge.MatchNew && l.p.draining.Load() && !l.goesOn(x) {
 		return refusal(x, edge.Reply, reasonDrain, 503, "")
 	}
 	if v := l.shed(x); v.Action != edge.Pass {

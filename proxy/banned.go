@@ -91,11 +91,16 @@ func (l *lane) shut(to edge.Flow, at time.Time) bool {
 	return to.Side == edge.Outside && l.p.bans.Holds(to, at)
 }
 
-// conversed tells the ban book of calls that are accepted and of their ends, so that a ban spares those that were there before it. The
-// tags name a call on both sides and in both directions.
+// conversed tells the ban book of calls that are accepted and of their ends, so that a ban spares those that were there before it, and phones
+// with a call may register while new work is refused. The tags name a call, in both directions: that of the party outside and that of
+// the one inside, since of a call that passes here twice both parties are outside.
 func (l *lane) conversed(x *edge.Exchange, tx *transaction.Tx) {
 	m := x.Msg
-	key := maphash.Bytes(l.p.seed, m.FromTag.Of(m.Raw)) + maphash.Bytes(l.p.seed, m.ToTag.Of(m.Raw))
+	outside, inside := m.FromTag.Of(m.Raw), m.ToTag.Of(m.Raw)
+	if tx.Client.Side == edge.Inside {
+		outside, inside = inside, outside
+	}
+	key := 3*maphash.Bytes(l.p.seed, outside) + maphash.Bytes(l.p.seed, inside)
 	switch {
 	case tx.Method == sip.BYE && m.Status >= 200 && m.Status != 401 && m.Status != 407: // RFC 3261 §15.1.1
 		l.p.bans.CallEnded(key, x.At)

@@ -46,7 +46,7 @@ const (
 	reasonPeer       edge.Reason = "peer.down"          // a peer can't be reached
 	reasonPeerCalls  edge.Reason = "peer.calls"         // the peer has as many calls as it may have
 	reasonPeerRate   edge.Reason = "peer.rate"          // the peer's calls come faster than they may
-	reasonDrain      edge.Reason = "drain"              // shutting down
+	reasonDrain      edge.Reason = "drain"              // no new work is taken
 	reasonFull       edge.Reason = "limit.transactions" // table or share full
 	reasonMemory     edge.Reason = "limit.memory"       // nothing new, since memory is short
 	reasonOutgrown   edge.Reason = "reply.outgrown"     // the answer would be larger than 1.3 times a request that may be forged

@@ -169,11 +169,16 @@ func (l *lane) bind(x *edge.Exchange, tx *transaction.Tx, aor []byte, n *noted, 
 	if l.p.bindings.Refresh(n.id, n.print, tx.Client, n.nat, expires, x.At) {
 		return
 	}
+	was, moved := l.p.bindings.Get(n.id, x.At)
+	moved = moved && was.Flow.Remote != tx.Client.Remote
 	err := l.p.bindings.Put(binding.Binding{ID: n.id, AOR: string(aor), Contact: string(n.contact), Flow: tx.Client, Expires: expires,
 		NAT: n.nat, Print: n.print}, x.At)
 	if err != nil {
 		l.tell(edge.Event{At: x.At, Name: "binding", Reason: reasonBindings, Source: tx.Client,
 			Message: "the platform accepted a registration that can't be kept: " + err.Error()})
+	}
+	if err == nil && moved && !l.p.bindings.Known(was.Flow, x.At) { // else others are there, too
+		l.p.bans.CallsMoved(was.Flow.Remote, tx.Client.Remote)
 	}
 }
 

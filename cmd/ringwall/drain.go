@@ -42,7 +42,8 @@ func newDrain() *cobra.Command {
 		Use:   "drain",
 		Short: "let a running ringwall take no new work",
 		Long: "drain lets the running service answer new work with 503 and Retry-After, and say 503 at /readyz, while what was begun\n" +
-			"goes on: requests in calls that are up are relayed as before. With --for it waits until no transaction is pending and no\n" +
+			"goes on: requests in calls that are up are relayed as before, and phones that have one keep their registration; other\n" +
+			"registered phones get 503 at their next refresh, so that they move. With --for it waits until no transaction is pending and no\n" +
 			"call is up, and exits 1 if some still are when the time is over. Calls are those of `ringwall calls`; where media is not\n" +
 			"relayed, those that were accepted since the start and whose end nobody has seen. The service keeps refusing new work\n" +
 			"until it ends or `ringwall drain --off`.",
