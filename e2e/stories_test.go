@@ -227,7 +227,7 @@ func TestUserSignals(t *testing.T) {
 	r.edge.WaitLog("USR2 is ignored")
 	r.edge.Signal(syscall.SIGUSR1)
 	r.edge.WaitLog("msg=state event=status state=draining version=")
-	r.edge.WaitLog(`peer="one: not heard of yet; two: not heard of yet" bindings=0`)
+	r.edge.WaitLog(`peer="one: not heard of yet; two: not heard of yet" registrations=0`)
 	r.edge.WaitLog("event=status reason=draining")
 	if !r.edge.Running() {
 		t.Error("a signal has ended it")

@@ -77,10 +77,7 @@ func (s *service) judge() *judge.Judge { return s.judging.Load() }
 func charges(cfg *config.Config, told checks.Config, b *bench, key meter.Key) (list []judge.Charge, rows map[string]any) {
 	rows = map[string]any{}
 	for _, r := range checks.List() {
-		mode := checkMode(cfg.Checks.Of(r.Name))
-		if cfg.Mode == config.Monitor {
-			mode = min(mode, judge.Monitor)
-		}
+		mode := checkMode(inForce(cfg, r.Name))
 		if mode == judge.Off {
 			continue
 		}
@@ -92,6 +89,15 @@ func charges(cfg *config.Config, told checks.Config, b *bench, key meter.Key) (l
 		list = append(list, judge.Charge{Name: r.Name, Mode: mode, Check: one, Reasons: r.Reasons})
 	}
 	return list, rows
+}
+
+// inForce is the mode of the check of that name, which mode: monitor can hold back.
+func inForce(cfg *config.Config, name string) config.CheckMode {
+	mode := cfg.Checks.Of(name)
+	if mode == config.CheckEnforce && cfg.Mode == config.Monitor {
+		return config.CheckMonitor
+	}
+	return mode
 }
 
 func checkMode(m config.CheckMode) judge.Mode {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringwall/ringwall/admin"
+	"github.com/ringwall/ringwall/config"
 	"github.com/ringwall/ringwall/edge"
 )
 
@@ -24,6 +25,8 @@ type status struct {
 	Since         time.Time   `json:"since"`
 	Mode          string      `json:"mode"`
 	Config        string      `json:"config"` // file, "" for the defaults
+	Checks        *checkState `json:"checks"`
+	Hiding        string      `json:"hiding"` // "on" or "off", and what the guard does
 	Outside       []string    `json:"outside"`
 	Inside        []string    `json:"inside"`
 	Admin         string      `json:"admin"` // "" if there is no admin port
@@ -153,15 +156,19 @@ func (s *status) rows() (rows [][2]string) {
 	add("version", s.Version)
 	add("process", fmt.Sprintf("%d, since %s", s.PID, s.Since.Local().Format(time.DateTime)))
 	add("config", configName(s.Config)+", mode "+s.Mode)
+	add("checks", s.Checks.String())
+	add("hiding", s.Hiding)
 	add("last reload", s.lastReload())
 	add("outside", strings.Join(s.Outside, " "))
 	add("inside", strings.Join(s.Inside, " "))
-	add("admin", s.Admin)
+	if s.Admin != "" {
+		add("admin", "http://"+s.Admin+" (/metrics, /healthz, /readyz)")
+	}
 	add("upstream", platform+": "+s.UpstreamState)
 	for _, p := range s.Peers {
 		add("peer", p.String())
 	}
-	add("bindings", fmt.Sprint(s.Bindings))
+	add("registrations", fmt.Sprint(s.Bindings))
 	add("calls", fmt.Sprint(s.Calls))
 	add("media", s.Media.String())
 	add("transactions", fmt.Sprintf("%d, %d pending", s.Transactions, s.Pending))
@@ -184,12 +191,21 @@ func (s *status) lastReload() string {
 	return s.Reload.At.Local().Format(time.DateTime) + ": " + result
 }
 
+// hiding says whether outside sees the platform.
+func hiding(cfg *config.Config) string {
+	state := "off: outside sees addresses and names of the platform"
+	if cfg.Topology.Hide {
+		state = "on"
+	}
+	return state + ", guard " + string(cfg.Topology.Guard)
+}
+
 // status is what the control socket tells.
 func (s *service) status() status {
 	p, all, now := s.proxy.Status(), s.transport.Listeners(), s.settings.Load()
 	st := status{
 		Restart: []string{}, State: s.admin.State().String(), Version: version(), PID: os.Getpid(), Since: s.since,
-		Mode: string(now.cfg.Mode), Config: now.cfg.File,
+		Mode: string(now.cfg.Mode), Config: now.cfg.File, Checks: checkStates(now.cfg, s.innocence.valve.Load() != nil), Hiding: hiding(now.cfg),
 		Outside: bound(all, edge.Outside), Inside: bound(all, edge.Inside),
 		UpstreamState: p.Upstream, Peers: peerStates(p.Peers), Demo: s.platform != nil,
 		Bindings: p.Bindings, Calls: s.callsUp(), Media: s.mediaState(), Transactions: p.Transactions, Pending: p.Pending,
