@@ -33,6 +33,7 @@ type Config struct {
 	Lockout     lockout.Config
 	Method      method.Config
 	Route       route.Config
+	Scanner     scanner.Config
 	Spray       spray.Config
 	Userguard   userguard.Config
 }
@@ -64,7 +65,7 @@ func List() []Row {
 		row("malformed", malformed.Reasons(), plain(malformed.New), nothing),
 		row("method", method.Reasons(), method.New, func(c Config) method.Config { return c.Method }),
 		row("route", route.Reasons(), route.New, func(c Config) route.Config { return c.Route }),
-		row("scanner", scanner.Reasons(), plain(scanner.New), nothing),
+		row("scanner", scanner.Reasons(), scanner.New, func(c Config) scanner.Config { return c.Scanner }),
 		row("spray", spray.Reasons(), spray.New, func(c Config) spray.Config { return c.Spray }),
 		row("userguard", userguard.Reasons(), userguard.New, func(c Config) userguard.Config { return c.Userguard }),
 	}

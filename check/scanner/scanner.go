@@ -3,8 +3,10 @@ package scanner
 
 import (
 	"bytes"
+	"net/netip"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/meter"
 	"github.com/ringwall/ringwall/sip"
 )
 
@@ -12,7 +14,7 @@ const (
 	reasonAgent edge.Reason = "scanner.agent" // a User-Agent that no product ships
 	reasonTag   edge.Reason = "scanner.tag"   // a From tag as only sipvicious makes them
 	reasonShape edge.Reason = "scanner.shape" // hosts, names or branches that tools are known by
-	reasonWeak  edge.Reason = "scanner.weak"  // a User-Agent, a name or an example host of RFC 3261 that tools use and some honest ones, too
+	reasonWeak  edge.Reason = "scanner.weak"  // signs that tools have and some honest ones, too
 )
 
 // Reasons lists every reason this check gives.
@@ -20,20 +22,21 @@ func Reasons() []edge.Reason {
 	return []edge.Reason{reasonAgent, reasonTag, reasonShape, reasonWeak}
 }
 
-const (
-	certain  = 10
-	weak     = 2
-	weakMost = 2 // however often: monitoring looks so, too
-)
+const certain = 10
+
+// Config says whom weak signs are no matter of.
+type Config struct {
+	Spared []netip.Prefix // who may look like a tester: trust.never_ban
+}
 
 // A Check has no memory: each message tells by itself.
-type Check struct{}
+type Check struct{ spared []netip.Prefix }
 
 // New makes the check.
-func New() Check { return Check{} }
+func New(cfg Config, _ meter.Key) *Check { return &Check{spared: cfg.Spared} }
 
 // Inspect implements edge.Check.
-func (Check) Inspect(x *edge.Exchange) *edge.Verdict {
+func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	m := x.Msg
 	agent := m.Value(sip.FieldUserAgent)
 	switch {
@@ -43,10 +46,12 @@ func (Check) Inspect(x *edge.Exchange) *edge.Verdict {
 		return x.Say(found(reasonTag))
 	case shaped(m):
 		return x.Say(found(reasonShape))
-	case among(agent, &weakAgents), oneOf(agent, wholeAgents), example(m), tried(m):
-		return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonWeak, Score: weak, Most: weakMost})
 	}
-	return nil
+	points := signs(x, agent)
+	if points == 0 || c.spares(x.From.Remote.Addr()) {
+		return nil
+	}
+	return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonWeak, Score: points, Most: weakMost})
 }
 
 // found is the verdict on what is certain: silence, at which the known tools stop.
@@ -69,13 +74,6 @@ func newWords(list ...string) (w words) {
 var agents = newWords("friendly-scanner", "friendly-request", "sipvicious", "sundayddr", "pplsip", "sip-scan", "sipcli/", "sipscan", "siparmyknife",
 	"sivus", "smap ", "iWar", "VaxSIPUserAgent", "VaxIPUserAgent", "Nmap NSE", "Gulp")
 
-// weakAgents are User-Agents that attack tools copy or that honest testers use.
-var weakAgents = newWords("sipsak", "eyeBeam release 3006o", "PortSIP VoIP SDK", "Cisco-SIPGateway", "Cisco-CUCM", "Test Agent", "Custom SIP Phone",
-	"MizuPhone", "Ozeki", "Conaito", "A_B_C")
-
-// wholeAgents are such, as a whole.
-var wholeAgents = []string{"x", "voip", "smap"}
-
 // among reports whether agent begins with one of list, in any case.
 func among(agent []byte, list *words) bool {
 	if len(agent) == 0 {
@@ -87,18 +85,6 @@ func among(agent []byte, list *words) bool {
 	}
 	for _, w := range list[i] {
 		if len(agent) >= len(w) && equalFold(agent[:len(w)], w) {
-			return true
-		}
-	}
-	return false
-}
-
-func oneOf(agent []byte, list []string) bool {
-	if len(agent) > 4 {
-		return false
-	}
-	for _, w := range list {
-		if equalFold(agent, w) {
 			return true
 		}
 	}
@@ -189,54 +175,4 @@ func shaped(m *sip.Message) bool {
 		return true
 	}
 	return bytes.HasPrefix(m.Value(sip.FieldAllow), nmapAllow) || bytes.Contains(m.Value(sip.FieldContact), nowhere)
-}
-
-// The example hosts of RFC 3261 that scripts copy.
-var examples = [][]byte{[]byte("atlanta.com"), []byte("biloxi.com")}
-
-func example(m *sip.Message) bool {
-	host := m.Via.Host.Of(m.Raw)
-	for _, e := range examples {
-		if bytes.HasSuffix(host, e) {
-			return true
-		}
-	}
-	return false
-}
-
-// Names that scripts call from, at the address that they call, and display names of such.
-var (
-	triedNames    = [...]string{"100", "voipgw", "trunk", "user", "test", "admin"}
-	triedDisplays = [][]byte{[]byte("MAYET"), []byte("Simple SIP")}
-)
-
-// tried reports whether m is from one of these, at an address and not at a domain. A phone registers with its own name.
-func tried(m *sip.Message) bool {
-	if name := bytes.TrimPrefix(m.From.Display.Of(m.Raw), []byte{'"'}); len(name) > 0 {
-		for _, d := range triedDisplays {
-			if bytes.HasPrefix(name, d) {
-				return true
-			}
-		}
-	}
-	to := m.URI.Host.Of(m.Raw)
-	if m.Method == sip.REGISTER || len(to) == 0 || to[0] != '[' && (to[0] < '0' || to[0] > '9') {
-		return false
-	}
-	from := m.From.URI.Of(m.Raw)
-	i := bytes.IndexByte(from, '@')
-	if i < 0 || !bytes.HasPrefix(from[i+1:], to) {
-		return false
-	}
-	user, host := from[:i], from[i+1:]
-	if rest := host[len(to):]; len(rest) > 0 && rest[0] != ':' && rest[0] != ';' {
-		return false
-	}
-	_, user, _ = bytes.Cut(user, []byte{':'})
-	for _, one := range triedNames {
-		if equalFold(user, one) {
-			return true
-		}
-	}
-	return false
 }

@@ -129,6 +129,7 @@ func checkConfig(cfg *config.Config, own []netip.Addr) (c checks.Config) {
 	for m := sip.INVITE; cfg.Access.Unknown.Any && m <= sip.MESSAGE; m++ {
 		c.Method.Allowed = append(c.Method.Allowed, m)
 	}
+	c.Scanner.Spared = cfg.Trust.NeverBan
 	c.Contact.Own, c.Route.Own, c.Route.Names = own, own, cfg.Domains
 	if host := cfg.Outside.Advertise; host != "" {
 		if a, ok := sip.HostAddr([]byte(host)); ok {
