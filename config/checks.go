@@ -47,8 +47,8 @@ type Checks struct {
 		Within, Every time.Duration
 	}
 	Dialprefix struct {
-		Variants, Users int
-		Within, Shut    time.Duration
+		Variants, Users, Calls int
+		Within, Shut           time.Duration
 	}
 	Enumeration struct {
 		Users, Slowly int
@@ -91,7 +91,7 @@ func defaultChecks() (c Checks) {
 	c.Bruteforce.Tries, c.Bruteforce.Within = 8, time.Minute
 	c.Spray.Users, c.Spray.OfAddress, c.Spray.Within = 5, 100, time.Hour
 	c.Userguard.Sources, c.Userguard.Within, c.Userguard.Every = 8, time.Hour, 5*time.Minute
-	c.Dialprefix.Variants, c.Dialprefix.Users, c.Dialprefix.Within, c.Dialprefix.Shut = 5, 8, 10*time.Minute, 30*time.Minute
+	c.Dialprefix.Variants, c.Dialprefix.Users, c.Dialprefix.Calls, c.Dialprefix.Within, c.Dialprefix.Shut = 5, 8, 4, 10*time.Minute, 30*time.Minute
 	c.Enumeration.Users, c.Enumeration.Slowly, c.Enumeration.Within = 10, 20, 10*time.Minute
 	c.Method.Stray, c.Method.Within, c.Method.Grace = 20, time.Minute, 5*time.Minute
 	return c
@@ -112,7 +112,8 @@ func checks(c *Checks) reader {
 		key{"mode", choice(&c.Mode, modes...)},
 		one("bruteforce", number("tries", &b.Tries, 2, 16), span("within", &b.Within)),
 		one("contact"),
-		one("dialprefix", number("variants", &d.Variants, 2, 32), number("users", &d.Users, 2, 32), span("within", &d.Within), span("shut", &d.Shut)),
+		one("dialprefix", number("variants", &d.Variants, 2, 32), number("users", &d.Users, 2, 32), number("calls", &d.Calls, 2, 16),
+			span("within", &d.Within), span("shut", &d.Shut)),
 		one("enumeration", number("users", &e.Users, 2, 24), number("slowly", &e.Slowly, 2, 24), key{"within", duration(&e.Within, time.Second, 24*time.Hour)}),
 		one("flood", key{"rate", floodRate(c)}, number("burst", &f.Burst, 1, 1_000_000), span("sampling_time_unit", &f.Unit),
 			number("reqs_density_per_unit", &f.Density, 1, 1_000_000), span("remove_latency", &f.Latency)),

@@ -142,17 +142,18 @@ type Asked struct {
 	Match  Match
 	Method sip.Method
 
-	Proven bool // whoever wrote it reads what we send to its source: it is no forgery (design, section 5)
-	Good   bool // the platform accepted this user from this source within 30 days
-	Fresh  bool // its credentials answer a challenge that went to this flow
-	Apt    bool // and that was for this user and this target
-	Denied bool // and that was made up, since the platform denies this user
-	Alien  bool // its credentials answer no challenge that went to its address, nor came they over a connection: anybody may have written them
-	Tested bool // and that followed an answer to the edge's own fixed nonce
-	Answer Answer
-	Stale  bool // once it was challenged again: only because the nonce of its credentials was too old
-	Known  int  // how many users the platform accepted from the source's address within 30 days
-	Wrong  int  // how many passwords of this user from this address were wrong within 15 minutes; 0 where Good
+	Proven  bool // whoever wrote it reads what we send to its source: it is no forgery (design, section 5)
+	Good    bool // the platform accepted this user from this source within 30 days
+	Fresh   bool // its credentials answer a challenge that went to this flow
+	Apt     bool // and that was for this user and this target
+	Denied  bool // and that was made up, since the platform denies this user
+	Alien   bool // its credentials answer no challenge that went to its address, nor came they over a connection: anybody may have written them
+	Tested  bool // and that followed an answer to the edge's own fixed nonce
+	Answer  Answer
+	Literal bool // it calls a telephone number at an address, at no domain
+	Stale   bool // once it was challenged again: only because the nonce of its credentials was too old
+	Known   int  // how many users the platform accepted from the source's address within 30 days
+	Wrong   int  // how many passwords of this user from this address were wrong within 15 minutes; 0 where Good
 
 	Source uint64 // of the address; IPv6: of its /64
 	Port   uint64 // of address and port

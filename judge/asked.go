@@ -34,6 +34,7 @@ func (j *Judge) read(x *edge.Exchange) {
 	}
 	if m.Method == sip.INVITE {
 		a.Number = dialled(m.URI.User.Of(m.Raw))
+		a.Literal = a.Number != 0 && literal(m.URI.Host.Of(m.Raw))
 	}
 	j.credentials(x, uri)
 	if x.Match == edge.MatchNew {
@@ -307,6 +308,15 @@ const (
 	roomy = 60
 	exact = 32
 )
+
+// literal reports whether host, that of a URI, is an address: no domain at the top has a digit at its end.
+func literal(host []byte) bool {
+	if len(host) == 0 {
+		return false
+	}
+	last := host[len(host)-1]
+	return last == ']' || last >= '0' && last <= '9'
+}
 
 // dial appends a digit to n, which has so many of them. One that finds no room any more is mixed into those that came first.
 func dial(n, digit, digits uint64) uint64 {

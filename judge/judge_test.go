@@ -71,9 +71,15 @@ func (k *talk) parse(text string) *sip.Message {
 // asks sends a request with further fields, and returns the verdict.
 func (k *talk) asks(method, user string, fields ...string) edge.Verdict {
 	k.t.Helper()
-	k.x = edge.Exchange{From: k.from, At: k.at, Msg: k.parse(fmt.Sprintf("%s sip:%s@example.com SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKabc\n"+
+	return k.asksAt(method, user, "example.com", fields...)
+}
+
+// asksAt is asks with that host in the Request-URI.
+func (k *talk) asksAt(method, user, host string, fields ...string) edge.Verdict {
+	k.t.Helper()
+	k.x = edge.Exchange{From: k.from, At: k.at, Msg: k.parse(fmt.Sprintf("%s sip:%s@%s SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKabc\n"+
 		"From: <sip:%s@example.com>;tag=a\nTo: <sip:%s@example.com>\nCall-ID: abc\nCSeq: 1 %s\n%sContent-Length: 0\n\n",
-		method, user, user, user, method, strings.Join(append(fields, ""), "\n")))}
+		method, user, host, user, user, method, strings.Join(append(fields, ""), "\n")))}
 	return k.j.Inspect(&k.x)
 }
 
@@ -122,6 +128,14 @@ func TestAsked(t *testing.T) {
 	k.asks("INVITE", "00000000000123456789012345")
 	if n := k.x.Asked.Number; n.Len() != 15 || n.Last(4) != 0x2345 {
 		t.Errorf("a long number is %x", uint64(n))
+	}
+	for host, want := range map[string]bool{"203.0.113.9": true, "[2001:db8::9]": true, "example.com": false, "9.example": false} {
+		if k.asksAt("INVITE", "+493012345678", host); k.x.Asked.Literal != want {
+			t.Errorf("a call at %s: literal %v", host, !want)
+		}
+	}
+	if k.asksAt("INVITE", "alice", "203.0.113.9"); k.x.Asked.Literal {
+		t.Error("alice is a number")
 	}
 	variants := map[edge.Number]string{}
 	for _, user := range []string{"46500729221", "0046500729221", "%230046500729221", "*0046500729221", "9+0046500729221", "900900900900046500729221", "800900900900046500729221",

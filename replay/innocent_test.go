@@ -226,6 +226,29 @@ func TestInnocentMisdialling(t *testing.T) {
 	})
 }
 
+// TestInnocentCallsAtAddress: phones that know the platform by its address, register there and call, and one that calls without registering; they give
+// their credentials, and nothing at all is said of them.
+func TestInnocentCallsAtAddress(t *testing.T) {
+	inOffices(t, func(t *testing.T, phone func(n int) caller) {
+		s := &scene{}
+		for i := range 12 {
+			c, user := phone(i), fmt.Sprint(1100+i)
+			if i > 0 {
+				s.login(time.Duration(i)*time.Second, c, request{method: "REGISTER", user: user}, "right", 401, 200)
+			}
+			for k := range 8 {
+				s.login(time.Minute+time.Duration(k)*20*time.Second+time.Duration(i)*time.Second, c,
+					request{method: "INVITE", user: user, uri: fmt.Sprintf("sip:0%d@203.0.113.10", 3012000000+i*7654321+k*1234567)}, "right", 407, []int{486, 404, 480, 487}[k%4])
+			}
+		}
+		for _, one := range spared(t, s).Sources {
+			if len(one.Reasons) > 0 {
+				t.Errorf("%v: %v", one.Source, one.Reasons)
+			}
+		}
+	})
+}
+
 // TestInnocentProbes: softphones that send OPTIONS each 15 s before they are registered, and monitors.
 func TestInnocentProbes(t *testing.T) {
 	s := &scene{}

@@ -198,6 +198,20 @@ func TestVariantsOfPrefixes(t *testing.T) {
 	})
 }
 
+// TestVariantsOfStrangersCalls: a stranger who calls another telephone number each time, at our address and without credentials, is greylisted: what a
+// capture shows of that is the reason.
+func TestVariantsOfStrangersCalls(t *testing.T) {
+	each(t, []time.Duration{20 * time.Second, 2 * time.Minute}, []int{401, 407, 403, 404, 484, 603}, func(t *testing.T, v variant) {
+		s := &scene{}
+		for i := range 6 {
+			s.ask(time.Duration(i)*v.pace, v.style, request{method: "INVITE", user: "100", uri: fmt.Sprintf("sip:0044%d@203.0.113.10", 2071000000+i*7654321)}, v.status)
+		}
+		if r := s.run(t, allChecks()); len(r.Bans) > 0 || !slices.Contains(r.Sources[0].Reasons, "dialprefix.address") {
+			t.Errorf("%+v, bans %+v", r.Sources, r.Bans)
+		}
+	})
+}
+
 // TestVariantsOfStolenAccounts: the same with the password of a user, from where he registered a moment ago: a machine is noticed after 3 prefixes,
 // each dialled twice since the platform challenges, and two REGISTERs.
 func TestVariantsOfStolenAccounts(t *testing.T) {

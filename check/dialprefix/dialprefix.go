@@ -14,12 +14,13 @@ import (
 )
 
 const (
-	reasonSource edge.Reason = "dialprefix.source" // one source tries prefixes before one number
-	reasonNumber edge.Reason = "dialprefix.number" // many sources do, and this is a number of theirs
+	reasonSource  edge.Reason = "dialprefix.source"  // one source tries prefixes before one number
+	reasonNumber  edge.Reason = "dialprefix.number"  // many sources do, and this is a number of theirs
+	reasonAddress edge.Reason = "dialprefix.address" // a stranger calls telephone numbers at our address
 )
 
 // Reasons lists every reason this check gives.
-func Reasons() []edge.Reason { return []edge.Reason{reasonSource, reasonNumber} }
+func Reasons() []edge.Reason { return []edge.Reason{reasonSource, reasonNumber, reasonAddress} }
 
 // Config says how many variants of a number are too many. The zero value of a field means its default.
 type Config struct {
@@ -27,6 +28,8 @@ type Config struct {
 	Users    int           // of one source with them; default 8
 	Within   time.Duration // default 10 min
 	Shut     time.Duration // how long the number stays shut to that source; default 30 min
+	Calls    int           // in vain and without credentials, to numbers at our address within Within; default 4, at most 16
+	Guests   bool          // anybody may call there
 	Numbers  int           // remembered at once, 200 bytes each, of sources and of all together; default 16,384
 }
 
@@ -48,6 +51,7 @@ func (c Config) withDefaults() Config {
 	c.Users = cmp.Or(c.Users, 8)
 	c.Within = cmp.Or(c.Within, 10*time.Minute)
 	c.Shut = cmp.Or(c.Shut, 30*time.Minute)
+	c.Calls = cmp.Or(c.Calls, 4)
 	c.Numbers = cmp.Or(c.Numbers, 1<<14)
 	return c
 }
@@ -62,6 +66,9 @@ func (c Config) Validate() error {
 	if c.Within < time.Second || c.Shut < time.Second {
 		errs = append(errs, fmt.Errorf("dialprefix: within %v, shut %v, want at least 1s", c.Within, c.Shut))
 	}
+	if c.Calls < 2 || c.Calls > meter.LogMost {
+		errs = append(errs, fmt.Errorf("dialprefix: %d calls, want 2 to %d", c.Calls, meter.LogMost))
+	}
 	return errors.Join(errs...)
 }
 
@@ -70,6 +77,7 @@ type Check struct {
 	cfg     Config
 	key     meter.Key
 	numbers *meter.Table[number]
+	callers *meter.Table[caller]
 	last    atomic.Int64 // until when any number is shut: after that nothing has to be looked up
 }
 
@@ -90,7 +98,7 @@ type failure struct {
 // New makes the check. cfg is valid.
 func New(cfg Config, key meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, key: key, numbers: meter.NewTable[number](cfg.Numbers, nil)}
+	return &Check{cfg: cfg, key: key, numbers: meter.NewTable[number](cfg.Numbers, nil), callers: meter.NewTable[caller](cfg.Numbers/4, nil)}
 }
 
 // everybody stands for all sources together.
@@ -108,7 +116,11 @@ func ending(n edge.Number, neighbours bool) uint64 {
 // does not know.
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
-	if a.Number.Len() <= digits || x.At.UnixNano() >= c.last.Load() {
+	if a.Number.Len() <= digits {
+		return nil
+	}
+	c.answered(a, x.At)
+	if x.At.UnixNano() >= c.last.Load() {
 		return nil
 	}
 	if c.insists(a, x.At) {
@@ -168,7 +180,11 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	if guest(a) && status >= 300 {
 		c.byGuest(a, x.At)
 	}
-	return x.Say(c.bySource(a, status, slowly, x.At))
+	v := c.bySource(a, status, slowly, x.At)
+	if one := c.atAddress(a, status, x.At); v.Score == 0 && one.Score > 0 {
+		v = one
+	}
+	return x.Say(v)
 }
 
 // guest reports whether a comes from where the platform knows others, and answers no challenge. All guests of an address count together, too, since one

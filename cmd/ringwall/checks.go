@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,6 +124,7 @@ func checkConfig(cfg *config.Config, own []netip.Addr) (c checks.Config) {
 	c.Spray.Users, c.Spray.OfAddress, c.Spray.Within = in.Spray.Users, in.Spray.OfAddress, in.Spray.Within
 	c.Userguard.Sources, c.Userguard.Within, c.Userguard.Every = in.Userguard.Sources, in.Userguard.Within, in.Userguard.Every
 	c.Dialprefix.Variants, c.Dialprefix.Users, c.Dialprefix.Within, c.Dialprefix.Shut = in.Dialprefix.Variants, in.Dialprefix.Users, in.Dialprefix.Within, in.Dialprefix.Shut
+	c.Dialprefix.Calls, c.Dialprefix.Guests = in.Dialprefix.Calls, slices.ContainsFunc(cfg.Access.OpenInbound, isAddress)
 	c.Enumeration.Users, c.Enumeration.Slowly, c.Enumeration.Within = in.Enumeration.Users, in.Enumeration.Slowly, in.Enumeration.Within
 	c.Method.Stray, c.Method.Within, c.Method.Grace = in.Method.Stray, in.Method.Within, in.Method.Grace
 	c.Method.Allowed = cfg.Access.Unknown.List
@@ -139,6 +141,12 @@ func checkConfig(cfg *config.Config, own []netip.Addr) (c checks.Config) {
 		}
 	}
 	return c
+}
+
+// isAddress reports whether host is an address, and no name.
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
 }
 
 // outsideAddrs are the addresses that the edge has outside.
