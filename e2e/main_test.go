@@ -54,6 +54,8 @@ var (
 	across = []way{{"udp4-udp6", "udp", "udp", "", "::1"}, {"udp6-udp4", "udp", "udp", "::1", ""},
 		{"tcp6-udp4", "tcp", "udp", "::1", ""}, {"udp4-tcp6", "udp", "tcp", "", "::1"}}
 	both = []way{udp, tcp}
+	// Every pair of UDP and TCP, in each family.
+	twice = slices.Concat(both, mixes, sixes, []way{{"udp6-tcp6", "udp", "tcp", "::1", "::1"}, {"tcp6-udp6", "tcp", "udp", "::1", "::1"}})
 	// TLS outside, and both families.
 	secures = []way{{name: "tls-udp", out: "tls", in: "udp"}, {name: "tls-tcp", out: "tls", in: "tcp"}, {"tls6-udp4", "tls", "udp", "::1", ""}}
 	// WebSocket outside.

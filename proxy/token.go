@@ -40,7 +40,7 @@ const (
 	flagInsideTLS
 )
 
-// flagInsideInSet, which no stream has, says that Inside is where the first entry of Set leads to, over UDP.
+// flagInsideInSet, without flagInsideStream, says that Inside is where the first entry of Set leads to.
 const flagInsideInSet = flagInsideTLS
 
 // outsideKind is the place of the two bits in the flags.
@@ -68,24 +68,33 @@ func (r *route) appendPlain(dst []byte, kind byte) []byte {
 			dst = append(dst, raw[:]...)
 		}
 	}
-	dst = appendAddr(dst, r.Outside.Remote, &flags, flagOutside6)
+	dst = appendPacked(dst, r.Outside.Remote, &flags, flagOutside6)
 	if r.Outside.Transport.Stream() {
 		flags |= flagOutsideStream | byte(r.Outside.Transport-edge.TCP)<<outsideKind
 		dst = binary.BigEndian.AppendUint64(dst, r.Outside.Conn)
 	}
-	if next, ok := topo.NextServer(r.Set); ok && next == r.Inside.Remote && r.Inside.Transport == edge.UDP {
+	next, over, ok := topo.NextServer(r.Set)
+	switch inSet := ok && next == r.Inside.Remote && r.Inside.Transport == over; {
+	case inSet:
 		flags |= flagInsideInSet
-	} else {
-		dst = appendAddr(dst, r.Inside.Remote, &flags, flagInside6)
-	}
-	switch r.Inside.Transport {
-	case edge.TCP:
+	case r.Inside.Transport == edge.TCP:
 		flags |= flagInsideStream
-	case edge.TLS:
+	case r.Inside.Transport == edge.TLS:
 		flags |= flagInsideStream | flagInsideTLS
+	}
+	if flags&(flagInsideStream|flagInsideInSet) != flagInsideInSet {
+		dst = appendPacked(dst, r.Inside.Remote, &flags, flagInside6)
 	}
 	dst[at] = flags
 	return r.veiled.appendTo(dst)
+}
+
+// appendPacked is appendAddr in few bytes.
+func appendPacked(dst []byte, a netip.AddrPort, flags *byte, six byte) []byte {
+	if a.Addr().Is6() {
+		*flags |= six
+	}
+	return binary.BigEndian.AppendUint16(topo.AppendAddr(dst, a.Addr()), a.Port())
 }
 
 func appendAddr(dst []byte, a netip.AddrPort, flags *byte, six byte) []byte {
@@ -117,7 +126,7 @@ func (r *route) parse(b []byte, kind byte) (grown []byte, ok bool) {
 		idText.Encode(r.Binding[:], rest[:10])
 		rest = rest[10:]
 	}
-	if r.Outside.Remote, rest, ok = cutAddr(rest, flags&flagOutside6 != 0); !ok {
+	if r.Outside.Remote, rest, ok = cutPacked(rest, flags&flagOutside6 != 0); !ok {
 		return b, false
 	}
 	if flags&flagOutsideStream != 0 {
@@ -130,7 +139,7 @@ func (r *route) parse(b []byte, kind byte) (grown []byte, ok bool) {
 	}
 	inSet := flags&(flagInsideStream|flagInsideInSet) == flagInsideInSet
 	if !inSet {
-		if r.Inside.Remote, rest, ok = cutAddr(rest, flags&flagInside6 != 0); !ok {
+		if r.Inside.Remote, rest, ok = cutPacked(rest, flags&flagInside6 != 0); !ok {
 			return b, false
 		}
 	}
@@ -141,9 +150,18 @@ func (r *route) parse(b []byte, kind byte) (grown []byte, ok bool) {
 		r.Inside.Transport = edge.TLS
 	}
 	if b, ok = r.veiled.parse(b, len(b)-len(rest)); ok && inSet {
-		r.Inside.Remote, ok = topo.NextServer(r.Set)
+		r.Inside.Remote, r.Inside.Transport, ok = topo.NextServer(r.Set)
 	}
 	return b, ok
+}
+
+// cutPacked reads what appendPacked wrote, and what appendAddr did in tokens of before 2026-11-23.
+func cutPacked(b []byte, six bool) (netip.AddrPort, []byte, bool) {
+	addr, b, ok := topo.CutAddr(b, six)
+	if !ok || len(b) < 2 {
+		return netip.AddrPort{}, nil, false
+	}
+	return netip.AddrPortFrom(addr, binary.BigEndian.Uint16(b)), b[2:], true
 }
 
 func cutAddr(b []byte, six bool) (netip.AddrPort, []byte, bool) {

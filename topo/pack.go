@@ -29,7 +29,7 @@ const leastToken = 24
 // appendPacked appends uri packed, so that appendUnpacked gives the same bytes.
 func appendPacked(dst, uri []byte) []byte {
 	if packed, tail, ok := appendShort(dst, uri, nil); ok {
-		return append(packed, tail...)
+		return append(packed, shortTail(tail)...)
 	}
 	return append(append(dst, 0), uri...)
 }
@@ -77,7 +77,9 @@ func appendParsed(dst, uri []byte, own []netip.AddrPort) (packed, tail []byte, o
 		flags |= packedOwn
 		dst = append(dst, byte(place))
 	} else {
-		dst = appendAddr(dst, addr, &flags)
+		if dst = AppendAddr(dst, addr); six {
+			flags |= packed6
+		}
 		if u.HasPort {
 			dst = binary.BigEndian.AppendUint16(dst, u.Port)
 		}
@@ -93,17 +95,6 @@ func appendParsed(dst, uri []byte, own []netip.AddrPort) (packed, tail []byte, o
 	}
 	dst[at] = flags
 	return dst, tail, true
-}
-
-// appendAddr appends an address in binary.
-func appendAddr(dst []byte, addr netip.Addr, flags *byte) []byte {
-	if addr.Is4() {
-		a := addr.As4()
-		return append(dst, a[:]...)
-	}
-	*flags |= packed6
-	a := addr.As16()
-	return append(dst, a[:]...)
 }
 
 // appendUser packs a user part of at most 255 bytes, and returns the flags that say how.
@@ -142,7 +133,7 @@ func appendUnpacked(dst, packed []byte) ([]byte, bool) {
 		return append(dst, packed[1:]...), packed[0] == 0 && len(packed) > 1
 	}
 	dst, tail, ok := appendUnshort(dst, packed, nil)
-	return append(dst, tail...), ok
+	return appendTail(dst, tail), ok
 }
 
 // appendUnshort appends the URI that appendShort packed, and returns what stands behind it, which may be its tail.
@@ -183,15 +174,12 @@ func cutAddrPort(b []byte, flags byte, own []netip.AddrPort) (at netip.AddrPort,
 		}
 		return own[b[0]], b[1:], true
 	}
-	size, port := 4, uint16(0)
-	if flags&packed6 != 0 {
-		size = 16
-	}
-	if len(b) < size {
+	addr, b, ok := CutAddr(b, flags&packed6 != 0)
+	if !ok {
 		return at, nil, false
 	}
-	addr, _ := netip.AddrFromSlice(b[:size])
-	if b = b[size:]; flags&packedPort != 0 {
+	var port uint16
+	if flags&packedPort != 0 {
 		if len(b) < 2 {
 			return at, nil, false
 		}

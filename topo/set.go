@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
 )
 
@@ -19,7 +20,7 @@ func AppendEntry(set, raw []byte, a *sip.Address, own []netip.AddrPort) []byte {
 			if packed[len(set)]&packedLR != 0 {
 				return packed
 			}
-			return appendCounted(packed, tail)
+			return appendCounted(packed, shortTail(tail))
 		}
 	}
 	return appendCounted(append(set, 0), a.Whole.Of(raw))
@@ -52,16 +53,20 @@ func NextEntry(dst, set []byte, own []netip.AddrPort) (value, rest []byte, ok bo
 	if ok && set[0]&packedLR == 0 {
 		tail, rest, ok = CutCounted(rest)
 	}
-	return append(append(dst, tail...), '>'), rest, ok
+	return append(appendTail(dst, tail), '>'), rest, ok
 }
 
-// NextServer is where the first value of set leads to over UDP, if it is but the address and port of a server.
-func NextServer(set []byte) (server netip.AddrPort, ok bool) {
-	if len(set) == 0 || set[0]&^packed6 != packedURI|packedLR|packedPort {
-		return server, false
+// NextServer is where the first value of set leads to over UDP, or over TCP, if it is but the address and port of a server.
+func NextServer(set []byte) (server netip.AddrPort, over edge.Transport, ok bool) {
+	if len(set) == 0 || set[0]&^(packed6|packedLR) != packedURI|packedPort {
+		return server, over, false
 	}
-	server, _, ok = cutAddrPort(set[1:], set[0], nil)
-	return server, ok
+	server, rest, ok := cutAddrPort(set[1:], set[0], nil)
+	if ok && set[0]&packedLR == 0 {
+		tail, _, counted := CutCounted(rest)
+		over, ok = edge.TCP, counted && len(tail) == 1 && tail[0] == tailTCP
+	}
+	return server, over, ok
 }
 
 // AppendEarlier appends a set in the form that it had in tokens of before 2026-11-23, each value behind its length and a byte that says
