@@ -279,10 +279,14 @@ func (l *lane) recordRoute(x *edge.Exchange, to hop) []byte {
 	}
 	l.small = appendToken(l.small[:0], l.p.keys, &r, x.From.Side, m, l.own.callID)
 	l.value = l.appendRoute(l.value[:0], l.small, to.flow, m.URI.Scheme)
-	if i := m.Find(sip.FieldRecordRoute); i >= 0 && !(l.cfg.Hide && x.From.Side == edge.Inside) {
-		l.edit.Before(i, sip.FieldRecordRoute, l.value)
-	} else {
+	switch i := m.Find(sip.FieldRecordRoute); {
+	case i < 0 || l.cfg.Hide && x.From.Side == edge.Inside:
 		l.edit.Top(sip.FieldRecordRoute, l.value)
+	case x.From.Side == edge.Inside: // in one line with the next: a call that passes here twice must not grow beyond a datagram
+		at := m.Fields[i].Value.Start
+		l.edit.ReplaceSpan(i, sip.Span{Start: at, End: at}, append(l.value, ", "...))
+	default:
+		l.edit.Before(i, sip.FieldRecordRoute, l.value)
 	}
 	return l.small
 }
