@@ -39,8 +39,8 @@ type Checks struct {
 		Within time.Duration
 	}
 	Spray struct {
-		Users, OfAddress int
-		Within           time.Duration
+		Users, OfAddress, OfGroup, Group int
+		Within, Learning                 time.Duration
 	}
 	Userguard struct {
 		Sources       int
@@ -90,6 +90,7 @@ func defaultChecks() (c Checks) {
 	c.Lockout.Failures, c.Lockout.Within, c.Lockout.Ban = 3, 15*time.Minute, 30*time.Minute
 	c.Bruteforce.Tries, c.Bruteforce.Within = 8, time.Minute
 	c.Spray.Users, c.Spray.OfAddress, c.Spray.Within = 5, 100, time.Hour
+	c.Spray.OfGroup, c.Spray.Group, c.Spray.Learning = 3, 10, 7*24*time.Hour
 	c.Userguard.Sources, c.Userguard.Within, c.Userguard.Every = 8, time.Hour, 5*time.Minute
 	c.Dialprefix.Variants, c.Dialprefix.Users, c.Dialprefix.Calls, c.Dialprefix.Within, c.Dialprefix.Shut = 5, 8, 4, 10*time.Minute, 30*time.Minute
 	c.Enumeration.Users, c.Enumeration.Slowly, c.Enumeration.Within = 10, 20, 10*time.Minute
@@ -123,7 +124,8 @@ func checks(c *Checks) reader {
 		one("method", number("stray", &m.Stray, 2, 10_000), span("within", &m.Within), span("grace", &m.Grace)),
 		one("route"),
 		one("scanner"),
-		one("spray", number("users", &s.Users, 2, 10_000), number("of_address", &s.OfAddress, 2, 10_000), span("within", &s.Within)),
+		one("spray", number("users", &s.Users, 2, 10_000), number("of_address", &s.OfAddress, 2, 10_000), span("within", &s.Within),
+			number("of_group", &s.OfGroup, 2, 32), number("group", &s.Group, 2, 64), span("learning", &s.Learning)),
 		one("userguard", number("sources", &u.Sources, 2, 1000), span("within", &u.Within), span("every", &u.Every)),
 	)
 }

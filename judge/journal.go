@@ -21,12 +21,13 @@ type Journal struct {
 	*state.Journal[uint64]
 	judge          *Judge
 	restored, left int
+	since          time.Time
 }
 
 // OpenJournal creates the journal's table in db where it is missing, loads the pairs that are remembered at now into j, and from then on writes
 // those that are new, or are seen on another day. Call it before j is used, and Close it before db.
 func OpenJournal(ctx context.Context, db *sql.DB, j *Judge, now time.Time, opts state.Options) (*Journal, error) {
-	s := &store{db, &j.known}
+	s := &store{db, &j.known, now}
 	if err := s.Prepare(ctx); err != nil {
 		return nil, fmt.Errorf("open journal of known users: %w", err)
 	}
@@ -34,6 +35,10 @@ func OpenJournal(ctx context.Context, db *sql.DB, j *Judge, now time.Time, opts 
 		return nil, errors.New("open journal of known users: the judge has one already")
 	}
 	out := &Journal{judge: j}
+	if err := s.begun(ctx); err != nil {
+		return nil, fmt.Errorf("read since when users are known: %w", err)
+	}
+	out.since = s.since
 	if err := s.load(ctx, now, out); err != nil {
 		return nil, fmt.Errorf("load known users: %w", err)
 	}
@@ -46,6 +51,9 @@ func OpenJournal(ctx context.Context, db *sql.DB, j *Judge, now time.Time, opts 
 // Loaded returns how many pairs OpenJournal brought back, and how many it left out because they are too old or there is no room for them.
 func (j *Journal) Loaded() (restored, left int) { return j.restored, j.left }
 
+// Since returns when the first journal of this file was opened: from when on it is remembered whom the platform accepted from where.
+func (j *Journal) Since() time.Time { return j.since }
+
 // Close stops the journal and writes the rest. The judge may be used on, without a journal. A second Close does nothing.
 func (j *Journal) Close(ctx context.Context) error {
 	j.judge.known.journal.CompareAndSwap(j.Journal, nil)
@@ -57,14 +65,29 @@ func (j *Journal) Close(ctx context.Context) error {
 type store struct {
 	db    *sql.DB
 	known *known
+	since time.Time
 }
 
-// Prepare makes the journal's table.
+// Prepare makes the journal's tables. A file that begins anew in the middle of a run is told since when users are known.
 func (s *store) Prepare(ctx context.Context) error {
-	return state.Prepare(ctx, s.db, "judge", journalVersion,
+	err := state.Prepare(ctx, s.db, "judge", journalVersion,
 		`CREATE TABLE IF NOT EXISTS known_user (pair INTEGER PRIMARY KEY, source INTEGER NOT NULL, minute INTEGER NOT NULL) STRICT`,
 		`CREATE TABLE IF NOT EXISTS known_flow (pair INTEGER PRIMARY KEY, flow INTEGER NOT NULL) STRICT`,
-		`CREATE TABLE IF NOT EXISTS known_name (pair INTEGER PRIMARY KEY, user TEXT NOT NULL, source TEXT NOT NULL) STRICT`)
+		`CREATE TABLE IF NOT EXISTS known_name (pair INTEGER PRIMARY KEY, user TEXT NOT NULL, source TEXT NOT NULL) STRICT`,
+		`CREATE TABLE IF NOT EXISTS known_since (only INTEGER PRIMARY KEY CHECK (only = 1), second INTEGER NOT NULL) STRICT`)
+	if err != nil {
+		return err
+	}
+	_, err = s.db.ExecContext(ctx, `INSERT OR IGNORE INTO known_since VALUES (1, ?)`, s.since.Unix())
+	return err
+}
+
+// begun reads since when users are known.
+func (s *store) begun(ctx context.Context) error {
+	var second int64
+	err := s.db.QueryRowContext(ctx, `SELECT second FROM known_since`).Scan(&second)
+	s.since = time.Unix(second, 0)
+	return err
 }
 
 // Begin prepares writing in one transaction. Hashes are written as the signed numbers of the same bits.

@@ -342,7 +342,7 @@ func restart(t *testing.T, j *Judge, at time.Time) *Judge {
 	if _, err := OpenJournal(t.Context(), db, j, at, state.Options{}); err == nil {
 		t.Error("two journals of one judge")
 	}
-	for key := range (&store{db, &j.known}).Keys() {
+	for key := range (&store{db: db, known: &j.known}).Keys() {
 		first.Mark(key)
 	}
 	if err := first.Close(t.Context()); err != nil {

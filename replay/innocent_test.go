@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringwall/ringwall/check"
+	"github.com/ringwall/ringwall/check/spray"
 	"github.com/ringwall/ringwall/edge"
 )
 
@@ -202,6 +204,36 @@ func TestInnocentWrongPassword(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestInnocentRotation: 12 offices whose passwords were all changed, to a judge that has been at work for a month: phones behind a NAT that nobody was
+// accepted from lately, and telephone systems with all their users at one port, who were. In the first minutes that looks like a campaign of 12 sources.
+func TestInnocentRotation(t *testing.T) {
+	checks := allChecks()
+	for i, row := range check.List() {
+		if row.Name == "spray" {
+			cfg := check.Config{Spray: spray.Config{Since: start.Add(-30 * 24 * time.Hour)}}
+			checks[i].Check = row.New(cfg, testKey)
+		}
+	}
+	s := &scene{}
+	for site := range 12 {
+		for i := range 30 {
+			q, c := request{method: "REGISTER", user: fmt.Sprint(1000 + 30*site + i)}, office.neighbour(300*site)
+			if site%2 == 0 {
+				c = c.nth(i)
+			} else {
+				s.login(time.Duration(i)*time.Second, c, q, "right", 401, 200)
+			}
+			for round := range 6 {
+				at := 2*time.Hour + time.Duration(round)*time.Minute + time.Duration(i)*time.Second
+				s.login(at, c, q, "old", 401, 401)
+			}
+		}
+	}
+	if r := s.run(t, checks); len(r.Bans) > 0 {
+		t.Errorf("bans: %+v", r.Bans)
+	}
 }
 
 // TestInnocentMisdialling: people who try a number with other prefixes, correct digits, and redial what is busy.

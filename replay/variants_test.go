@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ringwall/ringwall/check"
+	"github.com/ringwall/ringwall/judge"
 )
 
 // The labelled captures are one example of each attack. Here the same ones come in other clothes: other phones' names, compact and lower-case fields,
@@ -267,6 +270,43 @@ func TestVariantsOfTurns(t *testing.T) {
 				found(t, s, 10, list...)
 			})
 		}
+	}
+}
+
+// TestVariantsOfCampaigns: 20 sources in networks of their own try three or four users each, too few to be found one by one; by a judge that has been
+// at work for long. In its first week that is told and no more.
+func TestVariantsOfCampaigns(t *testing.T) {
+	checks := func(since time.Time) (list []judge.Charge) {
+		for _, row := range check.List() {
+			var cfg check.Config
+			cfg.Spray.Since = since
+			list = append(list, judge.Charge{Name: row.Name, Mode: judge.Enforce, Check: row.New(cfg, testKey), Reasons: row.Reasons})
+		}
+		return list
+	}
+	for name, style := range styles {
+		t.Run(name, func(t *testing.T) {
+			for old, want := range map[time.Duration]int{0: 0, 8 * 24 * time.Hour: 20} {
+				s, list := &scene{}, []caller{}
+				for i := range 20 {
+					one := style.neighbour(300 * i)
+					if style.at.Addr().Is6() {
+						b := style.at.Addr().As16()
+						b[5] += byte(i)
+						one.at = netip.AddrPortFrom(netip.AddrFrom16(b), style.at.Port())
+					}
+					list = append(list, one)
+					for k := range 4 {
+						s.login(time.Duration(k)*10*time.Minute+time.Duration(i)*20*time.Second, one, request{method: "REGISTER", user: fmt.Sprint(1000 + 4*i + k)}, "Summer2026", 401, 401)
+					}
+				}
+				r := s.run(t, checks(start.Add(-old)))
+				r.Score([]Label{blames(list...)})
+				if got := r.Labels[0]; got.Banned != want || len(r.Bans) != want {
+					t.Errorf("%v old: %d of 20 banned, want %d: %+v", old, got.Banned, want, r.Bans)
+				}
+			}
+		})
 	}
 }
 

@@ -13,17 +13,24 @@ import (
 	"github.com/ringwall/ringwall/meter"
 )
 
-const reasonUsers edge.Reason = "spray.users" // wrong passwords of many users, and no right one
+const (
+	reasonUsers edge.Reason = "spray.users" // wrong passwords of many users, and no right one
+	reasonGroup edge.Reason = "spray.group" // of some users, as many other sources at the same pace
+)
 
 // Reasons lists every reason this check gives.
-func Reasons() []edge.Reason { return []edge.Reason{reasonUsers} }
+func Reasons() []edge.Reason { return []edge.Reason{reasonUsers, reasonGroup} }
 
 // Config says how many users are too many. The zero value of a field means its default.
 type Config struct {
 	Users     int           // with wrong passwords from one port, within Within; default 5
 	OfAddress int           // from one address with whatever ports; default 100
 	Within    time.Duration // default 1 h
-	Sources   int           // remembered at once, 180 bytes each; default 16,384
+	OfGroup   int           // from one port, where Group sources do so at the same pace within Within; default 3
+	Group     int           // default 10, at most 64
+	Learning  time.Duration // after Since, in which groups are only told; default 7 days
+	Since     time.Time     // from when on it is remembered whom the platform accepted from where; zero: from the first wrong password on
+	Sources   int           // remembered at once, 190 bytes each; default 16,384
 }
 
 const (
@@ -41,6 +48,9 @@ func (c Config) withDefaults() Config {
 	c.Users = cmp.Or(c.Users, 5)
 	c.OfAddress = cmp.Or(c.OfAddress, 100)
 	c.Within = cmp.Or(c.Within, time.Hour)
+	c.OfGroup = min(cmp.Or(c.OfGroup, 3), c.Users)
+	c.Group = cmp.Or(c.Group, 10)
+	c.Learning = cmp.Or(c.Learning, 7*24*time.Hour)
 	c.Sources = cmp.Or(c.Sources, 1<<14)
 	return c
 }
@@ -55,6 +65,9 @@ func (c Config) Validate() error {
 	if c.Within < time.Second {
 		errs = append(errs, fmt.Errorf("spray: within %v, want at least 1s", c.Within))
 	}
+	if c.Users >= 2 && c.OfGroup < 2 || c.Group < 2 || c.Group > crewMost || c.Learning < 0 {
+		errs = append(errs, fmt.Errorf("spray: groups of %d sources with %d users each, learning %v: want 2 to %d sources, and 2 users", c.Group, c.OfGroup, c.Learning, crewMost))
+	}
 	return errors.Join(errs...)
 }
 
@@ -62,21 +75,28 @@ func (c Config) Validate() error {
 type Check struct {
 	cfg     Config
 	sources *meter.Table[source]
+	group   group
+	since   atomic.Int64 // from when on it is remembered whom the platform accepted; 0: not known yet
 	last    atomic.Int64 // until when anybody has to wait: after that nothing has to be looked up
 }
 
 type source struct {
-	since  int64     // nanoseconds
-	until  int64     // strangers at this address have to wait for each other
-	next   int64     // try of one of them
-	good   [4]uint64 // users whose passwords were right, a bit for each, some share one
+	since  int64         // nanoseconds
+	until  int64         // strangers at this address have to wait for each other
+	next   int64         // try of one of them
+	pace   time.Duration // between two users, where they were enough for a group; else 0
+	good   [4]uint64     // users whose passwords were right, a bit for each, some share one
 	failed meter.Distinct
 }
 
 // New makes the check. cfg is valid.
 func New(cfg Config, _ meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, sources: meter.NewTable[source](cfg.Sources, nil)}
+	c := &Check{cfg: cfg, sources: meter.NewTable[source](cfg.Sources, nil)}
+	if !cfg.Since.IsZero() {
+		c.since.Store(cfg.Since.UnixNano())
+	}
+	return c
 }
 
 // Watch implements edge.Watcher. A phone has a port of its own and a user or two; so many users with wrong passwords at one port are no
@@ -89,12 +109,26 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 		c.right(a.Port, a, x.At)
 		c.right(a.Source, a, x.At)
 	case a.Failed(x.Msg.Status) && !a.Good:
-		byPort := c.wrong(a.Port, c.cfg.Users, a, x.At)
-		if byAddress := c.wrong(a.Source, c.cfg.OfAddress, a, x.At); byPort || byAddress && a.Known == 0 {
+		byPort, grouped := c.wrong(a.Port, c.cfg.Users, a, x.At)
+		byAddress, _ := c.wrong(a.Source, c.cfg.OfAddress, a, x.At)
+		switch {
+		case byPort, byAddress && a.Known == 0:
 			return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonUsers, Score: points, Most: 2 * points})
+		case grouped && c.learns(x.At):
+			return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonGroup})
+		case grouped:
+			return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonGroup, Score: points, Most: 2 * points})
 		}
 	}
 	return nil
+}
+
+// learns reports whether it is too early to tell a group from sites whose passwords were all changed: there nobody is known yet.
+func (c *Check) learns(at time.Time) bool {
+	if c.since.CompareAndSwap(0, at.UnixNano()) {
+		return true
+	}
+	return at.UnixNano()-c.since.Load() < int64(c.cfg.Learning)
 }
 
 // Inspect implements edge.Check. Where many users had wrong passwords, from whatever ports, those whom the platform does not know there wait for each
@@ -128,11 +162,11 @@ func (c *Check) right(key uint64, a *edge.Asked, at time.Time) {
 	}
 }
 
-// wrong notes a wrong password, and reports whether they are those of too many users.
-func (c *Check) wrong(key uint64, most int, a *edge.Asked, at time.Time) bool {
+// wrong notes a wrong password, and reports whether they are those of too many users, and whether its port is one of a group.
+func (c *Check) wrong(key uint64, most int, a *edge.Asked, at time.Time) (many, grouped bool) {
 	s, _ := c.sources.Enter(key, 0, at)
 	if s == nil {
-		return false
+		return false, false
 	}
 	defer c.sources.Leave(key)
 	if at.UnixNano()-s.since > int64(c.cfg.Within) {
@@ -149,5 +183,14 @@ func (c *Check) wrong(key uint64, most int, a *edge.Asked, at time.Time) bool {
 			c.last.Store(s.until)
 		}
 	}
-	return users >= most
+	return users >= most, key == a.Port && a.Known == 0 && users >= c.cfg.OfGroup && c.together(s, a, at)
+}
+
+// together reports whether s, the port of a, is one of a group. Its pace is that of its first users.
+func (c *Check) together(s *source, a *edge.Asked, at time.Time) bool {
+	if s.pace == 0 {
+		s.pace = max(1, time.Duration(at.UnixNano()-s.since)/time.Duration(c.cfg.OfGroup-1))
+		c.group.joins(a.Source, s.pace, c.cfg.Group, c.cfg.Within, at)
+	}
+	return c.group.found(s.pace, c.cfg.Within, at)
 }

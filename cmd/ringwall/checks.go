@@ -22,6 +22,7 @@ import (
 // A bench is the judge and the checks it hears; checks stay the same through a reload unless they are told something else.
 type bench struct {
 	judge *judge.Judge // nil: no check was ever asked for
+	since time.Time    // from when on it is remembered whom the platform accepted
 	told  checks.Config
 	rows  map[string]any // the checks by name
 }
@@ -38,37 +39,39 @@ func (s *service) assemble(cfg *config.Config) (*judge.Judge, error) {
 	if b.judge == nil && cfg.Checks.None() && cfg.Access.Unify == config.CheckOff {
 		return nil, nil
 	}
-	told := checkConfig(cfg, s.outsideAddrs())
-	list, rows := charges(cfg, told, b, s.judgeKey())
 	if b.judge == nil {
-		j, err := judge.New(judge.Config{Domains: cfg.Domains, Ticks: s.ticks}, s.judgeKey(), list)
+		j, err := judge.New(judge.Config{Domains: cfg.Domains, Ticks: s.ticks}, s.judgeKey(), nil)
 		if err != nil {
 			return nil, err
 		}
-		if err := s.openKnown(j); err != nil {
+		if b.since, err = s.openKnown(j); err != nil {
 			return nil, err
 		}
 		b.judge = j
-		s.judging.Store(j)
-	} else if err := b.judge.Apply(list); err != nil {
+	}
+	told := checkConfig(cfg, s.outsideAddrs())
+	told.Spray.Since = b.since
+	list, rows := charges(cfg, told, b, s.judgeKey())
+	if err := b.judge.Apply(list); err != nil {
 		return nil, err
 	}
+	s.judging.Store(b.judge)
 	b.told, b.rows = told, rows
 	return b.judge, nil
 }
 
-// openKnown brings whom the platform accepted in the last run back, and keeps that written from now on.
-func (s *service) openKnown(j *judge.Judge) error {
+// openKnown brings whom the platform accepted in the last run back, and keeps that written from now on. It returns since when that is done.
+func (s *service) openKnown(j *judge.Judge) (since time.Time, err error) {
 	journal, err := judge.OpenJournal(context.Background(), s.db, j, time.Now(), state.Options{
 		State: s.journalState("known users", reasonState, &s.knownError), Sound: s.file.Watch(), Repair: s.repair})
 	if err != nil {
-		return err
+		return since, err
 	}
 	s.onClose(func() error { return journal.Close(context.Background()) })
 	if restored, left := journal.Loaded(); restored+left > 0 {
 		s.log.Info("known users are back", "event", event.State, "users", restored, "left_out", left)
 	}
-	return nil
+	return journal.Since(), nil
 }
 
 // judge returns the judge, nil if there is none.
@@ -122,6 +125,7 @@ func checkConfig(cfg *config.Config, own []netip.Addr) (c checks.Config) {
 	c.Lockout.Failures, c.Lockout.Within, c.Lockout.For = in.Lockout.Failures, in.Lockout.Within, in.Lockout.Ban
 	c.Bruteforce.Tries, c.Bruteforce.Within = in.Bruteforce.Tries, in.Bruteforce.Within
 	c.Spray.Users, c.Spray.OfAddress, c.Spray.Within = in.Spray.Users, in.Spray.OfAddress, in.Spray.Within
+	c.Spray.OfGroup, c.Spray.Group, c.Spray.Learning = in.Spray.OfGroup, in.Spray.Group, in.Spray.Learning
 	c.Userguard.Sources, c.Userguard.Within, c.Userguard.Every = in.Userguard.Sources, in.Userguard.Within, in.Userguard.Every
 	c.Dialprefix.Variants, c.Dialprefix.Users, c.Dialprefix.Within, c.Dialprefix.Shut = in.Dialprefix.Variants, in.Dialprefix.Users, in.Dialprefix.Within, in.Dialprefix.Shut
 	c.Dialprefix.Calls, c.Dialprefix.Guests = in.Dialprefix.Calls, slices.ContainsFunc(cfg.Access.OpenInbound, isAddress)
