@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,44 +19,9 @@ import (
 	"github.com/ringwall/ringwall/edge"
 )
 
-// forms are the forms that lists are printed in.
-var forms = []string{"table", "json", "csv"}
-
-// A listing is a flag for the form of a list.
-type listing struct{ form string }
-
-func (l *listing) flag(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&l.form, "output", "o", "table", "form of the output: table, json or csv")
-}
-
-func (l *listing) check() error {
-	if !slices.Contains(forms, l.form) {
-		return fmt.Errorf("--output %q: want table, json or csv", l.form)
-	}
-	return nil
-}
-
-// print writes list as JSON, or its rows under heading.
-func (l *listing) print(out io.Writer, list any, heading []string, rows [][]string) error {
-	switch l.form {
-	case "json":
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(list)
-	case "csv":
-		w := csv.NewWriter(out)
-		return cmp.Or(w.Write(heading), w.WriteAll(rows), w.Error())
-	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, row := range append([][]string{heading}, rows...) {
-		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
-	}
-	return w.Flush()
-}
-
 func newBans() *cobra.Command {
 	var of target
-	var as listing
+	var as output
 	cmd := &cobra.Command{
 		Use:   "bans",
 		Short: "list who is banned",
@@ -67,19 +30,14 @@ func newBans() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	of.flags(cmd)
-	as.flag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := as.check(); err != nil {
+	as.flag(cmd, lists...)
+	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
+		all, err := of.bans(cmd.Context())
+		if err != nil {
 			return err
 		}
-		return verb(func(cmd *cobra.Command, _ []string) error {
-			all, err := of.bans(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return printBans(cmd.OutOrStdout(), &as, all)
-		})(cmd, args)
-	}
+		return printBans(cmd.OutOrStdout(), &as, all)
+	})
 	return cmd
 }
 
@@ -109,7 +67,7 @@ func (t *target) bans(ctx context.Context) ([]ban.Ban, error) {
 	return all, err
 }
 
-func printBans(out io.Writer, as *listing, all []ban.Ban) error {
+func printBans(out io.Writer, as *output, all []ban.Ban) error {
 	if len(all) == 0 && as.form == "table" {
 		_, err := fmt.Fprintln(out, "nobody is banned")
 		return err
@@ -158,11 +116,11 @@ type span time.Duration
 // Set reads "30m" or "7d".
 func (s *span) Set(text string) error {
 	d, err := config.ParseDuration(text)
-	if err == nil && d <= 0 {
-		err = fmt.Errorf("want a time above 0")
+	if err != nil || d <= 0 {
+		return errors.New("want a length of time above 0, such as 30s, 12h or 7d")
 	}
 	*s = span(d)
-	return err
+	return nil
 }
 
 // String is of pflag.Value, as is Type.
@@ -290,28 +248,23 @@ func newAllowRemove() *cobra.Command {
 
 func newAllowList() *cobra.Command {
 	var of target
-	var as listing
+	var as output
 	cmd := &cobra.Command{Use: "list", Short: "show the allow list, and who else is never banned", Args: cobra.NoArgs}
 	of.flags(cmd)
-	as.flag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := as.check(); err != nil {
+	as.flag(cmd, lists...)
+	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
+		var all allowLists
+		if err := of.call(cmd.Context(), "allowed", nil, &all); err != nil {
 			return err
 		}
-		return verb(func(cmd *cobra.Command, _ []string) error {
-			var lists allowLists
-			if err := of.call(cmd.Context(), "allowed", nil, &lists); err != nil {
-				return err
-			}
-			var rows [][]string
-			for _, a := range lists.Allowed {
-				rows = append(rows, []string{a.Source.String(), "allowed", printable(a.Text, false)})
-			}
-			for _, e := range lists.Never {
-				rows = append(rows, []string{edge.Source{Prefix: e.Prefix}.String(), "never banned", e.Why})
-			}
-			return as.print(cmd.OutOrStdout(), lists, []string{"source", "kind", "why"}, rows)
-		})(cmd, args)
-	}
+		var rows [][]string
+		for _, a := range all.Allowed {
+			rows = append(rows, []string{a.Source.String(), "allowed", printable(a.Text, false)})
+		}
+		for _, e := range all.Never {
+			rows = append(rows, []string{edge.Source{Prefix: e.Prefix}.String(), "never banned", e.Why})
+		}
+		return as.print(cmd.OutOrStdout(), all, []string{"source", "kind", "why"}, rows)
+	})
 	return cmd
 }

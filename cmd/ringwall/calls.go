@@ -1,14 +1,10 @@
 package main
 
 import (
-	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
 	"strconv"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,7 +45,7 @@ type streamState struct {
 
 func newCalls() *cobra.Command {
 	var of target
-	var form string
+	var as output
 	cmd := &cobra.Command{
 		Use:   "calls",
 		Short: "list the calls whose media is relayed",
@@ -59,45 +55,28 @@ func newCalls() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	of.flags(cmd)
-	cmd.Flags().StringVarP(&form, "output", "o", "table", "form of the output: table, json or csv")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if form != "table" && form != "json" && form != "csv" {
-			return fmt.Errorf("--output %q: want table, json or csv", form)
+	as.flag(cmd, lists...)
+	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
+		var all []callState
+		if err := of.call(cmd.Context(), "calls", nil, &all); err != nil {
+			return err
 		}
-		return verb(func(cmd *cobra.Command, _ []string) error {
-			var all []callState
-			if err := of.call(cmd.Context(), "calls", nil, &all); err != nil {
-				return err
-			}
-			return printCalls(cmd.OutOrStdout(), all, form)
-		})(cmd, args)
-	}
+		return printCalls(cmd.OutOrStdout(), &as, all)
+	})
 	return cmd
 }
 
-func printCalls(out io.Writer, all []callState, form string) error {
-	switch form {
-	case "json":
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(all)
-	case "csv":
-		w := csv.NewWriter(out)
-		w.Write(callColumns)
-		for _, c := range all {
-			w.WriteAll(c.rows())
-		}
-		w.Flush()
-		return w.Error()
+// printCalls prints all as the operator wants it.
+func printCalls(out io.Writer, as *output, all []callState) error {
+	if len(all) == 0 && as.form == "table" {
+		_, err := fmt.Fprintln(out, "no call's media is relayed")
+		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.ToUpper(strings.Join(callColumns, "\t")))
+	var rows [][]string
 	for _, c := range all {
-		for _, row := range c.rows() {
-			fmt.Fprintln(w, strings.Join(row, "\t"))
-		}
+		rows = append(rows, c.rows()...)
 	}
-	return w.Flush()
+	return as.print(out, all, callColumns, rows)
 }
 
 // callColumns are those of the table and of csv.

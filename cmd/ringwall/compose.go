@@ -338,6 +338,7 @@ func (s *service) openAdmin(context.Context) (err error) {
 		return err
 	}
 	s.admin.Handle("status", func(context.Context, json.RawMessage) (any, error) { return s.status(), nil })
+	s.admin.Handle("file", func(context.Context, json.RawMessage) (any, error) { return ofFile(s.cfg.File), nil })
 	s.admin.Handle("reload", s.handleReload)
 	s.admin.Handle("drain", s.handleDrain)
 	s.admin.Handle("rotate", s.handleRotate)

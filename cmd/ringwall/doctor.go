@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -15,23 +14,18 @@ import (
 
 func newDoctor() *cobra.Command {
 	var of target
-	var form string
+	var as output
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "look for what is wrong, and tell what to do about it",
-		Long: "doctor asks the running ringwall what needs attention, reads its configuration file as it is now, looks through the media of\n" +
-			"all calls for packets that are refused, and says what to do about each. It changes nothing. It exits 1 if it found\n" +
-			"anything, and 69 if no service answers.",
+		Long: "doctor asks the running ringwall what needs attention, has it look at its configuration file as it is now, looks through the\n" +
+			"media of all calls for packets that are refused, and says what to do about each. It changes nothing. It exits 1 if it\n" +
+			"found anything, and 69 if no service answers.",
 		Args: cobra.NoArgs,
 	}
 	of.flags(cmd)
-	cmd.Flags().StringVarP(&form, "output", "o", "table", "form of the output: table or json")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if form != "table" && form != "json" {
-			return fmt.Errorf("--output %q: want table or json", form)
-		}
-		return verb(func(cmd *cobra.Command, _ []string) error { return examine(cmd, &of, form) })(cmd, args)
-	}
+	as.flag(cmd, "table", "json")
+	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error { return examine(cmd, &of, as.form) })
 	return cmd
 }
 
@@ -45,7 +39,11 @@ func examine(cmd *cobra.Command, of *target, form string) error {
 	if err := of.call(cmd.Context(), "calls", nil, &calls); err != nil {
 		return err
 	}
-	found := slices.Concat([]concern{}, s.Attention, ofFile(s.Config), ofMedia(calls))
+	var file []concern
+	if err := of.call(cmd.Context(), "file", nil, &file); err != nil {
+		return err
+	}
+	found := append([]concern{}, slices.Concat(s.Attention, file, ofMedia(calls))...) // not nil: no concern is [] in JSON
 	if err := printConcerns(cmd.OutOrStdout(), found, form); err != nil {
 		return err
 	}
@@ -57,9 +55,7 @@ func examine(cmd *cobra.Command, of *target, form string) error {
 
 func printConcerns(out io.Writer, found []concern, form string) error {
 	if form == "json" {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(found)
+		return printJSON(out, found)
 	}
 	for _, c := range found {
 		if _, err := fmt.Fprintf(out, "%s: %s\n", paint(out, amber, c.ID), c.Text); err != nil {
@@ -73,7 +69,8 @@ func printConcerns(out io.Writer, found []concern, form string) error {
 	return nil
 }
 
-// ofFile is what is wrong with the configuration file as it is now: the service may run with what it was before.
+// ofFile is what is wrong with the configuration file as it is now: the service may run with what it was before. It is for the service to ask: paths in
+// the file, and perhaps its own, begin where the service works, and the service's user may be the only one to read keys.
 func ofFile(file string) (found []concern) {
 	if file == "" {
 		return nil

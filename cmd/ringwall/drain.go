@@ -37,7 +37,7 @@ func (d drained) String() string {
 func newDrain() *cobra.Command {
 	var of target
 	var off bool
-	var limit time.Duration
+	var limit span
 	cmd := &cobra.Command{
 		Use:   "drain",
 		Short: "let a running ringwall take no new work",
@@ -51,13 +51,13 @@ func newDrain() *cobra.Command {
 		Args:    cobra.NoArgs,
 	}
 	of.flags(cmd)
-	cmd.Flags().DurationVar(&limit, "for", 0, "wait this long at most for pending transactions and calls, such as `1h`")
+	cmd.Flags().Var(&limit, "for", "wait this long (`TIME`) at most for pending transactions and calls, such as 1h")
 	cmd.Flags().BoolVar(&off, "off", false, "take new work again")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if waits := cmd.Flags().Changed("for"); waits && (off || limit <= 0) {
-			return errors.New("--for wants a length of time above 0, and no --off")
+		if limit > 0 && off {
+			return errors.New("--for and --off exclude one another")
 		}
-		return verb(func(cmd *cobra.Command, _ []string) error { return drain(cmd, &of, !off, limit) })(cmd, args)
+		return verb(func(cmd *cobra.Command, _ []string) error { return drain(cmd, &of, !off, time.Duration(limit)) })(cmd, args)
 	}
 	return cmd
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -30,7 +29,7 @@ const maxExplained = 1 << 20
 
 func newExplain() *cobra.Command {
 	var of target
-	var as listing
+	var as output
 	var message, from string
 	cmd := &cobra.Command{
 		Use:   "explain IP|PREFIX|IP:PORT|USER or explain --message FILE",
@@ -47,7 +46,7 @@ func newExplain() *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 	}
 	of.flags(cmd)
-	as.flag(cmd)
+	as.flag(cmd, "table", "json")
 	cmd.Flags().StringVar(&message, "message", "", "`FILE` with the message")
 	cmd.Flags().StringVar(&from, "from", "inside", "`SIDE` that it comes from: inside or outside")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -57,13 +56,11 @@ func newExplain() *cobra.Command {
 			return fmt.Errorf("--from %q: want inside or outside", from)
 		case message == "" && len(args) == 0, message != "" && len(args) > 0:
 			return errors.New("name a source, a user, or the file with a message: --message FILE")
-		case as.form == "csv":
-			return fmt.Errorf("--output %q: want table or json", as.form)
 		case message != "":
-			return verb(func(cmd *cobra.Command, _ []string) error { return explain(cmd, of.file, message, side, as.form) })(cmd, args)
+			return verb(func(cmd *cobra.Command, _ []string) error { return explain(cmd, &of, message, side, as.form) })(cmd, args)
 		}
 		whom, err := parseWhom(args)
-		if err = cmp.Or(err, as.check()); err != nil {
+		if err != nil {
 			return err
 		}
 		return verb(func(cmd *cobra.Command, args []string) error {
@@ -76,8 +73,9 @@ func newExplain() *cobra.Command {
 	return cmd
 }
 
-func explain(cmd *cobra.Command, file, message string, from edge.Side, form string) error {
-	cfg, err := loadFile(file)
+// explain shows the message in a file as it would leave on the other side, with the configuration and the key file that of names.
+func explain(cmd *cobra.Command, of *target, message string, from edge.Side, form string) error {
+	cfg, err := load(of.file, config.Overrides{State: of.state})
 	if err != nil {
 		return err
 	}
@@ -102,9 +100,7 @@ func explain(cmd *cobra.Command, file, message string, from edge.Side, form stri
 	}
 	side := [...]string{edge.Outside: "inside", edge.Inside: "outside"}[from]
 	if form == "json" {
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetIndent("", "  ")
-		return enc.Encode(explanation{side, string(after), changesOf(before, after, from), len(before), len(after)})
+		return printJSON(cmd.OutOrStdout(), explanation{side, string(after), changesOf(before, after, from), len(before), len(after)})
 	}
 	return tellMessage(cmd.OutOrStdout(), side, before, after, changesOf(before, after, from))
 }

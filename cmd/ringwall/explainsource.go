@@ -134,13 +134,13 @@ func (e *knowledge) locked() (list []held) {
 }
 
 // explainOf asks the service about a source and prints what it says.
-func explainOf(cmd *cobra.Command, of *target, as *listing, source string) error {
+func explainOf(cmd *cobra.Command, of *target, as *output, source string) error {
 	var e knowledge
 	if err := of.call(cmd.Context(), "explain", sourceArgs{Source: source, Operator: sshPeer()}, &e); err != nil {
 		return err
 	}
 	if as.form == "json" {
-		return as.print(cmd.OutOrStdout(), e, nil, nil)
+		return printJSON(cmd.OutOrStdout(), e)
 	}
 	return e.print(cmd.OutOrStdout())
 }

@@ -161,13 +161,13 @@ func (h *held) kind() string {
 }
 
 // explainUserOf asks the service about a user and prints what it says.
-func explainUserOf(cmd *cobra.Command, of *target, as *listing, user string) error {
+func explainUserOf(cmd *cobra.Command, of *target, as *output, user string) error {
 	var e acquaintance
 	if err := of.call(cmd.Context(), "explain-user", userArgs{User: user}, &e); err != nil {
 		return err
 	}
 	if as.form == "json" {
-		return as.print(cmd.OutOrStdout(), e, nil, nil)
+		return printJSON(cmd.OutOrStdout(), e)
 	}
 	return e.print(cmd.OutOrStdout())
 }

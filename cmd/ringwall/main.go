@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -46,8 +47,11 @@ func execute(args []string, stdout, stderr io.Writer) int {
 		return code
 	}
 	fmt.Fprintf(stderr, "ringwall: %v\n", err)
-	if code == exitUsage {
+	switch {
+	case code == exitUsage:
 		fmt.Fprintln(stderr, `Run "ringwall help" for the verbs, "ringwall VERB --help" for one of them.`)
+	case errors.Is(err, admin.ErrUnreachable):
+		fmt.Fprintln(stderr, "If it does run, name it: with the --config or --state that it was started with.")
 	}
 	return code
 }
@@ -66,8 +70,37 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newRun(), newCheck(), newFmt(), newReload(), newDrain(), newStatus(), newDoctor(), newTail(), newTrace(), newExplain(), newBans(), newBan(), newUnban(),
 		newAllow(), newTrust(), newReplay(), newTopology(), newDemo(), newCalls(), newVersion())
 	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { // an unknown flag of an unknown verb is not what is wrong
+		if cmd.HasSubCommands() {
+			return cmp.Or(cmd.ValidateArgs(cmd.Flags().Args()), err)
+		}
+		return err
+	})
+	strictHelp(root)
 	helpful(root)
 	return root
+}
+
+// strictHelp makes cobra's own verbs, help and completion, refuse what they know nothing of, as all others do.
+func strictHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Use, cmd.Short = "help [VERB]", "tell how a verb is used"
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				about, rest, err := root.Find(args)
+				if err == nil && len(rest) > 0 {
+					err = fmt.Errorf("%q is no verb of %s", rest[0], about.CommandPath())
+				}
+				return err
+			}
+		case "completion":
+			cmd.Use, cmd.Short = "completion [SHELL]", "print a script that lets a shell complete verbs and flags"
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 }
 
 // helpful lets cmd and the verbs below it say which verb may have been meant where there is none of that name, and what a verb wants that got
@@ -76,10 +109,14 @@ func helpful(cmd *cobra.Command) {
 	if !cmd.HasSubCommands() {
 		asked := cmd.Args
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := asked(cmd, args); err != nil {
-				return fmt.Errorf("got %q where this is wanted: %s", args, cmd.UseLine())
+			err := asked(cmd, args)
+			switch {
+			case err == nil || cmd.Name() == "help":
+				return err
+			case len(args) == 0:
+				return fmt.Errorf("more is wanted: %s", cmd.UseLine())
 			}
-			return nil
+			return fmt.Errorf("got %q where this is wanted: %s", args, cmd.UseLine())
 		}
 		return
 	}

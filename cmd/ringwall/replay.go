@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -20,8 +19,9 @@ import (
 
 // A replaying is what the verb was asked for.
 type replaying struct {
-	capture, file, form, labels string
-	inside                      []string
+	capture, file, labels string
+	as                    output
+	inside                []string
 
 	platform []netip.Prefix // that inside names, or that was found
 }
@@ -44,7 +44,7 @@ func newReplay() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVarP(&r.file, "config", "c", "", "configuration `FILE`; without one, or without a mode of any check in it, all enforce")
 	flags.StringSliceVar(&r.inside, "inside", nil, "`PREFIX` or address of the platform in the capture, may be repeated")
-	flags.StringVarP(&r.form, "output", "o", "table", "form of the output: table or json")
+	r.as.flag(cmd, "table", "json")
 	flags.StringVar(&r.labels, "labels", "", "`FILE` (CSV) that says what is in the capture, to be compared with")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r.capture = args[0]
@@ -58,9 +58,6 @@ func newReplay() *cobra.Command {
 
 // check reads the flags. Its errors are bad usage.
 func (r *replaying) check() error {
-	if r.form != "table" && r.form != "json" {
-		return fmt.Errorf("--output %q: want table or json", r.form)
-	}
 	for _, text := range r.inside {
 		p, err := prefixOf(text)
 		if err != nil {
@@ -245,13 +242,11 @@ func peerNets(peers []config.Peer) (nets []peerNet, named []string) {
 
 // print tells what was found.
 func (r *replaying) print(cmd *cobra.Command, report *replay.Report) error {
-	if r.form == "json" {
+	if r.as.form == "json" {
 		for _, note := range report.Notes {
 			fmt.Fprintln(cmd.ErrOrStderr(), note)
 		}
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetIndent("", "  ")
-		return enc.Encode(report)
+		return printJSON(cmd.OutOrStdout(), report)
 	}
 	var names []string
 	for _, p := range r.platform {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -50,7 +49,7 @@ type status struct {
 
 func newStatus() *cobra.Command {
 	var of target
-	var form string
+	var as output
 	var strict bool
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -61,16 +60,9 @@ func newStatus() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	of.flags(cmd)
-	cmd.Flags().StringVarP(&form, "output", "o", "table", "form of the output: table or json")
+	as.flag(cmd, "table", "json")
 	cmd.Flags().BoolVar(&strict, "check", false, "exit 1 if anything needs attention")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if form != "table" && form != "json" {
-			return fmt.Errorf("--output %q: want table or json", form)
-		}
-		return verb(func(cmd *cobra.Command, _ []string) error {
-			return showStatus(cmd, &of, form, strict)
-		})(cmd, args)
-	}
+	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error { return showStatus(cmd, &of, as.form, strict) })
 	return cmd
 }
 
@@ -91,9 +83,7 @@ func showStatus(cmd *cobra.Command, of *target, form string, strict bool) error 
 // print writes s as form asks.
 func (s *status) print(out io.Writer, form string) error {
 	if form == "json" {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(s)
+		return printJSON(out, s)
 	}
 	if len(s.Attention) > 0 {
 		fmt.Fprintln(out, paint(out, amber, "needs attention"))

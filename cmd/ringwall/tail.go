@@ -26,8 +26,8 @@ type tailArgs struct {
 // tailFlags are the flags of `ringwall tail`.
 type tailFlags struct {
 	target
-	form  string
-	limit time.Duration
+	as    output
+	limit span
 	args  tailArgs
 }
 
@@ -39,7 +39,8 @@ func newTail() *cobra.Command {
 		Long: "tail shows what a running ringwall refuses, notes, bans and frees, live: a line for each verdict, with its reason (docs/reasons.md) and\n" +
 			"source. What a source goes on sending is folded: once a second a line tells how many more verdicts of that kind there were. Packets of\n" +
 			"banned sources, which nobody reads, are one number a second.\n\n" +
-			"It ends by INT or after --for. It never slows the service down: what comes faster than it can be shown is counted.",
+			"It ends by INT or after --for. It never slows the service down: what comes faster than it can be shown is counted. With -o json each line is\n" +
+			"an object.",
 		Example: "  ringwall tail\n" +
 			"  ringwall tail --source 198.51.100.0/24 --for 1m\n" +
 			"  ringwall tail --reason auth -o json",
@@ -48,15 +49,15 @@ func newTail() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.args.Source, "source", "", "`IP`, PREFIX or IP:PORT that it is about")
 	flags.StringVar(&f.args.Reason, "reason", "", "`REASON`, or how it begins: scanner")
-	flags.DurationVar(&f.limit, "for", 0, "end after this `TIME`, such as 30s")
-	flags.StringVarP(&f.form, "output", "o", "text", "form of the output: text or json (one object a line)")
+	flags.Var(&f.limit, "for", "end after this `TIME`, such as 30s")
+	f.as.flag(cmd, "text", "json")
 	f.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := f.check(); err != nil {
 			return err
 		}
 		return verb(func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := until(cmd.Context(), f.limit)
+			ctx, stop := until(cmd.Context(), time.Duration(f.limit))
 			defer stop()
 			return f.stream(ctx, "tail", f.args, f.shower(cmd.OutOrStdout(), cmd.ErrOrStderr()))
 		})(cmd, args)
@@ -66,12 +67,6 @@ func newTail() *cobra.Command {
 
 // check refuses what nothing can be shown for.
 func (f *tailFlags) check() error {
-	if f.form != "text" && f.form != "json" {
-		return fmt.Errorf("--output %q: want text or json", f.form)
-	}
-	if f.limit < 0 {
-		return fmt.Errorf("--for %v: want a time above 0", f.limit)
-	}
 	if f.args.Source != "" {
 		if _, err := edge.ParseSource(f.args.Source); err != nil {
 			return fmt.Errorf("--source: %w", err)
@@ -102,7 +97,7 @@ func (f *tailFlags) shower(stdout, stderr io.Writer) func(json.RawMessage) error
 		case line.Event == "begun":
 			_, err := fmt.Fprintln(stderr, "verdicts from now on")
 			return err
-		case f.form == "json":
+		case f.as.form == "json":
 			_, err := fmt.Fprintf(stdout, "%s\n", raw)
 			return err
 		}

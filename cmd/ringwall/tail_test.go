@@ -128,7 +128,7 @@ func TestTailFilter(t *testing.T) {
 // TestTailShows prints what a service would send.
 func TestTailShows(t *testing.T) {
 	var out, stderr strings.Builder
-	f := tailFlags{form: "text"}
+	f := tailFlags{as: output{form: "text"}}
 	show := f.shower(&out, &stderr)
 	for _, line := range []tailLine{{Event: "begun"}, {Event: "refused", Reason: "flood.rate", Source: "198.51.0.1", Count: 9, Dropped: 2},
 		{Event: "refused", Reason: "flood.rate", Count: 9, Sources: manySources, Dropped: 2}, {Event: "banned", Count: 1, Dropped: 3}} {

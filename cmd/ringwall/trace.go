@@ -27,9 +27,9 @@ type traceArgs struct {
 // traceFlags are the flags of `ringwall trace`.
 type traceFlags struct {
 	target
-	form   string
+	as     output
 	source string
-	limit  time.Duration
+	limit  span
 	args   traceArgs
 }
 
@@ -41,7 +41,8 @@ func newTrace() *cobra.Command {
 		Long: "trace shows the messages that pass a running ringwall, live: a ladder of phone, edge and platform, with the time since\n" +
 			"the first one, CSeq, transport and address of the far end. What is refused is shown with its reason (docs/reasons.md).\n" +
 			"A call is followed from the first message that matches; --user, --call and --source together must all match.\n\n" +
-			"It ends by INT or after --for. It never slows the service down: what comes faster than it can be shown is counted.",
+			"It ends by INT or after --for. It never slows the service down: what comes faster than it can be shown is counted. With -o json each line is\n" +
+			"an object.",
 		Example: "  ringwall trace --user alice --for 30s\n" +
 			"  ringwall trace --source 198.51.100.7 --full",
 		Args: cobra.NoArgs,
@@ -50,9 +51,9 @@ func newTrace() *cobra.Command {
 	flags.StringVar(&f.args.User, "user", "", "`USER` of From, To or Request-URI")
 	flags.StringVar(&f.args.CallID, "call", "", "`CALL-ID`")
 	flags.StringVar(&f.source, "source", "", "`IP` address of the far end")
-	flags.DurationVar(&f.limit, "for", 0, "end after this `TIME`, such as 30s")
+	flags.Var(&f.limit, "for", "end after this `TIME`, such as 30s")
 	flags.BoolVar(&f.args.Full, "full", false, "show whole messages; answers to challenges and media keys are hidden")
-	flags.StringVarP(&f.form, "output", "o", "ladder", "form of the output: ladder or json (one object a line)")
+	f.as.flag(cmd, "ladder", "json")
 	f.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := f.check(); err != nil {
@@ -65,12 +66,6 @@ func newTrace() *cobra.Command {
 
 // check refuses what no trace can be made of.
 func (f *traceFlags) check() error {
-	if f.form != "ladder" && f.form != "json" {
-		return fmt.Errorf("--output %q: want ladder or json", f.form)
-	}
-	if f.limit < 0 {
-		return fmt.Errorf("--for %v: want a time above 0", f.limit)
-	}
 	if f.source == "" {
 		return nil
 	}
@@ -84,7 +79,7 @@ func (f *traceFlags) check() error {
 
 // trace shows what the service tells until INT, TERM or the limit.
 func (f *traceFlags) trace(cmd *cobra.Command) error {
-	ctx, stop := until(cmd.Context(), f.limit)
+	ctx, stop := until(cmd.Context(), time.Duration(f.limit))
 	defer stop()
 	return f.stream(ctx, "trace", f.args, f.shower(cmd.OutOrStdout(), cmd.ErrOrStderr()))
 }
@@ -100,11 +95,11 @@ func (f *traceFlags) shower(stdout, stderr io.Writer) func(json.RawMessage) erro
 		switch {
 		case line.Event == "begun":
 			fmt.Fprintf(stderr, "tracing %s\n", f.about())
-			if f.form == "ladder" {
+			if f.as.form == "ladder" {
 				l.heading()
 			}
 			return nil
-		case f.form == "json":
+		case f.as.form == "json":
 			_, err := fmt.Fprintf(stdout, "%s\n", raw)
 			return err
 		}

@@ -62,9 +62,9 @@ func onUser(cmd *cobra.Command, of *target, work func(cmd *cobra.Command, a user
 
 func newTrustList() *cobra.Command {
 	var of target
-	var as listing
+	var as output
 	cmd := &cobra.Command{Use: "list [USER|IP|PREFIX]", Short: "show who is known good, and from where", Args: cobra.MaximumNArgs(1)}
-	as.flag(cmd)
+	as.flag(cmd, lists...)
 	onUser(cmd, &of, func(cmd *cobra.Command, a userArgs) error {
 		var list []judge.Pair
 		if err := of.call(cmd.Context(), "trusted", a, &list); err != nil {
@@ -80,13 +80,6 @@ func newTrustList() *cobra.Command {
 		}
 		return as.print(cmd.OutOrStdout(), list, []string{"user", "source", "accepted", "until"}, rows)
 	})
-	checked := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := as.check(); err != nil {
-			return err
-		}
-		return checked(cmd, args)
-	}
 	return cmd
 }
 
