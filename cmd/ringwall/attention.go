@@ -106,7 +106,7 @@ func (f *facts) concerns() []concern {
 	}
 	add(len(f.restart) > 0, "restart.needed", "restart needed for: %s", strings.Join(f.restart, ", "))
 	add(!f.dropAt.IsZero() && f.at.Sub(f.dropAt) < dropsMatter, "events.dropped",
-		"events come faster than the log takes them, %d are lost so far", f.dropped)
+		"events come faster than the log takes them, or nobody reads it: %d are lost so far", f.dropped)
 	return all
 }
 
@@ -126,7 +126,7 @@ func allOrOne(what string, up bool) string {
 // facts gathers what concerns follow from.
 func (s *service) facts(p proxy.Status, now *settings) *facts {
 	f := &facts{at: time.Now(), proxy: p, tables: proxyConfig(now.cfg, now.upstreams, now.trunks).Transactions, bindings: binding.Default().Max,
-		trunks: now.trunks, restart: now.restart, reload: s.lastReload.Load(), dropped: s.ring.Dropped(),
+		trunks: now.trunks, restart: now.restart, reload: s.lastReload.Load(), dropped: s.dropped(),
 		certs: s.transport.Certificates(), distrusted: s.transport.Distrusted(now.removed()...), aside: setAside(s.cfg.State)}
 	f.open, f.most = int(s.transport.Counters().ConnectionsOpen), s.budget
 	if s.relay != nil {
@@ -181,6 +181,9 @@ func (s *service) journalState(what string, reason edge.Reason, note *atomic.Poi
 	}
 }
 
+// dropped is how many events and lines the log did not get.
+func (s *service) dropped() uint64 { return s.ring.Dropped() + s.lines.Lost() }
+
 // watchDrops notes when events are lost, until ctx ends.
 func (s *service) watchDrops(ctx context.Context) {
 	look := time.NewTicker(lookForDrops)
@@ -191,7 +194,7 @@ func (s *service) watchDrops(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case at := <-look.C:
-			if n := s.ring.Dropped(); n > seen {
+			if n := s.dropped(); n > seen {
 				seen = n
 				s.dropAt.Store(&at)
 			}

@@ -98,6 +98,7 @@ type boot struct {
 	from  origin         // of cfg
 	log   *slog.Logger
 	level *slog.LevelVar // of log
+	lines *event.Lines   // that log writes to; nil: somewhere else
 
 	lookup lookupFunc // finds where names lead; nil: by the DNS of the system
 }

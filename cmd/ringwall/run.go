@@ -61,9 +61,12 @@ func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
+	signal.Ignore(syscall.SIGPIPE) // a reader of the log that went away is no reason to end calls
+	b.lines = event.NewLines(stderr)
+	defer b.lines.Close()
 	b.level = new(slog.LevelVar)
 	b.level.Set(b.cfg.Log.Level)
-	b.log = event.NewLogger(stderr, string(b.cfg.Log.Format), b.level)
+	b.log = event.NewLogger(b.lines, string(b.cfg.Log.Format), b.level)
 	slog.SetDefault(b.log)
 	starting, begun := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT) // names may take long to look up
 	s, err := start(starting, b, stdout)
@@ -82,7 +85,7 @@ func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
 	s.goUntilClose(s.forgetRetired)
 	s.admin.SetState(admin.Ready)
 	// Whatever log.level says, this line is how a start script knows.
-	event.NewLogger(stderr, string(b.cfg.Log.Format), slog.LevelInfo).Info("ready", s.places()...)
+	event.NewLogger(b.lines, string(b.cfg.Log.Format), slog.LevelInfo).Info("ready", s.places()...)
 
 	got := <-signals
 	limit := s.settings.Load().cfg.Timers.Drain

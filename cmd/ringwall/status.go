@@ -199,7 +199,7 @@ func (s *service) status() status {
 		Outside: bound(all, edge.Outside), Inside: bound(all, edge.Inside),
 		UpstreamState: p.Upstream, Peers: peerStates(p.Peers), Demo: s.platform != nil,
 		Bindings: p.Bindings, Calls: s.callsUp(), Media: s.mediaState(), Transactions: p.Transactions, Pending: p.Pending,
-		Connections: s.transport.Counters().ConnectionsOpen, EventsDropped: s.ring.Dropped(),
+		Connections: s.transport.Counters().ConnectionsOpen, EventsDropped: s.dropped(),
 		Memory: memoryState{s.memory.Used(), s.memory.Limit(), s.memory.Pressure().String()},
 	}
 	bans, gate := s.bans.Stats(), s.gate.Counters()

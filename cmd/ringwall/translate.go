@@ -224,6 +224,7 @@ func (s *service) observe() {
 	for _, c := range banCounters() {
 		s.metrics.Counter("ringwall_"+c.name+"_total", c.help, func() float64 { return float64(c.of(s)) })
 	}
+	s.metrics.Counter("ringwall_log_lines_dropped_total", "Lines that the reader of the log took too slowly, or not at all.", func() float64 { return float64(s.lines.Lost()) })
 	s.metrics.Counter("ringwall_events_dropped_total", "Events that found the ring full.", func() float64 { return float64(s.ring.Dropped()) })
 	for _, c := range transportCounters() {
 		s.metrics.Counter("ringwall_transport_"+c.name+"_total", c.help, func() float64 { return float64(c.of(s.transport.Counters())) })
