@@ -297,6 +297,9 @@ func (c *Config) Warnings() []string {
 	if c.Topology.Hide && !c.Topology.MaskCallID {
 		all = append(all, "topology.mask_call_id: Call-IDs of the platform leave as they are; many platforms put their address into them")
 	}
+	if len(c.Media.RTPEngine) > 0 && c.Media.Relay != RelayRTPEngine {
+		all = append(all, "media.rtpengine: nobody asks these servers, since media.relay is "+string(c.Media.Relay)+": write relay: rtpengine, or leave them out")
+	}
 	if private := c.privateMedia(); private.IsValid() {
 		all = append(all, fmt.Sprintf("media.address: phones on the internet are told to send media to %v, which they can't reach, since outside.advertise is a name: "+
 			"write the address that media.ports are forwarded from", private))

@@ -381,8 +381,10 @@ func TestWarnings(t *testing.T) {
 		"media: {relay: off}":             "topology.hide: media still reveals",
 		"topology: {mask_call_id: false}": "topology.mask_call_id: ",
 		"topology: {hide: false}":         "",
-		nat + "sbc.example.com}":          "media.address: phones on the internet are told to send media to 10.0.0.5",
-		nat + "203.0.113.5}":              "",
+		"media: {rtpengine: ['udp:127.0.0.1:2223']}":                           "media.rtpengine: nobody asks these servers, since media.relay is builtin",
+		"media: {relay: rtpengine, rtpengine: ['udp:127.0.0.1:2223']}":         "",
+		nat + "sbc.example.com}":                                               "media.address: phones on the internet are told to send media to 10.0.0.5",
+		nat + "203.0.113.5}":                                                   "",
 		nat + "sbc.example.com}\nmedia: {address: 203.0.113.5}":                "",
 		nat + "sbc.example.com}\nmedia: {relay: off}\ntopology: {hide: false}": "",
 	} {

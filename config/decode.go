@@ -65,7 +65,7 @@ func section(keys ...key) reader {
 		names[i] = k.name
 	}
 	return func(d *decoder, n *node, path string) {
-		if !d.is(n, path, mapping) {
+		if !d.are(n, path, mapping, "write {"+names[0]+": …}, with any of "+strings.Join(names, ", ")) {
 			return
 		}
 		first := make(map[string]int, len(n.pairs))
@@ -129,8 +129,6 @@ func (d *decoder) is(n *node, path string, kinds ...kind) bool {
 func kindHint(n *node, want []kind) string {
 	scalar := n.kind == text || n.kind == number || n.kind == boolean
 	switch {
-	case scalar && slices.Contains(want, list):
-		return "write [" + quoted(n.text) + "]"
 	case scalar && slices.Contains(want, text):
 		return "write " + quoted(n.text)
 	case n.kind == text && slices.Contains(want, number):
@@ -139,6 +137,15 @@ func kindHint(n *node, want []kind) string {
 		return "write true or false, without quotes"
 	}
 	return ""
+}
+
+// are is is for values that hold others, with a hint for something that stands alone in their place.
+func (d *decoder) are(n *node, path string, want kind, hint string) bool {
+	if n.kind == want || n.kind == broken || n.kind == missing {
+		return d.is(n, path, want)
+	}
+	d.report(n.at, path, "wants "+kindNames[want]+", not "+kindNames[n.kind], hint)
+	return false
 }
 
 // fail reports err, which a value's parser returned.
@@ -156,6 +163,12 @@ func (d *decoder) fail(n *node, path string, err error) {
 // value reads a text by parse into dst.
 func value[T any](dst *T, parse func(string) (T, error)) reader {
 	return func(d *decoder, n *node, path string) {
+		if n.kind == number || n.kind == boolean {
+			if _, err := parse(n.text); err != nil { // quotes would not help
+				d.fail(n, path, err)
+				return
+			}
+		}
 		if !d.is(n, path, text) {
 			return
 		}
@@ -168,11 +181,21 @@ func value[T any](dst *T, parse func(string) (T, error)) reader {
 	}
 }
 
-// each reads a list, every item by read into a new element. Items that are wrong stay zero, so that the others keep
-// their index.
+// each reads a list of mappings, every item by read into a new element.
 func each[T any](dst *[]T, read func(*T) reader) reader {
+	return items(dst, read, func(n *node) string {
+		if n.kind == mapping {
+			return "put brackets around it, or a dash before it: [{…}]"
+		}
+		return "write [{…}], with a pair of braces for each entry"
+	})
+}
+
+// items reads a list, every item by read into a new element. Items that are wrong stay zero, so that the others keep
+// their index. hint is for what is no list.
+func items[T any](dst *[]T, read func(*T) reader, hint func(*node) string) reader {
 	return func(d *decoder, n *node, path string) {
-		if !d.is(n, path, list) {
+		if !d.are(n, path, list, hint(n)) {
 			return
 		}
 		*dst = make([]T, len(n.items))
@@ -186,7 +209,12 @@ func each[T any](dst *[]T, read func(*T) reader) reader {
 
 // texts reads a list of texts, each by parse.
 func texts[T any](dst *[]T, parse func(string) (T, error)) reader {
-	return each(dst, func(v *T) reader { return value(v, parse) })
+	return items(dst, func(v *T) reader { return value(v, parse) }, func(n *node) string {
+		if n.kind == mapping {
+			return "write a list in brackets: [a, b]"
+		}
+		return "write [" + quoted(n.text) + "]"
+	})
 }
 
 // boolValue reads true or false.

@@ -21,11 +21,27 @@ func duration(dst *time.Duration, least, most time.Duration) reader {
 		case err != nil:
 			d.report(n.at, path, quoted(n.text)+" is not a length of time", "write 500ms, 25s, 15m, 1h30m or 7d")
 		case v < least || v > most:
-			d.report(n.at, path, fmt.Sprintf("%s is not from %v to %v", n.text, least, most), "")
+			d.report(n.at, path, fmt.Sprintf("%s is not from %s to %s", n.text, spanText(least), spanText(most)), "")
 		default:
 			*dst = v
 		}
 	}
+}
+
+// spanText writes d as people write it into the file: "10m", "365d".
+func spanText(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d > day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // ParseDuration is time.ParseDuration that knows days, too: "7d", "1d12h".

@@ -318,7 +318,7 @@ func parseAdmin(s string) (netip.AddrPort, error) {
 	}
 	a, err := parseAddrPort(s)
 	if err != nil {
-		return a, err
+		return a, wrongf("write 127.0.0.1:7060, or off for none", "%v", err)
 	}
 	if !a.Addr().IsLoopback() {
 		return a, wrongf("write 127.0.0.1:7060 and reach it through ssh -L 7060:127.0.0.1:7060", "another address than loopback is not in this version: the admin port has no sign-in yet")
