@@ -18,8 +18,19 @@ type comparison struct {
 // compare makes the comparison of the key whose value field finds.
 func compare[T any](key string, field func(*Config) *T) comparison {
 	return comparison{key,
-		func(a, b *Config) bool { return reflect.DeepEqual(*field(a), *field(b)) },
+		func(a, b *Config) bool { return same(*field(a), *field(b)) },
 		func(to, from *Config) { *field(to) = *field(from) }}
+}
+
+// same reports whether two values say the same. An empty list says what none says, and a listener does not become another one by where it is written.
+func same(a, b any) bool {
+	if x, y := reflect.ValueOf(a), reflect.ValueOf(b); x.Kind() == reflect.Slice && x.Len() == 0 {
+		return y.Len() == 0
+	}
+	if x, listeners := a.([]Listen); listeners {
+		return slices.EqualFunc(x, b.([]Listen), func(l, o Listen) bool { return l.Transport == o.Transport && l.Addr == o.Addr && l.star == o.star })
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 // comparisons are the keys that Changes looks at, in the order of docs/config.md. A test holds that no field of Config is

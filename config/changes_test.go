@@ -109,6 +109,9 @@ func TestChanges(t *testing.T) {
 	}{
 		{"", "mode: enforce\ntimers: {t1: 500ms, linger: 32s}\naccess: {known: any}", nil},
 		{"domains: [a.example]", "# moved\n\ndomains:\n  - a.example", nil},
+		{"", "outside: {listen: ['udp:*:5060', 'tcp:*:5060']}\ndomains: []\nmedia: {rtpengine: []}\nupstreams: []", nil},
+		{"outside: {listen: ['udp:127.0.0.1:5060']}", "outside: {listen: ['udp:*:5060']}", []string{"outside.listen"}},
+		{"domains: [a.example]", "domains: []", []string{"domains"}},
 		{"", "timers: {t1: 100ms}", []string{"timers.t1", "timers.linger"}},
 		{"", "state: /s/a.db", []string{"topology.key_file", "state"}},
 		{"upstreams: [{uri: \"sip:10.0.0.1\"}]", "upstreams: [{uri: \"sip:10.0.0.2\"}]\naccess: {unknown: [OPTIONS]}",
