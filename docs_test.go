@@ -3,6 +3,7 @@ package ringwall
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -82,6 +83,40 @@ func TestExamples(t *testing.T) {
 	}
 	if count < 3 {
 		t.Errorf("found %d examples in README and docs: where are they?", count)
+	}
+}
+
+// derived are the keys whose default depends on others, on the machine or on the check.
+var derived = []string{"outside.advertise", "inside.listen", "upstreams[].weight", "upstreams[].priority", "upstreams[].large", "upstreams[].ca", "upstreams[].certificate", "upstreams[].key",
+	"tls", "tls.client_certificates", "tls.client_ca", "media.address", "media.inside_address", "trust.realm", "checks.NAME.mode", "checks.NAME.…"}
+
+// TestDefaults: the example of docs/config.md that writes all defaults out is the default, in the order of ringwall fmt, and has every key of the
+// table that has a default of its own.
+func TestDefaults(t *testing.T) {
+	text := pages(t)["docs/config.md"]
+	_, text, _ = strings.Cut(text, "All defaults, written out")
+	blocks := yamlBlocks(text)
+	example := blocks[slices.Min(slices.Collect(maps.Keys(blocks)))]
+	cfg, err := config.Parse("docs/config.md", []byte(example))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// checks.mode left out is monitor, too, but status reminds of it.
+	if keys := config.Changes(config.Default(), cfg); len(keys) > 0 && !slices.Equal(keys, []string{"checks"}) {
+		t.Errorf("not the defaults: %v", keys)
+	}
+	if form, err := config.Format("docs/config.md", []byte(example)); err != nil || string(form) != example {
+		t.Errorf("ringwall fmt gives (%v)\n%s", err, form)
+	}
+	_, keys, _ := strings.Cut(text, "\n## Keys\n")
+	keys, _, _ = strings.Cut(keys, "\n\nLengths of time")
+	for _, row := range regexp.MustCompile("(?m)^\\| (`.*?) \\|").FindAllStringSubmatch(keys, -1) {
+		for key := range strings.SplitSeq(strings.ReplaceAll(row[1], "`", ""), ", ") {
+			leaf := key[strings.LastIndex(key, ".")+1:]
+			if !slices.Contains(derived, key) && !regexp.MustCompile(`(?m)(^|[ {])`+regexp.QuoteMeta(leaf)+`:\s`).MatchString(example) {
+				t.Errorf("the example of all defaults has no %s", key)
+			}
+		}
 	}
 }
 
