@@ -106,8 +106,8 @@ func New(cfg Config, key meter.Key, list []Charge) (*Judge, error) {
 	}
 	j := &Judge{cfg: cfg, key: key, seed: maphash.MakeSeed(),
 		offences: meter.NewSketch(1<<15, HalfLife), points: meter.NewSketch(1<<15, HalfLife),
-		issued: meter.NewTable[issue](1<<15, nil), given: meter.NewTable[struct{}](1<<16, nil)}
-	j.sources = meter.NewTable(2*cfg.Sources, j.forget)
+		issued: meter.NewTable[issue](1<<15, nil), given: meter.NewTable[struct{}](1<<17, nil)}
+	j.sources = meter.NewTable(2*cfg.Sources, j.forget).Fade(10 * HalfLife)
 	j.known.init(cfg.Pairs)
 	j.wrong.init()
 	return j, j.Apply(list)

@@ -49,10 +49,10 @@ type home struct {
 }
 
 func (k *known) init(pairs int) {
-	k.homes = meter.NewTable[home](pairs, nil)
+	k.homes = meter.NewEvidence[home](pairs, KnownFor, nil)
 	k.flows = meter.NewTable[uint32](pairs, nil)
 	k.names = meter.NewTable[name](pairs, nil)
-	k.pairs = meter.NewTable(pairs, k.lost)
+	k.pairs = meter.NewEvidence(pairs, KnownFor, k.lost)
 }
 
 // lost takes an evicted pair off its source.
@@ -103,7 +103,7 @@ func (k *known) good(h uint64, a *edge.Asked, at time.Time) bool {
 // journal was told, as it is once a day at least. Of the flows of a pair the last one is remembered: what a NAT gives to somebody else afterwards is
 // known no more.
 func (k *known) add(h, source, flow uint64, login uint32, at time.Time) (fresh, told bool) {
-	p, fresh := k.pairs.Enter(h, 0, at)
+	p, fresh := k.pairs.Note(h, true, at) // the platform says so: that is no forgery
 	if p == nil {
 		return false, false
 	}
@@ -125,7 +125,7 @@ func (k *known) add(h, source, flow uint64, login uint32, at time.Time) (fresh, 
 	if again { // its home knows, to the hour
 		return false, told
 	}
-	if one, _ := k.homes.Enter(source, 0, at); one != nil {
+	if one, _ := k.homes.Note(source, true, at); one != nil {
 		if fresh {
 			one.pairs++
 		}
@@ -187,7 +187,7 @@ func (j *Judge) learn(x *edge.Exchange) {
 		}
 	}
 	if a.User != 0 && !a.Good && a.Refused(status) {
-		j.wrong.add(j.triedPair(a), x.At)
+		j.wrong.add(j.triedPair(a), a.Proven, x.At)
 	}
 }
 

@@ -26,7 +26,7 @@ type tries struct {
 	last int64
 }
 
-func (w *wrong) init() { w.pairs = meter.NewTable[tries](wrongPairs, nil) }
+func (w *wrong) init() { w.pairs = meter.NewEvidence[tries](wrongPairs, wrongLife, nil) }
 
 // any reports whether there may be some at all.
 func (w *wrong) any(at time.Time) bool { return at.UnixNano() < w.until.Load() }
@@ -44,9 +44,9 @@ func (w *wrong) of(pair uint64, at time.Time) int {
 	return int(t.n)
 }
 
-// add notes one more.
-func (w *wrong) add(pair uint64, at time.Time) {
-	t, _ := w.pairs.Enter(pair, 0, at)
+// add notes one more; proven tells that it is no forgery.
+func (w *wrong) add(pair uint64, proven bool, at time.Time) {
+	t, _ := w.pairs.Note(pair, proven, at)
 	if t == nil {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 type evidence [64]uint32
 
 func TestAllocNothing(t *testing.T) {
-	r, s, table := NewRates(1024), NewSketch(1024, time.Minute), NewTable[evidence](1024, nil)
+	r, s, table, held := NewRates(1024), NewSketch(1024, time.Minute), NewTable[evidence](1024, nil), NewEvidence[evidence](1024, time.Minute, nil)
 	var w Window
 	var d Distinct
 	n := uint64(0)
@@ -22,6 +22,10 @@ func TestAllocNothing(t *testing.T) {
 		if v, _ := table.Enter(h, 1, start); v != nil {
 			v[0]++
 			table.Leave(h)
+		}
+		if v, _ := held.Note(h, n%3 == 0, start); v != nil {
+			v[0]++
+			held.Leave(h)
 		}
 		w.Add(1, time.Minute, start)
 		d.Add(h)
@@ -48,6 +52,16 @@ func BenchmarkFind(b *testing.B) {
 	for i := uint64(0); b.Loop(); i++ {
 		if table.Find(key.Words(i&1023, 0), start) != nil {
 			b.Fatal("found")
+		}
+	}
+}
+
+func BenchmarkNote(b *testing.B) {
+	table := NewEvidence[evidence](1<<14, time.Hour, nil)
+	for i := uint64(0); b.Loop(); i++ { // a flood: each key comes once
+		key := key.Words(i, 0)
+		if v, _ := table.Note(key, false, start); v != nil {
+			table.Leave(key)
 		}
 	}
 }

@@ -13,11 +13,13 @@ import (
 // finds no shelter behind them.
 //
 // Worth is what the caller says with Enter; a table whose callers say 0 is a plain one with least recently used eviction. What an evicted
-// entry held is lost, unless the table has an OnEvict, which is called under the lock of the shard.
+// entry held is lost, unless the table has an OnEvict, which is called under the lock of the shard. In a table of NewEvidence worth is counted by
+// the table itself.
 type Table[V any] struct {
 	shards  []shard[V]
 	mask    uint64
 	onEvict func(key uint64, v *V, now time.Time)
+	life    uint32 // of worth, in units of stamps; 0: for ever
 }
 
 const (
@@ -30,6 +32,7 @@ type shard[V any] struct {
 	held   int
 	heads  []head // of buckets
 	values []V    // the four of each bucket
+	ghosts [][ghostWays]ghost
 }
 
 // A head tells which entries a bucket has. It is one line of a processor's cache: whoever looks for a key reads nothing else of entries that are not his.
@@ -40,7 +43,9 @@ type head struct {
 }
 
 // stampOf is the time in units of about 17 ms. Of two stamps within a year the later one is known, whatever their numbers.
-func stampOf(at time.Time) uint32 { return uint32(at.UnixNano() >> 24) }
+func stampOf(at time.Time) uint32 { return uint32(at.UnixNano() >> stampShift) }
+
+const stampShift = 24
 
 // NewTable makes a table of at least that many entries, which take 16 bytes each and their V; onEvict may be nil.
 func NewTable[V any](entries int, onEvict func(key uint64, v *V, now time.Time)) *Table[V] {
@@ -50,6 +55,24 @@ func NewTable[V any](entries int, onEvict func(key uint64, v *V, now time.Time))
 		t.shards[i].heads, t.shards[i].values = make([]head, buckets), make([]V, buckets*ways)
 	}
 	return t
+}
+
+// Fade has worth grow less while nobody asks for an entry, in equal steps, until after that time it is none. It returns t, and is to be called before
+// anybody uses t.
+func (t *Table[V]) Fade(life time.Duration) *Table[V] {
+	t.life = uint32(max(life>>stampShift, 1))
+	return t
+}
+
+// faded is worth after a time without anybody asking, in units of stamps.
+func (t *Table[V]) faded(worth, age uint32) uint64 {
+	switch {
+	case t.life == 0:
+		return uint64(worth)
+	case age >= t.life:
+		return 0
+	}
+	return uint64(worth) * uint64(t.life-age) / uint64(t.life)
 }
 
 // Find returns the entry of key, locked, or nil, not locked, if there is none. The caller reads or changes it and calls Leave.
@@ -98,13 +121,13 @@ func (t *Table[V]) Enter(key uint64, worth uint32, now time.Time) (v *V, fresh b
 		h.seen[at%ways], h.worth[at%ways] = stampOf(now), worth
 		return &s.values[at], false
 	}
-	at := s.least(t, key, stampOf(now))
+	at, lowest := s.least(t, key, stampOf(now))
 	h, i := &s.heads[at/ways], at%ways
 	v = &s.values[at]
 	switch {
 	case h.keys[i] == 0:
 		s.held++
-	case h.worth[i] > worth:
+	case lowest > uint64(worth):
 		s.mu.Unlock()
 		return nil, false
 	case t.onEvict != nil:
@@ -198,21 +221,22 @@ func (s *shard[V]) find(t *Table[V], key uint64) int {
 	return -1
 }
 
-// least is the free place of key, or that of the entry of least worth, of these the one longest unused at now.
-func (s *shard[V]) least(t *Table[V], key uint64, now uint32) (worst int) {
-	lowest, oldest := uint64(math.MaxUint64), int32(0)
+// least is the free place of key, or that of the entry of least worth, of these the one longest unused at now; and that worth.
+func (s *shard[V]) least(t *Table[V], key uint64, now uint32) (worst int, lowest uint64) {
+	lowest, oldest := uint64(math.MaxUint64), uint32(0)
 	for which := range 2 {
 		b := t.bucket(key, which)
 		h := &s.heads[b]
 		for i := range h.keys {
 			if h.keys[i] == 0 {
-				return b*ways + i
+				return b*ways + i, 0
 			}
-			worth, age := uint64(h.worth[i]), int32(now-h.seen[i])
+			age := uint32(max(int32(now-h.seen[i]), 0)) // the clock may have been set back
+			worth := t.faded(h.worth[i], age)
 			if worth < lowest || worth == lowest && age > oldest {
 				worst, lowest, oldest = b*ways+i, worth, age
 			}
 		}
 	}
-	return worst
+	return worst, lowest
 }

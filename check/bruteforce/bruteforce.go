@@ -21,10 +21,13 @@ func Reasons() []edge.Reason { return []edge.Reason{reasonGuess} }
 type Config struct {
 	Tries  int           // answers to challenges for one user, within Within; default 8
 	Within time.Duration // default 1 min
-	Pairs  int           // of user and source, remembered at once, 250 bytes each; default 16,384
+	Pairs  int           // of user and source, remembered at once, 260 bytes each; default 16,384
 }
 
 const points = 10
+
+// memory is how long a pair is remembered at least that tries nothing.
+const memory = time.Hour
 
 // calls is how many refused ones are too many of who was never accepted there: phones register before they call, and each try takes two INVITEs.
 const calls = 4
@@ -81,7 +84,7 @@ func (p *pair) diverse(at time.Time) bool {
 // New makes the check. cfg is valid.
 func New(cfg Config, key meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, key: key, pairs: meter.NewTable[pair](cfg.Pairs, nil)}
+	return &Check{cfg: cfg, key: key, pairs: meter.NewEvidence[pair](cfg.Pairs, max(cfg.Within, memory), nil)}
 }
 
 // Inspect implements edge.Check. Tries to register count when they come, whether or not they get as far as the platform: who is locked out and
@@ -110,7 +113,7 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 // count notes an answer to a challenge, and reports whether it is a new one and one too many.
 func (c *Check) count(a *edge.Asked, answer uint64, most int, at time.Time) bool {
 	key := c.key.Words(a.Tried(), a.Account())
-	p, _ := c.pairs.Enter(key, 0, at)
+	p, _ := c.pairs.Note(key, a.Proven, at)
 	if p == nil {
 		return false
 	}

@@ -29,7 +29,7 @@ func (c *Check) atAddress(a *edge.Asked, status int, at time.Time) edge.Verdict 
 		return edge.Verdict{}
 	}
 	key := a.Account()
-	one, _ := c.callers.Enter(key, 0, at)
+	one, _ := c.callers.Note(key, a.Proven, at)
 	if one == nil {
 		return edge.Verdict{}
 	}

@@ -30,7 +30,7 @@ type Config struct {
 	Shut     time.Duration // how long the number stays shut to that source; default 30 min
 	Calls    int           // in vain and without credentials, to numbers at our address within Within; default 4, at most 16
 	Guests   bool          // anybody may call there
-	Numbers  int           // remembered at once, 200 bytes each, of sources and of all together; default 16,384
+	Numbers  int           // remembered at once, 270 bytes each, of sources and of all together; default 16,384
 }
 
 const (
@@ -98,7 +98,8 @@ type failure struct {
 // New makes the check. cfg is valid.
 func New(cfg Config, key meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, key: key, numbers: meter.NewTable[number](cfg.Numbers, nil), callers: meter.NewTable[caller](cfg.Numbers/4, nil)}
+	return &Check{cfg: cfg, key: key, numbers: meter.NewEvidence[number](cfg.Numbers, max(allWithin, cfg.Within, cfg.Shut), nil),
+		callers: meter.NewEvidence[caller](cfg.Numbers/4, max(allWithin, cfg.Within), nil)}
 }
 
 // everybody stands for all sources together.
@@ -197,7 +198,7 @@ func (c *Check) guests(a *edge.Asked) uint64 { return c.key.Words(a.Source+2, en
 // byGuest notes a variant that a guest dialled in vain. Of too many the number is shut to all of them; nobody gets points, since it may be several.
 func (c *Check) byGuest(a *edge.Asked, at time.Time) {
 	key := c.guests(a)
-	n := c.enter(key, c.cfg.Within, at)
+	n := c.enter(key, a, c.cfg.Within, at)
 	if n == nil {
 		return
 	}
@@ -213,7 +214,7 @@ func stranger(a *edge.Asked) bool { return a.Known == 0 && !a.Answers() }
 // slowly notes a variant that a stranger dialled in vain, and reports whether he has had time enough for too many of them.
 func (c *Check) slowly(a *edge.Asked, at time.Time) bool {
 	key := c.key.Words(a.Source+1, ending(a.Number, false))
-	n := c.enter(key, allWithin, at)
+	n := c.enter(key, a, allWithin, at)
 	if n == nil {
 		return false
 	}
@@ -223,8 +224,8 @@ func (c *Check) slowly(a *edge.Asked, at time.Time) bool {
 }
 
 // enter is the entry of key, locked and of the time at hand, nil if there is no room.
-func (c *Check) enter(key uint64, within time.Duration, at time.Time) *number {
-	n, _ := c.numbers.Enter(key, 0, at)
+func (c *Check) enter(key uint64, a *edge.Asked, within time.Duration, at time.Time) *number {
+	n, _ := c.numbers.Note(key, a.Proven, at)
 	if n != nil && at.UnixNano()-n.since > int64(within) && at.UnixNano() >= n.until {
 		*n = number{since: at.UnixNano(), user: n.user}
 	}
@@ -235,7 +236,7 @@ func (c *Check) enter(key uint64, within time.Duration, at time.Time) *number {
 func (c *Check) bySource(a *edge.Asked, status int, slowly bool, at time.Time) edge.Verdict {
 	challenged := status == 401 || status == 407
 	key := c.key.Words(a.Account(), ending(a.Number, false))
-	n := c.enter(key, c.cfg.Within, at)
+	n := c.enter(key, a, c.cfg.Within, at)
 	if n == nil {
 		return edge.Verdict{}
 	}
@@ -276,7 +277,7 @@ func (n *number) hurries(variant edge.Number, at time.Time) bool {
 
 func (c *Check) byAll(a *edge.Asked, ending uint64, at time.Time) {
 	key := c.key.Words(everybody, ending)
-	n := c.enter(key, allWithin, at)
+	n := c.enter(key, a, allWithin, at)
 	if n == nil {
 		return
 	}

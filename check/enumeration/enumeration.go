@@ -23,7 +23,7 @@ type Config struct {
 	Users   int           // without success, within Within; default 10
 	Within  time.Duration // default 10 min
 	Slowly  int           // without success, within a day; default 20, at most 24
-	Sources int           // remembered at once, 300 bytes each; default 16,384
+	Sources int           // remembered at once, 280 bytes each; default 16,384
 }
 
 // The oldest user is forgotten after a day.
@@ -103,7 +103,7 @@ func (s *source) succeeded() int {
 // New makes the check. cfg is valid.
 func New(cfg Config, _ meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, sources: meter.NewTable[source](cfg.Sources, nil), probes: meter.NewTable[uint64](cfg.Sources, nil)}
+	return &Check{cfg: cfg, sources: meter.NewEvidence[source](cfg.Sources, day, nil), probes: meter.NewEvidence[uint64](cfg.Sources, day, nil)}
 }
 
 // Watch implements edge.Watcher. A user whom the platform denies counts at once, one who is challenged if no answer to the challenge follows.
@@ -192,9 +192,9 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 
 // watches reports whether a, an OPTIONS, is for the one user whom its flow asks for: so softphones and monitors keep an eye on the platform.
 func (c *Check) watches(a *edge.Asked, at time.Time) bool {
-	target, fresh := c.probes.Enter(a.Port, 0, at)
-	if target == nil {
-		return false
+	target, fresh := c.probes.Note(a.Port, a.Proven, at)
+	if target == nil { // many flows ask more often
+		return true
 	}
 	defer c.probes.Leave(a.Port)
 	if fresh {
@@ -205,7 +205,7 @@ func (c *Check) watches(a *edge.Asked, at time.Time) bool {
 
 // without notes a user without success, who counts after the delay.
 func (c *Check) without(key uint64, a *edge.Asked, delay time.Duration, at time.Time) edge.Verdict {
-	s, _ := c.sources.Enter(key, 0, at)
+	s, _ := c.sources.Note(key, a.Proven, at)
 	if s == nil {
 		return edge.Verdict{}
 	}
@@ -230,7 +230,7 @@ func (c *Check) answered(key uint64, a *edge.Asked, status int, at time.Time) {
 		if a.Secret != 0 || a.Method != sip.INVITE {
 			return
 		}
-		if s, _ = c.sources.Enter(key, 0, at); s == nil {
+		if s, _ = c.sources.Note(key, a.Proven, at); s == nil {
 			return
 		}
 	}

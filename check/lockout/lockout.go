@@ -24,7 +24,7 @@ type Config struct {
 	Failures int           // wrong passwords; default 3
 	Within   time.Duration // default 15 min
 	For      time.Duration // how long the pair of user and source is locked; default 30 min
-	Pairs    int           // with failures at once, 192 bytes each; default 65,536
+	Pairs    int           // with failures at once, 220 bytes each; default 65,536
 }
 
 func (c Config) withDefaults() Config {
@@ -97,7 +97,7 @@ func (p *pair) call(x *edge.Exchange) {
 // New makes the check. cfg is valid.
 func New(cfg Config, key meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, key: key, pairs: meter.NewTable[pair](cfg.Pairs, nil)}
+	return &Check{cfg: cfg, key: key, pairs: meter.NewEvidence[pair](cfg.Pairs, max(cfg.Within, cfg.For), nil)}
 }
 
 // Inspect implements edge.Check: it keeps away who is locked. The first request gets 503 with Retry-After, at which guessing tools stop; what
@@ -153,7 +153,7 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	if !a.Failed(x.Msg.Status) {
 		return nil
 	}
-	p, fresh := c.pairs.Enter(key, 0, x.At)
+	p, fresh := c.pairs.Note(key, a.Proven, x.At)
 	if p == nil {
 		return nil
 	}

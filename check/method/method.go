@@ -27,12 +27,13 @@ type Config struct {
 	Stray   int           // requests that belong to nothing, within Within; default 20
 	Within  time.Duration // default 1 min
 	Grace   time.Duration // after the first message, in which nothing is held against calls from before a restart; default 5 min
-	Sources int           // remembered at once, 40 bytes each; default 16,384
+	Sources int           // remembered at once, 60 bytes each; default 16,384
 	Allowed []sip.Method  // that strangers may begin; nil: none of those that are looked at
 }
 
 const (
 	points = 10
+	memory = 10 * time.Minute // of who sends no more strays
 
 	oddPoints = 1
 	oddMost   = 3 // a phone may subscribe to the state of a dozen lines before it is registered
@@ -69,7 +70,7 @@ type Check struct {
 // New makes the check. cfg is valid.
 func New(cfg Config, _ meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	c := &Check{cfg: cfg, sources: meter.NewTable[meter.Window](cfg.Sources, nil)}
+	c := &Check{cfg: cfg, sources: meter.NewEvidence[meter.Window](cfg.Sources, memory+cfg.Within, nil)}
 	for _, m := range looked {
 		if !slices.Contains(cfg.Allowed, m) {
 			c.refused |= 1 << m
@@ -97,7 +98,7 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 		return nil
 	}
 	key := a.Account()
-	w, _ := c.sources.Enter(key, 0, x.At)
+	w, _ := c.sources.Note(key, a.Proven, x.At)
 	if w == nil {
 		return nil
 	}

@@ -30,7 +30,7 @@ type Config struct {
 	Group     int           // default 10, at most 64
 	Learning  time.Duration // after Since, in which groups are only told; default 7 days
 	Since     time.Time     // from when on it is remembered whom the platform accepted from where; zero: from the first wrong password on
-	Sources   int           // remembered at once, 190 bytes each; default 16,384
+	Sources   int           // remembered at once, 250 bytes each; default 16,384
 }
 
 const (
@@ -92,7 +92,7 @@ type source struct {
 // New makes the check. cfg is valid.
 func New(cfg Config, _ meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	c := &Check{cfg: cfg, sources: meter.NewTable[source](cfg.Sources, nil)}
+	c := &Check{cfg: cfg, sources: meter.NewEvidence[source](cfg.Sources, cfg.Within, nil)}
 	if !cfg.Since.IsZero() {
 		c.since.Store(cfg.Since.UnixNano())
 	}
@@ -164,7 +164,7 @@ func (c *Check) right(key uint64, a *edge.Asked, at time.Time) {
 
 // wrong notes a wrong password, and reports whether they are those of too many users, and whether its port is one of a group.
 func (c *Check) wrong(key uint64, most int, a *edge.Asked, at time.Time) (many, grouped bool) {
-	s, _ := c.sources.Enter(key, 0, at)
+	s, _ := c.sources.Note(key, a.Proven, at)
 	if s == nil {
 		return false, false
 	}

@@ -22,7 +22,7 @@ type Config struct {
 	Sources int           // with wrong passwords, within Within; default 8
 	Within  time.Duration // default 1 h; a protected user stays so until nothing of that kind came for as long
 	Every   time.Duration // between two tries from where the user is not known; default 5 min
-	Users   int           // remembered at once, 190 bytes each; default 16,384
+	Users   int           // remembered at once, 210 bytes each; default 16,384
 }
 
 func (c Config) withDefaults() Config {
@@ -63,7 +63,7 @@ type user struct {
 // New makes the check. cfg is valid.
 func New(cfg Config, _ meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, users: meter.NewTable[user](cfg.Users, nil)}
+	return &Check{cfg: cfg, users: meter.NewEvidence[user](cfg.Users, cfg.Within, nil)}
 }
 
 // Inspect implements edge.Check: passwords of a protected user are tried from where he is known, and once in a while from elsewhere.
@@ -96,7 +96,7 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 		return nil
 	}
 	key := a.Tried()
-	u, _ := c.users.Enter(key, 0, x.At)
+	u, _ := c.users.Note(key, a.Proven, x.At)
 	if u == nil {
 		return nil
 	}
