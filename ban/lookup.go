@@ -118,14 +118,17 @@ func (b *Book) holds(from edge.Flow, at time.Time) *entry {
 	return e
 }
 
-// Soft reports whether a new request of from is to be dropped at now: it is banned softly. Known-good flows never are; what
-// belongs to something is not to be asked about. It costs as little as Refuses.
+// Soft reports whether a new request of from is to be dropped at now: it is banned softly, or hard and spared for the calls that were there
+// before, which are not to cover what it begins now. Known-good flows never are; what belongs to something is not to be asked about. It costs as
+// little as Refuses.
 func (b *Book) Soft(from edge.Flow, at time.Time) bool {
 	v := b.view.Load()
-	if v.soft.n == 0 {
-		return false
-	}
 	e := v.soft.find(from.Remote, at.UnixNano())
+	if e == nil {
+		if e = v.hard.find(from.Remote, at.UnixNano()); e != nil && !e.spares.Load() {
+			return false // nothing of it is read
+		}
+	}
 	if e == nil || v.exempt.Contains(from.Remote.Addr()) || !e.everything.Load() && b.cfg.Known(from, at) {
 		return false
 	}
@@ -133,9 +136,13 @@ func (b *Book) Soft(from edge.Flow, at time.Time) bool {
 	return true
 }
 
-// Meant reports whether the soft ban that holds for a request from there is an operator's, who needs no proof.
+// Meant reports whether the ban by which Soft drops a request from there holds whatever its sender proves: it is an operator's, or made on proof.
 func (b *Book) Meant(from netip.AddrPort, at time.Time) bool {
-	e := b.view.Load().soft.find(from, at.UnixNano())
+	v, now := b.view.Load(), at.UnixNano()
+	if v.hard.find(from, now) != nil {
+		return true
+	}
+	e := v.soft.find(from, now)
 	return e != nil && e.meant.Load()
 }
 

@@ -80,6 +80,7 @@ type Judge struct {
 // charges are the checks at work, made anew when the configuration changes.
 type charges struct {
 	inspect, watch, sort []charge
+	keep                 []charge      // of inspect, those that lock users
 	watching             bool          // some check is in mode monitor
 	acting               bool          // some check enforces
 	reasons              []edge.Reason // that records know by index
@@ -156,6 +157,9 @@ func (c *charges) take(one Charge) error {
 	if inspects {
 		base.check = check
 		c.inspect = append(c.inspect, base)
+		if _, keeps := one.Check.(edge.Keeper); keeps {
+			c.keep = append(c.keep, base)
+		}
 		base.check = nil
 	}
 	if watches {
@@ -178,16 +182,20 @@ func (j *Judge) Acts() bool { return j.charges.Load().acting && !j.dry.Load() }
 func (j *Judge) Suspend(dry bool) { j.dry.Store(dry) }
 
 // Inspect judges a request that has been matched. The judge fills in x.Asked, which is then to be kept for the responses. What belongs
-// to something accepted before, and what peers and the platform send, is not judged: the zero Verdict.
+// to something accepted before, and what peers and the platform send, is not judged: the zero Verdict. Only who tries a password in a dialog meets the
+// locks of users.
 func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
 	j.read(x)
 	if x.From.Side == edge.Outside {
 		j.crowd.count(x.From.Remote.Addr())
 	}
-	if x.Match != edge.MatchNew || x.Trust == edge.Peer || x.From.Side == edge.Inside {
+	if x.Trust == edge.Peer || x.From.Side == edge.Inside {
 		return edge.Verdict{}
 	}
 	all := j.charges.Load()
+	if x.Match != edge.MatchNew {
+		return j.tried(all, x)
+	}
 	if j.measured(x.At) {
 		return j.hear(all, all.inspect, x, 0, nil)
 	}
@@ -197,6 +205,19 @@ func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
 		}
 	}
 	return edge.Verdict{}
+}
+
+// tried asks those who lock users about x if it is a try of a password in a dialog: a token says where a dialog leads, and is no leave to guess. Whom the
+// platform accepted from there is not touched.
+func (j *Judge) tried(all *charges, x *edge.Exchange) edge.Verdict {
+	a := &x.Asked
+	if x.Match != edge.MatchInDialog || a.Secret == 0 {
+		return edge.Verdict{}
+	}
+	if j.recall(a, x.At); a.Good {
+		return edge.Verdict{}
+	}
+	return j.hear(all, all.keep, x, 0, nil)
 }
 
 // says is the opinion of a check on a request, or of a watcher on a response.

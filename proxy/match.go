@@ -118,6 +118,9 @@ func (l *lane) ownRoute(x *edge.Exchange) {
 	if user[0] != pathToken && !m.ToTag.Present() {
 		return // a route token authorises in-dialog requests only
 	}
+	if m.Method == sip.REGISTER && x.From.Side == edge.Outside {
+		return // which it never is (RFC 3261 §10.2): whoever holds a token is not to try passwords by it unjudged
+	}
 	l.identify(x)
 	own.route, l.opened, own.tokened = openToken(l.opened, l.p.keys, user, x.From.Side, m, own.callID)
 	if own.path, own.inner = user[0] == pathToken, user[0] == fromInside; !own.tokened {

@@ -19,7 +19,7 @@ const (
 	reasonDomain   edge.Reason = "access.domain"   // not a domain of ours
 	reasonStranger edge.Reason = "inside.stranger" // inside listener used by who is neither upstream nor inside.sources
 
-	reasonSoft       edge.Reason = "ban.soft"  // a new request of a source that is banned without proof
+	reasonSoft       edge.Reason = "ban.soft"  // a new request of a source that is banned without proof, or whose calls alone are spared
 	reasonProtected  edge.Reason = "ban.never" // a check asked for a ban of who is never banned
 	reasonBanRefused edge.Reason = "ban.full"  // the ban book takes no more
 
