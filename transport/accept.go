@@ -156,6 +156,22 @@ func (s *Server) CloseFrom(p netip.Prefix, match func(edge.Flow) bool) (n int) {
 	return n
 }
 
+// keeps reports whether c does not make room for others: what we dialled, and what comes from an exempt source; where that has more connections than
+// any stranger may, those that it is exempt for. One registered phone is not to shut everybody else out from its address.
+func (s *Server) keeps(c *conn) bool {
+	if c.dialed {
+		return true
+	}
+	a := c.flow.Remote.Addr()
+	return s.exempt(a) && (!s.conns.crowded(a) || s.bound(c.flow))
+}
+
+// bound asks Config.Bound; should it panic, nothing is.
+func (s *Server) bound(f edge.Flow) bool {
+	defer s.recovered(time.Now())
+	return s.cfg.Bound(f)
+}
+
 // exempt asks Config.Exempt; should it panic, nobody is.
 func (s *Server) exempt(a netip.Addr) bool {
 	defer s.recovered(time.Now())

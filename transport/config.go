@@ -39,6 +39,10 @@ type Config struct {
 	// Exempt reports sources that ConnectionsPerSource does not bind: those of live bindings, and the platform. It is called
 	// for each accepted connection, from several goroutines. Nil: nobody.
 	Exempt func(netip.Addr) bool
+	// Bound reports whether a connection of an exempt source is what that source is exempt for: that of a live binding itself, or of the platform. Of a
+	// source with more than ConnectionsPerSource only these are kept when the table, or room for unfinished messages, is needed for others. It is
+	// called then, from several goroutines. Nil: all are.
+	Bound func(edge.Flow) bool
 	// Refuse reports outside flows of which nothing is to be read now: datagrams are dropped before they are handled, connections (Conn
 	// is 0 then) reset when they are accepted. It is called for each of them, from several goroutines, and must be quick. Nil: none.
 	Refuse func(edge.Flow, time.Time) bool
@@ -89,6 +93,9 @@ func (c Config) withDefaults() Config {
 	orDuration(&c.HandshakeTimeout, 5*time.Second)
 	if c.Exempt == nil {
 		c.Exempt = func(netip.Addr) bool { return false }
+	}
+	if c.Bound == nil {
+		c.Bound = func(edge.Flow) bool { return true }
 	}
 	if c.Pressure == nil {
 		c.Pressure = func() edge.Pressure { return edge.Calm }

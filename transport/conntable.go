@@ -190,6 +190,13 @@ func (t *connTable) mayHold(p netip.Prefix) bool {
 	return p.Bits() < source.Bits() && t.count > 0 || t.sources[source] > 0
 }
 
+// crowded reports whether there are more connections from the source of a than one of strangers may have.
+func (t *connTable) crowded(a netip.Addr) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sources[sourceOf(a)] > t.perSource
+}
+
 func (t *connTable) open() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

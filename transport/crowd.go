@@ -127,12 +127,12 @@ func (s *Server) evict() bool {
 	return true
 }
 
-// spare finds the connection of a list that can be spared best, nil if all that are looked at are exempt.
+// spare finds the connection of a list that can be spared best, nil if all that are looked at are kept.
 func (s *Server) spare(in *list.List, silent bool) *conn {
 	var room [looks]candidate
 	var victim candidate
 	for _, c := range s.conns.candidates(room[:0], in) {
-		if c.before(&victim, silent) && !s.exempt(c.flow.Remote.Addr()) {
+		if c.before(&victim, silent) && !s.keeps(c.conn) {
 			victim = c
 		}
 	}
@@ -162,10 +162,10 @@ func strangersShare(most int, p edge.Pressure) int {
 }
 
 // mayHold reports whether the unfinished message of c may take n bytes of buffer, and makes room for it where others have been at theirs
-// for longer. Those of exempt sources, and of what we dialled, are not counted.
+// for longer. Those of connections that are kept are not counted.
 func (s *Server) mayHold(c *conn, n int) bool {
 	n -= firstBuffer
-	if c.dialed || s.exempt(c.flow.Remote.Addr()) {
+	if s.keeps(c) {
 		n = 0
 	}
 	for {
@@ -173,7 +173,7 @@ func (s *Server) mayHold(c *conn, n int) bool {
 		switch {
 		case slowest == nil:
 			return true
-		case s.exempt(slowest.flow.Remote.Addr()): // it has registered meanwhile
+		case s.keeps(slowest): // it has registered meanwhile
 			s.conns.hold(slowest, 0, s.cfg.ReadBytes)
 			continue
 		}

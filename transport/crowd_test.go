@@ -128,6 +128,31 @@ func TestNobodyCanGo(t *testing.T) {
 	}
 }
 
+// TestOneFriendIsNotEverybody: one registered phone does not fill the table from its address: beyond what a stranger may have, only connections that
+// are registered themselves are kept.
+func TestOneFriendIsNotEverybody(t *testing.T) {
+	var bound atomic.Uint64
+	r := newCrowdRig(t, func(c *Config) {
+		c.ConnectionsPerSource = 4
+		c.Bound = func(f edge.Flow) bool { return uint64(f.Remote.Port()) == bound.Load() }
+	})
+	r.friend.Store(netip.MustParseAddr("127.0.1.2"))
+	phone := r.says(r.from("127.0.1.2"))
+	bound.Store(uint64(phone.LocalAddr().(*net.TCPAddr).Port))
+	for range 15 {
+		r.says(r.from("127.0.1.2"))
+	}
+	for i := range 40 {
+		r.says(r.from(fmt.Sprintf("127.0.5.%d", i)))
+	}
+	if !isOpen(t, phone) {
+		t.Error("the phone's own connection was closed")
+	}
+	if c := r.Counters(); c.RefusedTotal != 0 {
+		t.Errorf("counted %+v", c)
+	}
+}
+
 // TestDialTakesAPlace: what we dial needs a place as well.
 func TestDialTakesAPlace(t *testing.T) {
 	r := newCrowdRig(t, func(c *Config) { c.Connections = 1 })

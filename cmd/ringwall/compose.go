@@ -240,6 +240,7 @@ func (s *service) openTransport(ctx context.Context) error {
 		ReadBytes:            s.budget.reading,
 		Pressure:             s.memory.Pressure,
 		Exempt:               s.exempt,
+		Bound:                s.bound,
 		Refuse:               s.gate.Refuses,
 		QueueBytes:           s.budget.queued,
 		ProxyProtocol:        s.cfg.Outside.ProxyProtocol,
@@ -263,6 +264,12 @@ func (s *service) openTransport(ctx context.Context) error {
 func (s *service) exempt(a netip.Addr) bool {
 	now := s.settings.Load()
 	return now.inside(a) || now.trusted(a) || s.bindings.KnownAddr(a, time.Now())
+}
+
+// bound reports connections that are a registered phone's themselves, a peer's or the platform's.
+func (s *service) bound(f edge.Flow) bool {
+	now := s.settings.Load()
+	return now.inside(f.Remote.Addr()) || now.trusted(f.Remote.Addr()) || s.bindings.Known(f, time.Now())
 }
 
 // openJournals brings the bindings and bans of the last run back and keeps them written from now on.
