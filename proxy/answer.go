@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"hash/maphash"
 	"net/netip"
@@ -44,7 +45,7 @@ func (l *lane) replyAfter(x *edge.Exchange, status int, text string, retry int) 
 		n = 0
 	}
 	l.topVia(x)
-	b := l.appendReply(l.out.Buffer(), x.Msg, l.viaLines(l.vias), x.From.Side, status, text, l.tag(x.Msg), extra[:n]...)
+	b := l.appendReply(l.out.Buffer(), x.Msg, l.viaLines(l.vias), x.From.Side, status, text, l.tag(x.Msg, x.From), extra[:n]...)
 	if !l.proven(x) && 10*len(b) > 13*len(x.Msg.Raw) {
 		l.count.Refused(reasonOutgrown)
 		return
@@ -71,9 +72,11 @@ var (
 	retryAfter = []byte("10")
 )
 
-// tag is our To tag: equal for every retransmission of a request, without keeping it.
-func (l *lane) tag(m *sip.Message) []byte {
-	l.hashed = appendParts(appendNumber(l.hashed[:0], m), m, m.CallID, m.FromTag)
+// tag is our To tag in a response to m that goes to a client: equal for every retransmission of a request, without keeping it, and another one
+// for anybody else who sends the same: who knows it reads what goes there (ownTag, echoes).
+func (l *lane) tag(m *sip.Message, client edge.Flow) []byte {
+	l.hashed = binary.BigEndian.AppendUint64(appendNumber(l.hashed[:0], m), hashFlow(l.p.seed, client))
+	l.hashed = appendParts(l.hashed, m, m.CallID, m.FromTag)
 	l.small = strconv.AppendUint(append(l.small[:0], 'r'), maphash.Bytes(l.p.seed, l.hashed), 36)
 	return l.small
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +59,25 @@ func TestTokenIsNoLeaveToGuess(t *testing.T) {
 		b.send(b.outside, inDialog(t, "BYE", "sip:pbx@192.0.2.1", ringing, "bye"))
 		b.expect(b.platform, "BYE")
 	})
+}
+
+// TestTagProvesWhoGotIt: the To tag of a refusal proves the return path of who was refused, not of whose address he writes on an ACK.
+func TestTagProvesWhoGotIt(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Unknown = MethodSet() })
+	b.send(b.outside, newRequest("INVITE", 1))
+	refused := b.expect(b.caller, "SIP/2.0 405")
+	_, tag, _ := strings.Cut(field(t, refused, "To"), ";tag=")
+	ack := []byte(strings.Replace(string(newRequest("ACK", 1)), "To: <sip:echo@example.com>", "To: <sip:echo@example.com>;tag="+tag, 1))
+	victim := b.outside
+	victim.Remote = netip.MustParseAddrPort("127.0.0.99:5060")
+	b.send(victim, ack)
+	if !b.unproven(victim) {
+		t.Error("somebody else's tag proves the victim's return path")
+	}
+	b.send(b.outside, ack)
+	if b.unproven(b.outside) {
+		t.Error("the tag proves nothing of who got it")
+	}
 }
 
 // TestBannedCallerBeginsNothing: a hard ban spares the calls that were there before it, and nothing that their caller begins now, whatever he proves.

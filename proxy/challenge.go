@@ -158,7 +158,7 @@ func (l *lane) challenge(x *edge.Exchange) {
 // challengeWith makes the response with the challenge that form asks for.
 func (l *lane) challengeWith(x *edge.Exchange, form *challenge.Form) []byte {
 	l.cfg.book.For(form.Host).Write(&l.written, *form)
-	return l.appendReply(l.out.Buffer(), x.Msg, l.viaLines(l.vias), x.From.Side, l.written.Status, "", l.tag(x.Msg), l.written.Fields...)
+	return l.appendReply(l.out.Buffer(), x.Msg, l.viaLines(l.vias), x.From.Side, l.written.Status, "", l.tag(x.Msg, x.From), l.written.Fields...)
 }
 
 // hostIn is the host of the To of m, a request or its response: the domain that somebody is asked for in.

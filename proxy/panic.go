@@ -70,7 +70,7 @@ func (l *lane) insteadOf(tx *transaction.Tx) {
 	var b []byte
 	if l.was < transaction.Completed {
 		vias, _, _ := tx.Back()
-		b = l.appendReply(l.out.Buffer(), &l.msg, l.viaLines(vias), tx.Client.Side, 500, "", l.tag(&l.msg))
+		b = l.appendReply(l.out.Buffer(), &l.msg, l.viaLines(vias), tx.Client.Side, 500, "", l.tag(&l.msg, tx.Client))
 	}
 	l.leave(b, tx)
 }

@@ -193,7 +193,7 @@ func TestACKToUsInMonitorMode(t *testing.T) {
 	if err := x.Msg.Parse(invite, false); err != nil {
 		t.Fatal(err)
 	}
-	ack := bytes.ReplaceAll(newRequest("ACK", 1), []byte("To: <sip:echo@example.com>"), []byte("To: <sip:echo@example.com>;tag="+string(b.l.tag(x.Msg))))
+	ack := bytes.ReplaceAll(newRequest("ACK", 1), []byte("To: <sip:echo@example.com>"), []byte("To: <sip:echo@example.com>;tag="+string(b.l.tag(x.Msg, tcp))))
 	b.send(tcp, ack)
 	if got := b.got(b.platform); got != "" {
 		t.Errorf("the platform gets %q", got)

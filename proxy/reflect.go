@@ -131,5 +131,5 @@ func echoes(x *edge.Exchange, tx *transaction.Tx) bool {
 
 // ownTag reports whether x is the ACK of a refusal of our own, which needs no transaction.
 func (l *lane) ownTag(x *edge.Exchange) bool {
-	return x.Msg.Method == sip.ACK && string(x.Msg.ToTag.Of(x.Msg.Raw)) == string(l.tag(x.Msg))
+	return x.Msg.Method == sip.ACK && string(x.Msg.ToTag.Of(x.Msg.Raw)) == string(l.tag(x.Msg, x.From))
 }

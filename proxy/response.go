@@ -166,7 +166,7 @@ func (l *lane) refusedBy(dst []byte, x *edge.Exchange, tx *transaction.Tx) ([]by
 		status = 500
 	}
 	vias, _, _ := tx.Back()
-	return l.asKnown(l.appendReply(dst, x.Msg, l.viaLines(vias), tx.Client.Side, status, "", l.tag(x.Msg)), tx), status
+	return l.asKnown(l.appendReply(dst, x.Msg, l.viaLines(vias), tx.Client.Side, status, "", l.tag(x.Msg, tx.Client)), tx), status
 }
 
 // returned appends the response as the client shall see it: the Vias of its own request and no other, our Record-Route named
@@ -244,7 +244,7 @@ func (l *lane) ownReply(dst []byte, tx *transaction.Tx, status int) []byte {
 	vias, _, _ := tx.Back()
 	var tag []byte
 	if status > 100 {
-		tag = l.tag(&l.sent)
+		tag = l.tag(&l.sent, tx.Client)
 	}
 	if status == 503 {
 		return l.asKnown(l.appendReply(dst, &l.sent, l.viaLines(vias), tx.Client.Side, status, "", tag, sip.Header{Name: "Retry-After", Value: retryAfter}), tx)

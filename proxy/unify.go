@@ -185,7 +185,7 @@ func (l *lane) evened(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte {
 		l.value = l.value[:to.Params.Start-to.Whole.Start-1]
 		l.value = appendParams(l.value, l.left.Raw, to.Params, "tag")
 	}
-	l.value = append(append(l.value, ";tag="...), l.tag(&l.left)...)
+	l.value = append(append(l.value, ";tag="...), l.tag(&l.left, tx.Client)...)
 	l.edit.Replace(l.left.Find(sip.FieldTo), l.value)
 	l.redone = l.edit.AppendTo(l.redone[:0])
 	return l.asKnown(append(b[:0], l.redone...), tx)
