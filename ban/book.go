@@ -26,6 +26,7 @@ type Book struct {
 	allowed  map[netip.Prefix]Allowed
 	front    map[netip.Addr]time.Time
 	groups   groups
+	omens    map[netip.Prefix]*omen
 	evidence int      // bytes of all messages
 	holders  []*entry // entries with messages, the oldest first; some have lost theirs since
 	journal  *Journal // nil: none
@@ -39,7 +40,8 @@ func New(cfg Config) (*Book, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Book{cfg: cfg.withDefaults(), entries: map[edge.Source]*entry{}, allowed: map[netip.Prefix]Allowed{}, front: map[netip.Addr]time.Time{}, groups: groups{}}
+	b := &Book{cfg: cfg.withDefaults(), entries: map[edge.Source]*entry{}, allowed: map[netip.Prefix]Allowed{}, front: map[netip.Addr]time.Time{}, groups: groups{},
+		omens: map[netip.Prefix]*omen{}}
 	b.calls.init(b.cfg.Calls)
 	b.view.Store(newView())
 	return b, nil
@@ -83,16 +85,28 @@ func (b *Book) Add(o Order, at time.Time) (ban Ban, fresh bool, err error) {
 	return ban, len(changes) > 0, err
 }
 
-// Would reports whether Add would begin a ban where there is none, and what Add would say against it. It changes nothing.
-func (b *Book) Would(o Order, at time.Time) (bool, error) {
+// Would returns the sources that Add would begin to ban were there no ban: that of o, and its network, where so many of its neighbours are banned, or
+// would be as Would said within a day. The error is what Add would say against it. Nobody is banned.
+func (b *Book) Would(o Order, at time.Time) ([]edge.Source, error) {
 	if err := o.check(); err != nil {
-		return false, err
+		return nil, err
 	}
 	v, from := b.view.Load(), netip.AddrPortFrom(o.Source.Prefix.Addr(), o.Source.Port)
 	if why, covered := v.exempt.LookupPrefix(o.Source.Prefix); covered {
-		return false, &ProtectedError{o.Source, why}
+		return nil, &ProtectedError{o.Source, why}
 	}
-	return v.hard.find(from, at.UnixNano()) == nil && v.soft.find(from, at.UnixNano()) == nil, nil
+	if v.hard.find(from, at.UnixNano()) != nil || v.soft.find(from, at.UnixNano()) != nil {
+		return nil, nil
+	}
+	list := []edge.Source{o.Source}
+	if o.alone() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if network, due := b.expect(o.Source, at); due {
+			list = append(list, network)
+		}
+	}
+	return list, nil
 }
 
 // Widest prefixes that can be banned: nobody means half of the internet.
@@ -314,6 +328,7 @@ func (b *Book) Lift(source edge.Source, at time.Time) ([]Ban, error) {
 
 func (b *Book) lift(source edge.Source, at time.Time) (changes []Change) {
 	network, _ := networkOf(source.Prefix)
+	delete(b.omens, network)
 	delete(b.groups, network) // who frees one of it does not want to count the others
 	gone := func(e *entry) {
 		if e.active() {

@@ -209,7 +209,7 @@ func TestOperatorsBanStays(t *testing.T) {
 		if err != nil || fresh || got.By != Operator || got.Hard != hard || !got.Until.Equal(mine.Until) || got.Text != "mine" {
 			t.Errorf("hard %v: %+v, fresh %v, %v", hard, got, fresh, err)
 		}
-		if would, err := b.Would(order("198.51.100.8", true), start.Add(time.Minute)); would || err != nil {
+		if would, err := b.Would(order("198.51.100.8", true), start.Add(time.Minute)); would != nil || err != nil {
 			t.Errorf("hard %v: a check would ban him: %v, %v", hard, would, err)
 		}
 	}
@@ -218,11 +218,11 @@ func TestOperatorsBanStays(t *testing.T) {
 // TestWould: what Add would do is told without doing it.
 func TestWould(t *testing.T) {
 	b := newBook(t, Config{})
-	if would, err := b.Would(order("198.51.100.8", true), start); !would || err != nil || len(b.Bans(start)) != 0 {
+	if would, err := b.Would(order("198.51.100.8", true), start); len(would) != 1 || err != nil || len(b.Bans(start)) != 0 {
 		t.Errorf("%v, %v, %v", would, err, b.Bans(start))
 	}
 	add(t, b, order("198.51.100.0/24", true), start)
-	if would, _ := b.Would(order("198.51.100.8:5060", true), start); would {
+	if would, _ := b.Would(order("198.51.100.8:5060", true), start); would != nil {
 		t.Error("of a network that is banned already one would be")
 	}
 	if _, err := b.Allow(source("198.51.100.8"), "", start); err != nil {

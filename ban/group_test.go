@@ -81,3 +81,44 @@ func TestNeighboursFreed(t *testing.T) {
 		t.Errorf("%d networks are remembered", len(b.groups))
 	}
 }
+
+// TestNeighboursForetold: where nobody is banned since checks only watch, the ban of the network is foretold with that of the eighth address, once while it
+// would last; addresses that are banned count with those that only would be. Nobody known there, and nobody twice.
+func TestNeighboursForetold(t *testing.T) {
+	for name, c := range map[string]struct {
+		sources []int
+		banned  int // of these, the first ones
+		known   bool
+		network int // number of the one with which the network is told; -1: none
+	}{
+		"eight":                   {sources: []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, network: 7},
+		"seven":                   {sources: []int{1, 2, 3, 4, 5, 6, 7}, network: -1},
+		"one again and again":     {sources: []int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, network: -1},
+		"two by turns":            {sources: []int{1, 2, 1, 2, 1, 2, 1, 2, 1, 2}, network: -1},
+		"some are banned":         {sources: []int{1, 2, 3, 4, 5, 6, 7, 8}, banned: 4, network: 7},
+		"somebody known is there": {sources: []int{1, 2, 3, 4, 5, 6, 7, 8, 9}, known: true, network: -1},
+	} {
+		b := newBook(t, Config{KnownIn: func(netip.Prefix, time.Time) bool { return c.known }})
+		for i, n := range c.sources {
+			o, at := order(fmt.Sprint("198.51.100.", n), true), start.Add(time.Duration(i)*time.Second)
+			if i < c.banned {
+				add(t, b, o, at)
+				continue
+			}
+			would, err := b.Would(o, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			told := len(would) == 2 && would[1].String() == "198.51.100.0/24"
+			if told != (i == c.network) {
+				t.Errorf("%s: with number %d: %v", name, i, would)
+			}
+		}
+		if n := b.Stats().Hard; n != c.banned {
+			t.Errorf("%s: %d bans", name, n)
+		}
+		if b.Tick(start.Add(25 * time.Hour)); len(b.omens)+len(b.groups) != 0 {
+			t.Errorf("%s: %d networks are remembered", name, len(b.omens))
+		}
+	}
+}

@@ -44,13 +44,20 @@ func (l *lane) punish(x *edge.Exchange, asked *edge.Ban) {
 
 // foretell tells of a ban that there would be, were it not for mode: monitor.
 func (l *lane) foretell(x *edge.Exchange, o *ban.Order) {
-	fresh, err := l.p.bans.Would(*o, x.At)
+	sources, err := l.p.bans.Would(*o, x.At)
 	if err != nil {
 		l.spared(x, &o.Ban, err)
 	}
-	if err != nil || !fresh {
-		return
+	for i, source := range sources {
+		if i > 0 { // its network, for so many neighbours
+			o.Source, o.Reason, o.Parts = source, ban.ReasonNeighbours, []edge.Part{{Reason: ban.ReasonNeighbours}}
+		}
+		l.foretellOne(x, o)
 	}
+}
+
+// foretellOne tells of one ban that there would be.
+func (l *lane) foretellOne(x *edge.Exchange, o *ban.Order) {
 	what := "would ban "
 	if !o.Hard {
 		what = "would ban, for new requests only, "

@@ -350,11 +350,18 @@ func (p *player) ban(f *flow, asked *edge.Ban) {
 	}
 	one, o := Ban{Source: asked.Source, Reason: asked.Reason, At: round(p.since()), Before: before}, ban.Order{Ban: *asked, By: ban.Judge}
 	if asked.Told || p.cfg.Monitor {
-		if fresh, err := p.book.Would(o, p.at); err != nil {
+		sources, err := p.book.Would(o, p.at)
+		if err != nil {
 			p.spared(asked, err)
-		} else if fresh && !p.told[asked.Source] && len(p.told) < maxListed {
-			p.told[asked.Source] = true
-			p.report.WouldBan = listed(p.report.WouldBan, one)
+		}
+		for i, source := range sources {
+			if i > 0 { // its network, for so many neighbours
+				one = Ban{Source: source, Reason: ban.ReasonNeighbours, At: one.At, Before: p.crowd.passedIn(source.Prefix)}
+			}
+			if !p.told[source] && len(p.told) < maxListed {
+				p.told[source] = true
+				p.report.WouldBan = listed(p.report.WouldBan, one)
+			}
 		}
 		return
 	}

@@ -283,6 +283,23 @@ func TestNetworkBan(t *testing.T) {
 	}
 }
 
+// TestNetworkWouldBeBanned: the same where checks only watch: the network is foretold with the last of its neighbours.
+func TestNetworkWouldBeBanned(t *testing.T) {
+	var s scene
+	first := caller{at: netip.MustParseAddrPort("198.51.100.20:5060"), agent: "friendly-scanner", stream: true}
+	for i := range 9 {
+		s.ask(time.Duration(i)*time.Second, first.neighbour(i), request{method: "INVITE", uri: "sip:1@example.com"}, 404)
+	}
+	checks := allChecks()
+	for i := range checks {
+		checks[i].Mode = judge.Monitor
+	}
+	r := s.run(t, checks)
+	if len(r.Bans) != 0 || len(r.WouldBan) != 10 || r.WouldBan[8].Source.String() != "198.51.100.0/24" || r.WouldBan[8].Reason != ban.ReasonNeighbours || r.WouldBan[8].At != r.WouldBan[7].At {
+		t.Errorf("bans %v, would be %+v", r.Bans, r.WouldBan)
+	}
+}
+
 // TestWouldLock: where lockout only watches, the report says whom it would have locked, and that nobody was.
 func TestWouldLock(t *testing.T) {
 	var s scene
