@@ -85,11 +85,19 @@ func appendNumber(dst []byte, m *sip.Message) []byte {
 	return binary.BigEndian.AppendUint32(dst, m.CSeq.Number)
 }
 
-// loopHash covers what routing depends on (RFC 3261 §16.6 step 8).
+// loopHash covers what routing depends on (RFC 3261 §16.6 step 8). The Call-ID is that of the first pass: each pass of a loop through the outside
+// of a hidden platform masks it once more.
 func (l *lane) loopHash(x *edge.Exchange) uint32 {
 	m := x.Msg
 	b := appendNumber(append(l.hashed[:0], byte(x.From.Side)), m)
-	b = appendParts(b, m, m.RequestURI, m.FromTag, m.ToTag, m.CallID, m.MethodName)
+	b = appendParts(b, m, m.RequestURI, m.FromTag, m.ToTag, m.MethodName)
+	callID, masked := m.CallID.Of(m.Raw), false
+	if l.cfg.Hide && x.From.Side == edge.Inside {
+		if l.other, masked = l.cfg.veil.CallID(l.other[:0], callID); masked {
+			callID = l.other
+		}
+	}
+	b = append(append(b, '\n'), callID...)
 	for _, id := range [...]sip.FieldID{sip.FieldRoute, sip.FieldProxyRequire} {
 		for i := m.Find(id); i >= 0; i = m.Next(id, i) {
 			b = appendParts(b, m, m.Fields[i].Value)

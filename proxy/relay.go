@@ -216,10 +216,17 @@ func trimLF(b []byte) []byte {
 // of RFC 5393 §5.3.3.
 func (l *lane) countDown(x *edge.Exchange) {
 	m := x.Msg
+	left := max(0, int(m.MaxForwards)-1)
 	if m.MaxForwards < 0 {
-		l.edit.Add("Max-Forwards", seventy)
+		left = usualForwards
+	}
+	if l.cfg.Hide && x.From.Side == edge.Inside {
+		left = rounded(left)
+	}
+	l.small = strconv.AppendInt(l.small[:0], int64(left), 10)
+	if m.MaxForwards < 0 {
+		l.edit.Add("Max-Forwards", l.small)
 	} else {
-		l.small = strconv.AppendInt(l.small[:0], int64(max(0, m.MaxForwards-1)), 10)
 		l.edit.Replace(m.Find(sip.FieldMaxForwards), l.small)
 	}
 	if m.Method != sip.ACK && m.Find(sip.FieldMaxBreadth) < 0 {
@@ -227,7 +234,19 @@ func (l *lane) countDown(x *edge.Exchange) {
 	}
 }
 
-var seventy, sixty = []byte("70"), []byte("60")
+// Max-Forwards of a request without one, and the most that leaves a hidden platform.
+const usualForwards, mostForwards = 70, 60
+
+// rounded is left as it leaves a hidden platform, so that it does not tell how many proxies are inside: less, to a whole ten. It is never
+// more, because that alone ends a loop through somebody who takes our Vias off; the last ten are counted one by one.
+func rounded(left int) int {
+	if left < 10 {
+		return left
+	}
+	return min(left/10*10, mostForwards)
+}
+
+var sixty = []byte("60")
 
 // dropRoutes removes the Route that names us (RFC 3261 §16.4). From outside, without a token of ours, every other Route goes
 // with it: a stranger does not choose the way inside.

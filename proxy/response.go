@@ -202,8 +202,12 @@ func (l *lane) returned(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte
 	if len(note) > 0 {
 		l.restore(m, note)
 	}
-	if hide {
+	switch {
+	case hide:
 		l.hideResponse(x, tx.Client, tx.Method == sip.REGISTER && m.Status/100 == 2)
+	case l.cfg.Hide && x.From.Side == edge.Outside && (tx.Method == sip.PUBLISH || tx.Method == sip.SUBSCRIBE):
+		l.mask.Veil = l.cfg.veil
+		l.mask.Returned(e, m)
 	}
 	if tx.Method == sip.REGISTER && tx.Client.Side == edge.Outside {
 		l.registered(x, tx, extra)

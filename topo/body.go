@@ -100,17 +100,25 @@ func (k *Mask) BodyIn(e *sip.Edit, m *sip.Message, leg *Leg) {
 	if m.Body.Len() == 0 || m.Find(sip.FieldContentEncoding) >= 0 {
 		return
 	}
-	kind, _ := k.kindOf(m.Value(sip.FieldContentType))
-	if kind != bodyXML && kind != bodyFrag && kind != bodySummary {
+	contentType := m.Value(sip.FieldContentType)
+	kind, _ := k.kindOf(contentType)
+	k.edit, k.msg, k.leg, k.in = e, m, leg, true
+	body, ok := m.Body.Of(m.Raw), true
+	switch {
+	case kind == bodyMulti:
+		k.body = k.appendPartsIn(k.body[:0], body, contentType)
+	case kind.named():
+		k.body, ok = k.appendBody(k.body[:0], body, kind)
+	default:
 		return
 	}
-	k.edit, k.msg, k.leg, k.in = e, m, leg, true
-	body := m.Body.Of(m.Raw)
-	var ok bool
-	if k.body, ok = k.appendBody(k.body[:0], body, kind); ok && !bytes.Equal(k.body, body) {
+	if ok && !bytes.Equal(k.body, body) {
 		e.SetBody(k.body)
 	}
 }
+
+// named reports whether bodies of that kind name dialogs or targets.
+func (kind bodyKind) named() bool { return kind == bodyXML || kind == bodyFrag || kind == bodySummary }
 
 // DropBody adds to e what takes the body out of m, with every field that speaks of it.
 func DropBody(e *sip.Edit, m *sip.Message) {

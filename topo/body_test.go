@@ -287,3 +287,41 @@ func FuzzBody(f *testing.F) {
 		}
 	})
 }
+
+// TestPartsIn: what parts name is put right on the way in, and nothing else is touched, not a byte.
+func TestPartsIn(t *testing.T) {
+	k := newBodyMask(t)
+	part := func(contentType, body string) string {
+		return "Content-Type: " + contentType + "\r\nContent-ID: <1@x>\r\n\r\n" + body
+	}
+	whole := func(parts ...string) string {
+		return "preamble\r\n--b \r\n" + strings.Join(parts, "\r\n--b\r\n") + "\r\n--b--\r\nepilogue"
+	}
+	out, ok := k.bodyOut(t, notify("application/dialog-info+xml", dialogInfo))
+	_, hidden, _ := strings.Cut(out, "\r\n\r\n")
+	back := k.bodyIn(t, notify("application/dialog-info+xml", hidden))
+	_, shown, _ := strings.Cut(back, "\r\n\r\n")
+	if !ok || hidden == shown || !strings.Contains(shown, "a&amp;b@10.0.0.10") {
+		t.Fatalf("alone it comes back as %s", shown)
+	}
+	text := part("text/plain", hidden)
+	for _, c := range []struct{ name, came, want string }{
+		{"first", whole(part("application/dialog-info+xml", hidden), text), whole(part("application/dialog-info+xml", shown), text)},
+		{"last", whole(text, text, part("Application/Dialog-Info+XML;x=y", hidden)), whole(text, text, part("Application/Dialog-Info+XML;x=y", shown))},
+		{"no preamble", "--b\r\n" + part("application/dialog-info+xml", hidden) + "\r\n--b--", "--b\r\n" + part("application/dialog-info+xml", shown) + "\r\n--b--"},
+		{"no end", "--b\r\n" + part("application/dialog-info+xml", hidden), ""},
+		{"no such boundary", strings.ReplaceAll(whole(part("application/dialog-info+xml", hidden)), "--b", "--c"), ""},
+		{"encoded", whole("Content-Transfer-Encoding: base64\r\n" + part("application/dialog-info+xml", hidden)), ""},
+		{"folded", whole("Content-Description: x\r\n y\r\n" + part("application/dialog-info+xml", hidden)), ""},
+		{"empty parts", "--b\r\n\r\n--b\r\n--b\r\n\r\n\r\n--b--\r\n", ""},
+		{"too many", "--b\r\n" + strings.Repeat("\r\n--b", maxParts) + "\r\n" + part("application/dialog-info+xml", hidden) + "\r\n--b--", ""},
+	} {
+		if c.want == "" {
+			c.want = c.came
+		}
+		back := k.bodyIn(t, notify("multipart/mixed;boundary=b", c.came))
+		if _, got, _ := strings.Cut(back, "\r\n\r\n"); got != c.want {
+			t.Errorf("%s: %q\ninstead of %q", c.name, got, c.want)
+		}
+	}
+}

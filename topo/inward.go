@@ -39,14 +39,8 @@ func (k *Mask) otherIn(i int) {
 	case len(name) == len("SIP-If-Match") && sip.EqualFold(name, []byte("SIP-If-Match")),
 		len(name) == len("Suppress-If-Match") && sip.EqualFold(name, []byte("Suppress-If-Match")):
 		k.etagIn(i)
-	}
-}
-
-// etagIn puts the entity-tag in field i right, if it is a token of ours.
-func (k *Mask) etagIn(i int) {
-	var err error
-	if k.value, err = k.etags.Open(k.value[:0], k.msg.Fields[i].Value.Of(k.msg.Raw)); err == nil {
-		k.edit.Replace(i, k.value)
+	case len(name) == len("SIP-ETag") && sip.EqualFold(name, []byte("SIP-ETag")):
+		k.etagFrom(i)
 	}
 }
 

@@ -74,6 +74,8 @@ var others = [...]struct {
 	{"Diversion", (*Mask).hideHost},
 	{"History-Info", (*Mask).hideHost},
 	{"SIP-ETag", (*Mask).etag},
+	{"SIP-If-Match", (*Mask).etagBack},
+	{"Suppress-If-Match", (*Mask).etagBack},
 }
 
 // other hides in field i, which sip does not know by name.
@@ -290,12 +292,6 @@ func (k *Mask) inReplyTo(i int) {
 		}
 		k.value = k.outID(k.value, bytes.TrimSpace(id), nil)
 	}
-	k.edit.Replace(i, k.value)
-}
-
-// etag hides the entity-tag in field i (RFC 3903, RFC 5839): servers make them of when they were started, their process and a count.
-func (k *Mask) etag(i int) {
-	k.value = k.etags.Seal(k.value[:0], k.msg.Fields[i].Value.Of(k.msg.Raw))
 	k.edit.Replace(i, k.value)
 }
 

@@ -70,7 +70,7 @@ func (k *Mask) appendPart(dst, part []byte) ([]byte, bool) {
 		case sip.EqualFold(name, []byte("Content-Type")):
 			kind, allowed = k.kindOf(value)
 		case sip.EqualFold(name, []byte("Content-Transfer-Encoding")):
-			allowed = allowed && (sip.EqualFold(value, []byte("binary")) || sip.EqualFold(value, []byte("8bit")) || sip.EqualFold(value, []byte("7bit")))
+			allowed = allowed && !encoded(value)
 		case len(name) <= len("Content-") || !sip.EqualFold(name[:len("Content-")], []byte("Content-")), sip.EqualFold(name, []byte("Content-Length")):
 			continue // nobody needs it, or it would be wrong
 		}
@@ -80,6 +80,58 @@ func (k *Mask) appendPart(dst, part []byte) ([]byte, bool) {
 		return dst, false
 	}
 	return k.appendBody(append(dst, "\r\n"...), body, kind)
+}
+
+// appendPartsIn appends a multipart body that goes inside, with what its parts name put right; all else, and what cannot be read, stays byte for
+// byte as it is.
+func (k *Mask) appendPartsIn(dst, body, contentType []byte) []byte {
+	boundary := boundaryOf(contentType)
+	k.delimiter = append(append(k.delimiter[:0], "\r\n--"...), boundary...)
+	at := 0
+	if !bytes.HasPrefix(body, k.delimiter[2:]) {
+		if at = bytes.Index(body, k.delimiter); at < 0 {
+			return append(dst, body...)
+		}
+	}
+	dst = append(dst, body[:at]...)
+	for n := 0; n < maxParts && len(boundary) > 0; n++ {
+		end := bytes.Index(body[at+2:], k.delimiter)
+		if end < 0 {
+			break
+		}
+		dst = k.appendPartIn(dst, body[at:at+2+end])
+		at += 2 + end
+	}
+	return append(dst, body[at:]...)
+}
+
+// appendPartIn appends one part, with its delimiter.
+func (k *Mask) appendPartIn(dst, part []byte) []byte {
+	head, body, found := bytes.Cut(part, []byte("\r\n\r\n"))
+	kind := bodyOther
+	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
+		name, value, _ := bytes.Cut(line, []byte{':'})
+		switch name = bytes.TrimSpace(name); {
+		case len(line) > 0 && (line[0] == ' ' || line[0] == '\t'), sip.EqualFold(name, []byte("Content-Transfer-Encoding")) && encoded(value):
+			return append(dst, part...)
+		case sip.EqualFold(name, []byte("Content-Type")):
+			kind, _ = k.kindOf(bytes.TrimSpace(value))
+		}
+	}
+	if found && kind.named() {
+		was := len(dst)
+		if put, ok := k.appendBody(append(append(dst, head...), "\r\n\r\n"...), body, kind); ok {
+			return put
+		}
+		dst = dst[:was]
+	}
+	return append(dst, part...)
+}
+
+// encoded reports whether a Content-Transfer-Encoding means that a part is not what stands there (RFC 2045 §6.2).
+func encoded(how []byte) bool {
+	how = bytes.TrimSpace(how)
+	return !sip.EqualFold(how, []byte("binary")) && !sip.EqualFold(how, []byte("8bit")) && !sip.EqualFold(how, []byte("7bit"))
 }
 
 // boundaryOf is the boundary parameter of a Content-Type.

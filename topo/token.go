@@ -14,7 +14,8 @@ const (
 	targetUse  = "marked target"
 	earlierUse = "target" // of target tokens of before 2026-11-23, which had no mark
 	callIDUse  = "call-id"
-	etagUse    = "etag"
+	etagUse    = "etag"         // of inside, as outside knows it
+	etagInUse  = "etag outside" // of outside, as inside knows it
 )
 
 // Life of target tokens. They hold the week they were made in, so one dialog shows one token for days.

@@ -31,13 +31,13 @@ type Veil struct {
 	shown  map[string]bool
 	bodies map[string]bool
 
-	targets, earlier, callIDs, etags *seal.Use
+	targets, earlier, callIDs, etags, etagsIn *seal.Use
 }
 
 // New makes a Veil.
 func New(keys *seal.Keys, cfg Config) *Veil {
 	v := &Veil{keys: keys, cfg: cfg, shown: map[string]bool{strings.ToLower(cfg.Domain): cfg.Domain != ""}, bodies: map[string]bool{},
-		targets: keys.Use(targetUse), earlier: keys.Use(earlierUse), callIDs: keys.Use(callIDUse), etags: keys.Use(etagUse)}
+		targets: keys.Use(targetUse), earlier: keys.Use(earlierUse), callIDs: keys.Use(callIDUse), etags: keys.Use(etagUse), etagsIn: keys.Use(etagInUse)}
 	for _, host := range cfg.Shown {
 		v.shown[host] = true
 	}

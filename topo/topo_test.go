@@ -158,6 +158,36 @@ func TestEntityTags(t *testing.T) {
 	}
 }
 
+// TestEntityTagsOfOutside: inside knows them as tokens, by which it is told whose an entity-tag is that goes out again.
+func TestEntityTagsOfOutside(t *testing.T) {
+	k := newMask(t)
+	with := func(name, value string) string {
+		return strings.Replace(refer, "\r\nContent-Length:", "\r\n"+name+": "+value+"\r\nContent-Length:", 1)
+	}
+	value := func(text, name string) string { return strings.TrimPrefix(line(text, name), name+": ") }
+	known := value(k.inward(t, with("SIP-ETag", "of-a-phone"), leg()), "SIP-ETag")
+	m := parse(t, "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 PUBLISH\r\nsip-etag: of-a-phone\r\n\r\n")
+	var e sip.Edit
+	e.Reset(m)
+	k.Returned(&e, m)
+	if again := value(string(e.AppendTo(nil)), "sip-etag"); again != known || known == "of-a-phone" {
+		t.Errorf("in a request %q, in a response %q", known, again)
+	}
+	for _, name := range []string{"SIP-If-Match", "Suppress-If-Match"} {
+		if back := value(k.outward(t, with(name, known), leg()), name); back != "of-a-phone" {
+			t.Errorf("%s comes back as %q", name, back)
+		}
+		if any := value(k.outward(t, with(name, "*"), leg()), name); any != "*" {
+			t.Errorf("%s: * becomes %q", name, any)
+		}
+		const inside = "a.1764000000.1234.7.0"
+		sealed := value(k.outward(t, with(name, inside), leg()), name)
+		if strings.Contains(sealed, "1764") || value(k.inward(t, with("SIP-ETag", sealed), leg()), "SIP-ETag") != inside {
+			t.Errorf("%s of inside leaves as %q", name, sealed)
+		}
+	}
+}
+
 // TestSaltIsSecret: Call-IDs of one FNV-1a hash, which callers can choose, do not make tokens equal.
 func TestSaltIsSecret(t *testing.T) {
 	k := newMask(t)
