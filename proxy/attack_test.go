@@ -105,3 +105,21 @@ func TestBannedCallerBeginsNothing(t *testing.T) {
 		b.expect(b.platform, "BYE")
 	}
 }
+
+// TestOneCallIDIsNotOneCall: a peer that writes the same Call-ID and tag on all its calls has no more of them than its limit.
+func TestOneCallIDIsNotOneCall(t *testing.T) {
+	b, _, _ := newTrunk(t, func(p *Peer) { p.Calls = 2 })
+	for n := 1; n <= 4; n++ {
+		invite := strings.Replace(string(newRequest("INVITE", 1)), "branch=z9hG4bK1", fmt.Sprint("branch=z9hG4bKcall", n), 1)
+		b.send(b.outside, []byte(strings.Replace(invite, "CSeq: 1 ", fmt.Sprintf("CSeq: %d ", n), 1)))
+		if n > 2 {
+			b.expect(b.caller, "SIP/2.0 503")
+			b.silence(b.platform)
+			continue
+		}
+		b.expect(b.platform, "INVITE")
+	}
+	fork := strings.Replace(string(newRequest("INVITE", 1)), "branch=z9hG4bK1", "branch=z9hG4bKfork", 1)
+	b.send(b.outside, []byte(fork)) // of the first: it counts with that
+	b.expect(b.platform, "INVITE")
+}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"math"
 	"sync"
@@ -52,12 +53,23 @@ type calls struct {
 // A call is one entry of calls.
 type call struct {
 	quota   *quota
-	heard   int64 // of it last, Unix seconds
-	invites int   // that began it and have not failed: a forked or merged one counts once
+	heard   int64  // of it last, Unix seconds
+	invites int    // that began it and have not failed: a forked or merged one counts once
+	number  uint32 // their CSeq
 }
 
-// begin counts a call; false: the peer has most of them already.
-func (c *calls) begin(key uint64, q *quota, most int, now time.Time) bool {
+// again reports whether the call with key was begun by an INVITE with another CSeq number, which has not failed: one with this number is no copy of
+// it, and begins another call.
+func (c *calls) again(key uint64, number uint32) bool {
+	s := &c.shards[key%callShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one, known := s.calls[key]
+	return known && one.number != number
+}
+
+// begin counts a call that an INVITE with this CSeq number begins; false: the peer has most of them already.
+func (c *calls) begin(key uint64, number uint32, q *quota, most int, now time.Time) bool {
 	s := &c.shards[key%callShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +79,7 @@ func (c *calls) begin(key uint64, q *quota, most int, now time.Time) bool {
 			q.calls.Add(-1)
 			return false
 		}
-		one.quota = q
+		one.quota, one.number = q, number
 	}
 	one.heard, one.invites = now.Unix(), min(one.invites+1, math.MaxInt32)
 	if s.calls == nil {
@@ -165,7 +177,10 @@ func (l *lane) afford(x *edge.Exchange, p *peer) (key uint64, v edge.Verdict) {
 	m := x.Msg
 	if p.Calls > 0 {
 		key = l.callKey(p, x.From.Side, m.FromTag)
-		if !l.p.calls.begin(key, p.quota, p.Calls, x.At) {
+		if l.p.calls.again(key, m.CSeq.Number) { // whoever writes one Call-ID on all his calls does not have one call
+			key = maphash.Bytes(l.p.seed, appendNumber(binary.BigEndian.AppendUint64(l.hashed[:0], key), m)) | 1
+		}
+		if !l.p.calls.begin(key, m.CSeq.Number, p.quota, p.Calls, x.At) {
 			p.quota.refused.Add(1)
 			return 0, edge.Verdict{Action: edge.Reply, Reason: reasonPeerCalls, Status: 503}
 		}
