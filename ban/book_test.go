@@ -304,6 +304,16 @@ func TestNeverBanned(t *testing.T) {
 		t.Error(err)
 	}
 	add(t, b, order("203.0.113.8", true), start)
+	for _, wide := range []string{"0.0.0.0/0", "::/0", "10.0.0.0/7", "fc00::/6"} {
+		if _, err := b.Allow(source(wide), "", start); err == nil || b.AllowList() != nil && slices.ContainsFunc(b.AllowList(), func(a Allowed) bool { return a.Source == source(wide) }) {
+			t.Errorf("%s was allowed: %v", wide, err)
+		}
+	}
+	for _, own := range []string{"10.0.0.0/8", "fc00::/7"} {
+		if _, err := b.Allow(source(own), "", start); err != nil || b.Disallow(source(own), start) != nil {
+			t.Errorf("%s was not allowed: %v", own, err)
+		}
+	}
 	if _, err := b.Allow(source("203.0.113.8:5060"), "", start); err == nil {
 		t.Error("a port is allowed")
 	}

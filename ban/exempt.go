@@ -40,11 +40,20 @@ func (b *Book) SetNever(never []Exemption, at time.Time) {
 	b.tell(changes)
 }
 
+// The widest networks that the allow list takes, as trust.never_ban does: all of 10.0.0.0/8 and fc00::/7.
+const (
+	widestAllowed4 = 8
+	widestAllowed6 = 7
+)
+
 // Allow puts source on the allow list and lifts the bans in it, which it returns. A source with a port is refused: who may send from
-// one port of an address is no answer to who the address is.
+// one port of an address is no answer to who the address is. So is a network that is wider than anybody's own: a slip would free everybody.
 func (b *Book) Allow(source edge.Source, text string, at time.Time) (lifted []Ban, err error) {
 	if source.Port != 0 || !source.Prefix.IsValid() {
 		return nil, fmt.Errorf("allow %v: want an address or a prefix", source)
+	}
+	if p := source.Prefix; p.Bits() < widestAllowed6 || p.Addr().Is4() && p.Bits() < widestAllowed4 {
+		return nil, fmt.Errorf("allow %v: wider than /%d (IPv4) or /%d (IPv6) is not taken: nobody in a good part of the internet could be banned", source, widestAllowed4, widestAllowed6)
 	}
 	b.mu.Lock()
 	if len(b.allowed) >= maxAllowed {

@@ -74,11 +74,11 @@ func printBans(out io.Writer, as *output, all []ban.Ban) error {
 	}
 	var rows [][]string
 	for _, b := range all {
-		since, until := b.Since.Local().Format(time.DateTime), time.Until(b.Until).Round(time.Second).String()
+		until := time.Until(b.Until).Round(time.Second).String()
 		if as.form == "csv" {
-			since, until = b.Since.UTC().Format(time.RFC3339), b.Until.UTC().Format(time.RFC3339)
+			until = as.moment(b.Until)
 		}
-		rows = append(rows, []string{b.Source.String(), hardness(&b), string(b.Reason), string(b.By), since, until, fmt.Sprint(b.Count),
+		rows = append(rows, []string{b.Source.String(), hardness(&b), string(b.Reason), string(b.By), as.moment(b.Since), until, fmt.Sprint(b.Count),
 			strconv.FormatFloat(b.Score, 'g', 4, 64), printable(b.Text, false)})
 	}
 	until := "left"

@@ -74,7 +74,7 @@ func printCalls(out io.Writer, as *output, all []callState) error {
 	}
 	var rows [][]string
 	for _, c := range all {
-		rows = append(rows, c.rows()...)
+		rows = append(rows, c.rows(as)...)
 	}
 	return as.print(out, all, callColumns, rows)
 }
@@ -83,8 +83,8 @@ func printCalls(out io.Writer, as *output, all []callState) error {
 var callColumns = []string{"id", "caller", "callee", "state", "since", "kind", "from", "side", "locked", "packets", "bytes", "lost", "jitter", "refused"}
 
 // rows are the lines of c: one without media if there is none yet.
-func (c *callState) rows() (rows [][]string) {
-	first := []string{strconv.FormatUint(c.ID, 10), c.Caller, c.Callee, c.State, c.Since.Format(time.RFC3339)}
+func (c *callState) rows(as *output) (rows [][]string) {
+	first := []string{strconv.FormatUint(c.ID, 10), c.Caller, c.Callee, c.State, as.moment(c.Since)}
 	for _, s := range c.Streams {
 		refused := uint64(0)
 		for _, n := range s.Refused {

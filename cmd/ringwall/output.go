@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -65,9 +66,18 @@ func (o *output) print(out io.Writer, list any, heading []string, rows [][]strin
 	return w.Flush()
 }
 
+// moment writes t for people in a table, in their own time, and for programs in UTC.
+func (o *output) moment(t time.Time) string {
+	if o.form == "csv" {
+		return t.UTC().Format(time.RFC3339)
+	}
+	return t.Local().Format(time.DateTime)
+}
+
 // printJSON writes v as JSON for people and programs.
 func printJSON(out io.Writer, v any) error {
 	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false) // SIP is full of < and >
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
 }

@@ -71,7 +71,7 @@ func lockState(state string) (*stateLock, error) {
 		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
-		return nil, errors.Join(fmt.Errorf("write %s: %w", f.Name(), err), f.Close())
+		return nil, errors.Join(fmt.Errorf("cannot keep files in %s: %w", dir, err), f.Close())
 	}
 	return &stateLock{f}, nil
 }

@@ -76,7 +76,7 @@ func newTrustList() *cobra.Command {
 		}
 		var rows [][]string
 		for _, p := range list {
-			rows = append(rows, []string{printable(p.User, false), p.Source.String(), p.Seen.UTC().Format(time.RFC3339), p.Until.UTC().Format(time.RFC3339)})
+			rows = append(rows, []string{printable(p.User, false), p.Source.String(), as.moment(p.Seen), as.moment(p.Until)})
 		}
 		return as.print(cmd.OutOrStdout(), list, []string{"user", "source", "accepted", "until"}, rows)
 	})
