@@ -40,6 +40,7 @@ type frameError struct {
 	why  string
 }
 
+// Error says what was wrong with the frame, and the code to close with.
 func (e frameError) Error() string { return fmt.Sprintf("WebSocket: %s (%d)", e.why, e.code) }
 
 // errClosedByPeer: the far end has sent a close frame.

@@ -186,18 +186,11 @@ func (s *service) dropped() uint64 { return s.ring.Dropped() + s.lines.Lost() }
 
 // watchDrops notes when events are lost, until ctx ends.
 func (s *service) watchDrops(ctx context.Context) {
-	look := time.NewTicker(lookForDrops)
-	defer look.Stop()
 	var seen uint64
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case at := <-look.C:
-			if n := s.dropped(); n > seen {
-				seen = n
-				s.dropAt.Store(&at)
-			}
+	each(ctx, lookForDrops, func(at time.Time) {
+		if n := s.dropped(); n > seen {
+			seen = n
+			s.dropAt.Store(&at)
 		}
-	}
+	})
 }

@@ -158,6 +158,20 @@ func (s *service) goUntilClose(f func(context.Context)) {
 	})
 }
 
+// each calls f once in every span, with the time, until ctx ends.
+func each(ctx context.Context, every time.Duration, f func(at time.Time)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case at := <-tick.C:
+			f(at)
+		}
+	}
+}
+
 // survived runs f and reports whether it ended by itself.
 func (s *service) survived(ctx context.Context, f func(context.Context)) (ended bool) {
 	defer func() {

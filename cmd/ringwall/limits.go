@@ -132,6 +132,7 @@ type memoryState struct {
 	Pressure string `json:"pressure"` // "calm", "tight", "scarce", "drought"
 }
 
+// String is m for a reader.
 func (m memoryState) String() string {
 	return fmt.Sprintf("%d of %d MiB, %s", m.Used>>20, m.Limit>>20, m.Pressure)
 }

@@ -181,16 +181,5 @@ func (s *service) serveMedia() {
 	if s.calls == nil {
 		return
 	}
-	s.goUntilClose(func(ctx context.Context) {
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case now := <-tick.C:
-				s.calls.Sweep(now)
-			}
-		}
-	})
+	s.goUntilClose(func(ctx context.Context) { each(ctx, time.Second, s.calls.Sweep) })
 }

@@ -179,18 +179,7 @@ func entryOf(cfg *config.Config, u proxy.Upstream) int {
 }
 
 // forgetRetired ends retirements whose time is over, until ctx ends.
-func (s *service) forgetRetired(ctx context.Context) {
-	look := time.NewTicker(lookRetired)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case at := <-look.C:
-			s.forget(at)
-		}
-	}
-}
+func (s *service) forgetRetired(ctx context.Context) { each(ctx, lookRetired, s.forget) }
 
 // forget does it at one moment.
 func (s *service) forget(at time.Time) {
