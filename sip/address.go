@@ -112,16 +112,17 @@ func angleURI(raw []byte, i, end int, a *Address) (int, Error) {
 	if i >= end || raw[i] != '<' {
 		return 0, ErrAddress
 	}
-	if next := usualURI(raw[:end], i, &a.URI); next > 0 {
-		a.Angle = true
+	if n, j := a.URI.Len(), i+1; n > 0 && j+n < end && raw[j+n] == '>' && string(raw[j:j+n]) == string(a.URI.Of(raw)) {
+		a.URI, a.Angle = span(j, j+n), true // the expected one
+		return j + n + 1, errNone
+	}
+	var u URI
+	if next := usualURI(raw[:end], i, Span{}, &u); next > 0 {
+		a.URI, a.Angle = u.Whole, true
 		return next, errNone
 	}
 	i++
-	if n := a.URI.Len(); n > 0 && i+n < end && raw[i+n] == '>' && string(raw[i:i+n]) == string(a.URI.Of(raw)) {
-		a.URI, a.Angle = span(i, i+n), true // the expected one
-		return i + n + 1, errNone
-	}
-	var u URI
+	u = URI{}
 	j, e := parseURI(raw, i, end, &u)
 	if e != errNone {
 		return 0, e

@@ -10,15 +10,17 @@ func (m *Message) fields(i int) (int, Error) {
 		return 0, m.fail(ErrFold, i)
 	}
 	for lines := 0; ; lines++ {
+		if lines < mostFields {
+			if next := m.usual(i); next > 0 {
+				i = next
+				continue
+			}
+		}
 		if at(b, i) == '\r' && at(b, i+1) == '\n' {
 			return i + 2, errNone
 		}
 		if lines == mostFields {
 			return 0, m.fail(ErrFieldCount, i)
-		}
-		if next := m.usual(i); next > 0 {
-			i = next
-			continue
 		}
 		id, c := exactName(b, i)
 		end := usualValue(b, id, c)

@@ -59,32 +59,30 @@ func parseIPv6(raw []byte, i, end int) int {
 // parseIPv4 returns the index after four decimal numbers up to 255 without leading zeros at raw[i], or -1.
 func parseIPv4(raw []byte, i, end int) int {
 	b := raw[:end]
-	k := uint(i) // unsigned: one comparison shows that it lies in b
-	for part := 0; ; part++ {
-		from := k
-		for k < uint(len(b)) && b[k]-'0' <= 9 {
-			k++
-		}
-		switch k - from {
-		case 1:
-		case 2:
-			if b[from] == '0' {
-				return -1
-			}
-		case 3:
-			if c := b[from:k]; c[0] != '1' && (c[0] != '2' || c[1] > '5' || c[1] == '5' && c[2] > '5') {
-				return -1
-			}
-		default:
+	for dots := 0; ; dots++ {
+		x := at(b, i) - '0'
+		if x > 9 {
 			return -1
 		}
-		if part == 3 {
-			return int(k)
+		i++
+		if y := at(b, i) - '0'; y <= 9 {
+			if x == 0 {
+				return -1
+			}
+			i++
+			if z := at(b, i) - '0'; z <= 9 {
+				if i++; at(b, i)-'0' <= 9 || int(x)*100+int(y)*10+int(z) > 255 {
+					return -1
+				}
+			}
 		}
-		if k >= uint(len(b)) || b[k] != '.' {
+		switch {
+		case dots == 3:
+			return i
+		case at(b, i) != '.':
 			return -1
 		}
-		k++
+		i++
 	}
 }
 

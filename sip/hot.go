@@ -41,7 +41,7 @@ func (m *Message) via(f *Field, k int) Error {
 
 // party decodes From and To (RFC 3261 §20.20, §20.39): exactly one address.
 func (m *Message) party(f *Field, a *Address, tag *Span, fault Error) Error {
-	a.URI = m.p.uri
+	a.URI = m.likely.Whole
 	next, e := parseAddress(m.Raw, int(f.Value.Start), int(f.Value.End), a, tag)
 	switch {
 	case e == ErrQuote || e == ErrParamCount || e == ErrURILength:
@@ -49,10 +49,20 @@ func (m *Message) party(f *Field, a *Address, tag *Span, fault Error) Error {
 	case e != errNone || next >= 0 || a.Star:
 		return fault
 	}
-	if m.Method == REGISTER { // From and To name the same user
-		m.p.uri = a.URI
+	var u URI
+	parseURI(m.Raw, int(a.URI.Start), int(a.URI.End), &u) // once more, for what is in it
+	if f.ID == FieldTo {
+		m.ToURI = u
 	}
+	m.named(&u)
 	return errNone
+}
+
+// named notes the URI of From or To where the other one may well be the same, or have the same host: that of an INVITE has the Request-URI.
+func (m *Message) named(u *URI) {
+	if m.Method == REGISTER || !m.likely.Whole.Present() {
+		m.likely = *u
+	}
 }
 
 // callID checks word [ "@" word ] (RFC 3261 §20.8).

@@ -50,6 +50,7 @@ type Message struct {
 	Via            Via     // topmost via-parm
 	From, To       Address // spans of the whole name-addr
 	FromTag, ToTag Span    // tag parameters; absent if none
+	ToURI          URI     // To.URI decoded
 	CallID         Span
 	CSeq           CSeq
 
@@ -62,6 +63,16 @@ type Message struct {
 	reply bool             // see Replyable
 	odd   bool             // a field is not Canonical
 	p     progress
+
+	likely URI     // a well-formed URI that From or To probably has, or at least its host
+	only   Contact // the first one, if it was usual
+}
+
+// A Contact is one value of a Contact field, decoded.
+type Contact struct {
+	Address
+	Decoded URI // its URI
+	Field   int // index in Message.Fields of the line it stands in
 }
 
 // CSeq is the decoded CSeq field (RFC 3261 §20.16). Method equals that of the request line.
@@ -93,6 +104,15 @@ func (m *Message) Value(id FieldID) []byte {
 		return m.Fields[i].Value.Of(m.Raw)
 	}
 	return nil
+}
+
+// Contact is the one value of Contact that m has, if it is written in the most usual way; nil says nothing, also not that there is none. It is m's,
+// and good until the next Parse.
+func (m *Message) Contact() *Contact {
+	if m.p.contacts != 1 || m.p.star || !m.only.Whole.Present() {
+		return nil
+	}
+	return &m.only
 }
 
 // Full reports that m has no room for what a proxy adds to it, and the Error that says of what it has too much. Parse takes a

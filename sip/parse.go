@@ -10,7 +10,6 @@ type progress struct {
 	vias     uint8
 	contacts uint8
 	star     bool   // a Contact was "*"
-	uri      Span   // a well-formed URI that From or To probably has, too
 	start    uint32 // offset of the start line
 	header   uint32 // offset of the first field
 }
@@ -152,7 +151,7 @@ func (m *Message) requestLine(i, end int) Error {
 	if e != errNone {
 		m.fail(e, i)
 	} else {
-		m.p.uri = m.RequestURI
+		m.likely = m.URI
 	}
 	m.requestURIDefects()
 	return errNone

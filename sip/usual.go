@@ -9,36 +9,51 @@ import "encoding/binary"
 // usual decodes the field line at i, if it is one that Parse looks into and is spelled as nearly always, and returns the index of the next
 // line, or 0 if it has done nothing.
 func (m *Message) usual(i int) int {
-	if i+16 >= len(m.Raw) {
+	b := m.Raw
+	if i+16 >= len(b) {
 		return 0
 	}
-	switch b := m.Raw[i : i+16]; {
-	case string(b[:5]) == "Via: ":
-		return m.line(FieldVia, i, i+5, m.usualVia(i+5))
-	case string(b[:6]) == "From: " && m.first[FieldFrom] == 0:
-		return m.line(FieldFrom, i, i+6, m.usualParty(i+6, &m.From, &m.FromTag, hotFrom))
-	case string(b[:4]) == "To: " && m.first[FieldTo] == 0:
-		return m.line(FieldTo, i, i+4, m.usualParty(i+4, &m.To, &m.ToTag, hotTo))
-	case string(b[:9]) == "Call-ID: " && m.first[FieldCallID] == 0:
-		return m.line(FieldCallID, i, i+9, m.usualCallID(i+9))
-	case string(b[:6]) == "CSeq: " && m.first[FieldCSeq] == 0:
-		return m.line(FieldCSeq, i, i+6, m.usualCSeq(i+6))
-	case string(b[:14]) == "Max-Forwards: " && m.first[FieldMaxForwards] == 0:
-		return m.line(FieldMaxForwards, i, i+14, m.usualMaxForwards(i+14))
-	case string(b[:9]) == "Contact: ":
-		return m.line(FieldContact, i, i+9, m.usualContact(i+9))
-	case string(b) == "Content-Length: " && m.first[FieldContentLength] == 0:
-		return m.line(FieldContentLength, i, i+16, m.usualLength(i+16))
-	case string(b[:7]) == "Route: ":
-		return m.line(FieldRoute, i, i+7, m.usualRoute(i+7))
-	case string(b[:14]) == "Record-Route: ":
-		return m.line(FieldRecordRoute, i, i+14, m.usualRoute(i+14))
+	id, v, end := FieldOther, 0, 0
+	switch name := (*[16]byte)(b[i:]); string(name[:4]) {
+	case "Via:":
+		if id, v = FieldVia, i+5; name[4] == ' ' {
+			end = m.usualVia(v)
+		}
+	case "From":
+		if id, v = FieldFrom, i+6; string(name[4:6]) == ": " && m.first[id] == 0 {
+			end = m.usualFrom(v)
+		}
+	case "To: ":
+		if id, v = FieldTo, i+4; m.first[id] == 0 {
+			end = m.usualTo(v)
+		}
+	case "Call":
+		if id, v = FieldCallID, i+9; string(name[4:9]) == "-ID: " && m.first[id] == 0 {
+			end = m.usualCallID(v)
+		}
+	case "CSeq":
+		if id, v = FieldCSeq, i+6; string(name[4:6]) == ": " && m.first[id] == 0 {
+			end = m.usualCSeq(v)
+		}
+	case "Max-":
+		if id, v = FieldMaxForwards, i+14; string(name[4:14]) == "Forwards: " && m.first[id] == 0 {
+			end = m.usualMaxForwards(v)
+		}
+	case "Cont":
+		if id, v = FieldContact, i+9; string(name[4:9]) == "act: " {
+			end = m.usualContact(v)
+		} else if id, v = FieldContentLength, i+16; string(name[4:]) == "ent-Length: " && m.first[id] == 0 {
+			end = m.usualLength(v)
+		}
+	case "Rout":
+		if id, v = FieldRoute, i+7; string(name[4:7]) == "e: " {
+			end = m.usualRoute(v)
+		}
+	case "Reco":
+		if id, v = FieldRecordRoute, i+14; string(name[4:14]) == "rd-Route: " {
+			end = m.usualRoute(v)
+		}
 	}
-	return 0
-}
-
-// line keeps the line at i of field id, whose value lies between v and end, and returns the index of the next one. It does nothing if end is 0.
-func (m *Message) line(id FieldID, i, v, end int) int {
 	if end == 0 {
 		return 0
 	}
@@ -135,8 +150,8 @@ func (v *Via) usualParams(b []byte, i int) int {
 	return i
 }
 
-// usualAddress decodes "display" <sip:…>;tag=… and less, and nothing else on the line.
-func usualAddress(b []byte, i int, a *Address, tag *Span) int {
+// usualAddress decodes "display" <sip:…>;tag=… or ;expires=… and less, and nothing else on the line. u and host are as for usualURI.
+func usualAddress(b []byte, i int, host Span, a *Address, tag *Span, u *URI) int {
 	j := i
 	if at(b, j) == '"' {
 		j = skipLong(b, j+1, len(b), cName)
@@ -146,17 +161,16 @@ func usualAddress(b []byte, i int, a *Address, tag *Span) int {
 		a.Display = span(i, j+1)
 		j += 2
 	}
-	if j = usualURI(b, j, &a.URI); j < 0 {
+	if j = usualURI(b, j, host, u); j < 0 {
 		return 0
 	}
-	a.Angle = true
-	const param = ";tag="
-	if j+len(param) < len(b) && string(b[j:j+len(param)]) == param {
-		from := j + len(param)
-		if j = skipLong(b, from, len(b), cToken); j == from {
+	a.URI, a.Angle = u.Whole, true
+	if at(b, j) == ';' {
+		from := j + 1
+		if j = usualParam(b, from, tag); j < 0 {
 			return 0
 		}
-		*tag, a.Params = span(from, j), span(from-len(param)+1, j)
+		a.Params = span(from, j)
 	}
 	if !lineEnds(b, j) || j-i > MaxValue {
 		return 0
@@ -165,51 +179,110 @@ func usualAddress(b []byte, i int, a *Address, tag *Span) int {
 	return j
 }
 
-// usualURI decodes <sip:user@host:port;…> at b[i] and returns the index after it, or -1. uri may be the one that is expected.
-func usualURI(b []byte, i int, uri *Span) int {
+// usualParam decodes tag=… or expires=… at b[i] and returns the index after it, or -1.
+func usualParam(b []byte, i int, tag *Span) int {
+	if i+8 > len(b) {
+		return -1
+	}
+	switch w := b[i : i+8]; {
+	case string(w[:4]) == "tag=":
+		from := i + 4
+		if i = skipLong(b, from, len(b), cToken); i > from {
+			*tag = span(from, i)
+			return i
+		}
+	case string(w) == "expires=":
+		from := i + 8
+		if _, i = usualNumber(b, from, 9); i > from {
+			return i
+		}
+	}
+	return -1
+}
+
+// usualURI decodes <sip:user@host:port;…> at b[i] into u and returns the index after it, or -1. u may be the URI that is expected, decoded, and
+// host a host that is: what is well formed is not looked at twice.
+func usualURI(b []byte, i int, host Span, u *URI) int {
 	const scheme = "<sip:"
-	if i+len(scheme) > len(b) || string(b[i:i+len(scheme)]) != scheme {
+	if i+len(scheme) > len(b) || string((*[len(scheme)]byte)(b[i:])[:]) != scheme {
 		return -1
 	}
 	user := i + len(scheme)
 	i++
-	if n := uri.Len(); n > 0 && at(b, i+n) == '>' && string(b[i:i+n]) == string(uri.Of(b)) {
-		*uri = span(i, i+n)
+	if n := u.Whole.Len(); n > 0 && at(b, i+n) == '>' && string(b[i:i+n]) == string(u.Whole.Of(b)) {
+		u.move(i)
 		return i + n + 1
 	}
+	*u = URI{Scheme: SIP}
 	j := skipLong(b, user, len(b), cUser)
 	if j == user || at(b, j) != '@' {
 		return -1
 	}
-	j = parseHost(b, j+1, len(b))
+	u.User = span(user, j)
+	from := j + 1
+	if j = sameHost(b, from, host); j < 0 {
+		j = parseHost(b, from, len(b))
+	}
+	u.Host = span(from, j)
 	if at(b, j) == ':' {
-		_, j = usualPort(b, j+1)
+		u.Port, j = usualPort(b, j+1)
+		u.HasPort = true
 	}
 	if at(b, j) == ';' {
+		from := j + 1
 		var e Error
 		if j, e = uriParams(b, j, len(b)); e != errNone {
 			return -1
 		}
+		u.Params = span(from, j)
 	}
 	if at(b, j) != '>' || j-i > MaxURI {
 		return -1
 	}
-	*uri = span(i, j)
+	u.Whole = span(i, j)
 	return j + 1
 }
 
-// usualParty decodes From and To.
-func (m *Message) usualParty(i int, a *Address, tag *Span, bit uint8) int {
-	a.URI = m.p.uri
-	end := usualAddress(m.Raw, i, a, tag)
+// sameHost returns the index after the host at b[i], if that is the same as host, which is well formed; else -1.
+func sameHost(b []byte, i int, host Span) int {
+	j := i + host.Len()
+	if j == i || j >= len(b) || is(b[j], cHost) || string(b[i:j]) != string(host.Of(b)) {
+		return -1
+	}
+	return j
+}
+
+// move makes u the same URI at i.
+func (u *URI) move(i int) {
+	by := uint32(i) - u.Whole.Start
+	for _, s := range [...]*Span{&u.Whole, &u.User, &u.Password, &u.Host, &u.Params, &u.Headers} {
+		if s.Present() {
+			s.Start, s.End = s.Start+by, s.End+by
+		}
+	}
+}
+
+func (m *Message) usualFrom(i int) int {
+	u := m.likely
+	end := usualAddress(m.Raw, i, u.Host, &m.From, &m.FromTag, &u)
 	if end == 0 {
-		*a, *tag = Address{}, Span{}
+		m.From, m.FromTag = Address{}, Span{}
 		return 0
 	}
-	m.p.good |= bit
-	if m.Method == REGISTER {
-		m.p.uri = a.URI
+	m.p.good |= hotFrom
+	m.named(&u)
+	return end
+}
+
+func (m *Message) usualTo(i int) int {
+	m.ToURI = m.likely
+	end := usualAddress(m.Raw, i, m.ToURI.Host, &m.To, &m.ToTag, &m.ToURI)
+	if end == 0 {
+		m.To, m.ToTag, m.ToURI = Address{}, Span{}, URI{}
+		return 0
 	}
+	m.p.good |= hotTo
+	m.named(&m.ToURI)
 	return end
 }
 
@@ -217,12 +290,18 @@ func (m *Message) usualContact(i int) int {
 	if m.p.contacts == MaxContacts || m.p.star {
 		return 0
 	}
-	var a Address
-	var tag Span
-	end := usualAddress(m.Raw, i, &a, &tag)
-	if end > 0 {
-		m.p.contacts++
+	c := &m.only
+	if m.p.contacts > 0 {
+		c = &Contact{}
 	}
+	var tag Span
+	end := usualAddress(m.Raw, i, m.Via.Host, &c.Address, &tag, &c.Decoded)
+	if end == 0 {
+		*c = Contact{}
+		return 0
+	}
+	c.Field = len(m.Fields)
+	m.p.contacts++
 	return end
 }
 
@@ -230,7 +309,8 @@ func (m *Message) usualContact(i int) int {
 func (m *Message) usualRoute(i int) int {
 	var a Address
 	var tag Span
-	return usualAddress(m.Raw, i, &a, &tag)
+	var u URI
+	return usualAddress(m.Raw, i, Span{}, &a, &tag, &u)
 }
 
 func (m *Message) usualCallID(i int) int {
@@ -254,16 +334,16 @@ func (m *Message) usualCallID(i int) int {
 func (m *Message) usualCSeq(i int) int {
 	b := m.Raw
 	n, j := usualNumber(b, i, 9)
-	if j == i || j == len(b) || b[j] != ' ' {
+	if j == i || at(b, j) != ' ' {
 		return 0
 	}
 	j++
-	end := skip(b, j, len(b), cToken)
-	name := b[j:end]
 	method := m.Method
+	end := j + m.MethodName.Len()
 	if m.Status != 0 {
-		method = MethodOf(name)
-	} else if string(name) != string(m.MethodName.Of(b)) {
+		end = skip(b, j, len(b), cToken)
+		method = MethodOf(b[j:end])
+	} else if !lineEnds(b, end) || string(b[j:end]) != string(m.MethodName.Of(b)) {
 		return 0
 	}
 	if end == j || !lineEnds(b, end) || end-i > MaxValue {
@@ -303,13 +383,15 @@ func usualPort(b []byte, i int) (port uint16, next int) {
 
 // usualNumber reads up to most digits at b[i] and returns the index after them, or i if there are none, or more.
 func usualNumber(b []byte, i, most int) (n, next int) {
-	k := uint(i)
-	for k < uint(len(b)) && b[k]-'0' <= 9 {
-		n = n*10 + int(b[k]-'0')
-		k++
+	for _, c := range b[i:] {
+		if c -= '0'; c > 9 {
+			break
+		}
+		n = n*10 + int(c)
+		next++
 	}
-	if int(k) > i+most {
+	if next > most {
 		return 0, i
 	}
-	return n, int(k)
+	return n, i + next
 }

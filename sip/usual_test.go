@@ -24,6 +24,31 @@ func checkUsual(t *testing.T, m *Message, err error, datagram bool) {
 	if a, b := decoded(m), decoded(&lower); a != b {
 		t.Fatalf("%+v\nin lower case %+v\n%q", a, b, m.Raw)
 	}
+	if err == nil {
+		checkURIs(t, m)
+	}
+}
+
+// checkURIs asserts that what Parse says of the URIs in To and Contact is what there is to read in them.
+func checkURIs(t *testing.T, m *Message) {
+	t.Helper()
+	if u, err := ParseURI(m.Raw, m.To.URI); err != nil || u != m.ToURI {
+		t.Fatalf("To: %+v, read again %+v, %v\n%q", m.ToURI, u, err, m.Raw)
+	}
+	c := m.Contact()
+	if c == nil {
+		return
+	}
+	if i := m.Find(FieldContact); i != c.Field || m.Next(FieldContact, i) >= 0 {
+		t.Fatalf("the only Contact is in field %d, and there is one in field %d and perhaps another\n%q", c.Field, i, m.Raw)
+	}
+	a, after, err := NextAddress(m.Raw, m.Fields[c.Field].Value)
+	if err != nil || after.Present() || a != c.Address {
+		t.Fatalf("Contact: %+v, read again %+v, %v\n%q", c.Address, a, err, m.Raw)
+	}
+	if u, err := ParseURI(m.Raw, a.URI); err != nil || u != c.Decoded {
+		t.Fatalf("Contact: %+v, read again %+v, %v\n%q", c.Decoded, u, err, m.Raw)
+	}
 }
 
 // A decoding is what Parse has decoded of the fields.
@@ -35,6 +60,7 @@ type decoding struct {
 	cseq           CSeq
 	forwards       int32
 	length         int32
+	toURI          URI
 	defects        Defects
 	first          [fieldIDs]uint16
 	reply          bool
@@ -42,7 +68,7 @@ type decoding struct {
 }
 
 func decoded(m *Message) decoding {
-	return decoding{m.Via, m.From, m.To, m.FromTag, m.ToTag, m.CallID, m.Body, m.CSeq, m.MaxForwards, m.ContentLength,
+	return decoding{m.Via, m.From, m.To, m.FromTag, m.ToTag, m.CallID, m.Body, m.CSeq, m.MaxForwards, m.ContentLength, m.ToURI,
 		m.Defects &^ DefectSpelling, m.first, m.reply, m.p}
 }
 
@@ -104,6 +130,12 @@ func TestUsual(t *testing.T) {
 		{"To: <sip:a@example.com> ", false},
 		{"To: <sip:a@example.com>\r\n ", false},
 		{"Contact: <sip:a@192.0.2.1:5060>", true},
+		{"Contact: <sip:a@192.0.2.1:5060>;expires=3600", true},
+		{"Contact: <sip:a@192.0.2.1:5060>;expires=", false},
+		{"Contact: <sip:a@192.0.2.1:5060>;expires=60 ", false},
+		{"Contact: <sip:a@192.0.2.1:5060>;expires=1x", false},
+		{"Contact: <sip:a@192.0.2.1:5060>;expires=60;q=1", false},
+		{"Contact: <sip:a@192.0.2.1:5060>, <sip:b@192.0.2.1>", false},
 		{"Contact: *", false},
 		{"Route: <sip:a@192.0.2.1;lr>", true},
 		{"Record-Route: <sip:a@192.0.2.1;lr>,<sip:b@192.0.2.1;lr>", false},
@@ -127,6 +159,27 @@ func TestUsual(t *testing.T) {
 		next := m.usual(0)
 		if (next > 0) != c.usual || c.usual && next != len(c.line)+2 {
 			t.Errorf("%q: %d of %d", c.line, next, len(c.line))
+		}
+	}
+}
+
+// TestSameHost: a host that begins like one that the message has shown already is that one only where it ends there.
+func TestSameHost(t *testing.T) {
+	hosts := []string{"example.com", "example.co", "example.com.", "example.com-", "example.com.1", "example.com_", "example.com%41", "EXAMPLE.com",
+		"192.0.2.1", "192.0.2.10", "192.0.2.1.", "192.0.2.1a", "192.0.2.", "[2001:db8::1]", "[2001:db8::1]a", "[2001:db8::1", "1.example.com", "a", "-a"}
+	for _, one := range hosts {
+		for _, other := range hosts {
+			raw := []byte("REGISTER sip:" + one + " SIP/2.0\r\nVia: SIP/2.0/UDP " + one + ";branch=z9hG4bK1\r\nMax-Forwards: 70\r\n" +
+				"From: <sip:a@" + other + ">;tag=1\r\nTo: <sip:b@" + other + ":5060>\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\n" +
+				"Contact: <sip:a@" + other + ";transport=udp>;expires=60\r\nContent-Length: 0\r\n\r\n")
+			var m Message
+			err := m.Parse(raw, true)
+			checkUsual(t, &m, err, true)
+			_, oneErr := ParseURI([]byte("sip:"+one), Span{0, uint32(4 + len(one))})
+			_, otherErr := ParseURI([]byte("sip:"+other), Span{0, uint32(4 + len(other))})
+			if (err == nil) != (oneErr == nil && otherErr == nil) {
+				t.Errorf("%s, then %s: %v; alone %v, %v", one, other, err, oneErr, otherErr)
+			}
 		}
 	}
 }
