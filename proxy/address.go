@@ -44,18 +44,49 @@ func transportOf(raw []byte, u *sip.URI) (edge.Transport, bool) {
 // mayCarry reports whether a request for uri may go over t: one for a sips URI goes over encrypted hops only (RFC 5630 §3.1).
 func mayCarry(uri *sip.URI, t edge.Transport) bool { return uri.Scheme != sip.SIPS || t.Secure() }
 
-// appendHost appends an address, an IPv6 one in brackets where a URI wants it so.
-func appendHost(dst []byte, a netip.Addr, brackets bool) []byte {
-	if a.Is6() && brackets {
-		return append(a.AppendTo(append(dst, '[')), ']')
+// A source is the address and port that a message came from, as text. It is written once for all that want it.
+type source struct {
+	at    netip.AddrPort
+	text  []byte // "192.0.2.1:5060", "[2001:db8::1]:5060"
+	colon int    // where in text the port begins, with its colon
+}
+
+// write writes at, unless it has just been written.
+func (s *source) write(at netip.AddrPort) {
+	if s.at != at || len(s.text) == 0 {
+		s.at, s.text = at, at.AppendTo(s.text[:0])
+		s.colon = bytes.LastIndexByte(s.text, ':')
 	}
-	return a.AppendTo(dst)
+}
+
+// host is the address, without brackets.
+func (s *source) host() []byte {
+	if s.text[0] == '[' {
+		return s.text[1 : s.colon-1]
+	}
+	return s.text[:s.colon]
+}
+
+func (s *source) port() []byte { return s.text[s.colon+1:] }
+
+// names reports whether u, which lies in raw, points at that address and port.
+func (s *source) names(at netip.AddrPort, raw []byte, u *sip.URI) bool {
+	s.write(at)
+	from, end := int(u.Host.Start), int(u.Whole.End)
+	if u.Params.Present() {
+		end = int(u.Params.Start) - 1
+	}
+	if end-from == len(s.text) && string(raw[from:end]) == string(s.text) { // as nearly always, if it does
+		return true
+	}
+	addr, ok := hostPort(raw, u)
+	return ok && addr == at
 }
 
 // appendSourceHeader appends what headers.source carries: address:port;transport.
-func appendSourceHeader(dst []byte, f edge.Flow) []byte {
-	dst = strconv.AppendUint(append(appendHost(dst, f.Remote.Addr(), true), ':'), uint64(f.Remote.Port()), 10)
-	return append(append(dst, ';'), f.Transport.String()...)
+func (l *lane) appendSourceHeader(dst []byte, f edge.Flow) []byte {
+	l.source.write(f.Remote)
+	return append(append(append(dst, l.source.text...), ';'), f.Transport.String()...)
 }
 
 // splitHost splits "host:port" as transport writes it; no port means 5060.

@@ -90,7 +90,7 @@ func (l *lane) topVia(x *edge.Exchange) []byte {
 	for i := m.Find(sip.FieldVia); i >= 0; i = m.Next(sip.FieldVia, i) {
 		f := &m.Fields[i]
 		if i == m.Via.Field {
-			l.vias = appendSource(l.vias, x)
+			l.vias = l.appendSource(l.vias, x)
 			first = len(l.vias)
 		} else {
 			l.vias = appendUnfolded(l.vias, f.Value.Of(m.Raw))
@@ -101,13 +101,13 @@ func (l *lane) topVia(x *edge.Exchange) []byte {
 }
 
 // appendSource appends the value of the topmost Via field with what we know of its source.
-func appendSource(dst []byte, x *edge.Exchange) []byte {
+func (l *lane) appendSource(dst []byte, x *edge.Exchange) []byte {
 	m, v := x.Msg, &x.Msg.Via
 	value := m.Fields[v.Field].Value
-	source := x.From.Remote
-	if !v.HasRPort && isAddr(v.Host.Of(m.Raw), source.Addr()) && !v.Received.Present() {
+	if !v.HasRPort && isAddr(v.Host.Of(m.Raw), x.From.Remote.Addr()) && !v.Received.Present() {
 		return appendUnfolded(dst, value.Of(m.Raw))
 	}
+	l.source.write(x.From.Remote)
 	cut := func(from, to uint32) { dst = appendUnfolded(dst, m.Raw[from:to]) }
 	at := value.Start
 	for _, s := range sorted(v.RPortAt, v.Received) {
@@ -117,15 +117,15 @@ func appendSource(dst []byte, x *edge.Exchange) []byte {
 		cut(at, s.Start)
 		at = s.End
 		if s == v.RPortAt {
-			dst = strconv.AppendUint(append(dst, "rport="...), uint64(source.Port()), 10)
+			dst = append(append(dst, "rport="...), l.source.port()...)
 		} else {
-			dst = appendHost(dst, source.Addr(), false)
+			dst = append(dst, l.source.host()...)
 		}
 	}
 	if !v.Received.Present() {
 		cut(at, v.Whole.End)
 		at = v.Whole.End
-		dst = appendHost(append(dst, ";received="...), source.Addr(), false)
+		dst = append(append(dst, ";received="...), l.source.host()...)
 	}
 	cut(at, value.End)
 	return dst

@@ -162,13 +162,7 @@ func (l *lane) challengeWith(x *edge.Exchange, form *challenge.Form) []byte {
 }
 
 // hostIn is the host of the To of m, a request or its response: the domain that somebody is asked for in.
-func hostIn(m *sip.Message) []byte {
-	uri, err := sip.ParseURI(m.Raw, m.To.URI)
-	if err != nil {
-		return nil
-	}
-	return uri.Host.Of(m.Raw)
-}
+func hostIn(m *sip.Message) []byte { return m.ToURI.Host.Of(m.Raw) }
 
 // among reports whether host is one of domains, which are lower case.
 func among(domains []string, host []byte) bool {

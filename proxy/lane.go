@@ -28,6 +28,7 @@ type lane struct {
 	own      belongings
 	asked    registering
 	notes    []noted           // of the REGISTER that is answered
+	source   source            // of a request
 	left     sip.Message       // a message of ours on its way out, for who traces
 	held     *transaction.Tx   // the one that is locked
 	ended    bool              // what is being done came to its end, without a panic

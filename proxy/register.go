@@ -27,42 +27,50 @@ type contact struct {
 
 // bindable reads a REGISTER into l.asked, and refuses one with a Contact that could not be bound.
 func (l *lane) bindable(x *edge.Exchange) edge.Verdict {
-	bad := edge.Verdict{Action: edge.Reply, Reason: reasonContact, Status: 400}
-	m := x.Msg
-	l.asked.contacts = l.asked.contacts[:0]
-	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
-		for rest := m.Fields[i].Value; rest.Present(); {
-			a, after, err := sip.NextAddress(m.Raw, rest)
-			if err != nil {
-				return bad
-			}
-			rest = after
-			c := contact{Address: a, field: i}
-			if !a.Star && !c.bindable(x) {
-				return bad
-			}
-			l.asked.contacts = append(l.asked.contacts, c)
-		}
-	}
-	uri, err := sip.ParseURI(m.Raw, m.To.URI)
-	if err != nil || uri.User.Len()+uri.Host.Len() >= binding.MaxAOR {
-		return bad
+	m, uri := x.Msg, &x.Msg.ToURI
+	if !l.readContacts(x) || uri.User.Len()+uri.Host.Len() >= binding.MaxAOR {
+		return edge.Verdict{Action: edge.Reply, Reason: reasonContact, Status: 400}
 	}
 	l.asked.aor = sip.AppendLower(append(append(l.asked.aor[:0], uri.User.Of(m.Raw)...), '@'), uri.Host.Of(m.Raw))
 	return edge.Verdict{}
 }
 
-// bindable reports whether c can be bound, and finds out whether the phone is where it says.
-func (c *contact) bindable(x *edge.Exchange) bool {
-	raw := x.Msg.Raw
-	uri, err := sip.ParseURI(raw, c.URI)
-	if err != nil || uri.Scheme != sip.SIP && uri.Scheme != sip.SIPS || c.URI.Len() > binding.MaxContact {
-		return false
+// readContacts reads the Contacts of a REGISTER into l.asked. It returns false if one of them can't be bound.
+func (l *lane) readContacts(x *edge.Exchange) bool {
+	m := x.Msg
+	l.asked.contacts = l.asked.contacts[:0]
+	if c := m.Contact(); c != nil { // Parse has decoded it
+		return l.readContact(x, &c.Address, &c.Decoded, c.Field)
 	}
-	if !x.From.Transport.Stream() {
-		addr, ok := hostPort(raw, &uri)
-		c.nat = !ok || addr != x.From.Remote
+	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
+		for rest := m.Fields[i].Value; rest.Present(); {
+			a, after, err := sip.NextAddress(m.Raw, rest)
+			if err != nil {
+				return false
+			}
+			rest = after
+			var uri sip.URI
+			if !a.Star {
+				uri, err = sip.ParseURI(m.Raw, a.URI)
+			}
+			if err != nil || !l.readContact(x, &a, &uri, i) {
+				return false
+			}
+		}
 	}
+	return true
+}
+
+// readContact notes a Contact in l.asked, and finds out whether the phone is where it says. It returns false if it can't be bound.
+func (l *lane) readContact(x *edge.Exchange, a *sip.Address, uri *sip.URI, field int) bool {
+	c := contact{Address: *a, field: field}
+	if !a.Star {
+		if uri.Scheme != sip.SIP && uri.Scheme != sip.SIPS || a.URI.Len() > binding.MaxContact {
+			return false
+		}
+		c.nat = !x.From.Transport.Stream() && !l.source.names(x.From.Remote, x.Msg.Raw, uri)
+	}
+	l.asked.contacts = append(l.asked.contacts, c)
 	return true
 }
 

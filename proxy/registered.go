@@ -81,20 +81,31 @@ func (l *lane) registered(x *edge.Exchange, tx *transaction.Tx, note []byte) {
 		return
 	}
 	aor := l.openNote(note)
-	for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
+	if c := m.Contact(); c != nil { // Parse has decoded it
 		l.value = l.value[:0]
-		for a := range sip.Addresses(m.Raw, m.Fields[i].Value) {
-			l.showContact(x, tx, aor, &a)
-		}
-		switch {
-		case l.cfg.Path && !l.cfg.Hide:
-		case len(l.value) == 0:
-			l.edit.Remove(i)
-		default:
-			l.edit.Replace(i, l.value)
+		l.showContact(x, tx, aor, &c.Address)
+		l.showContacts(c.Field)
+	} else {
+		for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
+			l.value = l.value[:0]
+			for a := range sip.Addresses(m.Raw, m.Fields[i].Value) {
+				l.showContact(x, tx, aor, &a)
+			}
+			l.showContacts(i)
 		}
 	}
 	l.unbind(x, aor)
+}
+
+// showContacts makes l.value the Contacts of field i.
+func (l *lane) showContacts(i int) {
+	switch {
+	case l.cfg.Path && !l.cfg.Hide:
+	case len(l.value) == 0:
+		l.edit.Remove(i)
+	default:
+		l.edit.Replace(i, l.value)
+	}
 }
 
 // showContact binds one Contact of a 2xx if the phone asked for it, and appends it to l.value as the phone knows it; so it does

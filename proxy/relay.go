@@ -327,7 +327,7 @@ func (l *lane) sourceHeader(x *edge.Exchange) {
 	if name == "" || x.From.Side != edge.Outside {
 		return
 	}
-	l.value = appendSourceHeader(l.value[:0], x.From)
+	l.value = l.appendSourceHeader(l.value[:0], x.From)
 	l.edit.Add(name, l.value)
 }
 
