@@ -4,7 +4,6 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 
@@ -14,7 +13,8 @@ import (
 
 const (
 	cookie    = "z9hG4bK" // RFC 3261 §8.1.1.7
-	branchLen = len(cookie) + 22
+	blockText = 22        // characters of a block
+	branchLen = len(cookie) + blockText
 )
 
 // A brancher makes and reads the branches of our own Vias: one AES block under a key of this process that holds the
@@ -26,7 +26,55 @@ type brancher struct {
 	room  [16]byte
 }
 
-var strictBase64 = base64.RawURLEncoding.Strict()
+// letters are those of base64url (RFC 4648 §5), which are all of a token; values are what they stand for, noLetter for any other byte.
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+const noLetter = 0x80
+
+var values = func() (t [256]byte) {
+	for i := range t {
+		t[i] = noLetter
+	}
+	for i := range len(letters) {
+		t[letters[i]] = byte(i)
+	}
+	return t
+}()
+
+// appendBlock appends the 128 bits of high and low, six a character, as encoding/base64 would.
+func appendBlock(dst []byte, high, low uint64) []byte {
+	var text [blockText]byte
+	for i := range 10 {
+		text[i] = letters[high>>58]
+		high <<= 6
+	}
+	text[10] = letters[high>>58|low>>62] // the last four bits, and the first two
+	low <<= 2
+	for i := 11; i < blockText; i++ {
+		text[i] = letters[low>>58]
+		low <<= 6
+	}
+	return append(dst, text[:]...)
+}
+
+// parseBlock reads what appendBlock wrote; false for any other text.
+func parseBlock(text *[blockText]byte) (high, low uint64, ok bool) {
+	bad := byte(0)
+	for _, c := range text[:10] {
+		v := values[c]
+		bad |= v
+		high = high<<6 | uint64(v)
+	}
+	between, last := values[text[10]], values[text[blockText-1]]
+	bad |= between | last
+	for _, c := range text[11 : blockText-1] {
+		v := values[c]
+		bad |= v
+		low = low<<6 | uint64(v)
+	}
+	high, low = high<<4|uint64(between>>2), low<<2|uint64(between&3)<<62|uint64(last>>4)
+	return high, low, bad&noLetter == 0 && last&0xf == 0
+}
 
 // check marks a block that decrypts to something we wrote.
 const check = 0x72696e67
@@ -47,7 +95,7 @@ func (b *brancher) append(dst []byte, id transaction.ID, loop uint32) []byte {
 	binary.BigEndian.PutUint32(block[8:], loop)
 	binary.BigEndian.PutUint32(block[12:], check)
 	b.block.Encrypt(block[:], block[:])
-	return base64.RawURLEncoding.AppendEncode(append(dst, cookie...), block[:])
+	return appendBlock(append(dst, cookie...), binary.BigEndian.Uint64(block[:]), binary.BigEndian.Uint64(block[8:]))
 }
 
 // open reads a branch; false if it is not one of ours.
@@ -55,10 +103,13 @@ func (b *brancher) open(branch []byte) (id transaction.ID, loop uint32, ok bool)
 	if len(branch) != branchLen || string(branch[:len(cookie)]) != cookie {
 		return 0, 0, false
 	}
-	block := &b.room
-	if n, err := strictBase64.Decode(block[:], branch[len(cookie):]); err != nil || n != len(block) {
+	high, low, ok := parseBlock((*[blockText]byte)(branch[len(cookie):]))
+	if !ok {
 		return 0, 0, false
 	}
+	block := &b.room
+	binary.BigEndian.PutUint64(block[:], high)
+	binary.BigEndian.PutUint64(block[8:], low)
 	b.block.Decrypt(block[:], block[:])
 	if binary.BigEndian.Uint32(block[12:]) != check {
 		return 0, 0, false

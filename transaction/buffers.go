@@ -1,5 +1,7 @@
 package transaction
 
+import "math/bits"
+
 // buffers keeps byte slices of a few sizes for use again, so that steady work allocates nothing.
 type buffers struct{ classes [8][][]byte }
 
@@ -9,13 +11,8 @@ const (
 	keepLeast = 4
 )
 
-func class(n int) int {
-	c := 0
-	for size := smallest; size < n; size <<= 1 {
-		c++
-	}
-	return c
-}
+// class is the smallest whose slices have room for n bytes.
+func class(n int) int { return bits.Len(uint(max(n, 1)-1) / smallest) }
 
 // room returns an empty slice with room for n bytes, out of the free lists if it can.
 func (p *buffers) room(n int) []byte {
@@ -34,7 +31,7 @@ func (p *buffers) copy(b []byte) []byte { return append(p.room(len(b)), b...) }
 
 func (p *buffers) put(b []byte) {
 	c := class(cap(b))
-	if cap(b) == 0 || c >= len(p.classes) || cap(b) != smallest<<c || len(p.classes[c]) >= max(keep/cap(b), keepLeast) {
+	if c >= len(p.classes) || cap(b) != smallest<<c || len(p.classes[c]) >= max(keep/smallest>>c, keepLeast) {
 		return
 	}
 	p.classes[c] = append(p.classes[c], b[:0])
