@@ -253,3 +253,19 @@ func TestEditEmptySpan(t *testing.T) {
 		}
 	}
 }
+
+// TestBelowSpace: a control byte is found wherever it stands, in values of every length, and nothing else is taken for one.
+func TestBelowSpace(t *testing.T) {
+	for n := range 70 {
+		b := bytes.Repeat([]byte{' '}, n)
+		for i := range b {
+			for _, c := range []byte{0, '\t', '\r', 0x1f, ' ', '~', 0x7f, 0x80, 0x9f, 0xff} {
+				b[i] = c
+				if got := belowSpace(b); got != (c < ' ') {
+					t.Fatalf("%q: %v", b, got)
+				}
+			}
+			b[i] = ' '
+		}
+	}
+}
