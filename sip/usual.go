@@ -1,6 +1,9 @@
 package sip
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // Nearly every message spells the fields that Parse decodes in the same few ways. Those are decoded here in one pass, which
 // finds the end of the line, too. What is here is no second opinion: whatever is not exactly of that form is left, untouched, to
@@ -193,7 +196,7 @@ func usualParam(b []byte, i int, tag *Span) int {
 		}
 	case string(w) == "expires=":
 		from := i + 8
-		if _, i = usualNumber(b, from, 9); i > from {
+		if _, i = usualNumber(b, from, 8); i > from {
 			return i
 		}
 	}
@@ -203,11 +206,11 @@ func usualParam(b []byte, i int, tag *Span) int {
 // usualURI decodes <sip:user@host:port;…> at b[i] into u and returns the index after it, or -1. u may be the URI that is expected, decoded, and
 // host a host that is: what is well formed is not looked at twice.
 func usualURI(b []byte, i int, host Span, u *URI) int {
-	const scheme = "<sip:"
-	if i+len(scheme) > len(b) || string((*[len(scheme)]byte)(b[i:])[:]) != scheme {
+	const scheme, length = '<' | 's'<<8 | 'i'<<16 | 'p'<<24 | ':'<<32, 5
+	if i < 0 || i > len(b)-8 || binary.LittleEndian.Uint64(b[i:])&(1<<(8*length)-1) != scheme {
 		return -1
 	}
-	user := i + len(scheme)
+	user := i + length
 	i++
 	if n := u.Whole.Len(); n > 0 && at(b, i+n) == '>' && string(b[i:i+n]) == string(u.Whole.Of(b)) {
 		u.move(i)
@@ -333,7 +336,7 @@ func (m *Message) usualCallID(i int) int {
 // usualCSeq decodes a number and the method of the request line.
 func (m *Message) usualCSeq(i int) int {
 	b := m.Raw
-	n, j := usualNumber(b, i, 9)
+	n, j := usualNumber(b, i, 8)
 	if j == i || at(b, j) != ' ' {
 		return 0
 	}
@@ -381,17 +384,30 @@ func usualPort(b []byte, i int) (port uint16, next int) {
 	return uint16(n), next
 }
 
-// usualNumber reads up to most digits at b[i] and returns the index after them, or i if there are none, or more.
+// usualNumber reads up to most digits, eight at most, at b[i] and returns the index after them, or i if there are none, or more.
 func usualNumber(b []byte, i, most int) (n, next int) {
-	for _, c := range b[i:] {
-		if c -= '0'; c > 9 {
-			break
+	if i >= 0 && i <= len(b)-8 {
+		n, next = number8(binary.LittleEndian.Uint64(b[i:]))
+	} else {
+		for ; at(b, i+next)-'0' <= 9; next++ {
+			n = n*10 + int(b[i+next]-'0')
 		}
-		n = n*10 + int(c)
-		next++
 	}
-	if next > most {
+	if next > most || next == 8 && at(b, i+8)-'0' <= 9 {
 		return 0, i
 	}
 	return n, i + next
+}
+
+// number8 reads the digits that w, eight bytes of text, begins with, and returns how many there are.
+func number8(w uint64) (n, digits int) {
+	w ^= '0' * ones // a digit is below 10 now, and anything else is not
+	other := (w | (w + (0x80-10)*ones)) & highs
+	if digits = bits.TrailingZeros64(other) >> 3; digits == 0 { // the lowest mark is exact
+		return 0, 0
+	}
+	w <<= (64 - 8*digits) & 63 // the last digit is the highest byte, zeros stand before the first
+	w = w * (1 + 10<<8) >> 8 & 0x00ff00ff00ff00ff
+	w = w * (1 + 100<<16) >> 16 & 0x0000ffff0000ffff
+	return int(w * (1 + 10000<<32) >> 32), digits
 }
