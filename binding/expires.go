@@ -16,9 +16,9 @@ const MaxExpires = 24 * time.Hour
 // 3261 §20.10 has it for malformed values. Nothing is longer than MaxExpires, also where the number overflows. 0 means
 // that the binding is removed.
 func Expires(contactParam, expiresField []byte, fallback time.Duration) time.Duration {
-	given := bytes.TrimSpace(contactParam)
+	given := trimmed(contactParam)
 	if len(given) == 0 {
-		given = bytes.TrimSpace(expiresField)
+		given = trimmed(expiresField)
 	}
 	life := min(max(fallback, 0), MaxExpires)
 	if seconds, ok := deltaSeconds(given); ok {
@@ -27,10 +27,20 @@ func Expires(contactParam, expiresField []byte, fallback time.Duration) time.Dur
 	return life
 }
 
+// trimmed is text without white space around it, of which there is nearly never any.
+func trimmed(text []byte) []byte {
+	if n := len(text); n == 0 || isDigit(text[0]) && isDigit(text[n-1]) {
+		return text
+	}
+	return bytes.TrimSpace(text)
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
 // deltaSeconds reads 1*DIGIT (RFC 3261 §25.1), saturating far above MaxExpires.
 func deltaSeconds(text []byte) (seconds int64, ok bool) {
 	for _, c := range text {
-		if c < '0' || c > '9' {
+		if !isDigit(c) {
 			return 0, false
 		}
 		seconds = min(seconds*10+int64(c-'0'), 1<<32)

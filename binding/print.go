@@ -16,7 +16,9 @@ type Print uint64
 func (t *Table) print(texts ...[]byte) Print {
 	sum := uint64(0)
 	for _, text := range texts {
-		sum = sum*weight + maphash.Bytes(t.sources.seed, text)
+		if sum *= weight; len(text) > 0 { // most have no instance
+			sum += maphash.Bytes(t.sources.seed, text)
+		}
 	}
 	return Print(max(sum, 1))
 }

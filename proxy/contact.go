@@ -69,7 +69,7 @@ func openContactToken(dst []byte, keys *seal.Keys, user []byte) (uri []byte, to 
 
 // outbound rewrites a REGISTER of the platform on its way to a peer: each Contact becomes a token at our address on that side. It
 // reports whether any did.
-func (l *lane) outbound(x *edge.Exchange, to hop) (done bool) {
+func (l *lane) outbound(x *edge.Exchange, to *hop) (done bool) {
 	m := x.Msg
 	f := &l.p.faces[to.flow.Listener]
 	l.contacts(m, func(a sip.Address) {

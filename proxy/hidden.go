@@ -194,7 +194,7 @@ func (l *lane) maskKey() byte {
 }
 
 // hide adds what hides the platform in a request from inside: our Via and Record-Route are the only ones, and what topo and scrub do.
-func (l *lane) hide(x *edge.Exchange, to hop) {
+func (l *lane) hide(x *edge.Exchange, to *hop) {
 	m := x.Msg
 	for i := range m.Fields {
 		if id := m.Fields[i].ID; id == sip.FieldVia || id == sip.FieldRecordRoute {

@@ -44,7 +44,7 @@ func Preview(cfg Config, keys *seal.Keys, listeners []transport.Listener, raw []
 		to.inside = far
 		to.uri, _, _ = l.revealed()
 	}
-	b, _ := l.mayLeave(&l.x, l.rewriteInto(nil, &l.x, to, nil), &to)
+	b, _ := l.mayLeave(&l.x, l.rewriteInto(nil, &l.x, &to, nil), &to)
 	return b, nil
 }
 

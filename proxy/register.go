@@ -77,7 +77,7 @@ func (l *lane) readContact(x *edge.Exchange, a *sip.Address, uri *sip.URI, field
 // registration rewrites a REGISTER on its way to the platform: each Contact becomes the id of its binding at our inside address, equal
 // at every refresh (design, section 4), or, with registrations.path, Path is added and Contacts stay. What the response
 // needs to know is appended to note, for openNote.
-func (l *lane) registration(x *edge.Exchange, to hop, note []byte) []byte {
+func (l *lane) registration(x *edge.Exchange, to *hop, note []byte) []byte {
 	contacts := l.asked.contacts
 	note = append(append(note, byte(len(l.asked.aor))), l.asked.aor...)
 	var first binding.ID
@@ -131,7 +131,7 @@ func (l *lane) noted(m *sip.Message, c *contact) (n noted, numbered bool) {
 }
 
 // appendBound appends a Contact as the platform gets it to l.value: with the id of its binding, and without a reg-id.
-func (l *lane) appendBound(m *sip.Message, c *contact, n *noted, numbered bool, to hop) {
+func (l *lane) appendBound(m *sip.Message, c *contact, n *noted, numbered bool, to *hop) {
 	v := separated(l.value)
 	if c.Star {
 		l.value = append(v, '*')
@@ -171,7 +171,7 @@ func cutParam(dst, raw []byte, params sip.Span, named string) (others []byte, va
 }
 
 // addPath adds the way back to the phone as a sealed flow (RFC 3327, RFC 5626 §5.1).
-func (l *lane) addPath(x *edge.Exchange, to hop, id binding.ID) {
+func (l *lane) addPath(x *edge.Exchange, to *hop, id binding.ID) {
 	r := route{Binding: id, Outside: x.From, Inside: to.flow}
 	var plain [usualRoute]byte
 	l.small = l.p.keys.Seal(append(l.small[:0], pathToken), r.appendPlain(plain[:0], pathToken), pathAD, nil)

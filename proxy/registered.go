@@ -83,13 +83,13 @@ func (l *lane) registered(x *edge.Exchange, tx *transaction.Tx, note []byte) {
 	aor := l.openNote(note)
 	if c := m.Contact(); c != nil { // Parse has decoded it
 		l.value = l.value[:0]
-		l.showContact(x, tx, aor, &c.Address)
+		l.showContact(x, tx, aor, &c.Address, c.Expires)
 		l.showContacts(c.Field)
 	} else {
 		for i := m.Find(sip.FieldContact); i >= 0; i = m.Next(sip.FieldContact, i) {
 			l.value = l.value[:0]
 			for a := range sip.Addresses(m.Raw, m.Fields[i].Value) {
-				l.showContact(x, tx, aor, &a)
+				l.showContact(x, tx, aor, &a, sip.Span{})
 			}
 			l.showContacts(i)
 		}
@@ -109,13 +109,13 @@ func (l *lane) showContacts(i int) {
 }
 
 // showContact binds one Contact of a 2xx if the phone asked for it, and appends it to l.value as the phone knows it; so it does
-// with one that the phone asked for earlier.
-func (l *lane) showContact(x *edge.Exchange, tx *transaction.Tx, aor []byte, a *sip.Address) {
+// with one that the phone asked for earlier. expires is present if a has no other parameter.
+func (l *lane) showContact(x *edge.Exchange, tx *transaction.Tx, aor []byte, a *sip.Address, expires sip.Span) {
 	m := x.Msg
 	uri := a.URI.Of(m.Raw)
 	user := userOf(m.Raw, a.URI)
 	if n := l.listed(uri, user); n != nil {
-		given := l.appendContact(n.contact, a)
+		given := l.appendContact(n.contact, a, expires)
 		life := binding.Expires(given.Of(m.Raw), m.Value(sip.FieldExpires), n.life)
 		l.appendLife(life)
 		l.bind(x, tx, aor, n, x.At.Add(life))
@@ -123,7 +123,7 @@ func (l *lane) showContact(x *edge.Exchange, tx *transaction.Tx, aor []byte, a *
 	}
 	if id, ok := binding.ParseID(user); ok {
 		if b, ok := l.p.bindings.Get(id, x.At); ok && b.Flow == tx.Client {
-			l.appendContact([]byte(b.Contact), a)
+			l.appendContact([]byte(b.Contact), a, expires)
 			l.appendLife(b.Expires.Sub(x.At))
 		}
 	}
@@ -158,15 +158,19 @@ func (l *lane) listed(uri, user []byte) (first *noted) {
 	return first
 }
 
-// appendContact appends a, of a response, with the URI that the phone knows it by, but for its life, which it returns.
-func (l *lane) appendContact(uri []byte, a *sip.Address) (expires sip.Span) {
+// appendContact appends a, of a response, with the URI that the phone knows it by, but for its life, which it returns. only is that, if a says
+// nothing else.
+func (l *lane) appendContact(uri []byte, a *sip.Address, only sip.Span) (expires sip.Span) {
 	v := append(append(append(separated(l.value), '<'), uri...), '>')
-	if l.cfg.Hide {
+	switch {
+	case only.Present():
+		l.value, expires = v, only
+	case l.cfg.Hide:
 		l.value = l.appendOwnParams(v, l.msg.Raw, a.Params)
 		expires, _ = a.Param(l.msg.Raw, "expires")
-		return expires
+	default:
+		l.value, expires = cutParam(v, l.msg.Raw, a.Params, "expires")
 	}
-	l.value, expires = cutParam(v, l.msg.Raw, a.Params, "expires")
 	return expires
 }
 

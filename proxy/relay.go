@@ -59,7 +59,7 @@ func (l *lane) relay(x *edge.Exchange) {
 		return
 	}
 	if x.Msg.Method == sip.ACK { // to a 2xx: end to end, no transaction (RFC 3261 §16.6)
-		b := l.rewrite(x, to, nil)
+		b := l.rewrite(x, &to, nil)
 		b, ok := l.mayLeave(x, b, &to)
 		if !ok {
 			return
@@ -68,11 +68,11 @@ func (l *lane) relay(x *edge.Exchange) {
 		l.count.SentRequest(to.flow, sip.ACK)
 		return
 	}
-	l.begin(x, to)
+	l.begin(x, &to)
 }
 
 // begin puts the transaction on record and sends the request.
-func (l *lane) begin(x *edge.Exchange, to hop) {
+func (l *lane) begin(x *edge.Exchange, to *hop) {
 	buf := l.out.Buffer() // may flush: not under a shard's lock
 	tx, found, err := l.enter(x)
 	if err != nil || found {
@@ -90,7 +90,7 @@ func (l *lane) begin(x *edge.Exchange, to hop) {
 	if !l.proven(x) {
 		tx.Meter(len(x.Msg.Raw))
 	}
-	b, ok := l.mayLeave(x, l.rewriteInto(buf, x, to, tx), &to)
+	b, ok := l.mayLeave(x, l.rewriteInto(buf, x, to, tx), to)
 	if !ok {
 		l.held = nil
 		tx.Abandon()
@@ -131,14 +131,14 @@ func (l *lane) full(x *edge.Exchange, found bool) {
 	}
 }
 
-func (l *lane) rewrite(x *edge.Exchange, to hop, tx *transaction.Tx) []byte {
+func (l *lane) rewrite(x *edge.Exchange, to *hop, tx *transaction.Tx) []byte {
 	return l.rewriteInto(l.out.Buffer(), x, to, tx)
 }
 
 // rewriteInto appends x as it goes to its next hop: our Via, the source in the caller's Via, Max-Forwards one less, our
 // Route gone, Record-Route where a dialog may begin, the Request-URI and Contact of bindings, the source header. tx is nil
 // for an ACK.
-func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to hop, tx *transaction.Tx) []byte {
+func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to *hop, tx *transaction.Tx) []byte {
 	m, e := x.Msg, &l.edit
 	e.Reset(m)
 	id := transaction.NoID(l.own.key) // an ACK's branch: the same for its retransmissions, another for any other ACK
@@ -269,7 +269,7 @@ func (l *lane) dropRoutes(x *edge.Exchange) {
 
 // recordRoute adds our Record-Route to requests that may begin a dialog (RFC 3261 §16.6 step 4; NOTIFY may be the first to:
 // RFC 6665 §4.3), named by our address on the side it goes to, and returns its user part: what brings replies back to it.
-func (l *lane) recordRoute(x *edge.Exchange, to hop) []byte {
+func (l *lane) recordRoute(x *edge.Exchange, to *hop) []byte {
 	m := x.Msg
 	switch m.Method {
 	case sip.NOTIFY:

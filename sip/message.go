@@ -71,8 +71,9 @@ type Message struct {
 // A Contact is one value of a Contact field, decoded.
 type Contact struct {
 	Address
-	Decoded URI // its URI
-	Field   int // index in Message.Fields of the line it stands in
+	Decoded URI  // its URI
+	Field   int  // index in Message.Fields of the line it stands in
+	Expires Span // the value of the parameter expires, a number, if that is the only one
 }
 
 // CSeq is the decoded CSeq field (RFC 3261 §20.16). Method equals that of the request line.

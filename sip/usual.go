@@ -304,6 +304,9 @@ func (m *Message) usualContact(i int) int {
 		return 0
 	}
 	c.Field = len(m.Fields)
+	if c.Params.Present() && !tag.Present() {
+		c.Expires = Span{c.Params.Start + uint32(len("expires=")), c.Params.End}
+	}
 	m.p.contacts++
 	return end
 }

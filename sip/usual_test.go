@@ -46,6 +46,12 @@ func checkURIs(t *testing.T, m *Message) {
 	if err != nil || after.Present() || a != c.Address {
 		t.Fatalf("Contact: %+v, read again %+v, %v\n%q", c.Address, a, err, m.Raw)
 	}
+	if expires, ok := a.Param(m.Raw, "expires"); c.Expires.Present() && (!ok || expires != c.Expires || !all(expires.Of(m.Raw), cDigit)) || ok && !c.Expires.Present() {
+		t.Fatalf("expires: %+v, read again %+v\n%q", c.Expires, expires, m.Raw)
+	}
+	if _, _, _, rest := NextParam(m.Raw, a.Params); rest.Present() {
+		t.Fatalf("a Contact with more than one parameter\n%q", m.Raw)
+	}
 	if u, err := ParseURI(m.Raw, a.URI); err != nil || u != c.Decoded {
 		t.Fatalf("Contact: %+v, read again %+v, %v\n%q", c.Decoded, u, err, m.Raw)
 	}
