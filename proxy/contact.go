@@ -146,11 +146,11 @@ func (l *lane) ownContacts(m *sip.Message) {
 	})
 }
 
-// toContact is the way of a request from outside whose Request-URI is a contact token at our address: to the server in it, with the
+// toContact is the way of a request from outside whose Request-URI is a contact token at our address (own.home): to the server in it, with the
 // platform's own Contact as Request-URI. It gives no right to be there: that was access's matter.
 func (l *lane) toContact() (hop, bool) {
 	home := l.own.home
-	if !home.Remote.IsValid() || !l.cfg.inside(home.Remote.Addr()) || l.cfg.formerly(home.Remote.Addr()) {
+	if !l.cfg.inside(home.Remote.Addr()) || l.cfg.formerly(home.Remote.Addr()) {
 		return hop{}, false
 	}
 	flow, ok := l.out.Route(edge.Inside, home.Transport, home.Remote)

@@ -51,8 +51,10 @@ func (l *lane) routeIn(x *edge.Exchange) (hop, edge.Verdict) {
 	case revealed:
 		target = next
 	default:
-		if to, ok := l.toContact(); ok {
-			return to, edge.Verdict{}
+		if l.own.home.Remote.IsValid() {
+			if to, ok := l.toContact(); ok {
+				return to, edge.Verdict{}
+			}
 		}
 		chosen = l.cfg.choose(l.p.seed, x.Msg.CallID.Of(x.Msg.Raw), 0)
 		target = l.cfg.servers[chosen].Upstream

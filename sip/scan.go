@@ -40,7 +40,7 @@ func isControl(c byte) bool { return c < ' ' || c == 0x7f }
 // controls marks the control bytes of x by their highest bit. The lowest mark is exact but for 7E after FF.
 func controls(x uint64) uint64 { return ((x - ' '*ones) | (x + ones)) &^ x & highs }
 
-// belowSpace reports whether b holds a byte below SP. It looks at sixteen at a time, at the last eight first.
+// belowSpace reports whether b holds a byte below SP. It looks at eight at a time, at the last eight first.
 func belowSpace(b []byte) bool {
 	n := len(b) - 8
 	if n < 0 {
@@ -51,19 +51,14 @@ func belowSpace(b []byte) bool {
 		}
 		return false
 	}
-	hits := lows(binary.LittleEndian.Uint64(b[n:]))
-	i := 0
-	for ; i <= len(b)-16; i += 16 {
-		hits |= lows(binary.LittleEndian.Uint64(b[i:])) | lows(binary.LittleEndian.Uint64(b[i+8:]))
-	}
-	if i < n {
-		hits |= lows(binary.LittleEndian.Uint64(b[i:]))
+	x := binary.LittleEndian.Uint64(b[n:])
+	hits := (x - ' '*ones) &^ x
+	for i := 0; i < n; i += 8 {
+		x = binary.LittleEndian.Uint64(b[i:])
+		hits |= (x - ' '*ones) &^ x
 	}
 	return hits&highs != 0
 }
-
-// lows marks the bytes of x below SP by their highest bit. The lowest mark is exact; other bits say nothing.
-func lows(x uint64) uint64 { return (x - ' '*ones) &^ x }
 
 // skipSpace returns the index of the first byte of raw[i:end] that is not linear white space, or end.
 func skipSpace(raw []byte, i, end int) int {
