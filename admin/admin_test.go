@@ -325,3 +325,22 @@ func TestCloseCutsExchanges(t *testing.T) {
 		t.Error("a call that was cut reported success")
 	}
 }
+
+// TestReadLine: a line ends with a newline or with the connection; one of more bytes than the limit is refused, not cut.
+func TestReadLine(t *testing.T) {
+	for _, c := range []struct {
+		in, want string
+		fails    bool
+	}{
+		{"12345678\nmore", "12345678\n", false},
+		{"123456789", "123456789", false},
+		{"123456789\n", "", true},
+		{"1234567890", "", true},
+		{"", "", true},
+	} {
+		got, err := readLine(strings.NewReader(c.in), 9)
+		if string(got) != c.want && !c.fails || (err != nil) != c.fails {
+			t.Errorf("%q: %q, %v", c.in, got, err)
+		}
+	}
+}

@@ -157,3 +157,13 @@ func TestCallsHideNothing(t *testing.T) {
 		t.Errorf("%d lines about calls in\n%s", n, text)
 	}
 }
+
+// TestBudgets: what tools act on, or operators wait for, is not written out of what strangers can use up.
+func TestBudgets(t *testing.T) {
+	l := NewLog(NewRing(4), slog.New(slog.DiscardHandler), DefaultLogConfig())
+	for name, want := range map[string]*allowance{Ban: &l.bans, WouldBan: &l.bans, Unban: &l.bans, Call: &l.calls, Refused: &l.remote, State: &l.own, Upstream: &l.own} {
+		if got := l.budget(name); got != want {
+			t.Errorf("%s is written from another budget", name)
+		}
+	}
+}
