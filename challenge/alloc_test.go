@@ -23,6 +23,7 @@ func TestNoAllocation(t *testing.T) {
 	d.Write(&w, Form{Host: host, At: now, Stale: true})
 	for name, do := range map[string]func(){
 		"nonce":   func() { nonce = n.Append(nonce[:0], home, now) },
+		"daily":   func() { nonce = n.AppendDaily(nonce[:0], request, home, now) },
 		"fixed":   func() { nonce = n.AppendFixed(nonce[:0], request, home, now) },
 		"answers": func() { n.Answers(request, home, now) },
 		"learn":   func() { d.Learn(answer, host, now) },

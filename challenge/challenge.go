@@ -19,12 +19,13 @@ import (
 const Life = 5 * time.Minute
 
 const (
-	grace  = 30 * time.Second // longer for a fixed nonce: one that is sent at the end of its time can be answered
-	ahead  = 5 * time.Second  // that the clock of who made a nonce may be ahead
-	period = uint64(Life / time.Second)
+	grace = 30 * time.Second // longer for a fixed nonce: one that is sent at the end of its time can be answered
+	ahead = 5 * time.Second  // that the clock of who made a nonce may be ahead
+	day   = 24 * time.Hour
 
 	ordinary = 1 // kinds of nonces
 	fixed    = 2
+	daily    = 3
 	plainLen = 1 + 4 + 8 // kind, second, what it is bound to
 )
 
@@ -50,10 +51,21 @@ func (n *Nonces) Append(dst []byte, from edge.Flow, at time.Time) []byte {
 // AppendFixed is Append with a nonce that is the same for five minutes for this far end and the user that m is about: equal guesses at his
 // password get equal answers. RFC 3261 §22.4 asks for another one each time; docs/adr/0011-own-challenges.md says why not here.
 func (n *Nonces) AppendFixed(dst []byte, m *sip.Message, from edge.Flow, at time.Time) []byte {
-	about := n.about(m, from)
-	offset := about % period // not everybody's at the same moment
+	return n.steady(dst, fixed, Life, n.about(m, n.bound(from)), at)
+}
+
+// AppendDaily is AppendFixed with a nonce that is the same for a day for the address, whatever the port: guesses can be told apart however slowly they
+// come. It proves nothing of who answers it.
+func (n *Nonces) AppendDaily(dst []byte, m *sip.Message, from edge.Flow, at time.Time) []byte {
+	return n.steady(dst, daily, day, n.about(m, n.home(from)), at)
+}
+
+// steady appends a nonce that is the same for a period, which does not begin for everybody at the same moment.
+func (n *Nonces) steady(dst []byte, kind byte, length time.Duration, about uint64, at time.Time) []byte {
+	period := uint64(length / time.Second)
+	offset := about % period
 	begin := (uint64(at.Unix())+offset)/period*period - offset
-	return n.seal(dst, fixed, uint32(begin), about)
+	return n.seal(dst, kind, uint32(begin), about)
 }
 
 func (n *Nonces) seal(dst []byte, kind byte, second uint32, to uint64) []byte {
@@ -76,9 +88,12 @@ func (n *Nonces) Open(nonce []byte, m *sip.Message, from edge.Flow, at time.Time
 	}
 	age := at.Sub(time.Unix(int64(binary.BigEndian.Uint32(plain[1:])), 0))
 	to, answer, bound, life := binary.BigEndian.Uint64(plain[5:]), edge.AnswerFresh, uint64(0), Life
-	if plain[0] == fixed {
-		answer, bound, life = edge.AnswerFixed, n.about(m, from), Life+grace
-	} else {
+	switch plain[0] {
+	case fixed:
+		answer, bound, life = edge.AnswerFixed, n.about(m, n.bound(from)), Life+grace
+	case daily:
+		answer, bound, life = edge.AnswerDay, n.about(m, n.home(from)), day+grace
+	default:
 		bound = n.bound(from)
 	}
 	if age < -ahead || age >= life+time.Second || to != bound { // the second in which it was made is over by then
@@ -95,13 +110,16 @@ func (n *Nonces) bound(from edge.Flow) uint64 {
 	return n.key.Words(0, n.key.AddrPort(from.Remote))
 }
 
-// about is bound together with the user that m is about: REGISTER the To, else the From.
-func (n *Nonces) about(m *sip.Message, from edge.Flow) uint64 {
+// home is the hash of the address alone.
+func (n *Nonces) home(from edge.Flow) uint64 { return n.key.Words(2, n.key.Addr(from.Remote.Addr())) }
+
+// about is a hash of whom a nonce is bound to, together with the user that m is about: REGISTER the To, else the From.
+func (n *Nonces) about(m *sip.Message, bound uint64) uint64 {
 	who := m.From.URI
 	if m.Method == sip.REGISTER {
 		who = m.To.URI
 	}
-	return n.key.Words(n.bound(from), n.key.Bytes(who.Of(m.Raw)))
+	return n.key.Words(bound, n.key.Bytes(who.Of(m.Raw)))
 }
 
 // Answers reads the credentials of m, a request that came from there: what they answer as far as the edge's own challenges go (of several

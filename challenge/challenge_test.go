@@ -125,6 +125,37 @@ func TestFixedNonces(t *testing.T) {
 	}
 }
 
+// TestDailyNonces: for a day the same one for a user from one address, whatever the port and the transport; an answer to it proves nothing.
+func TestDailyNonces(t *testing.T) {
+	n := NewNonces(newKeys(t, filepath.Join(t.TempDir(), "key")))
+	home, m := flow("198.51.100.7:5060", edge.UDP), register(t, "100")
+	first, changes := string(n.AppendDaily(nil, m, home, now)), 0
+	last := first
+	for hour := range 48 {
+		at := now.Add(time.Duration(hour) * time.Hour)
+		one := string(n.AppendDaily(nil, m, flow("198.51.100.7:5061", edge.TCP), at))
+		if one != last {
+			changes++
+		}
+		last = one
+		if got := n.Open([]byte(one), m, home, at.Add(20*time.Second)); got != edge.AnswerDay {
+			t.Errorf("20 s later: %v", got)
+		}
+	}
+	if changes != 2 && changes != 1 {
+		t.Errorf("%d nonces in two days", changes+1)
+	}
+	for _, c := range []struct {
+		user string
+		from edge.Flow
+		at   time.Time
+	}{{"101", home, now}, {"100", flow("198.51.100.8:5060", edge.UDP), now}, {"100", home, now.Add(day + grace + time.Second)}} {
+		if got := n.Open([]byte(first), register(t, c.user), c.from, c.at); got != edge.AnswerVoid {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
 // TestAnswers: credentials for our own nonces are found among others.
 func TestAnswers(t *testing.T) {
 	n := NewNonces(newKeys(t, filepath.Join(t.TempDir(), "key")))

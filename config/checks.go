@@ -35,8 +35,8 @@ type Checks struct {
 		Within, Ban time.Duration
 	}
 	Bruteforce struct {
-		Tries  int
-		Within time.Duration
+		Tries, Slowly int
+		Within        time.Duration
 	}
 	Spray struct {
 		Users, OfAddress, OfGroup, Group int
@@ -88,7 +88,7 @@ func (c *Checks) None() bool {
 func defaultChecks() (c Checks) {
 	c.Flood.Rate, c.Flood.Burst = Rate{10, time.Second}, 60
 	c.Lockout.Failures, c.Lockout.Within, c.Lockout.Ban = 3, 15*time.Minute, 30*time.Minute
-	c.Bruteforce.Tries, c.Bruteforce.Within = 8, time.Minute
+	c.Bruteforce.Tries, c.Bruteforce.Slowly, c.Bruteforce.Within = 8, 20, time.Minute
 	c.Spray.Users, c.Spray.OfAddress, c.Spray.Within = 5, 100, time.Hour
 	c.Spray.OfGroup, c.Spray.Group, c.Spray.Learning = 3, 10, 7*24*time.Hour
 	c.Userguard.Sources, c.Userguard.Within, c.Userguard.Every = 8, time.Hour, 5*time.Minute
@@ -111,7 +111,7 @@ func checks(c *Checks) reader {
 	f, l, b, s, u, d, e, m := &c.Flood, &c.Lockout, &c.Bruteforce, &c.Spray, &c.Userguard, &c.Dialprefix, &c.Enumeration, &c.Method
 	return section(
 		key{"mode", choice(&c.Mode, modes...)},
-		one("bruteforce", number("tries", &b.Tries, 2, 16), span("within", &b.Within)),
+		one("bruteforce", number("tries", &b.Tries, 2, 16), number("slowly", &b.Slowly, 9, 1000), span("within", &b.Within)),
 		one("contact"),
 		one("dialprefix", number("variants", &d.Variants, 2, 32), number("users", &d.Users, 2, 32), number("calls", &d.Calls, 2, 16),
 			span("within", &d.Within), span("shut", &d.Shut)),

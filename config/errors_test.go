@@ -321,6 +321,7 @@ func TestMistakes(t *testing.T) {
 		{"checks: {lockout: {failures: 17}}", "checks.lockout.failures: 17 is not a whole number from 1 to 16"},
 		{"checks: {lockout: {ban: 30}}", "30 has no unit"},
 		{"checks: {spray: {users: 200}}", "100 is less than the users of one port (200)"},
+		{"checks: {bruteforce: {slowly: 8}}", "checks.bruteforce.slowly: 8 is not a whole number from 9 to 1000"},
 		{"checks: {spray: {group: 65}}", "checks.spray.group: 65 is not a whole number from 2 to 64"},
 		{"checks: {spray: {learning: 7}}", "7 has no unit"},
 		{"checks: {dialprefix: {calls: 1}}", "checks.dialprefix.calls: 1 is not a whole number from 2 to 16"},

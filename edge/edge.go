@@ -130,6 +130,7 @@ type Answer uint8
 const (
 	AnswerNone  Answer = iota // they answer none of them
 	AnswerVoid                // one that went to somebody else, or is too old
+	AnswerDay                 // one that went to that address within a day, the same each time: equal passwords give equal answers, and nothing is proven
 	AnswerFixed               // one that went there within 5 minutes, the same each time: equal passwords give equal answers
 	AnswerFresh               // one that went there within 5 minutes
 )
@@ -161,7 +162,7 @@ type Asked struct {
 	Login  uint64 // of the user whose name is in its credentials, if that is another one
 	Target uint64 // of the user it is for: REGISTER the To, else the Request-URI
 	Secret uint64 // of credentials for the platform: other passwords make others
-	Guess  uint64 // of the response that they give to the edge's own fixed nonce
+	Guess  uint64 // of the response that they give to the edge's own fixed nonces
 	Number Number // dialled with an INVITE
 }
 
@@ -249,6 +250,7 @@ type Verdict struct {
 	Most   float64 // what this Reason may add up to at most in a score; 0: any number
 	Lock   Lock    // whom it begins to lock
 	Locks  Lock    // whom it would begin to lock, were it not only told
+	Steady bool    // for Challenge: its nonce stays the same for a day
 	_      [2]byte // has functions return it in memory: an empty one in eleven registers takes twice as long, and each message meets a dozen
 	Ban    *Ban    // what is to happen to its source; nil: nothing. Borrowed until the next message
 }

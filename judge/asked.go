@@ -69,7 +69,7 @@ func (j *Judge) credentials(x *edge.Exchange, uri []byte) {
 	if a.Answer = x.Answer; a.Answer != edge.AnswerNone {
 		a.Fresh = a.Answer >= edge.AnswerFixed
 		a.Proven = a.Fresh || a.Proven
-		if a.Answer == edge.AnswerFixed {
+		if a.Answer == edge.AnswerFixed || a.Answer == edge.AnswerDay {
 			a.Guess = max(1, maphash.Bytes(j.seed, responseOf(m.Raw, at)))
 		}
 		return

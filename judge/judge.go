@@ -358,7 +358,7 @@ func (h *hearing) take(c *charge, x *edge.Exchange, v edge.Verdict, enforce bool
 	out.Score += v.Score
 	out.Lock, out.Locks = max(out.Lock, v.Lock), max(out.Locks, v.Locks)
 	if v.Action > out.Action || v.Action == out.Action && v.Would > out.Would || out.Reason == "" {
-		out.Action, out.Would, out.Reason, out.Status, out.Text, out.Retry = v.Action, v.Would, v.Reason, v.Status, v.Text, v.Retry
+		out.Action, out.Would, out.Reason, out.Status, out.Text, out.Retry, out.Steady = v.Action, v.Would, v.Reason, v.Status, v.Text, v.Retry, v.Steady
 	}
 }
 

@@ -59,7 +59,7 @@ func (j *Judge) issue(a *edge.Asked, nonce []byte, denied bool, at time.Time) {
 	}
 	one.other = !fresh && (one.other || one.flow != a.Port)
 	one.flow, one.about, one.at = a.Port, j.aboutOf(a), at.UnixNano()
-	one.denied, one.tested = denied, a.Answer == edge.AnswerFixed
+	one.denied, one.tested = denied, a.Answer == edge.AnswerFixed || a.Answer == edge.AnswerDay
 	j.issued.Leave(h)
 }
 

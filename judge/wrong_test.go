@@ -66,6 +66,7 @@ func TestOwnNonce(t *testing.T) {
 	for answer, want := range map[edge.Answer]edge.Asked{
 		edge.AnswerVoid:  {},
 		edge.AnswerFresh: {Fresh: true, Proven: true},
+		edge.AnswerDay:   {Guess: 1},
 		edge.AnswerFixed: {Fresh: true, Proven: true, Guess: 1},
 	} {
 		k.asks("REGISTER", "100", answerTo("100", "ours"))

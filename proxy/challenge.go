@@ -80,8 +80,12 @@ func (l *lane) doubts(x *edge.Exchange, heard edge.Verdict) edge.Verdict {
 		return edge.Verdict{}
 	}
 	switch {
-	case a.Answer == edge.AnswerFixed, a.Wrong >= wrongMost && a.Apt && a.Tested:
+	case a.Answer == edge.AnswerFixed, a.Answer == edge.AnswerDay, a.Wrong >= wrongMost && a.Apt && a.Tested:
 		return edge.Verdict{}
+	case heard.Action == edge.Challenge && heard.Steady:
+		v := l.asks(x, heard.Reason)
+		v.Steady = true
+		return v
 	case a.Wrong >= wrongMost && l.cfg.Judge.Acts():
 		return l.asks(x, reasonTries)
 	case a.Wrong >= wrongMost:
@@ -119,21 +123,25 @@ func stricter(one, other edge.Verdict) edge.Verdict {
 }
 
 // challenge sends our own challenge to where x came from, unless it knocks there first. It looks like the platform's, but for the nonce, which holds all there is to know: nothing is
-// kept. Where it would be too large an answer to who may be forged, it is as short as can be.
-func (l *lane) challenge(x *edge.Exchange) {
+// kept. A steady one has the nonce of a day. Where it would be too large an answer to who may be forged, it is as short as can be.
+func (l *lane) challenge(x *edge.Exchange, steady bool) {
 	if !l.mayAnswer(x) {
 		l.count.Refused(reasonOften)
 		return
 	}
-	if x.Asked.Wrong < wrongMost && l.knocks(x) {
+	plain := steady || x.Asked.Wrong >= wrongMost
+	if !plain && l.knocks(x) {
 		return
 	}
 	m := x.Msg
-	form := challenge.Form{Method: m.Method, Host: hostIn(m), At: x.At, Plain: x.Asked.Wrong >= wrongMost}
+	form := challenge.Form{Method: m.Method, Host: hostIn(m), At: x.At, Plain: plain}
 	form.Stale = m.Find(sip.FieldAuthorization) >= 0 || m.Find(sip.FieldProxyAuthorization) >= 0
-	if form.Plain {
+	switch {
+	case steady:
+		l.small = l.p.nonces.AppendDaily(l.small[:0], m, x.From, x.At)
+	case plain:
 		l.small = l.p.nonces.AppendFixed(l.small[:0], m, x.From, x.At)
-	} else {
+	default:
 		l.small = l.p.nonces.Append(l.small[:0], x.From, x.At)
 	}
 	l.second = append(l.second[:0], l.small...) // tag writes to small

@@ -152,7 +152,7 @@ func (l *lane) act(x *edge.Exchange, v edge.Verdict) {
 		}
 	case edge.Challenge:
 		l.refuse(x, v)
-		l.challenge(x)
+		l.challenge(x, v.Steady)
 	case edge.Reply:
 		l.refuse(x, v)
 		l.answer(x, v)

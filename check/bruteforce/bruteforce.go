@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -12,16 +13,20 @@ import (
 	"github.com/ringwall/ringwall/sip"
 )
 
-const reasonGuess edge.Reason = "bruteforce.guess" // many different passwords for one user, and none was right
+const (
+	reasonGuess edge.Reason = "bruteforce.guess" // many different passwords for one user, and none was right
+	reasonSlow  edge.Reason = "bruteforce.slow"  // the same in a day
+)
 
 // Reasons lists every reason this check gives.
-func Reasons() []edge.Reason { return []edge.Reason{reasonGuess} }
+func Reasons() []edge.Reason { return []edge.Reason{reasonGuess, reasonSlow} }
 
 // Config says how many tries are too many. The zero value of a field means its default.
 type Config struct {
 	Tries  int           // answers to challenges for one user, within Within; default 8
 	Within time.Duration // default 1 min
-	Pairs  int           // of user and source, remembered at once, 260 bytes each; default 16,384
+	Slowly int           // wrong passwords of one user from one address within a day, the last of them different ones; default 20
+	Pairs  int           // of user and source, remembered at once, 350 bytes each; default 16,384
 }
 
 const points = 10
@@ -35,6 +40,7 @@ const calls = 4
 func (c Config) withDefaults() Config {
 	c.Tries = cmp.Or(c.Tries, 8)
 	c.Within = cmp.Or(c.Within, time.Minute)
+	c.Slowly = cmp.Or(c.Slowly, 20)
 	c.Pairs = cmp.Or(c.Pairs, 1<<14)
 	return c
 }
@@ -49,6 +55,9 @@ func (c Config) Validate() error {
 	if c.Within < time.Second {
 		errs = append(errs, fmt.Errorf("bruteforce: within %v, want at least 1s", c.Within))
 	}
+	if c.Slowly <= different || c.Slowly > 1000 {
+		errs = append(errs, fmt.Errorf("bruteforce: slowly %d, want %d to 1000", c.Slowly, different+1))
+	}
 	return errors.Join(errs...)
 }
 
@@ -57,6 +66,9 @@ type Check struct {
 	cfg   Config
 	key   meter.Key
 	pairs *meter.Table[pair]
+	slow  *meter.Table[slow]
+	fails atomic.Int64 // until when any wrong password counts there
+	last  atomic.Int64 // until when anybody is asked with the nonce of a day: after that nothing has to be looked up
 }
 
 type pair struct {
@@ -84,7 +96,7 @@ func (p *pair) diverse(at time.Time) bool {
 // New makes the check. cfg is valid.
 func New(cfg Config, key meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, key: key, pairs: meter.NewEvidence[pair](cfg.Pairs, max(cfg.Within, memory), nil)}
+	return &Check{cfg: cfg, key: key, pairs: meter.NewEvidence[pair](cfg.Pairs, max(cfg.Within, memory), nil), slow: meter.NewEvidence[slow](cfg.Pairs, day, nil)}
 }
 
 // Inspect implements edge.Check. Tries to register count when they come, whether or not they get as far as the platform: who is locked out and
@@ -93,16 +105,19 @@ func New(cfg Config, key meter.Key) *Check {
 // is answered, so these count when they are refused. Other requests do not count at all: a phone may ask for the state of a dozen lines at once.
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
+	if v := c.slowly(a, x.At); v.Action != edge.Pass {
+		return x.Say(v)
+	}
 	answer := cmp.Or(a.Guess, a.Secret)
 	if answer == 0 || a.User == 0 || a.Tested || a.Good && a.Trust == edge.Known { // Tested: its answer to the fixed nonce has counted
 		return nil
 	}
 	many := false
-	switch {
-	case a.Method == sip.INVITE && a.Guess == 0:
-		many = c.guesses(a, x.At)
-	case a.Method == sip.INVITE, a.Method == sip.REGISTER:
-		many = c.count(a, answer, c.cfg.Tries, x.At)
+	switch a.Method {
+	case sip.INVITE:
+		many = c.guesses(a, x.At) || a.Guess != 0 && c.count(c.callOf(a), a, answer, c.cfg.Tries, x.At)
+	case sip.REGISTER:
+		many = c.count(c.pairOf(a), a, answer, c.cfg.Tries, x.At)
 	}
 	if !many {
 		return nil
@@ -110,9 +125,15 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	return x.Say(edge.Verdict{Action: edge.Drop, Reason: reasonGuess, Score: points, Most: 2 * points})
 }
 
+// pairOf is the key of whose password is tried, and who does.
+func (c *Check) pairOf(a *edge.Asked) uint64 { return c.key.Words(a.Tried(), a.Account()) }
+
+// callOf is pairOf for calls of one number alone: an answer is also one to whom somebody calls, so a phone with a wrong password answers one nonce in as
+// many ways as it calls numbers.
+func (c *Check) callOf(a *edge.Asked) uint64 { return c.key.Words(c.pairOf(a), a.Target) }
+
 // count notes an answer to a challenge, and reports whether it is a new one and one too many.
-func (c *Check) count(a *edge.Asked, answer uint64, most int, at time.Time) bool {
-	key := c.key.Words(a.Tried(), a.Account())
+func (c *Check) count(key uint64, a *edge.Asked, answer uint64, most int, at time.Time) bool {
 	p, _ := c.pairs.Note(key, a.Proven, at)
 	if p == nil {
 		return false
@@ -122,12 +143,12 @@ func (c *Check) count(a *edge.Asked, answer uint64, most int, at time.Time) bool
 		return false
 	}
 	many := p.recent.Add(c.cfg.Within, at) >= most
-	return a.Guess != 0 && p.diverse(at) || many
+	return a.Answer == edge.AnswerFixed && p.diverse(at) || many
 }
 
 // guesses reports whether too many calls of the user of a were refused already.
 func (c *Check) guesses(a *edge.Asked, at time.Time) bool {
-	key := c.key.Words(a.Tried(), a.Account())
+	key := c.pairOf(a)
 	p := c.pairs.Find(key, at)
 	if p == nil {
 		return false
@@ -156,12 +177,16 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	}
 	barred := status == 403 && a.Good && a.Method == sip.INVITE // a call, not a password
 	if status == 401 || status == 407 || status == 403 && !barred {
-		if a.Method == sip.INVITE && !a.Stale && !a.Tested && !(a.Good && a.Trust == edge.Known) {
-			c.count(a, a.Secret, c.cfg.Tries, x.At)
+		if a.Method == sip.INVITE && !a.Stale && !(a.Good && a.Trust == edge.Known) {
+			c.count(c.pairOf(a), a, a.Secret, c.cfg.Tries, x.At)
 		}
+		c.failed(a, status, x.At)
 		return nil
 	}
-	key := c.key.Words(a.Tried(), a.Account())
+	if !a.Good && x.At.UnixNano() < c.fails.Load() {
+		c.slow.Delete(c.homeOf(a))
+	}
+	key := c.pairOf(a)
 	if p := c.pairs.Find(key, x.At); p != nil {
 		*p = pair{}
 		c.pairs.Leave(key)

@@ -123,7 +123,7 @@ func checkConfig(cfg *config.Config, own []netip.Addr) (c checks.Config) {
 		c.Flood.Limit = meter.Limit{Every: in.Flood.Unit / time.Duration(in.Flood.Density), Burst: in.Flood.Density}
 	}
 	c.Lockout.Failures, c.Lockout.Within, c.Lockout.For = in.Lockout.Failures, in.Lockout.Within, in.Lockout.Ban
-	c.Bruteforce.Tries, c.Bruteforce.Within = in.Bruteforce.Tries, in.Bruteforce.Within
+	c.Bruteforce.Tries, c.Bruteforce.Slowly, c.Bruteforce.Within = in.Bruteforce.Tries, in.Bruteforce.Slowly, in.Bruteforce.Within
 	c.Spray.Users, c.Spray.OfAddress, c.Spray.Within = in.Spray.Users, in.Spray.OfAddress, in.Spray.Within
 	c.Spray.OfGroup, c.Spray.Group, c.Spray.Learning = in.Spray.OfGroup, in.Spray.Group, in.Spray.Learning
 	c.Userguard.Sources, c.Userguard.Within, c.Userguard.Every = in.Userguard.Sources, in.Userguard.Within, in.Userguard.Every
