@@ -75,6 +75,7 @@ type Judge struct {
 	shown    shown
 	crowd    crowd
 	dry      atomic.Bool
+	heir     atomic.Bool // checks enforce that only watched before
 }
 
 // charges are the checks at work, made anew when the configuration changes.
@@ -117,7 +118,8 @@ func New(cfg Config, key meter.Key, list []Charge) (*Judge, error) {
 // maxReasons is how many reasons records can tell apart.
 const maxReasons = 255
 
-// Apply puts other checks to work, from the next message on. Scores and memories stay. The error says which check is none.
+// Apply puts other checks to work, from the next message on. Scores and memories stay, and where no check only watches any more, what they held against
+// sources meanwhile counts. The error says which check is none.
 func (j *Judge) Apply(list []Charge) error {
 	next := &charges{index: map[edge.Reason]uint8{}}
 	if now := j.charges.Load(); now != nil { // records keep their indices
@@ -130,6 +132,11 @@ func (j *Judge) Apply(list []Charge) error {
 		if err := next.take(one); err != nil {
 			return err
 		}
+	}
+	if now := j.charges.Load(); next.watching {
+		j.heir.Store(false)
+	} else if now != nil && now.watching {
+		j.heir.Store(true)
 	}
 	j.charges.Store(next)
 	return nil
@@ -179,7 +186,11 @@ func (c *charges) take(one Charge) error {
 func (j *Judge) Acts() bool { return j.charges.Load().acting && !j.dry.Load() }
 
 // Suspend has all checks only watch, as in mode monitor, or ends that.
-func (j *Judge) Suspend(dry bool) { j.dry.Store(dry) }
+func (j *Judge) Suspend(dry bool) {
+	if j.dry.Store(dry); dry {
+		j.heir.Store(false) // what is only told from now on is forgiven
+	}
+}
 
 // Inspect judges a request that has been matched. The judge fills in x.Asked, which is then to be kept for the responses. What belongs
 // to something accepted before, and what peers and the platform send, is not judged: the zero Verdict. Only who tries a password in a dialog meets the

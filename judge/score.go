@@ -146,6 +146,9 @@ func (j *Judge) charge(all *charges, key uint64, empty record, x *edge.Exchange,
 	a, times := &x.Asked, 1.0
 	r := j.sources.Find(key, x.At)
 	if r == nil {
+		if !empty.told && j.heir.Load() {
+			empty = j.inherited(key, empty, x.At)
+		}
 		if r, times = j.admit(key, empty, x, p); r == nil {
 			return record{}
 		}
@@ -160,6 +163,20 @@ func (j *Judge) charge(all *charges, key uint64, empty record, x *edge.Exchange,
 	out := *r
 	j.sources.Leave(key)
 	j.sources.Value(key, worth(out.proven > 0, out.told, out.score()))
+	return out
+}
+
+// inherited is empty with the score that the source got while checks only watched that enforce now: what they would have done they do with the next
+// message that they hold against it.
+func (j *Judge) inherited(key uint64, empty record, at time.Time) record {
+	told := j.sources.Find(shade(key), at)
+	if told == nil {
+		return empty
+	}
+	told.age(at)
+	out := *told
+	j.sources.Leave(shade(key))
+	out.told, out.banned, out.suspected = false, 0, 0
 	return out
 }
 
