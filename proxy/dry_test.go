@@ -5,14 +5,19 @@ package proxy
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/ringwall/ringwall/judge"
+	"github.com/ringwall/ringwall/topo"
 )
 
 // A dryCaller makes whole calls without sockets, as a refresher registers: seven messages into the lane, and as many out of it.
 type dryCaller struct {
 	*refresher
 	invite, ask, reply, said []byte
+	crowd                    uint32 // addresses that calls come from in turn; 0: one alone
 }
 
 const (
@@ -30,13 +35,24 @@ const (
 		"Call-ID: c%[1]d@caller.example.net\r\nCSeq: %[2]d %[3]s\r\nUser-Agent: Example Phone 7.2.1\r\nContent-Length: 0\r\n\r\n"
 )
 
-// newDryCaller makes one; the platform is hidden if hide says so.
-func newDryCaller(t testing.TB, hide bool) *dryCaller {
-	g := GuardOff
-	if hide {
-		g = GuardLog
+// Ways to make calls: past a platform that is shown, one that is hidden, and one that is hidden while all checks look at a crowd of callers.
+var dryWays = [...]string{"shown", "hidden", "judged"}
+
+// newDryCaller makes one that makes calls in that way.
+func newDryCaller(t testing.TB, way string) *dryCaller {
+	hidden := func(c *Config) {
+		c.Guard, c.Hide, c.Topology = GuardLog, true, topo.Config{CallID: true, Domain: "example.com"}
+		c.Sources = []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}
 	}
-	c := &dryCaller{refresher: &refresher{n: 10_000_000, bench: newGuarded(t, g, hide)}, invite: []byte(dryInvite)}
+	c := &dryCaller{refresher: &refresher{n: 10_000_000}, invite: []byte(dryInvite)}
+	switch way {
+	case "shown":
+		c.bench = newBench(t, nil)
+	case "hidden":
+		c.bench = newBench(t, hidden)
+	default:
+		c.bench, c.crowd = newJudged(t, judge.Enforce, hidden), 10_000
+	}
 	c.p.srv.Close()
 	return c
 }
@@ -47,6 +63,10 @@ func (c *dryCaller) call() {
 		c.l.timers(c.now)
 	}
 	c.now = c.now.Add(40 * time.Microsecond)
+	if c.crowd > 0 {
+		i := uint32(c.n) % c.crowd
+		c.outside.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, byte(2 + i>>8), byte(i), 1}), 5066)
+	}
 	c.p.proofs.add(hashFlow(c.p.seed, c.outside), c.now)
 	renumber(c.invite, c.n)
 	head := bytes.Clone(c.through(c.invite, c.outside))
@@ -91,8 +111,8 @@ func (c *dryCaller) answer(head []byte, status string) {
 
 // TestDryCall: every message of a call comes out of the lane, or call ends the test.
 func TestDryCall(t *testing.T) {
-	for _, hide := range []bool{false, true} {
-		c := newDryCaller(t, hide)
+	for _, way := range dryWays {
+		c := newDryCaller(t, way)
 		for range 1000 {
 			c.call()
 		}
@@ -101,9 +121,9 @@ func TestDryCall(t *testing.T) {
 
 // BenchmarkDryCall is what a call costs without the system calls.
 func BenchmarkDryCall(b *testing.B) {
-	for _, hide := range []bool{false, true} {
-		b.Run(map[bool]string{false: "shown", true: "hidden"}[hide], func(b *testing.B) {
-			c := newDryCaller(b, hide)
+	for _, way := range dryWays {
+		b.Run(way, func(b *testing.B) {
+			c := newDryCaller(b, way)
 			for range 20_000 {
 				c.call()
 			}
