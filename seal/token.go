@@ -3,7 +3,6 @@ package seal
 import (
 	"crypto/subtle"
 	"encoding/base32"
-	"encoding/base64"
 	"errors"
 	"slices"
 )
@@ -14,7 +13,7 @@ var ErrToken = errors.New("token does not verify")
 
 // TokenLen returns the length of the text that Seal makes of a plain text of that many bytes.
 func TokenLen(plain int) int {
-	return 1 + base64.RawURLEncoding.EncodedLen(tagLen+plain)
+	return 1 + textLen(tagLen+plain)
 }
 
 // Seal appends the token for plain to dst and returns the extended slice: one character that names the key, then
@@ -42,7 +41,7 @@ func (s *keySet) seal(w *work, key int, d block, dst, plain []byte) []byte {
 	c.crypt(w, v, text)
 	v.store(w.bin)
 	dst = append(dst, s.stored[key].id)
-	return base64.RawURLEncoding.AppendEncode(dst, w.bin)
+	return AppendText(dst, w.bin)
 }
 
 // Open verifies a token that Seal made with the same ad1 and ad2 under any key still in the file, appends the plain
@@ -70,7 +69,7 @@ func (s *keySet) read(w *work, token []byte) (key int) {
 		return -1
 	}
 	var ok bool
-	if w.bin, ok = decode(w.bin[:0], token[1:]); !ok {
+	if w.bin, ok = AppendBytes(w.bin[:0], token[1:]); !ok {
 		return -1
 	}
 	return key
@@ -116,44 +115,3 @@ func (k *Keys) Salt(data []byte) uint32 {
 	putWork(w)
 	return salt
 }
-
-// decode appends the bytes that text stands for. It takes nothing but the canonical form of RFC 4648 §5 without
-// padding: encoding/base64 would skip line breaks, and its error would be allocated.
-func decode(dst, text []byte) ([]byte, bool) {
-	var all, unused byte
-	for len(text) >= 4 {
-		a, b, c, d := sextet[text[0]], sextet[text[1]], sextet[text[2]], sextet[text[3]]
-		all |= a | b | c | d
-		dst = append(dst, a<<2|b>>4, b<<4|c>>2, c<<6|d)
-		text = text[4:]
-	}
-	switch len(text) {
-	case 1:
-		return dst, false
-	case 2:
-		a, b := sextet[text[0]], sextet[text[1]]
-		all |= a | b
-		unused = b & 0x0f
-		dst = append(dst, a<<2|b>>4)
-	case 3:
-		a, b, c := sextet[text[0]], sextet[text[1]], sextet[text[2]]
-		all |= a | b | c
-		unused = c & 0x03
-		dst = append(dst, a<<2|b>>4, b<<4|c>>2)
-	}
-	return dst, all&notSextet == 0 && unused == 0
-}
-
-// notSextet marks a character outside the alphabet in sextet.
-const notSextet = 0x80
-
-// sextet gives the six bits that a character stands for.
-var sextet = func() (table [256]byte) {
-	for i := range table {
-		table[i] = notSextet
-	}
-	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
-		table[c] = byte(i)
-	}
-	return table
-}()

@@ -149,18 +149,29 @@ func TestUse(t *testing.T) {
 	}
 }
 
-// TestDecode compares decode with encoding/base64.
-func TestDecode(t *testing.T) {
+// TestText compares AppendText and AppendBytes with encoding/base64.
+func TestText(t *testing.T) {
 	strict := base64.RawURLEncoding.Strict()
 	for _, text := range []string{
 		"", "A", "AA", "AB", "AAA", "AAB", "AAC", "AAAA", "____", "----", "AA==", "A\nAA", "AAA\r", "AAAA\n", "++++", "////",
 		"\x00AAA", "\xffAAA", "AAAAA", "AAAAAA", "AAAAAB", "abcdefgh", "a b c d ", "AAAQ", "AQ", "Ag", "AQI", "AQID",
+		"AAAAAAAA", "AAAAAAAAA", "AAAAAAAAAA", "AAAAAAAAAB", "abcdefghijkl!nop", "abcdefghijk\n", "_-_-_-_-_-_-_-_-_-_-_-_", "0123456789012345678901",
 	} {
-		got, ok := decode(nil, []byte(text))
+		got, ok := AppendBytes(nil, []byte(text))
 		want, err := strict.DecodeString(text)
 		wantOK := err == nil && !strings.ContainsAny(text, "\r\n")
 		if ok != wantOK || ok && !bytes.Equal(got, want) {
-			t.Errorf("decode(%q) = %x, %t; want %x, %t", text, got, ok, want, wantOK)
+			t.Errorf("AppendBytes(%q) = %x, %t; want %x, %t", text, got, ok, want, wantOK)
+		}
+	}
+	plain := []byte("0123456789\xff\x00\x80 some more that takes several rounds")
+	for n := range plain {
+		text := AppendText([]byte("before "), plain[:n])
+		if want := "before " + base64.RawURLEncoding.EncodeToString(plain[:n]); string(text) != want {
+			t.Errorf("AppendText(%q) = %q, want %q", plain[:n], text, want)
+		}
+		if back, ok := AppendBytes([]byte("before "), text[len("before "):]); !ok || string(back) != "before "+string(plain[:n]) {
+			t.Errorf("AppendBytes(%q) = %q, %t", text, back, ok)
 		}
 	}
 }
