@@ -29,7 +29,11 @@ func (j *Judge) read(x *edge.Exchange) {
 		uri = m.To.URI.Of(m.Raw)
 	}
 	a.User = j.hashURI(uri)
-	if a.Target = a.User; m.Method != sip.REGISTER {
+	switch {
+	case m.Method == sip.REGISTER:
+		a.Target = a.User
+	case m.Method == sip.BYE && x.Match == edge.MatchInDialog: // it goes to a Contact, or a token of ours, which nobody looks for
+	default:
 		a.Target = j.hashUser(m.URI.User.Of(m.Raw), m.URI.Host.Of(m.Raw))
 	}
 	if m.Method == sip.INVITE {
@@ -253,15 +257,18 @@ func lower(b []byte) []byte {
 
 // unescape appends b with its %XX decoded.
 func unescape(dst, b []byte) []byte {
-	for i := 0; i < len(b); i++ {
-		if hi, lo := hex(b, i+1), hex(b, i+2); b[i] == '%' && hi >= 0 && lo >= 0 {
-			dst = append(dst, byte(hi<<4|lo))
-			i += 2
-			continue
+	for {
+		i := bytes.IndexByte(b, '%')
+		if i < 0 {
+			return append(dst, b...)
 		}
-		dst = append(dst, b[i])
+		dst = append(dst, b[:i]...)
+		if hi, lo := hex(b, i+1), hex(b, i+2); hi >= 0 && lo >= 0 {
+			dst, b = append(dst, byte(hi<<4|lo)), b[i+3:]
+		} else {
+			dst, b = append(dst, '%'), b[i+1:]
+		}
 	}
-	return dst
 }
 
 // hex is the value of the hexadecimal digit at i, -1 if there is none.
