@@ -34,45 +34,50 @@ func NewSketch(counters int, half time.Duration) *Sketch {
 // Add adds n to the sum of key, a keyed hash, and returns the sum. It adds to the smallest counters only (conservative update), which
 // keeps sums of others lower.
 func (s *Sketch) Add(key uint64, n int, now time.Time) int {
-	sum := min(s.Sum(key, now)+n, sumMask)
-	s.Raise(key, sum, now)
-	s.all.Store(uint64(s.epoch(now))<<allBits | min(s.total(now)+uint64(n), allMask)) // a race loses a count, no more
-	return sum
+	epoch := s.epoch(now)
+	sum := min(s.sum(key, epoch)+uint32(n), sumMask)
+	s.raise(key, sum, epoch)
+	s.all.Store(uint64(epoch)<<allBits | min(s.total(epoch)+uint64(n), allMask)) // a race loses a count, no more
+	return int(sum)
 }
 
 // Noise is by how much a sum may be too high, about: what was added for others, spread over all counters of a row. A sum says something of its
 // key only where it is well above.
-func (s *Sketch) Noise(now time.Time) int { return int(s.total(now) / (s.mask + 1)) }
+func (s *Sketch) Noise(now time.Time) int { return int(s.total(s.epoch(now)) / (s.mask + 1)) }
 
-func (s *Sketch) total(now time.Time) uint64 {
+func (s *Sketch) total(epoch uint32) uint64 {
 	v := s.all.Load()
-	age := (s.epoch(now) - uint32(v>>allBits)) & sumMask
+	age := (epoch - uint32(v>>allBits)) & sumMask
 	return v & allMask >> min(age, allBits)
 }
 
 // Sum is the sum of key.
-func (s *Sketch) Sum(key uint64, now time.Time) int {
+func (s *Sketch) Sum(key uint64, now time.Time) int { return int(s.sum(key, s.epoch(now))) }
+
+func (s *Sketch) sum(key uint64, epoch uint32) uint32 {
 	least := uint32(sumMask)
 	for i := range s.rows {
-		least = min(least, s.aged(s.counter(i, key).Load(), now))
+		least = min(least, aged(s.counter(i, key).Load(), epoch))
 	}
-	return int(least)
+	return least
 }
 
 // Raise makes the sum of key at least n: who lost an entry of its own begins again where it was.
 func (s *Sketch) Raise(key uint64, n int, now time.Time) {
-	want := uint32(min(n, sumMask))
+	s.raise(key, uint32(min(n, sumMask)), s.epoch(now))
+}
+
+func (s *Sketch) raise(key uint64, want, epoch uint32) {
 	for i := range s.rows {
-		c := s.counter(i, key)
-		if s.aged(c.Load(), now) < want {
-			c.Store(s.epoch(now)<<sumBits | want) // a race loses a count, no more
+		if c := s.counter(i, key); aged(c.Load(), epoch) < want {
+			c.Store(epoch<<sumBits | want) // a race loses a count, no more
 		}
 	}
 }
 
-// aged is the sum of a counter by now.
-func (s *Sketch) aged(v uint32, now time.Time) uint32 {
-	age := (s.epoch(now) - v>>sumBits) & sumMask
+// aged is the sum of a counter by epoch.
+func aged(v, epoch uint32) uint32 {
+	age := (epoch - v>>sumBits) & sumMask
 	return v & sumMask >> min(age, sumBits)
 }
 
