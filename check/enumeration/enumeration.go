@@ -67,11 +67,13 @@ type Check struct {
 	probes  *meter.Table[uint64] // the user whom a flow asks for with OPTIONS, by the hash of the flow
 }
 
-// A source has its last users, each with the second from which he counts; 0 is a free cell.
+// A source has its last users, each with the second from which he counts; 0 is a free cell. Those who succeed all the time have none: of them
+// nothing is read but what stands first.
 type source struct {
-	users [cells]struct{ user, from uint32 }
 	good  [2]successes // of this half day and of the one before
 	half  uint32       // number of that half day
+	asked bool         // there may be users
+	users [cells]struct{ user, from uint32 }
 }
 
 // successes are requests that succeeded: all calls, and others for users, a bit for each, some share one. Who registers himself again and again has
@@ -235,11 +237,7 @@ func (c *Check) answered(key uint64, a *edge.Asked, status int, at time.Time) {
 		}
 	}
 	defer c.sources.Leave(key)
-	for i := range s.users {
-		if s.users[i].user == uint32(a.Target>>32) {
-			s.users[i].from = 0
-		}
-	}
+	s.drop(uint32(a.Target >> 32))
 	rings := status > 100 && status < 200 && a.Number.Len() >= telephone
 	if status/100 != 2 && !rings || a.Method == sip.OPTIONS {
 		return
@@ -252,9 +250,22 @@ func (c *Check) answered(key uint64, a *edge.Asked, status int, at time.Time) {
 	}
 }
 
+// drop has a user count no more.
+func (s *source) drop(user uint32) {
+	if !s.asked {
+		return
+	}
+	for i := range s.users {
+		if s.users[i].user == user {
+			s.users[i].from = 0
+		}
+	}
+}
+
 // add notes a user who counts from then on, in the place of the one that counts longest if there is no other.
 func (s *source) add(user uint32, from time.Time) {
 	when, oldest := uint32(from.Unix()), 0
+	s.asked = true
 	for i := range s.users {
 		one := &s.users[i]
 		if one.from != 0 && one.user == user {
@@ -269,6 +280,9 @@ func (s *source) add(user uint32, from time.Time) {
 
 // without is how many users count at that time and have not counted for longer than that.
 func (s *source) without(within time.Duration, at time.Time) (n int) {
+	if !s.asked {
+		return 0
+	}
 	now, since := uint32(at.Unix()), uint32(at.Add(-within).Unix())
 	for i := range s.users {
 		if from := s.users[i].from; from != 0 && from <= now && from > since {

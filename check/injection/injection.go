@@ -94,14 +94,24 @@ func said(name []byte) bool {
 	if len(name) == 0 {
 		return false
 	}
-	if clean(name, inName) && !containsFold(name, union) && !containsFold(name, waitfor) && !containsFold(name, outfile) {
+	if clean(name, inName) && !worded(name) {
 		return false
 	}
 	return suspicious(name)
 }
 
-// Words with which a text begins that needs nothing but letters and blanks.
-var union, waitfor, outfile = []byte("union"), []byte("waitfor"), []byte("outfile")
+// worded reports whether name holds one of the words, in any case, with which a text begins that needs nothing but letters and blanks.
+func worded(name []byte) bool {
+	for i, c := range name {
+		switch c | 0x20 {
+		case 'u', 'w', 'o':
+			if rest := name[i:]; hasPrefixFold(rest, "union") || hasPrefixFold(rest, "waitfor") || hasPrefixFold(rest, "outfile") {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // quoted is what follows a quote, up to the next one that no backslash stands before; escaped tells that there may be any.
 func quoted(rest []byte, escaped bool) []byte {
