@@ -50,29 +50,31 @@ func (s *keySet) seal(w *work, key int, d block, dst, plain []byte) []byte {
 //
 // Nothing is kept; nothing is allocated when dst has room, also for forged tokens.
 func (k *Keys) Open(dst, token, ad1, ad2 []byte) ([]byte, error) {
-	set, w := k.set.Load(), getWork()
-	defer putWork(w)
-	key := set.read(w, token)
+	set := k.set.Load()
+	key := set.named(token)
 	if key < 0 {
 		return dst, ErrToken
 	}
-	c := set.tokens[key]
-	return c.open(w, c.bound(w, ad1, ad2), dst)
+	w, c, err := getWork(), set.tokens[key], ErrToken
+	if w.read(token) {
+		dst, err = c.open(w, c.bound(w, ad1, ad2), dst)
+	}
+	putWork(w)
+	return dst, err
 }
 
-// read decodes token into w, and returns the index of the key that it says it was made with, or -1.
-func (s *keySet) read(w *work, token []byte) (key int) {
+// named returns the index of the key that token says it was made with, -1 if it can be no token.
+func (s *keySet) named(token []byte) (key int) {
 	if len(token) < TokenLen(0) {
 		return -1
 	}
-	if key = s.find(token[0]); key < 0 {
-		return -1
-	}
-	var ok bool
-	if w.bin, ok = AppendBytes(w.bin[:0], token[1:]); !ok {
-		return -1
-	}
-	return key
+	return s.find(token[0])
+}
+
+// read decodes token; false if it is none.
+func (w *work) read(token []byte) (ok bool) {
+	w.bin, ok = AppendBytes(w.bin[:0], token[1:])
+	return ok
 }
 
 // open verifies the token that w has read, and appends its plain text to dst.

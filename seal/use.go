@@ -55,11 +55,15 @@ func (b *bound) seal(key int, dst, plain []byte) []byte {
 
 // Open is Keys.Open.
 func (u *Use) Open(dst, token []byte) ([]byte, error) {
-	b, w := u.bound(), getWork()
-	defer putWork(w)
-	key := b.read(w, token)
+	b := u.bound()
+	key := b.named(token)
 	if key < 0 {
 		return dst, ErrToken
 	}
-	return b.tokens[key].open(w, b.to[key], dst)
+	w, err := getWork(), ErrToken
+	if w.read(token) {
+		dst, err = b.tokens[key].open(w, b.to[key], dst)
+	}
+	putWork(w)
+	return dst, err
 }
