@@ -22,3 +22,38 @@ func HostAddr(host []byte) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(unsafe.String(&host[0], len(host)))
 	return a.Unmap(), err == nil
 }
+
+// AppendAddr appends a as netip writes it. Most are of IPv4, and hold up nobody.
+func AppendAddr(dst []byte, a netip.Addr) []byte {
+	if !a.Is4() {
+		return a.AppendTo(dst)
+	}
+	four := a.As4()
+	for i, part := range four {
+		if i > 0 {
+			dst = append(dst, '.')
+		}
+		switch {
+		case part > 99:
+			dst = append(dst, '0'+part/100, '0'+part/10%10, '0'+part%10)
+		case part > 9:
+			dst = append(dst, '0'+part/10, '0'+part%10)
+		default:
+			dst = append(dst, '0'+part)
+		}
+	}
+	return dst
+}
+
+// AppendPort appends a port in decimal.
+func AppendPort(dst []byte, port uint16) []byte {
+	var digits [len("65535")]byte
+	i := len(digits)
+	for {
+		i--
+		digits[i] = '0' + byte(port%10)
+		if port /= 10; port == 0 {
+			return append(dst, digits[i:]...)
+		}
+	}
+}

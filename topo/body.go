@@ -56,6 +56,9 @@ const maxParts = 16
 
 // kindOf is the treatment of a body with that Content-Type, and whether the operator allows it where it is bodyOther.
 func (v *Veil) kindOf(contentType []byte) (kind bodyKind, allowed bool) {
+	if string(contentType) == "application/sdp" { // nearly always
+		return bodyMedia, true
+	}
 	var room [64]byte
 	name, _, _ := bytes.Cut(contentType, []byte{';'})
 	name = bytes.TrimSpace(name)

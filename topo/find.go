@@ -20,11 +20,15 @@ func (m *Marks) Find(b []byte, from int) (at, end int) {
 		if n < 0 {
 			break
 		}
-		at, end, marked := x.atDot(b, i+n, from)
+		if i += n; i == 0 || x.kinds[b[i-1]]&(digit|endsLabel) == 0 {
+			i++
+			continue
+		}
+		at, end, marked := x.atDot(b, i, from)
 		if marked {
 			return at, end
 		}
-		i = max(i+n+1, end)
+		i = max(i+1, end)
 	}
 	return 0, 0
 }
@@ -160,27 +164,45 @@ func inLabel(c byte) bool {
 
 // four reads the IPv4 address at the start of b, and how long it is there; 0: there is none.
 func four(b []byte) (addr uint32, n int) {
-	for dots := 0; ; dots++ {
-		part, from := uint32(0), n
-		for n < len(b) && isDigit(b[n]) {
-			part = 10*part + uint32(b[n]-'0')
-			n++
+	part, digits, dots := uint32(0), 0, 0
+	for i, c := range b {
+		if d := uint32(c - '0'); d <= 9 {
+			part = 10*part + d
+			if digits++; digits > 3 {
+				return 0, 0
+			}
+			continue
 		}
-		if n == from || n > from+3 || part > 255 {
+		if c != '.' || dots == 3 { // the end
+			if n = i; c != '.' || i+1 == len(b) || !isDigit(b[i+1]) {
+				break
+			}
 			return 0, 0
 		}
-		if addr = addr<<8 | part; dots == 3 {
-			break
-		}
-		if n == len(b) || b[n] != '.' {
+		if digits == 0 || part > 255 {
 			return 0, 0
 		}
-		n++
+		addr = addr<<8 | part
+		part, digits, dots = 0, 0, dots+1
+		n = len(b)
 	}
-	if n+1 < len(b) && b[n] == '.' && isDigit(b[n+1]) {
+	if dots < 3 || digits == 0 || part > 255 {
 		return 0, 0
 	}
-	return addr, n
+	return addr<<8 | part, n
+}
+
+// lenFour is how long an IPv4 address is, written without needless zeros.
+func lenFour(addr uint32) int {
+	n := len("0.0.0.0")
+	for ; addr != 0; addr >>= 8 {
+		if part := addr & 0xff; part > 99 {
+			n += 2
+		} else if part > 9 {
+			n++
+		}
+	}
+	return n
 }
 
 // addrFour is the address that numberOf makes a number.

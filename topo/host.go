@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+
+	"github.com/ringwall/ringwall/sip"
 )
 
 // What a packed host begins with, unless that is the length of a text and packedText.
@@ -41,10 +43,10 @@ func fourPort(host []byte) (addr netip.Addr, port uint16, hasPort bool) {
 }
 
 func appendFourPort(dst []byte, addr netip.Addr, port uint16, hasPort bool) []byte {
-	if hasPort {
-		return netip.AddrPortFrom(addr, port).AppendTo(dst)
+	if dst = sip.AppendAddr(dst, addr); hasPort {
+		dst = sip.AppendPort(append(dst, ':'), port)
 	}
-	return addr.AppendTo(dst)
+	return dst
 }
 
 // CutHost reads the host at the start of packed, and returns what follows it. host refers to packed or to room, to which what has to be

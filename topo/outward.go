@@ -173,9 +173,14 @@ func (k *Mask) domain() []byte {
 // contact gives each Contact of field i an address of ours. Display names go, and so do parameters that are not about the features of a
 // phone.
 func (k *Mask) contact(i int) {
-	raw := k.msg.Raw
+	raw, value := k.msg.Raw, k.msg.Fields[i].Value
 	k.value = k.value[:0]
-	for rest := k.msg.Fields[i].Value; rest.Present(); {
+	if b := value.Of(raw); len(b) > 2 && b[0] == '<' && bytes.IndexByte(b, '>') == len(b)-1 { // nearly always
+		k.value = append(k.appendToken(append(k.value, '<'), b[1:len(b)-1]), '>')
+		k.edit.Replace(i, k.value)
+		return
+	}
+	for rest := value; rest.Present(); {
 		a, after, err := sip.NextAddress(raw, rest)
 		if err != nil {
 			k.edit.Remove(i)

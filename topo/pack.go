@@ -1,12 +1,12 @@
 package topo
 
 import (
-	"encoding/base64"
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"slices"
-	"strconv"
 
+	"github.com/ringwall/ringwall/seal"
 	"github.com/ringwall/ringwall/sip"
 )
 
@@ -18,7 +18,7 @@ const (
 	packed6
 	packedPort
 	packedUser
-	packedToken // the user part is a token of ours: after its first two characters it is packed, too
+	packedToken // the user part is a token of ours, or looks like one: after its first two characters it is base64 (RFC 4648 §5), and packed, too
 	packedLR    // ";lr" and no more stands behind the port
 	packedOwn   // address and port are those of a listener of ours, whose place among them is one byte
 )
@@ -37,91 +37,98 @@ func appendPacked(dst, uri []byte) []byte {
 // appendShort packs a SIP URI whose host is an address, but for what stands behind the port, which it returns as tail. own are
 // listeners of ours, at most 256. False, and dst as it was: uri is none, or would not come back byte for byte.
 func appendShort(dst, uri []byte, own []netip.AddrPort) (packed, tail []byte, ok bool) {
-	if packed, tail, ok = appendParsed(dst, uri, own); !ok {
-		return dst, nil, false
-	}
-	var room [maxShort + 64]byte
-	again, _, ok := appendUnshort(room[:0], packed[len(dst):], own)
-	if again = append(again, tail...); !ok || string(again) != string(uri) {
-		return dst, nil, false
-	}
-	return packed, tail, true
-}
-
-// appendParsed is appendShort without the last look.
-func appendParsed(dst, uri []byte, own []netip.AddrPort) (packed, tail []byte, ok bool) {
-	u, err := sip.ParseURI(uri, sip.Span{End: uint32(len(uri))})
-	if err != nil || len(uri) > maxShort || u.Scheme != sip.SIP && u.Scheme != sip.SIPS || u.Password.Present() || u.User.Len() > 255 {
-		return dst, nil, false
-	}
-	host := u.Host.Of(uri)
-	if len(host) == 0 || len(host) > 45 || host[0] != '[' && (host[0] < '0' || host[0] > '9') {
-		return dst, nil, false
-	}
-	addr, ok := addrOf(host)
-	six := host[0] == '['
-	if !ok || addr.Is4() == six {
-		return dst, nil, false
-	}
 	flags, at := packedURI, len(dst)
-	dst = append(dst, 0)
-	if u.Scheme == sip.SIPS {
+	rest, ok := bytes.CutPrefix(uri, []byte("sip:"))
+	if !ok {
 		flags |= packedSIPS
+		rest, ok = bytes.CutPrefix(uri, []byte("sips:"))
+	}
+	user, host := []byte(nil), rest
+	if i := bytes.IndexByte(rest, '@'); i >= 0 {
+		user, host = rest[:i], rest[i+1:]
+	}
+	addr, rest, written := cutWritten(host)
+	if !ok || !written || len(uri) > maxShort {
+		return dst, nil, false
+	}
+	port, tail, hasPort := cutPort(rest)
+	if len(tail) > 0 && tail[0] != ';' && tail[0] != '?' {
+		return dst, nil, false
+	}
+	if addr.Is6() {
+		flags |= packed6
 	}
 	place := -1
-	if u.HasPort {
+	if hasPort {
 		flags |= packedPort
-		place = slices.Index(own, netip.AddrPortFrom(addr, u.Port))
+		place = slices.Index(own, netip.AddrPortFrom(addr, port))
 	}
-	if place >= 0 {
-		flags |= packedOwn
+	dst = append(dst, 0)
+	switch {
+	case place >= 0:
+		flags = flags&^packed6 | packedOwn
 		dst = append(dst, byte(place))
-	} else {
-		if dst = AppendAddr(dst, addr); six {
-			flags |= packed6
-		}
-		if u.HasPort {
-			dst = binary.BigEndian.AppendUint16(dst, u.Port)
-		}
+	case hasPort:
+		dst = binary.BigEndian.AppendUint16(AppendAddr(dst, addr), port)
+	default:
+		dst = AppendAddr(dst, addr)
 	}
-	end := HostPort(uri, &u).End
-	if u.User.Present() {
+	if user != nil {
 		var how byte
-		dst, how = appendUser(dst, u.User.Of(uri))
+		dst, how = appendUser(dst, user)
 		flags |= how
 	}
-	if tail = uri[end:]; string(tail) == ";lr" {
+	if string(tail) == ";lr" {
 		flags, tail = flags|packedLR, nil
 	}
 	dst[at] = flags
 	return dst, tail, true
 }
 
+// cutWritten reads the address at the start of b, an IPv6 one in brackets, and returns what follows it. False: there is none, or it is not written as
+// netip would write it.
+func cutWritten(b []byte) (addr netip.Addr, rest []byte, ok bool) {
+	if len(b) == 0 || b[0] != '[' {
+		number, n := four(b)
+		if n == 0 || n != lenFour(number) {
+			return addr, nil, false
+		}
+		return addrFour(number), b[n:], true
+	}
+	n := bytes.IndexByte(b, ']') + 1
+	addr, ok = addrOf(b[:n])
+	var room [64]byte
+	if !ok || addr.Is4() || string(appendHostPort(room[:0], netip.AddrPortFrom(addr, 0), false)) != string(b[:n]) {
+		return addr, nil, false
+	}
+	return addr, b[n:], true
+}
+
+// cutPort reads a colon and a port at the start of b, and returns what follows it. False, and all of b: there is none, or it begins with a zero.
+func cutPort(b []byte) (port uint16, rest []byte, ok bool) {
+	if len(b) < 2 || b[0] != ':' || b[1] == '0' {
+		return 0, b, false
+	}
+	number, n := 0, 1
+	for n < len(b) && isDigit(b[n]) && number < 1<<16 {
+		number = 10*number + int(b[n]-'0')
+		n++
+	}
+	if n == 1 || number >= 1<<16 {
+		return 0, b, false
+	}
+	return uint16(number), b[n:], true
+}
+
 // appendUser packs a user part of at most 255 bytes, and returns the flags that say how.
 func appendUser(dst, user []byte) ([]byte, byte) {
-	if !isToken(user) {
-		return append(append(dst, byte(len(user))), user...), packedUser
-	}
-	at := len(dst)
-	dst = append(dst, 0, user[0], user[1])
-	dst, _ = base64.RawURLEncoding.AppendDecode(dst, user[2:]) // isToken leaves nothing to fail
-	dst[at] = byte(len(dst) - at - 1)
-	return dst, packedUser | packedToken
-}
-
-// isToken reports whether user may be the user part of a token of ours: two characters, then base64 (RFC 4648 §5).
-func isToken(user []byte) bool {
-	return len(user) >= leastToken && (len(user)-2)%4 != 1 && isBase64(user)
-}
-
-// isBase64 reports whether b is nothing but characters of base64 (RFC 4648 §5).
-func isBase64(b []byte) bool {
-	for _, c := range b {
-		if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') && c != '-' && c != '_' {
-			return false
+	if at := len(dst); len(user) >= leastToken {
+		if packed, ok := seal.AppendBytes(append(dst, 0, user[0], user[1]), user[2:]); ok {
+			packed[at] = byte(len(packed) - at - 1)
+			return packed, packedUser | packedToken
 		}
 	}
-	return true
+	return append(append(dst, byte(len(user))), user...), packedUser
 }
 
 // appendUnpacked appends the URI that packed holds.
@@ -154,7 +161,7 @@ func appendUnshort(dst, packed []byte, own []netip.AddrPort) (uri, rest []byte, 
 		user := b[1 : 1+int(b[0])]
 		b = b[1+len(user):]
 		if flags&packedToken != 0 && len(user) >= 2 {
-			dst = base64.RawURLEncoding.AppendEncode(append(dst, user[0], user[1]), user[2:])
+			dst = seal.AppendText(append(dst, user[0], user[1]), user[2:])
 		} else {
 			dst = append(dst, user...)
 		}
@@ -190,12 +197,12 @@ func cutAddrPort(b []byte, flags byte, own []netip.AddrPort) (at netip.AddrPort,
 
 func appendHostPort(dst []byte, at netip.AddrPort, hasPort bool) []byte {
 	if addr := at.Addr(); addr.Is6() {
-		dst = append(addr.AppendTo(append(dst, '[')), ']')
+		dst = append(sip.AppendAddr(append(dst, '['), addr), ']')
 	} else {
-		dst = addr.AppendTo(dst)
+		dst = sip.AppendAddr(dst, addr)
 	}
 	if !hasPort {
 		return dst
 	}
-	return strconv.AppendUint(append(dst, ':'), uint64(at.Port()), 10)
+	return sip.AppendPort(append(dst, ':'), at.Port())
 }

@@ -1,12 +1,12 @@
 package topo
 
 import (
-	"bytes"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"time"
+
+	"github.com/ringwall/ringwall/seal"
 )
 
 // What the seals are for. A token of one use opens as no other.
@@ -27,6 +27,7 @@ const (
 const (
 	saltLen  = 4
 	maxShort = 200 // bytes of a URI that is worth packing
+	maxSix   = 64  // bytes of base64 that are
 )
 
 // TargetMark is the first character of target tokens. No usual user name begins with it, and nobody escapes it.
@@ -137,13 +138,10 @@ func appendPackedID(dst, callID []byte) []byte {
 
 // appendSix appends the bytes that text stands for as base64; false, if it is too long, or other text would stand for the same.
 func appendSix(dst, text []byte) ([]byte, bool) {
-	var room [64]byte
-	if !isBase64(text) || len(text) > len(room) {
+	if len(text) > maxSix {
 		return dst, false
 	}
-	n := len(dst)
-	dst, err := base64.RawURLEncoding.AppendDecode(dst, text)
-	return dst, err == nil && bytes.Equal(base64.RawURLEncoding.AppendEncode(room[:0], dst[n:]), text)
+	return seal.AppendBytes(dst, text)
 }
 
 func isHex(b []byte) bool {
@@ -175,7 +173,7 @@ func appendUnpackedID(dst, packed []byte) ([]byte, bool) {
 	case kind == idHex:
 		return hex.AppendEncode(dst, b), true
 	case kind == idSix:
-		return base64.RawURLEncoding.AppendEncode(dst, b), true
+		return seal.AppendText(dst, b), true
 	case kind == idUUID && len(b) == 16:
 		for i, part := range [...][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
 			if i > 0 {
