@@ -66,13 +66,23 @@ func trimChallenge(e *sip.Edit, i int, value []byte) {
 // trimList leaves before and those parts of the list after it that keep says yes to, and joins them. A list that loses nothing stays as it
 // is; one that loses all goes.
 func trimList(e *sip.Edit, i int, before, list []byte, joint string, keep func(part []byte) bool) {
+	for rest := list; len(rest) > 0; {
+		var part []byte
+		if part, rest = cutPart(rest, joint[0]); !keep(bytes.TrimSpace(part)) {
+			cutList(e, i, before, list, joint, keep)
+			return
+		}
+	}
+}
+
+// cutList is trimList for a list that loses something.
+func cutList(e *sip.Edit, i int, before, list []byte, joint string, keep func(part []byte) bool) {
 	var room [512]byte
-	out, cut := append(room[:0], before...), false
+	out := append(room[:0], before...)
 	for rest := list; len(rest) > 0; {
 		var part []byte
 		part, rest = cutPart(rest, joint[0])
 		if part = bytes.TrimSpace(part); !keep(part) {
-			cut = true
 			continue
 		}
 		if len(out) > len(before) {
@@ -80,13 +90,11 @@ func trimList(e *sip.Edit, i int, before, list []byte, joint string, keep func(p
 		}
 		out = append(out, part...)
 	}
-	switch {
-	case !cut:
-	case len(out) == len(before):
+	if len(out) == len(before) {
 		e.Remove(i)
-	default:
-		e.Replace(i, out)
+		return
 	}
+	e.Replace(i, out)
 }
 
 // general reports whether an option tag, event package or media type is not one that a maker gave itself.
