@@ -65,7 +65,7 @@ func (l *lane) learn(x *edge.Exchange) {
 		marks.Learn(m.Via.Host.Of(m.Raw))
 		alone = m.Method == sip.INVITE && single(m, sip.FieldVia)
 	} else {
-		alone = m.Status/100 == 2 && m.CSeq.Method == sip.INVITE && single(m, sip.FieldRecordRoute)
+		alone = m.Status/100 == 2 && m.CSeq.Method == sip.INVITE && !l.namesServer(m) && single(m, sip.FieldRecordRoute)
 	}
 	if !alone || l.cfg.Path {
 		return
@@ -73,6 +73,17 @@ func (l *lane) learn(x *edge.Exchange) {
 	if u, err := sip.ParseURI(m.Raw, firstURI(m, sip.FieldContact)); err == nil && u.Host.Present() {
 		marks.Learn(u.Host.Of(m.Raw))
 	}
+}
+
+// namesServer reports whether m names a server of the pool in its Contact, as it usually does. The addresses of those are marks already.
+func (l *lane) namesServer(m *sip.Message) bool {
+	contact := m.Value(sip.FieldContact)
+	for _, s := range l.cfg.servers {
+		if s.named(contact) {
+			return true
+		}
+	}
+	return false
 }
 
 // single reports whether m has one field with id, and one value in it.
