@@ -29,6 +29,7 @@ type Checks struct {
 		Unit      time.Duration // pike's sampling_time_unit, together with
 		Density   int           // reqs_density_per_unit: in place of Rate and Burst
 		Latency   time.Duration // pike's remove_latency
+		Strangers Rate          // of all of them together; the zero Rate: unlimited
 	}
 	Lockout struct {
 		Failures    int
@@ -87,6 +88,7 @@ func (c *Checks) None() bool {
 // defaultChecks is what checks are told where the file says nothing.
 func defaultChecks() (c Checks) {
 	c.Flood.Rate, c.Flood.Burst = Rate{10, time.Second}, 60
+	c.Flood.Strangers = Rate{300, time.Second}
 	c.Lockout.Failures, c.Lockout.Within, c.Lockout.Ban = 3, 15*time.Minute, 30*time.Minute
 	c.Bruteforce.Tries, c.Bruteforce.Slowly, c.Bruteforce.Within = 8, 20, time.Minute
 	c.Spray.Users, c.Spray.OfAddress, c.Spray.Within = 5, 100, time.Hour
@@ -116,7 +118,7 @@ func checks(c *Checks) reader {
 		one("dialprefix", number("variants", &d.Variants, 2, 32), number("users", &d.Users, 2, 32), number("calls", &d.Calls, 2, 16),
 			span("within", &d.Within), span("shut", &d.Shut)),
 		one("enumeration", number("users", &e.Users, 2, 24), number("slowly", &e.Slowly, 2, 24), key{"within", duration(&e.Within, time.Second, 24*time.Hour)}),
-		one("flood", key{"rate", floodRate(c)}, number("burst", &f.Burst, 1, 1_000_000), span("sampling_time_unit", &f.Unit),
+		one("flood", key{"rate", floodRate(&f.Rate, &f.Unlimited)}, key{"strangers", floodRate(&f.Strangers, nil)}, number("burst", &f.Burst, 1, 1_000_000), span("sampling_time_unit", &f.Unit),
 			number("reqs_density_per_unit", &f.Density, 1, 1_000_000), span("remove_latency", &f.Latency)),
 		one("injection"),
 		one("lockout", number("failures", &l.Failures, 1, 16), span("within", &l.Within), span("ban", &l.Ban)),
@@ -145,14 +147,17 @@ func checkMode(c *Checks, name string) reader {
 	}
 }
 
-// floodRate reads "10/s", or "unlimited".
-func floodRate(c *Checks) reader {
+// floodRate reads "10/s", or "unlimited", which is noted apart, or is the zero Rate.
+func floodRate(rate *Rate, unlimited *bool) reader {
 	return func(d *decoder, n *node, path string) {
-		if n.kind == text && strings.EqualFold(n.text, "unlimited") {
-			c.Flood.Unlimited = true
-			return
+		switch {
+		case n.kind != text || !strings.EqualFold(n.text, "unlimited"):
+			value(rate, parseRate)(d, n, path)
+		case unlimited == nil:
+			*rate = Rate{}
+		default:
+			*unlimited = true
 		}
-		value(&c.Flood.Rate, parseRate)(d, n, path)
 	}
 }
 

@@ -107,7 +107,7 @@ topology: {hide: true, key_file: keys/topology.key, guard: block, bodies: [Appli
 media: {relay: builtin, ports: 20000-20999, address: 203.0.113.5, inside_address: "2001:db8::1", latch: {known: any, peer: prefix24}, rtpengine: [udp:10.0.0.2:2223, "udp:[::1]:2224"], silence: {after: 90s, end: true}, journal: false, packets: 600, threads: 2, coalesce: 1ms}
 access: {unknown: any, known: [INVITE, MESSAGE], peer: [], unify: true, not_unified: [Guests.example.com], open_inbound: [lobby.example.com]}
 trust: {never_ban: [198.51.100.77, "2001:db8::77"], realm: Example PBX, challenge: monitor}
-checks: {flood: {mode: enforce, sampling_time_unit: 2s, reqs_density_per_unit: 20, remove_latency: 4s}, scanner: {mode: monitor}, enumeration: {users: 12}, dialprefix: {calls: 9}, bruteforce: {slowly: 30}, spray: {group: 20, of_group: 4, learning: 14d}, lockout: {mode: off}, mode: monitor}
+checks: {flood: {mode: enforce, sampling_time_unit: 2s, reqs_density_per_unit: 20, remove_latency: 4s, strangers: 50/s}, scanner: {mode: monitor}, enumeration: {users: 12}, dialprefix: {calls: 9}, bruteforce: {slowly: 30}, spray: {group: 20, of_group: 4, learning: 14d}, lockout: {mode: off}, mode: monitor}
 bans: {first: 5m, longest: 1d12h}
 headers: {source: X-Real-Source, from_outside: {remove: [X-Internal, y], allow: [p-asserted-identity, k]}}
 limits: {memory: 1GiB, message: 16KiB, headers: 100, header: 4KiB, uri: 512B, vias: 20, parameters: 16, calls: 5, connections: 100, connections_per_source: 7}
@@ -178,6 +178,7 @@ func fullChecks() Checks {
 	c := defaultChecks()
 	c.Mode, c.Modes = CheckMonitor, map[string]CheckMode{"flood": CheckEnforce, "scanner": CheckMonitor, "lockout": CheckOff}
 	c.Flood.Unit, c.Flood.Density, c.Flood.Latency = 2*time.Second, 20, 4*time.Second
+	c.Flood.Strangers = Rate{50, time.Second}
 	c.Enumeration.Users, c.Dialprefix.Calls = 12, 9
 	c.Bruteforce.Slowly = 30
 	c.Spray.Group, c.Spray.OfGroup, c.Spray.Learning = 20, 4, 14*24*time.Hour

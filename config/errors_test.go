@@ -315,6 +315,7 @@ func TestMistakes(t *testing.T) {
 		{"checks: {mode: enforced}", "did you mean enforce?"},
 		{"checks: {flod: {mode: monitor}}", "did you mean flood?"},
 		{"checks: {flood: {rate: 10}}", "checks.flood.rate"},
+		{"checks: {flood: {strangers: 0/s}}", "checks.flood.strangers"},
 		{"checks: {flood: {rate: 20/s, reqs_density_per_unit: 20}}", "says how much twice"},
 		{"checks: {flood: {reqs_density_per_unit: 20}}", "needs sampling_time_unit and reqs_density_per_unit together"},
 		{"checks: {flood: {burst: 0}}", "checks.flood.burst: 0 is not a whole number"},

@@ -15,16 +15,19 @@ import (
 const (
 	reasonRate  edge.Reason = "flood.rate"  // faster than the source may
 	reasonStorm edge.Reason = "flood.storm" // the same, a REGISTER of another user: come back later
+
+	reasonStrangers edge.Reason = "flood.strangers" // all strangers together send more than they may
 )
 
 // Reasons lists every reason this check gives.
-func Reasons() []edge.Reason { return []edge.Reason{reasonRate, reasonStorm} }
+func Reasons() []edge.Reason { return []edge.Reason{reasonRate, reasonStorm, reasonStrangers} }
 
 // Config is what sources may do. The zero value of a field means its default.
 type Config struct {
 	Limit     meter.Limit   // new requests of an address; default 10 a second, 60 at once
 	Unlimited bool          // count what is over Limit, and do nothing
 	Shut      time.Duration // how long a source stays shut that was over its limit; 0: until it is within it again
+	Strangers time.Duration // between two of all strangers together, on average; default a 300th of a second, below 0: no limit
 	Places    int           // of the rate table, 16 bytes each; default 131,072
 }
 
@@ -58,6 +61,7 @@ func (c Config) withDefaults() Config {
 	if c.Limit.Burst == 0 {
 		c.Limit.Burst = 60
 	}
+	c.Strangers = cmp.Or(c.Strangers, strangersEvery)
 	c.Places = cmp.Or(c.Places, 1<<17)
 	return c
 }
@@ -88,12 +92,14 @@ type Check struct {
 	key   meter.Key
 	rates *meter.Rates
 	calls *meter.Sketch // that went on
+	all   *meter.Rates  // of strangers
+	users users
 }
 
 // New makes the check. cfg is valid.
 func New(cfg Config, key meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, key: key, rates: meter.NewRates(cfg.Places), calls: meter.NewSketch(1<<14, callsHalve)}
+	return &Check{cfg: cfg, key: key, rates: meter.NewRates(cfg.Places), calls: meter.NewSketch(1<<14, callsHalve), all: meter.NewRates(2)}
 }
 
 // Inspect implements edge.Check.
@@ -118,8 +124,12 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 		return x.Say(c.over(x, a.Port+2, limit)) // one stranger behind a NAT is not to use up what his neighbours have
 	}
 	if c.rates.Take(key, limit, x.At) {
-		if a.Known == 0 && key == a.Source && !c.rates.Take(c.key.Network(x.From.Remote.Addr()), c.networkLimit(), x.At) {
+		switch {
+		case a.Known > 0 || key != a.Source:
+		case !c.rates.Take(c.key.Network(x.From.Remote.Addr()), c.networkLimit(), x.At):
 			return x.Say(c.over(x, key, limit))
+		case c.stranger(a, x.At):
+			return x.Say(c.tooMany(x))
 		}
 		return nil
 	}
@@ -155,15 +165,17 @@ func (c *Check) over(x *edge.Exchange, key uint64, limit meter.Limit) edge.Verdi
 	if a.Proven {
 		v.Score, v.Most = overWeight, overMost
 	}
-	if a.Method == sip.REGISTER && a.User != 0 && c.rates.Take(c.key.Words(a.User, a.Source), meter.Limit{Every: stormEvery, Burst: 1}, x.At) {
-		v.Action, v.Reason, v.Status, v.Retry = edge.Reply, reasonStorm, 503, leastRetry+int(a.User%retrySpread)
+	if retry, tell := c.later(a, x.At); tell {
+		v.Action, v.Reason, v.Status, v.Retry = edge.Reply, reasonStorm, 503, retry
 	}
 	return v
 }
 
-// Watch implements edge.Watcher: it counts calls that the platform accepts, and those without credentials that it lets ring.
+// Watch implements edge.Watcher: it counts calls that the platform accepts, those without credentials that it lets ring, and users.
 func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
-	if a := &x.Asked; a.Method == sip.INVITE && x.Msg.Status < 300 {
+	a := &x.Asked
+	c.accepted(a, x.Msg.Status)
+	if a.Method == sip.INVITE && x.Msg.Status < 300 {
 		c.calls.Add(a.Source, 1, x.At)
 	}
 	return nil
