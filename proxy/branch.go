@@ -7,14 +7,14 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/ringwall/ringwall/seal"
 	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/transaction"
 )
 
 const (
 	cookie    = "z9hG4bK" // RFC 3261 §8.1.1.7
-	blockText = 22        // characters of a block
-	branchLen = len(cookie) + blockText
+	branchLen = len(cookie) + 22
 )
 
 // A brancher makes and reads the branches of our own Vias: one AES block under a key of this process that holds the
@@ -23,57 +23,7 @@ const (
 // Each lane has its own copy, for the room in it.
 type brancher struct {
 	block cipher.Block
-	room  [16]byte
-}
-
-// letters are those of base64url (RFC 4648 §5), which are all of a token; values are what they stand for, noLetter for any other byte.
-const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
-const noLetter = 0x80
-
-var values = func() (t [256]byte) {
-	for i := range t {
-		t[i] = noLetter
-	}
-	for i := range len(letters) {
-		t[letters[i]] = byte(i)
-	}
-	return t
-}()
-
-// appendBlock appends the 128 bits of high and low, six a character, as encoding/base64 would.
-func appendBlock(dst []byte, high, low uint64) []byte {
-	var text [blockText]byte
-	for i := range 10 {
-		text[i] = letters[high>>58]
-		high <<= 6
-	}
-	text[10] = letters[high>>58|low>>62] // the last four bits, and the first two
-	low <<= 2
-	for i := 11; i < blockText; i++ {
-		text[i] = letters[low>>58]
-		low <<= 6
-	}
-	return append(dst, text[:]...)
-}
-
-// parseBlock reads what appendBlock wrote; false for any other text.
-func parseBlock(text *[blockText]byte) (high, low uint64, ok bool) {
-	bad := byte(0)
-	for _, c := range text[:10] {
-		v := values[c]
-		bad |= v
-		high = high<<6 | uint64(v)
-	}
-	between, last := values[text[10]], values[text[blockText-1]]
-	bad |= between | last
-	for _, c := range text[11 : blockText-1] {
-		v := values[c]
-		bad |= v
-		low = low<<6 | uint64(v)
-	}
-	high, low = high<<4|uint64(between>>2), low<<2|uint64(between&3)<<62|uint64(last>>4)
-	return high, low, bad&noLetter == 0 && last&0xf == 0
+	room  [18]byte // a block, and what seal.AppendBytes writes behind it
 }
 
 // check marks a block that decrypts to something we wrote.
@@ -90,12 +40,12 @@ func newBrancher() (brancher, error) {
 
 // append appends the whole branch, cookie first.
 func (b *brancher) append(dst []byte, id transaction.ID, loop uint32) []byte {
-	block := &b.room
-	binary.BigEndian.PutUint64(block[:], uint64(id))
+	block := b.room[:aes.BlockSize]
+	binary.BigEndian.PutUint64(block, uint64(id))
 	binary.BigEndian.PutUint32(block[8:], loop)
 	binary.BigEndian.PutUint32(block[12:], check)
-	b.block.Encrypt(block[:], block[:])
-	return appendBlock(append(dst, cookie...), binary.BigEndian.Uint64(block[:]), binary.BigEndian.Uint64(block[8:]))
+	b.block.Encrypt(block, block)
+	return seal.AppendText(append(dst, cookie...), block)
 }
 
 // open reads a branch; false if it is not one of ours.
@@ -103,18 +53,15 @@ func (b *brancher) open(branch []byte) (id transaction.ID, loop uint32, ok bool)
 	if len(branch) != branchLen || string(branch[:len(cookie)]) != cookie {
 		return 0, 0, false
 	}
-	high, low, ok := parseBlock((*[blockText]byte)(branch[len(cookie):]))
+	block, ok := seal.AppendBytes(b.room[:0], branch[len(cookie):])
 	if !ok {
 		return 0, 0, false
 	}
-	block := &b.room
-	binary.BigEndian.PutUint64(block[:], high)
-	binary.BigEndian.PutUint64(block[8:], low)
-	b.block.Decrypt(block[:], block[:])
+	b.block.Decrypt(block, block)
 	if binary.BigEndian.Uint32(block[12:]) != check {
 		return 0, 0, false
 	}
-	return transaction.ID(binary.BigEndian.Uint64(block[:])), binary.BigEndian.Uint32(block[8:]), true
+	return transaction.ID(binary.BigEndian.Uint64(block)), binary.BigEndian.Uint32(block[8:]), true
 }
 
 // looped reports whether m has come this way before with the same routing: a Via of ours holds the same loop hash. A
