@@ -71,7 +71,16 @@ func TestUpstreamReconnects(t *testing.T) {
 	old := r.platform.Log()[0].Conn
 	r.platform.Hangup()
 	r.platform.WaitClosed(old, siptest.Deadline)
-	asked := func() bool { // the edge may need a moment to see that the connection is gone
+	r.reconnects(c)
+	r.platform.SendTo(r.edge.Inside, "tcp", r.platform.Draft(pending, 200).String())
+	phone.Expect("200 INVITE")
+}
+
+// reconnects has the phone of c, which is up, ask until the platform, which has hung up, hears it over a new connection: what the edge writes before it sees
+// the end of the old one is lost.
+func (r *rig) reconnects(c *call) {
+	r.Helper()
+	asked := func() bool {
 		m := c.phone.Send("INFO")
 		got := r.platform.WaitIn(m.Get("Call-ID"), "INFO", hush)
 		if got != nil {
@@ -80,11 +89,9 @@ func TestUpstreamReconnects(t *testing.T) {
 		return got != nil
 	}
 	if !siptest.Eventually(asked) {
-		t.Fatal("nothing comes over a new connection")
+		r.Fatal("nothing comes over a new connection")
 	}
-	phone.Expect("200 INFO")
-	r.platform.SendTo(r.edge.Inside, "tcp", r.platform.Draft(pending, 200).String())
-	phone.Expect("200 INVITE")
+	c.phone.UA.Expect("200 INFO")
 }
 
 // TestPlatformHangsUpWhileItRings: the platform calls, and its connection is gone when the phone answers: the answer comes over a new one, to where

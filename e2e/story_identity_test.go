@@ -140,6 +140,7 @@ func TestSecureUpstreamRemoved(t *testing.T) {
 	}
 	r.ask(c.phone, c.platform, c.phone.Request("INFO"))
 	red.platform.Hangup()
+	r.reconnects(c)
 	r.bye(c.phone, c.platform)
 	r.platform = blue.platform
 	r.call(r.phone("carol"))
