@@ -27,7 +27,7 @@ type Config struct {
 	Limit     meter.Limit   // new requests of an address; default 10 a second, 60 at once
 	Unlimited bool          // count what is over Limit, and do nothing
 	Shut      time.Duration // how long a source stays shut that was over its limit; 0: until it is within it again
-	Strangers time.Duration // between two of all strangers together, on average; default a 300th of a second, below 0: no limit
+	Strangers time.Duration // between two of all strangers together, on average; 0: no limit
 	Places    int           // of the rate table, 16 bytes each; default 131,072
 }
 
@@ -61,7 +61,6 @@ func (c Config) withDefaults() Config {
 	if c.Limit.Burst == 0 {
 		c.Limit.Burst = 60
 	}
-	c.Strangers = cmp.Or(c.Strangers, strangersEvery)
 	c.Places = cmp.Or(c.Places, 1<<17)
 	return c
 }
@@ -92,14 +91,16 @@ type Check struct {
 	key   meter.Key
 	rates *meter.Rates
 	calls *meter.Sketch // that went on
-	all   *meter.Rates  // of strangers
 	users users
+
+	all, proven *meter.Rates // of strangers who may be forged, and of those who are not
 }
 
 // New makes the check. cfg is valid.
 func New(cfg Config, key meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, key: key, rates: meter.NewRates(cfg.Places), calls: meter.NewSketch(1<<14, callsHalve), all: meter.NewRates(2)}
+	return &Check{cfg: cfg, key: key, rates: meter.NewRates(cfg.Places), calls: meter.NewSketch(1<<14, callsHalve),
+		all: meter.NewRates(2), proven: meter.NewRates(2)}
 }
 
 // Inspect implements edge.Check.

@@ -9,12 +9,10 @@ import (
 	"github.com/ringwall/ringwall/sip"
 )
 
-// What all strangers together may send: so much at once as in so many seconds, and as much more for each user whom the platform accepted, wherever he is,
-// as flows of users have for themselves. So a site whose phones all boot at addresses that nobody knows yet stays well below it.
-const (
-	strangersBurst = 20 * time.Second
-	strangersEvery = time.Second / 300
-)
+// What all strangers together may send, and as much again those of them who are proven, so that who forges sources shuts out nobody who is there: so
+// much at once as in so many seconds, and as much more for each user whom the platform accepted, wherever he is, as flows of users have for themselves. So a
+// site whose phones all boot at addresses that nobody knows yet stays well below it.
+const strangersBurst = 20 * time.Second
 
 // everybody is the key of all strangers together, in a table of their own.
 const everybody = 1
@@ -50,7 +48,14 @@ func (c *Check) together() meter.Limit {
 // stranger reports whether a is one too many of all strangers'. OPTIONS are no matter: the edge itself answers them, at next to no cost. Where the
 // platform takes calls from there, or lets them ring, it knows somebody whom we do not.
 func (c *Check) stranger(a *edge.Asked, at time.Time) bool {
-	if c.cfg.Strangers < 0 || a.Method == sip.OPTIONS || c.all.Take(everybody, c.together(), at) {
+	if c.cfg.Strangers == 0 || a.Method == sip.OPTIONS {
+		return false
+	}
+	all := c.all
+	if a.Proven {
+		all = c.proven
+	}
+	if all.Take(everybody, c.together(), at) {
 		return false
 	}
 	return c.calls.Sum(a.Source, at) <= 2*c.calls.Noise(at)

@@ -119,7 +119,7 @@ func checkConfig(cfg *config.Config, own []netip.Addr) (c checks.Config) {
 	in := &cfg.Checks
 	c.Flood.Limit, c.Flood.Unlimited, c.Flood.Shut = meter.Limit{Every: in.Flood.Rate.Per / time.Duration(max(1, in.Flood.Rate.Count)), Burst: in.Flood.Burst},
 		in.Flood.Unlimited, in.Flood.Latency
-	if c.Flood.Strangers = -1; in.Flood.Strangers.Count > 0 {
+	if in.Flood.Strangers.Count > 0 {
 		c.Flood.Strangers = in.Flood.Strangers.Per / time.Duration(in.Flood.Strangers.Count)
 	}
 	if in.Flood.Unit > 0 {
