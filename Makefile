@@ -2,19 +2,32 @@
 
 GO       ?= go
 FUZZTIME ?= 60s
-BENCH    ?= compare -out bench/REPORT.md
+BENCH    ?= compare $(if $(filter 0,$(shell id -u)),-wire both) -out bench/REPORT.md
 
 # Debian packages that the tests use: a C compiler for the race detector, real phones and a real platform for the stories.
-PACKAGES := gcc libc6-dev openssl sip-tester sipvicious baresip-core linphone-cli kamailio rtpengine-daemon iproute2 fail2ban nftables nmap sipsak
+PACKAGES := gcc libc6-dev openssl sip-tester sipvicious baresip-core linphone-cli kamailio rtpengine-daemon iproute2 fail2ban nftables nmap sipsak systemd
 
 # All packages but the stories, which run the whole binary. Found when a recipe asks for it.
 UNITS = $$($(GO) list ./... | grep -v '/e2e')
 
-.PHONY: build run test packages lint unit alloc race fuzz e2e e2e-slow bench parts pgo
+.PHONY: build install run test packages lint unit alloc race fuzz e2e e2e-slow bench parts pgo
 .DEFAULT_GOAL := build
 
 build: ## one static binary, ./ringwall
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ringwall ./cmd/ringwall
+
+# Like every packager's: DESTDIR=/tmp/root make install. It starts nothing and touches no configuration.
+install: ## as root, after make build: binary, systemd unit and user, manual, examples. README, "As a service"
+	@test -x ringwall || { echo "there is no ./ringwall: run make build first, as yourself" >&2; exit 1; }
+	install -D -m 755 ringwall $(DESTDIR)/usr/bin/ringwall
+	install -D -m 644 packaging/systemd/ringwall.service $(DESTDIR)/usr/lib/systemd/system/ringwall.service
+	install -D -m 644 packaging/systemd/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/ringwall.conf
+	install -D -m 644 packaging/systemd/sysctl.conf $(DESTDIR)/usr/lib/sysctl.d/50-ringwall.conf
+	install -d -m 755 $(DESTDIR)/etc/ringwall $(DESTDIR)/usr/share/ringwall/examples $(DESTDIR)/usr/share/bash-completion/completions
+	cp -r packaging/fail2ban $(DESTDIR)/usr/share/ringwall/examples/
+	install -m 644 packaging/ringwall.yaml $(DESTDIR)/usr/share/ringwall/examples/ringwall.yaml
+	./ringwall man --dir $(DESTDIR)/usr/share/man
+	./ringwall completion bash > $(DESTDIR)/usr/share/bash-completion/completions/ringwall
 
 run: build ## the demonstration platform: prints what to type into a softphone
 	./ringwall run --state .demo
@@ -59,9 +72,9 @@ bench: ## side by side with Kamailio, rtpengine and a bare forwarder, into bench
 
 pgo: ## cmd/ringwall/default.pgo, the profile by which go build inlines: calls and registrations through the lane
 	mkdir -p build
-	$(GO) test -run '^$$' -bench 'BenchmarkWholeCall$$' -benchtime 60000x -cpuprofile build/call.prof -o build/proxy.test ./proxy
-	$(GO) test -run '^$$' -bench 'BenchmarkRefresh$$' -benchtime 300000x -cpuprofile build/refresh.prof -o build/proxy.test ./proxy
-	$(GO) tool pprof -proto build/call.prof build/refresh.prof > cmd/ringwall/default.pgo
+	$(GO) test -run '^$$' -bench 'BenchmarkDryCall$$' -benchtime 9000x -count 6 -cpuprofile build/call.prof -o build/proxy.test ./proxy
+	$(GO) test -run '^$$' -bench 'BenchmarkRefresh$$' -benchtime 1000000x -cpuprofile build/refresh.prof -o build/proxy.test ./proxy
+	$(GO) tool pprof -proto -focus 'lane..Receive' build/call.prof build/refresh.prof > cmd/ringwall/default.pgo
 
 parts: ## what the parts of a message's way cost
 	$(GO) test -run '^$$' -bench . -benchmem ./sip ./sdp ./seal ./transaction ./proxy

@@ -53,12 +53,15 @@ type Config struct {
 	Changed func(Change)
 }
 
+// longestBan is how long an automatic ban lasts at most, unless Config says more.
+const longestBan = 7 * 24 * time.Hour
+
 // Default returns a Config with every number filled in.
 func Default() Config { return Config{}.withDefaults() }
 
 func (c Config) withDefaults() Config {
 	orDuration(&c.First, 10*time.Minute)
-	orDuration(&c.Longest, 7*24*time.Hour)
+	orDuration(&c.Longest, longestBan)
 	orInt(&c.Max, 200_000)
 	orInt(&c.EvidenceBytes, 16<<20)
 	orInt(&c.Calls, 20_000)

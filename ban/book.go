@@ -237,11 +237,8 @@ func (b *Book) leave(e *entry) {
 
 // withdraw makes e ready to be filled anew: out of tables and queue, with the offences that still count.
 func (b *Book) withdraw(e *entry, at time.Time) {
-	e.offences = e.remembered(at)
+	e.offences = e.counted(at)
 	if e.active() {
-		if e.until.Load() > at.UnixNano() {
-			e.offences-- // the same offence, now proven or seen by an operator
-		}
 		b.leave(e)
 	} else {
 		b.dequeue(e)
@@ -341,7 +338,7 @@ func (b *Book) lift(source edge.Source, at time.Time) (changes []Change) {
 	}
 	if source.Port == 0 {
 		for _, e := range b.entries {
-			if e.source.Port != 0 && source.Prefix.Contains(e.source.Prefix.Addr()) {
+			if lifts(source, e.source) {
 				gone(e)
 			}
 		}

@@ -403,7 +403,7 @@ func TestCallsMove(t *testing.T) {
 	b.CallsMoved(old, now)
 	b.CallsMoved(old, now)
 	b.CallsMoved(now, now)
-	if b.Calling(old) || !b.Calling(now) || b.calls.addrs[now.Addr()] != 3 || len(b.calls.addrs) != 1 || len(b.calls.flows) != 1 {
+	if b.Calling(old) || !b.Calling(now) || b.calls.addrs[now.Addr()] != 1 || len(b.calls.addrs) != 1 || len(b.calls.flows) != 1 {
 		t.Errorf("after the move: %v %v", b.calls.flows, b.calls.addrs)
 	}
 	if began, ok := b.calls.began(now); !ok || began != start.Add(-time.Second).UnixNano() {
@@ -419,8 +419,8 @@ func TestCallsMove(t *testing.T) {
 		t.Error("calls go on that have ended")
 	}
 	b.Tick(start.Add(time.Minute + afterwards))
-	if len(b.calls.all)+len(b.calls.flows)+len(b.calls.addrs) != 0 {
-		t.Errorf("not forgotten: %v %v %v", b.calls.all, b.calls.flows, b.calls.addrs)
+	if b.calls.len()+b.calls.byKey.Len()+len(b.calls.flows)+len(b.calls.addrs) != 0 {
+		t.Errorf("%d not forgotten: %v %v", b.calls.len(), b.calls.flows, b.calls.addrs)
 	}
 }
 
@@ -439,7 +439,7 @@ func TestCallsAreBounded(t *testing.T) {
 		t.Errorf("%d calls after a day", n)
 	}
 	b.Tick(start.Add(callLife + time.Minute))
-	if n := b.Stats().Calls; n != 0 || len(b.calls.flows) != 0 || len(b.calls.addrs) != 0 {
+	if n := b.Stats().Calls; n != 0 || b.calls.byKey.Len() != 0 || len(b.calls.flows) != 0 || len(b.calls.addrs) != 0 {
 		t.Errorf("%d calls are never forgotten", n)
 	}
 }
@@ -457,8 +457,8 @@ func TestCallsOfATrunk(t *testing.T) {
 		b.CallEnded(key, at)
 		at = at.Add(time.Second)
 		b.Tick(at)
-		if n := len(b.calls.flows[trunk].keys); n > 2*b.calls.flows[trunk].live+8 {
-			t.Fatalf("%d calls, %d remembered", b.calls.flows[trunk].live, n)
+		if n, places := len(b.calls.of(b.calls.flows[trunk])), b.calls.n; n > 35 || n != b.calls.len() || places > 35 {
+			t.Fatalf("%d calls of %d in %d places", n, b.calls.len(), places)
 		}
 	}
 	if began, ok := b.calls.began(trunk); !ok || began != start.UnixNano() {
@@ -474,5 +474,73 @@ func TestCallsOfATrunk(t *testing.T) {
 	b.Tick(at.Add(afterwards))
 	if n := b.Stats().Calls; n != 0 || len(b.calls.flows) != 0 || len(b.calls.addrs) != 0 || len(b.calls.over) != 0 {
 		t.Errorf("%d calls are left: %+v", n, b.calls.flows)
+	}
+}
+
+// TestForesee: what is foretold is what comes to pass, and foretelling changes nothing.
+func TestForesee(t *testing.T) {
+	b := newBook(t, Config{})
+	b.SetNever([]Exemption{{netip.MustParsePrefix("192.0.2.1/32"), "the platform"}}, start)
+	byHand := func(text string) Order {
+		return Order{Ban: edge.Ban{Source: source(text), Hard: true, Reason: ReasonOperator}, By: Operator, Text: "because"}
+	}
+	at := start
+	for _, text := range []string{"198.51.100.7", "198.51.100.7", "198.51.100.7:5062", "203.0.113.0/24", "192.0.2.1"} {
+		before := b.Bans(at)
+		foreseen, ferr := b.Foresee(byHand(text), at)
+		if now := b.Bans(at); len(now) != len(before) {
+			t.Fatalf("%s: foretelling made %d bans of %d", text, len(now), len(before))
+		}
+		made, _, err := b.Add(byHand(text), at)
+		if fmt.Sprint(ferr) != fmt.Sprint(err) || foreseen.Source != made.Source || foreseen.Until != made.Until || foreseen.Hard != made.Hard || foreseen.Text != made.Text {
+			t.Errorf("%s: foreseen %+v (%v), made %+v (%v)", text, foreseen, ferr, made, err)
+		}
+		at = at.Add(time.Hour) // the first ones are over by then, and count
+		b.Tick(at)
+	}
+}
+
+// TestLiftable: what is said to be lifted is lifted.
+func TestLiftable(t *testing.T) {
+	all := []string{"198.51.100.7", "198.51.100.7:5062", "198.51.100.8", "198.51.100.0/24", "203.0.113.9:5060"}
+	book := func() *Book {
+		b := newBook(t, Config{})
+		for _, text := range all {
+			add(t, b, order(text, true), start)
+		}
+		return b
+	}
+	names := func(bans []Ban) (list []string) {
+		for _, b := range bans {
+			list = append(list, b.Source.String())
+		}
+		slices.Sort(list)
+		return list
+	}
+	for _, text := range append(all, "203.0.113.9", "192.0.2.0/24") {
+		b := book()
+		want := names(b.Liftable(source(text), start))
+		if got := len(b.Bans(start)); got != len(all) {
+			t.Fatalf("%s: %d bans are left of %d", text, got, len(all))
+		}
+		lifted, _ := b.Lift(source(text), start)
+		if got := names(lifted); !slices.Equal(got, want) {
+			t.Errorf("Lift %s: %v, foretold %v", text, got, want)
+		}
+		if source(text).Port != 0 {
+			continue
+		}
+		b = book()
+		foretold, err := b.Allowable(source(text), start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lifted, err = b.Allow(source(text), "", start)
+		if got, want := names(lifted), names(foretold); err != nil || !slices.Equal(got, want) {
+			t.Errorf("Allow %s: %v (%v), foretold %v", text, got, err, want)
+		}
+	}
+	if _, err := newBook(t, Config{}).Allowable(source("10.0.0.0/7"), start); err == nil {
+		t.Error("half of the internet is allowed")
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/ringwall/ringwall/meter"
 )
 
 // calls are the accepted calls with parties outside, by where these are: a ban spares those that were there before it. They are no
@@ -14,24 +16,29 @@ import (
 type calls struct {
 	mu     sync.Mutex
 	most   int
-	all    map[uint64]calling // by the key of the call
+	byKey  meter.Index
+	all    []*[perBlock]calling // by place
+	n      uint32               // places that have ever been taken
+	free   []uint32             // of these, those that nobody has now
 	flows  map[netip.AddrPort]*talk
-	addrs  map[netip.Addr]int // how many
+	addrs  map[netip.Addr]int // how many flows
 	unused []*talk            // of flows without a call, for the next ones
-	over   []uint64           // that have ended, in that order
+	over   []uint32           // that have ended, in that order
 	swept  int64              // Unix nanoseconds
 }
 
 // A calling is one call.
 type calling struct {
-	from         netip.AddrPort
-	began, ended int64 // Unix nanoseconds; ended is 0 until it has
+	key           uint64
+	began, ended  int64  // Unix nanoseconds; ended is 0 until it has
+	with          *talk  // nil: it is none
+	before, after uint32 // the calls of that flow that began before and after it
 }
 
-// A talk is the calls of one flow.
+// A talk is the calls of one flow, linked in the order in which they began.
 type talk struct {
-	keys []uint64 // in the order in which they began; of those behind the first some may be forgotten
-	live int      // of keys that are not
+	flow           netip.AddrPort
+	oldest, newest uint32
 }
 
 const (
@@ -39,49 +46,101 @@ const (
 	callLife = 24 * time.Hour
 	// afterwards is how long a BYE and the answer to it may be repeated (RFC 3261 §17.1.2.2, timer F).
 	afterwards = 32 * time.Second
+
+	perBlock = 1024
+	none     = ^uint32(0) // the place of no call
 )
 
 func (c *calls) init(most int) {
-	c.most, c.all = most, map[uint64]calling{}
+	c.most, c.byKey = min(most, meter.MostPlaces), meter.NewIndex()
 	c.flows, c.addrs = map[netip.AddrPort]*talk{}, map[netip.Addr]int{}
 }
 
-// CallBegan notes that a call with the party at from outside was accepted. key names the call; to note it again changes nothing.
+// at is the call at place i.
+func (c *calls) at(i uint32) *calling { return &c.all[i/perBlock][i%perBlock] }
+
+// find returns the place of the call with key.
+func (c *calls) find(key uint64) (place uint32, known bool) {
+	place, next, ok := c.byKey.Find(key)
+	for ok && c.at(place).key != key {
+		place, next, ok = c.byKey.Next(key, next)
+	}
+	return place, ok
+}
+
+// len is how many calls there are.
+func (c *calls) len() int { return int(c.n) - len(c.free) }
+
+// CallBegan notes that a call with the party at from outside was accepted. key, a keyed hash, names the call; to note it again changes nothing.
 func (b *Book) CallBegan(key uint64, from netip.AddrPort, at time.Time) {
 	c := &b.calls
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, known := c.all[key]; known || len(c.all) >= c.most {
+	if _, known := c.find(key); known || c.len() >= c.most {
 		return
 	}
-	c.all[key] = calling{from: from, began: at.UnixNano()}
-	t := c.flows[from]
-	if t == nil {
-		t = c.talk()
-		c.flows[from] = t
+	i := c.take()
+	one := c.at(i)
+	one.key, one.began, one.ended = key, at.UnixNano(), 0
+	c.byKey.Put(key, i)
+	c.append(c.talk(from), i)
+}
+
+// take returns a place for a call.
+func (c *calls) take() (place uint32) {
+	if n := len(c.free); n > 0 {
+		place = c.free[n-1]
+		c.free = c.free[:n-1]
+		return place
 	}
-	t.keys, t.live = append(t.keys, key), t.live+1
-	c.addrs[from.Addr()]++
+	if c.n%perBlock == 0 {
+		c.all = append(c.all, new([perBlock]calling))
+	}
+	c.n++
+	return c.n - 1
+}
+
+// append makes the call at place i the newest of t.
+func (c *calls) append(t *talk, i uint32) {
+	one := c.at(i)
+	one.with, one.before, one.after = t, t.newest, none
+	if t.newest == none {
+		t.oldest = i
+	} else {
+		c.at(t.newest).after = i
+	}
+	t.newest = i
 }
 
 // mostUnused bounds what is kept for flows to come.
 const mostUnused = 1024
 
-// talk is an empty one.
-func (c *calls) talk() *talk {
-	n := len(c.unused)
-	if n == 0 {
-		return &talk{keys: make([]uint64, 0, 2)}
+// talk is that of a flow, empty if it has had no call.
+func (c *calls) talk(flow netip.AddrPort) *talk {
+	t := c.flows[flow]
+	if t != nil {
+		return t
 	}
-	t := c.unused[n-1]
-	c.unused = c.unused[:n-1]
+	if n := len(c.unused); n > 0 {
+		t = c.unused[n-1]
+		c.unused = c.unused[:n-1]
+	} else {
+		t = new(talk)
+	}
+	*t = talk{flow, none, none}
+	c.flows[flow] = t
+	c.addrs[flow.Addr()]++
 	return t
 }
 
-// silent takes the flow off the record, whose talk t has no call left.
-func (c *calls) silent(from netip.AddrPort, t *talk) {
-	delete(c.flows, from)
-	if t.keys = t.keys[:0]; len(c.unused) < mostUnused && cap(t.keys) <= 16 {
+// silent takes a flow off the record, whose talk t has no call left.
+func (c *calls) silent(t *talk) {
+	delete(c.flows, t.flow)
+	a := t.flow.Addr()
+	if c.addrs[a]--; c.addrs[a] == 0 {
+		delete(c.addrs, a)
+	}
+	if len(c.unused) < mostUnused {
 		c.unused = append(c.unused, t)
 	}
 }
@@ -91,41 +150,32 @@ func (b *Book) CallEnded(key uint64, at time.Time) {
 	c := &b.calls
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if one, known := c.all[key]; known && one.ended == 0 {
-		one.ended = at.UnixNano()
-		c.all[key] = one
-		c.over = append(c.over, key)
+	if i, known := c.find(key); known && c.at(i).ended == 0 {
+		c.at(i).ended = at.UnixNano()
+		c.over = append(c.over, i)
 	}
 }
 
-// forget takes the call with key off the record, if it is there.
-func (c *calls) forget(key uint64) {
-	one, known := c.all[key]
-	if !known {
-		return
-	}
-	delete(c.all, key)
-	t := c.flows[one.from]
-	if t.live--; t.live == 0 {
-		c.silent(one.from, t)
+// forget takes the call at place i off the record.
+func (c *calls) forget(i uint32) {
+	one := c.at(i)
+	t := one.with
+	if one.before == none {
+		t.oldest = one.after
 	} else {
-		c.tidy(t)
+		c.at(one.before).after = one.after
 	}
-	c.leave(one.from.Addr(), 1)
-}
-
-// tidy makes the first key of t, which has calls, that of its oldest call, and keeps those that are forgotten from piling up behind it.
-func (c *calls) tidy(t *talk) {
-	forgotten := func(key uint64) bool {
-		_, known := c.all[key]
-		return !known
+	if one.after == none {
+		t.newest = one.before
+	} else {
+		c.at(one.after).before = one.before
 	}
-	for forgotten(t.keys[0]) {
-		t.keys = t.keys[1:]
+	if t.oldest == none {
+		c.silent(t)
 	}
-	if len(t.keys) > 2*t.live+8 {
-		t.keys = slices.DeleteFunc(t.keys, forgotten)
-	}
+	c.byKey.Remove(one.key, i)
+	one.with = nil
+	c.free = append(c.free, i)
 }
 
 // began is when the oldest call of a flow was accepted: Unix nanoseconds. False: it has none.
@@ -136,7 +186,7 @@ func (c *calls) began(from netip.AddrPort) (int64, bool) {
 	if t == nil {
 		return 0, false
 	}
-	return c.all[t.keys[0]].began, true
+	return c.at(t.oldest).began, true
 }
 
 // Calling reports whether a call with the party at from goes on, as far as is known.
@@ -145,10 +195,23 @@ func (b *Book) Calling(from netip.AddrPort) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.flows[from]
-	return t != nil && slices.ContainsFunc(t.keys, func(key uint64) bool {
-		one, known := c.all[key]
-		return known && one.ended == 0
-	})
+	if t == nil {
+		return false
+	}
+	for i := t.oldest; i != none; i = c.at(i).after {
+		if c.at(i).ended == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// of are the places of the calls of t in the order in which they began.
+func (c *calls) of(t *talk) (places []uint32) {
+	for i := t.oldest; i != none; i = c.at(i).after {
+		places = append(places, i)
+	}
+	return places
 }
 
 // CallsMoved notes that the party at from has another address or port now, with all its calls.
@@ -160,30 +223,14 @@ func (b *Book) CallsMoved(from, to netip.AddrPort) {
 	if t == nil || from == to {
 		return
 	}
-	n := 0
-	for _, key := range t.keys {
-		if one, known := c.all[key]; known {
-			one.from = to
-			c.all[key] = one
-			n++
-		}
+	there := c.talk(to)
+	places := append(c.of(t), c.of(there)...)
+	slices.SortStableFunc(places, func(i, j uint32) int { return cmp.Compare(c.at(i).began, c.at(j).began) })
+	there.oldest, there.newest = none, none
+	for _, i := range places {
+		c.append(there, i)
 	}
-	c.leave(from.Addr(), n)
-	c.addrs[to.Addr()] += n
-	if there := c.flows[to]; there != nil {
-		t.keys, t.live = append(t.keys, there.keys...), t.live+there.live
-		slices.SortStableFunc(t.keys, func(x, y uint64) int { return cmp.Compare(c.all[x].began, c.all[y].began) })
-		c.tidy(t)
-	}
-	delete(c.flows, from)
-	c.flows[to] = t
-}
-
-// leave takes n calls off those at a.
-func (c *calls) leave(a netip.Addr, n int) {
-	if c.addrs[a] -= n; c.addrs[a] <= 0 {
-		delete(c.addrs, a)
-	}
+	c.silent(t)
 }
 
 // within reports whether there is a call with a party in p.
@@ -201,10 +248,11 @@ func (c *calls) within(p netip.Prefix) bool {
 	return false
 }
 
-func (c *calls) len() int {
+// count is len for who does not hold the lock.
+func (c *calls) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.all)
+	return c.len()
 }
 
 // Calls is how many accepted calls with parties outside go on, as far as is known: those of which nobody has seen the end, for a day at most.
@@ -212,7 +260,7 @@ func (b *Book) Calls() int {
 	c := &b.calls
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.all) - len(c.over)
+	return c.len() - len(c.over)
 }
 
 // sweep forgets the calls that are over, and every minute those that nobody saw the end of.
@@ -220,7 +268,7 @@ func (c *calls) sweep(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now, n := at.UnixNano(), 0
-	for ; n < len(c.over) && now-c.all[c.over[n]].ended >= int64(afterwards); n++ {
+	for ; n < len(c.over) && now-c.at(c.over[n]).ended >= int64(afterwards); n++ {
 		c.forget(c.over[n])
 	}
 	c.over = slices.Delete(c.over, 0, n)
@@ -228,9 +276,9 @@ func (c *calls) sweep(at time.Time) {
 		return
 	}
 	c.swept = now
-	for key, one := range c.all {
-		if now-one.began >= int64(callLife) {
-			c.forget(key)
+	for i := range c.n {
+		if one := c.at(i); one.with != nil && one.ended == 0 && now-one.began >= int64(callLife) {
+			c.forget(i)
 		}
 	}
 }

@@ -63,6 +63,14 @@ func (e *entry) remembered(at time.Time) float64 {
 	return e.offences * math.Exp2(-max(0, free))
 }
 
+// counted is how many offences a new ban at now follows.
+func (e *entry) counted(at time.Time) float64 {
+	if e.active() && e.until.Load() > at.UnixNano() {
+		return e.offences - 1 // the same offence, now proven or seen by an operator
+	}
+	return e.remembered(at)
+}
+
 // forgetAt is when e, free since freed, is forgotten: Unix nanoseconds.
 func (e *entry) forgetAt() int64 {
 	return e.freed + int64(float64(halfLife)*math.Log2(max(1, e.offences/forgotten)))

@@ -49,11 +49,8 @@ const (
 // Allow puts source on the allow list and lifts the bans in it, which it returns. A source with a port is refused: who may send from
 // one port of an address is no answer to who the address is. So is a network that is wider than anybody's own: a slip would free everybody.
 func (b *Book) Allow(source edge.Source, text string, at time.Time) (lifted []Ban, err error) {
-	if source.Port != 0 || !source.Prefix.IsValid() {
-		return nil, fmt.Errorf("allow %v: want an address or a prefix", source)
-	}
-	if p := source.Prefix; p.Bits() < widestAllowed6 || p.Addr().Is4() && p.Bits() < widestAllowed4 {
-		return nil, fmt.Errorf("allow %v: wider than /%d (IPv4) or /%d (IPv6) is not taken: nobody in a good part of the internet could be banned", source, widestAllowed4, widestAllowed6)
+	if err := checkAllowed(source); err != nil {
+		return nil, err
 	}
 	b.mu.Lock()
 	if len(b.allowed) >= maxAllowed {
@@ -69,6 +66,18 @@ func (b *Book) Allow(source edge.Source, text string, at time.Time) (lifted []Ba
 		lifted = append(lifted, c.Ban)
 	}
 	return lifted, nil
+}
+
+// checkAllowed refuses what is nothing for the allow list.
+func checkAllowed(source edge.Source) error {
+	p := source.Prefix
+	switch {
+	case source.Port != 0 || !p.IsValid():
+		return fmt.Errorf("allow %v: want an address or a prefix", source)
+	case p.Bits() < widestAllowed6, p.Addr().Is4() && p.Bits() < widestAllowed4:
+		return fmt.Errorf("allow %v: wider than /%d (IPv4) or /%d (IPv6) is not taken: nobody in a good part of the internet could be banned", source, widestAllowed4, widestAllowed6)
+	}
+	return nil
 }
 
 // maxAllowed bounds the allow list.

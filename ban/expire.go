@@ -1,7 +1,6 @@
 package ban
 
 import (
-	"slices"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -104,19 +103,12 @@ func (b *Book) Get(source edge.Source, at time.Time) (ban Ban, active, found boo
 }
 
 // About returns the bans in force at now that a source meets: its own, wider ones, and those of single ports in it, with their messages.
-func (b *Book) About(source edge.Source, at time.Time) (all []Ban) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, e := range b.entries {
-		wider := e.source.Prefix.Bits() <= source.Prefix.Bits() && e.source.Prefix.Contains(source.Prefix.Addr()) &&
-			(e.source.Port == 0 || e.source.Port == source.Port)
-		within := source.Port == 0 && source.Prefix.Bits() <= e.source.Prefix.Bits() && source.Prefix.Contains(e.source.Prefix.Addr())
-		if (wider || within) && e.active() && e.until.Load() > at.UnixNano() {
-			all = append(all, e.ban(true))
-		}
-	}
-	slices.SortFunc(all, func(x, y Ban) int { return compareSources(x.Source, y.Source) })
-	return all
+func (b *Book) About(source edge.Source, at time.Time) []Ban {
+	return b.about(at, true, func(of edge.Source) bool {
+		wider := of.Prefix.Bits() <= source.Prefix.Bits() && of.Prefix.Contains(source.Prefix.Addr()) && (of.Port == 0 || of.Port == source.Port)
+		within := source.Port == 0 && source.Prefix.Bits() <= of.Prefix.Bits() && source.Prefix.Contains(of.Prefix.Addr())
+		return wider || within
+	})
 }
 
 // Stats are numbers about a book.
@@ -138,7 +130,7 @@ func (b *Book) Stats() Stats {
 	defer b.mu.Unlock()
 	v := b.view.Load()
 	return Stats{Hard: v.hard.n, Soft: v.soft.n, Remembered: len(b.queues[pastSoft]) + len(b.queues[pastHard]), Allowed: len(b.allowed),
-		Max: b.cfg.Max, Evidence: b.evidence, Calls: b.calls.len(),
+		Max: b.cfg.Max, Evidence: b.evidence, Calls: b.calls.count(),
 		Banned: b.count.banned.Load(), Prolonged: b.count.prolonged.Load(), Lifted: b.count.lifted.Load(), Evicted: b.count.evicted.Load(),
 		Protected: b.count.protected.Load()}
 }

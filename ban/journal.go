@@ -241,6 +241,7 @@ func each(ctx context.Context, db *sql.DB, query string, f func([]byte)) error {
 func (b *Book) restore(r *record, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	r.settle(now, max(b.cfg.Longest, longestBan))
 	o := Order{Ban: edge.Ban{Source: r.Source, Hard: r.Hard, Reason: r.Reason}, By: r.By}
 	if o.check() != nil || b.entries[r.Source] != nil || len(b.entries) >= b.cfg.Max {
 		return false

@@ -1,6 +1,7 @@
 package ban
 
 import (
+	"maps"
 	"net/netip"
 	"time"
 
@@ -24,10 +25,11 @@ func Fronted(s Share) bool {
 // local reports whether a is an address that others may send through: private or loopback.
 func local(a netip.Addr) bool { return a.IsPrivate() || a.IsLoopback() }
 
-// shared reports whether others may send through all of s: it is one local address. Before five phones have shown that they do (Fronted), nothing
-// can tell it from an attacker next door. So it is banned as any other, but phones that knock while it is do not make the ban longer.
+// shared reports whether others may send from s. Of one local address, before five phones have shown that they do (Fronted), nothing can tell it from an
+// attacker next door; and a port that a NAT gave to an attacker it gives to somebody else soon after. Such are banned as any other, but phones that knock while
+// they are do not make the ban longer.
 func shared(s edge.Source) bool {
-	return s.Port == 0 && s.Prefix.IsSingleIP() && local(s.Prefix.Addr())
+	return s.Port != 0 || s.Prefix.IsSingleIP() && local(s.Prefix.Addr())
 }
 
 const (
@@ -40,30 +42,45 @@ const (
 // A Wave is what became of the known-good addresses of record while bans were made.
 type Wave struct {
 	Known int // that were registered within the last ten minutes, at most at once
-	Lost  int // of these, no longer registered though they did not say so, and banned
+	Lost  int // of these, those of whom a phone is no longer registered though it did not say so, and banned
 }
 
-// A Tide counts registrations and losses minute by minute, for the Wave of the last ten. It belongs to one goroutine.
+// A Tide counts registrations minute by minute, and who was lost, for the Wave of the last ten. It belongs to one goroutine. A user counts once, however
+// many phones of his vanish: else one stolen account with many of them would be a wave.
 type Tide struct {
 	minutes [waveTime / time.Minute]struct {
 		minute int64 // Unix time of it
-		Wave
+		known  int
 	}
+	lost map[string]int64 // by user: the minute
 }
 
-// Note takes note of how many are registered at now, and how many more are lost, and returns the Wave.
-func (t *Tide) Note(registered, lost int, at time.Time) (w Wave) {
+// mostLost bounds whom a Tide remembers.
+const mostLost = 10_000
+
+// Note takes note of how many users are registered at now, and of whom more phones are lost, and returns the Wave.
+func (t *Tide) Note(registered int, lost []string, at time.Time) (w Wave) {
 	now := at.Unix() / 60
 	one := &t.minutes[now%int64(len(t.minutes))]
 	if one.minute != now {
-		one.minute, one.Wave = now, Wave{}
+		one.minute, one.known = now, 0
 	}
-	one.Known, one.Lost = max(one.Known, registered), one.Lost+lost
+	one.known = max(one.known, registered)
 	for _, m := range t.minutes {
 		if now-m.minute < int64(len(t.minutes)) {
-			w.Known, w.Lost = max(w.Known, m.Known), w.Lost+m.Lost
+			w.Known = max(w.Known, m.known)
 		}
 	}
+	maps.DeleteFunc(t.lost, func(_ string, minute int64) bool { return now-minute >= int64(len(t.minutes)) })
+	for _, user := range lost {
+		if t.lost == nil {
+			t.lost = map[string]int64{}
+		}
+		if _, known := t.lost[user]; known || len(t.lost) < mostLost {
+			t.lost[user] = now
+		}
+	}
+	w.Lost = len(t.lost)
 	return w
 }
 

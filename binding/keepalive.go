@@ -20,6 +20,7 @@ type keepaliveWalk struct {
 // into as many shards as are due for the time gone by, so that one interval goes once around the table and the load is
 // spread evenly. fn is called without a lock. The first call only starts the walk.
 func (t *Table) Keepalives(now time.Time, interval time.Duration, fn func(edge.Flow)) {
+	now = t.clock.at(now)
 	w := &t.walk
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -9,9 +9,12 @@ import (
 // Of returns the live bindings of a user, who is written as user@host (the host in lower case) or as user alone: then of that user in every
 // domain. It looks at every binding there is: it is for operators.
 func (t *Table) Of(user string, now time.Time) (list []Binding) {
-	at := now.UnixNano()
+	at := t.clock.at(now).UnixNano()
 	for i := range t.shards {
 		list = t.shards[i].of(list, user, at)
+	}
+	for i := range list {
+		list[i].Expires = t.clock.when(list[i].Expires.UnixNano(), now)
 	}
 	slices.SortFunc(list, func(a, b Binding) int { return a.Expires.Compare(b.Expires) })
 	return list

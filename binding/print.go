@@ -47,7 +47,7 @@ func (t *Table) Refresh(id ID, p Print, f edge.Flow, nat bool, expires, now time
 	if e == nil || !e.is(p, f, nat) {
 		return false
 	}
-	e.expires = expires.UnixNano()
+	e.expires = t.clock.at(expires).UnixNano()
 	s.earliest = min(s.earliest, e.expires)
 	t.sources.stay(id, f, e.expires)
 	t.hints.note(p, n)

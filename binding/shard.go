@@ -87,6 +87,11 @@ func (s *shard) count(aor string, at int64) (n int) {
 	return n
 }
 
+// holds reports whether one of entries is of an AOR.
+func holds(entries []entry, aor string) bool {
+	return slices.ContainsFunc(entries, func(e entry) bool { return e.aor() == aor })
+}
+
 // ids returns the ids in the shard.
 func (s *shard) ids() []ID {
 	s.mu.Lock()
@@ -121,6 +126,9 @@ func (t *Table) removeIf(s *shard, match func(*entry) bool) {
 		}
 		t.sources.leave(e.id, e.flow(), false)
 		t.held.Add(-1)
+		if !holds(kept, e.aor()) && !holds(s.entries[i+1:], e.aor()) {
+			t.users.Add(-1)
+		}
 		t.changed(e)
 	}
 	clear(s.entries[len(kept):])

@@ -98,7 +98,7 @@ func (t *Table) Known(f edge.Flow, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	one := b.find(h)
-	return one != nil && one.live(now)
+	return one != nil && one.live(t.clock.at(now))
 }
 
 // KnownAddr reports, as exactly as Known, whether a live binding comes from this address, whatever the port. An IPv4
@@ -109,7 +109,7 @@ func (t *Table) KnownAddr(a netip.Addr, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	one := b.find(h)
-	return one != nil && one.live(now)
+	return one != nil && one.live(t.clock.at(now))
 }
 
 // KnownIn reports whether a live binding comes from p. For more than one address it looks at every binding, a millisecond for 100,000.
@@ -118,7 +118,7 @@ func (t *Table) KnownIn(p netip.Prefix, now time.Time) bool {
 		return t.KnownAddr(p.Addr(), now)
 	}
 	for i := range t.shards {
-		if t.shards[i].from(p, now.UnixNano()) {
+		if t.shards[i].from(p, t.clock.at(now).UnixNano()) {
 			return true
 		}
 	}

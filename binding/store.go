@@ -100,6 +100,7 @@ func (s *store) Begin(ctx context.Context, tx *sql.Tx) (func(ID) error, error) {
 	if err != nil {
 		return nil, err
 	}
+	set := s.table.clock.set(time.Now())
 	return func(id ID) error {
 		b, ok := s.table.read(id)
 		if !ok { // it is no longer in the table
@@ -107,7 +108,7 @@ func (s *store) Begin(ctx context.Context, tx *sql.Tx) (func(ID) error, error) {
 			return err
 		}
 		_, err := put.ExecContext(ctx, id.String(), b.AOR, b.Contact, b.Flow.Transport.String(),
-			b.Flow.Remote.String(), int64(b.Flow.Conn), s.opts.Name(b.Flow.Listener), b.Flow.Side, b.NAT, b.Expires.UnixMilli())
+			b.Flow.Remote.String(), int64(b.Flow.Conn), s.opts.Name(b.Flow.Listener), b.Flow.Side, b.NAT, b.Expires.Add(set).UnixMilli())
 		return err
 	}, nil
 }

@@ -64,8 +64,9 @@ type Config struct {
 	Max    int // bindings in all; default 100,000
 	PerAOR int // bindings of one address of record; default 32
 
-	// Lapsed is told of each phone whose registration ended without a word of it. It must not wait, nor come back to the table. Nil: nobody is.
-	Lapsed func(edge.Flow)
+	// Lapsed is told of each phone whose registration ended without a word of it, and of which address of record. It must not wait, nor come back to the table.
+	// Nil: nobody is.
+	Lapsed func(f edge.Flow, aor string)
 }
 
 // Default returns the Config with every default filled in.
@@ -102,9 +103,11 @@ type Table struct {
 	cfg     Config
 	keys    *seal.Keys
 	shards  []shard // by the part of the id that stands for the AOR: all bindings of an AOR are in one
+	clock   clock   // what is kept of times is by it
 	hints   hints
 	sources sources      // their locks are taken after that of a shard
 	held    atomic.Int64 // bindings in memory, expired ones too
+	users   atomic.Int64 // addresses of record that have any of them
 	journal atomic.Pointer[Journal]
 	walk    keepaliveWalk
 }
@@ -177,8 +180,10 @@ func (t *Table) Put(b Binding, now time.Time) error {
 		t.Delete(b.ID, now)
 		return nil
 	}
+	at := t.clock.at(now) // first: an end that was read from the disk must not set the clock going
+	b.Expires = t.clock.at(b.Expires)
 	for swept := false; ; swept = true {
-		done, err := t.put(&b, now)
+		done, err := t.put(&b, at)
 		if done || err != nil {
 			return err
 		}
@@ -189,7 +194,7 @@ func (t *Table) Put(b Binding, now time.Time) error {
 	}
 }
 
-// put does Put's work under the lock of the shard. It returns false when a new binding has no room.
+// put does Put's work under the lock of the shard, with times by t.clock. It returns false when a new binding has no room.
 func (t *Table) put(b *Binding, now time.Time) (done bool, err error) {
 	n := t.shardIndex(b.ID)
 	s := &t.shards[n]
@@ -210,6 +215,9 @@ func (t *Table) put(b *Binding, now time.Time) (done bool, err error) {
 		old := s.entries[i].flow()
 		t.sources.leave(b.ID, old, old == b.Flow)
 	} else {
+		if !holds(s.entries, b.AOR) {
+			t.users.Add(1)
+		}
 		s.insert(i, b.ID)
 	}
 	e := &s.entries[i]
@@ -228,10 +236,12 @@ func (t *Table) Get(id ID, now time.Time) (Binding, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.get(id)
-	if e == nil || now.UnixNano() >= e.expires {
+	if e == nil || t.clock.at(now).UnixNano() >= e.expires {
 		return Binding{}, false
 	}
-	return e.binding(), true
+	b := e.binding()
+	b.Expires = t.clock.when(e.expires, now)
+	return b, true
 }
 
 // Delete removes a binding. An unknown id is no error.
@@ -254,10 +264,13 @@ func (t *Table) DeleteAOR(aor string, now time.Time) {
 // Len returns how many bindings are in memory: live ones, and expired ones that no Sweep has met.
 func (t *Table) Len() int { return int(t.held.Load()) }
 
+// Users returns how many addresses of record have bindings in memory.
+func (t *Table) Users() int { return int(t.users.Load()) }
+
 // Sweep drops what has expired at now. It is meant to be called about once a second: it looks only into shards where
 // something can have expired.
 func (t *Table) Sweep(now time.Time) {
-	at := now.UnixNano()
+	at := t.clock.at(now).UnixNano()
 	for i := range t.shards {
 		t.sweepShard(&t.shards[i], at)
 	}
@@ -276,7 +289,7 @@ func (t *Table) sweepShard(s *shard, at int64) {
 			return false
 		}
 		if t.cfg.Lapsed != nil {
-			t.cfg.Lapsed(e.flow())
+			t.cfg.Lapsed(e.flow(), e.aor())
 		}
 		return true
 	})

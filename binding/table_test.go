@@ -242,9 +242,9 @@ func TestConfig(t *testing.T) {
 // TestLapsed: only registrations that end without a word are told of.
 func TestLapsed(t *testing.T) {
 	told := 0
-	table := newTable(t, Config{Lapsed: func(f edge.Flow) {
-		if told++; f != udp("192.0.2.2:1024") {
-			t.Errorf("told of %v", f)
+	table := newTable(t, Config{Lapsed: func(f edge.Flow, aor string) {
+		if told++; f != udp("192.0.2.2:1024") || aor != "user1@example.com" {
+			t.Errorf("told of %v, %s", f, aor)
 		}
 	}})
 	var all []Binding
@@ -310,5 +310,36 @@ func TestRace(t *testing.T) {
 	table.Sweep(start.Add(24 * time.Hour))
 	if table.Len() != 0 {
 		t.Errorf("%d bindings outlive everything", table.Len())
+	}
+}
+
+// TestUsers: a user counts once, with one phone or with many, until the last of them is gone.
+func TestUsers(t *testing.T) {
+	table := newTable(t, Config{})
+	var all []Binding
+	for i := range 30 {
+		b := phone(table, fmt.Sprintf("user%d@example.com", i%3), fmt.Sprintf("sip:x@192.168.1.%d", i), udp("192.0.2.1:1024"), time.Duration(i%3+1)*time.Minute)
+		put(t, table, b, start)
+		put(t, table, b, start)
+		all = append(all, b)
+	}
+	for i, want := range []int{3, 3, 2, 1, 0} {
+		switch i {
+		case 1:
+			for _, b := range all[3:] {
+				if b.AOR == "user0@example.com" {
+					table.Delete(b.ID, start)
+				}
+			}
+		case 2:
+			table.Delete(all[0].ID, start)
+		case 3:
+			table.DeleteAOR("user1@example.com", start)
+		case 4:
+			table.Sweep(start.Add(time.Hour))
+		}
+		if table.Users() != want {
+			t.Errorf("step %d: %d users, want %d", i, table.Users(), want)
+		}
 	}
 }

@@ -82,11 +82,14 @@ func (d *Domain) Learn(m *sip.Message, host []byte, at time.Time) {
 	d.shapes[kindFor(m.CSeq.Method)].learn(&d.spare, m, host, at)
 }
 
-// LearnRefusal takes note that a wrong password was refused with status.
+// LearnRefusal takes note that a wrong password was refused with status. 403 to a call may as well mean that this caller is not to call there: it is believed
+// where nothing else was seen.
 func (d *Domain) LearnRefusal(method sip.Method, status int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.refusals[kindFor(method)] = status
+	if one := &d.refusals[kindFor(method)]; *one == 0 || status != 403 || method == sip.REGISTER {
+		*one = status
+	}
 }
 
 // Refusal is the status with which wrong passwords are refused.

@@ -95,63 +95,46 @@ func TestNonces(t *testing.T) {
 	}
 }
 
-// TestFixedNonces: for five minutes the same one for a user from one place, so that equal passwords give equal answers; no other user's, and no other's.
-func TestFixedNonces(t *testing.T) {
+// TestSteadyNonces: for five minutes the same one for a user from one place, so that equal passwords give equal answers, or for a day for a user from one
+// address, whatever the port and the transport, where an answer proves nothing; no other user's, no other's, and not for ever.
+func TestSteadyNonces(t *testing.T) {
 	n := NewNonces(newKeys(t, filepath.Join(t.TempDir(), "key")))
 	home, m := flow("198.51.100.7:5060", edge.UDP), register(t, "100")
-	first := string(n.AppendFixed(nil, m, home, now))
-	changes, last := 0, first
-	for i := range 20 {
-		one := string(n.AppendFixed(nil, m, home, now.Add(time.Duration(i)*30*time.Second)))
-		if one != last {
-			changes++
-		}
-		last = one
-		if got := n.Open([]byte(one), m, home, now.Add(time.Duration(i)*30*time.Second+20*time.Second)); got != edge.AnswerFixed {
-			t.Errorf("20 s later: %v", got)
-		}
-	}
-	if changes != 2 && changes != 1 {
-		t.Errorf("%d nonces in ten minutes", changes+1)
-	}
 	for _, c := range []struct {
-		user string
-		from edge.Flow
-		at   time.Time
-	}{{"101", home, now}, {"100", flow("198.51.100.7:5061", edge.UDP), now}, {"100", home, now.Add(Life + grace + time.Second)}} {
-		if got := n.Open([]byte(first), register(t, c.user), c.from, c.at); got != edge.AnswerVoid {
-			t.Errorf("%+v: %v", c, got)
+		what    string
+		add     func([]byte, *sip.Message, edge.Flow, time.Time) []byte
+		from    edge.Flow // who asks for it; home answers
+		life    time.Duration
+		want    edge.Answer
+		another edge.Flow // whose it is not
+	}{
+		{"fixed", n.AppendFixed, home, Life, edge.AnswerFixed, flow("198.51.100.7:5061", edge.UDP)},
+		{"daily", n.AppendDaily, flow("198.51.100.7:5061", edge.TCP), day, edge.AnswerDay, flow("198.51.100.8:5060", edge.UDP)},
+	} {
+		first := string(c.add(nil, m, home, now))
+		last, changes := first, 0
+		for i := range 48 {
+			at := now.Add(time.Duration(i) * c.life / 24)
+			one := string(c.add(nil, m, c.from, at))
+			if one != last {
+				changes++
+			}
+			last = one
+			if got := n.Open([]byte(one), m, home, at.Add(20*time.Second)); got != c.want {
+				t.Errorf("%s, 20 s later: %v", c.what, got)
+			}
 		}
-	}
-}
-
-// TestDailyNonces: for a day the same one for a user from one address, whatever the port and the transport; an answer to it proves nothing.
-func TestDailyNonces(t *testing.T) {
-	n := NewNonces(newKeys(t, filepath.Join(t.TempDir(), "key")))
-	home, m := flow("198.51.100.7:5060", edge.UDP), register(t, "100")
-	first, changes := string(n.AppendDaily(nil, m, home, now)), 0
-	last := first
-	for hour := range 48 {
-		at := now.Add(time.Duration(hour) * time.Hour)
-		one := string(n.AppendDaily(nil, m, flow("198.51.100.7:5061", edge.TCP), at))
-		if one != last {
-			changes++
+		if changes != 2 && changes != 1 {
+			t.Errorf("%s: %d nonces in two lives", c.what, changes+1)
 		}
-		last = one
-		if got := n.Open([]byte(one), m, home, at.Add(20*time.Second)); got != edge.AnswerDay {
-			t.Errorf("20 s later: %v", got)
-		}
-	}
-	if changes != 2 && changes != 1 {
-		t.Errorf("%d nonces in two days", changes+1)
-	}
-	for _, c := range []struct {
-		user string
-		from edge.Flow
-		at   time.Time
-	}{{"101", home, now}, {"100", flow("198.51.100.8:5060", edge.UDP), now}, {"100", home, now.Add(day + grace + time.Second)}} {
-		if got := n.Open([]byte(first), register(t, c.user), c.from, c.at); got != edge.AnswerVoid {
-			t.Errorf("%+v: %v", c, got)
+		for what, got := range map[string]edge.Answer{
+			"another user":  n.Open([]byte(first), register(t, "101"), home, now),
+			"another place": n.Open([]byte(first), m, c.another, now),
+			"too late":      n.Open([]byte(first), m, home, now.Add(c.life+grace+time.Second)),
+		} {
+			if got != edge.AnswerVoid {
+				t.Errorf("%s, %s: %v", c.what, what, got)
+			}
 		}
 	}
 }

@@ -84,6 +84,8 @@ var comparisons = []comparison{
 	compare("checks", func(c *Config) *Checks { return &c.Checks }),
 	compare("bans.first", func(c *Config) *time.Duration { return &c.Bans.First }),
 	compare("bans.longest", func(c *Config) *time.Duration { return &c.Bans.Longest }),
+	compare("af_xdp.interfaces", func(c *Config) *[]string { return &c.AFXDP.Interfaces }),
+	compare("af_xdp.mode", func(c *Config) *AFXDPMode { return &c.AFXDP.Mode }),
 	compare("limits.memory", func(c *Config) *int64 { return &c.Limits.Memory }),
 	compare("limits.message", func(c *Config) *int { return &c.Limits.Message }),
 	compare("limits.headers", func(c *Config) *int { return &c.Limits.Headers }),

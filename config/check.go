@@ -43,6 +43,7 @@ func (c *Config) check() Errors {
 		all = append(all, c.Fault("bans.longest", "is less than bans.first, the length of a first ban", "write the same, or more: 7d")...)
 	}
 	all = append(all, twice(c, "outside.proxy_protocol", c.Outside.ProxyProtocol)...)
+	all = append(all, twice(c, "af_xdp.interfaces", c.AFXDP.Interfaces)...)
 	all = append(all, c.checkBalancers()...)
 	all = append(all, c.checkMedia()...)
 	return all

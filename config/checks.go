@@ -87,7 +87,7 @@ func (c *Checks) None() bool {
 
 // defaultChecks is what checks are told where the file says nothing.
 func defaultChecks() (c Checks) {
-	c.Flood.Rate, c.Flood.Burst = Rate{10, time.Second}, 60
+	c.Flood.Rate, c.Flood.Burst, c.Flood.Strangers = Rate{10, time.Second}, 60, Rate{300, time.Second}
 	c.Lockout.Failures, c.Lockout.Within, c.Lockout.Ban = 3, 15*time.Minute, 30*time.Minute
 	c.Bruteforce.Tries, c.Bruteforce.Slowly, c.Bruteforce.Within = 8, 20, time.Minute
 	c.Spray.Users, c.Spray.OfAddress, c.Spray.Within = 5, 100, time.Hour

@@ -39,6 +39,7 @@ type Config struct {
 	Trust         Trust
 	Checks        Checks
 	Bans          Bans
+	AFXDP         AFXDP
 	Limits        Limits
 	Timers        Timers
 	State         string // path of the state file
@@ -220,6 +221,21 @@ type Limits struct {
 	ConnectionsPerSource int // connections of one source without a live binding
 }
 
+// AFXDP says over which interfaces UDP of busy far ends goes past the kernel's socket path.
+type AFXDP struct {
+	Interfaces []string // none: everything by sockets
+	Mode       AFXDPMode
+}
+
+// AFXDPMode is how the program is attached to interfaces.
+type AFXDPMode string
+
+// Choices of af_xdp.mode.
+const (
+	AFXDPAuto    AFXDPMode = "auto"    // by the driver if it can, else generic
+	AFXDPGeneric AFXDPMode = "generic" // by the kernel, in front of its own path
+)
+
 // Timers are those of RFC 3261 §17 and our own.
 type Timers struct {
 	T1, T2, T4 time.Duration
@@ -287,6 +303,7 @@ func defaults() *Config {
 		Bans:    Bans{First: 10 * time.Minute, Longest: 7 * 24 * time.Hour},
 		Limits: Limits{Message: maxMessage, Headers: sip.MaxFields, Header: sip.MaxValue, URI: sip.MaxURI, Vias: sip.MaxVias,
 			Parameters: sip.MaxParams, Calls: 10_000, ConnectionsPerSource: 64},
+		AFXDP: AFXDP{Mode: AFXDPAuto},
 		Timers: Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second, C: 185 * time.Second,
 			Drain: 5 * time.Second},
 		State: "/var/lib/ringwall/state.db",

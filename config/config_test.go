@@ -65,6 +65,7 @@ func TestDefaults(t *testing.T) {
 		Headers: Headers{Source: "X-Source"},
 		Checks:  defaultChecks(),
 		Bans:    Bans{First: 10 * time.Minute, Longest: 168 * time.Hour},
+		AFXDP:   AFXDP{Mode: AFXDPAuto},
 		Limits:  Limits{Message: 65536, Headers: 256, Header: 16384, URI: 4096, Vias: 64, Parameters: 64, Calls: 10000, ConnectionsPerSource: 64},
 		Timers: Timers{T1: 500 * time.Millisecond, T2: 4 * time.Second, T4: 5 * time.Second, C: 185 * time.Second,
 			Linger: 32 * time.Second, Drain: 5 * time.Second},
@@ -110,6 +111,7 @@ trust: {never_ban: [198.51.100.77, "2001:db8::77"], realm: Example PBX, challeng
 checks: {flood: {mode: enforce, sampling_time_unit: 2s, reqs_density_per_unit: 20, remove_latency: 4s, strangers: 50/s}, scanner: {mode: monitor}, enumeration: {users: 12}, dialprefix: {calls: 9}, bruteforce: {slowly: 30}, spray: {group: 20, of_group: 4, learning: 14d}, lockout: {mode: off}, mode: monitor}
 bans: {first: 5m, longest: 1d12h}
 headers: {source: X-Real-Source, from_outside: {remove: [X-Internal, y], allow: [p-asserted-identity, k]}}
+af_xdp: {interfaces: [eth0, wan], mode: generic}
 limits: {memory: 1GiB, message: 16KiB, headers: 100, header: 4KiB, uri: 512B, vias: 20, parameters: 16, calls: 5, connections: 100, connections_per_source: 7}
 timers: {t1: 100ms, t2: 1s, t4: 2s, c: 4m, drain: 0s}
 state: /srv/state.db
@@ -157,6 +159,7 @@ tls: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: "env:B_KEY", c
 			RTPEngine: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.2:2223"), netip.MustParseAddrPort("[::1]:2224")},
 			Latch:     Latches{LatchStrict, LatchAny, LatchPrefix24}, Silence: Silence{After: 90 * time.Second, End: true}, Packets: 600, Threads: 2, Coalesce: time.Millisecond},
 		Headers: Headers{Source: "X-Real-Source", Remove: []string{"X-Internal", "y"}, Allow: []string{"p-asserted-identity", "k"}},
+		AFXDP:   AFXDP{Interfaces: []string{"eth0", "wan"}, Mode: AFXDPGeneric},
 		Limits:  Limits{Memory: 1 << 30, Message: 16 << 10, Headers: 100, Header: 4 << 10, URI: 512, Vias: 20, Parameters: 16, Calls: 5, Connections: 100, ConnectionsPerSource: 7},
 		Timers: Timers{T1: 100 * time.Millisecond, T2: time.Second, T4: 2 * time.Second, C: 4 * time.Minute,
 			Linger: 6400 * time.Millisecond},

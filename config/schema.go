@@ -53,6 +53,10 @@ func sections(c *Config) []key {
 		)},
 		key{"gate", section(key{"driver", only("soft")})},
 		key{"decoy", section(key{"enabled", only("false")})},
+		key{"af_xdp", section(
+			key{"interfaces", texts(&c.AFXDP.Interfaces, parseInterface)},
+			key{"mode", choice(&c.AFXDP.Mode, AFXDPAuto, AFXDPGeneric)},
+		)},
 		key{"limits", limits(&c.Limits)},
 		key{"timers", timers(&c.Timers)},
 		key{"state", value(&c.State, parsePath)},

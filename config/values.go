@@ -300,6 +300,17 @@ func parsePath(s string) (string, error) {
 	return s, nil
 }
 
+// parseInterface reads the name of a network interface, which need not be there yet. IFNAMSIZ leaves it 15 bytes.
+func parseInterface(s string) (string, error) {
+	switch {
+	case s == "" || len(s) > 15 || strings.ContainsAny(s, "/: \t") || s == "." || s == "..":
+		return "", wrongf("ip link lists them", "%s is not the name of a network interface", quoted(s))
+	case s == "lo":
+		return "", wrongf("leave it out: what stays on this machine takes the sockets", "lo is the loopback interface, which no network card is behind")
+	}
+	return s, nil
+}
+
 // maxSocketPath is what sockaddr_un holds on Linux, without the final NUL.
 const maxSocketPath = 107
 

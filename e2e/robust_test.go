@@ -94,6 +94,58 @@ func (r *rig) reconnects(c *call) {
 	c.phone.UA.Expect("200 INFO")
 }
 
+// TestConnectionBreaksUnanswered: a server of the platform takes requests, and its connection breaks before it says anything. They come once more over a
+// new connection, as copies; if there is none, or it breaks too, another server gets them, or the caller hears so at once.
+func TestConnectionBreaksUnanswered(t *testing.T) {
+	t.Parallel()
+	methods := []string{"INVITE", "REGISTER"}
+	t.Run("idle", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t, mixes[0], nil)
+		phone := r.phone("alice")
+		for _, method := range methods {
+			phone.Send(phone.Request(method, "sip:bob@example.com"))
+			first := r.platform.Expect(method)
+			r.platform.Hangup()
+			again := r.platform.Expect(method)
+			if siptest.Branch(again.Message) != siptest.Branch(first.Message) || again.Conn == first.Conn {
+				t.Errorf("%s came again, but not as a copy over another connection:\n%s", method, again.Raw)
+			}
+			r.platform.Reply(again, 404)
+			phone.Expect("404 " + method)
+		}
+	})
+	t.Run("every time", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t, mixes[0], nil)
+		phone := r.phone("alice")
+		for _, method := range methods {
+			phone.Send(phone.Request(method, "sip:bob@example.com"))
+			for range 2 {
+				r.platform.Expect(method)
+				r.platform.Hangup()
+			}
+			phone.Expect("503 " + method)
+			r.platform.Silence(hush, method)
+		}
+	})
+	t.Run("gone", func(t *testing.T) {
+		t.Parallel()
+		first, second := siptest.NewPlatform(t, "tcp", ""), siptest.NewPlatform(t, "tcp", "")
+		e := siptest.StartEdge(t, siptest.Outlets{}, siptest.Keys{"upstreams": fmt.Sprintf(
+			`[{uri: "sip:%v;transport=tcp", priority: 1}, {uri: "sip:%v;transport=tcp", priority: 2}]`, first.Addr, second.Addr)})
+		phone := siptest.NewPhone(t, "alice", "udp", "", e.Outside)
+		for _, method := range methods {
+			phone.Send(phone.Request(method, "sip:bob@example.com"))
+			first.Expect(method)
+		}
+		first.Close()
+		for _, method := range methods {
+			second.Expect(method)
+		}
+	})
+}
+
 // TestPlatformHangsUpWhileItRings: the platform calls, and its connection is gone when the phone answers: the answer comes over a new one, to where
 // its Via says that it listens (RFC 3261 §18.2.2).
 func TestPlatformHangsUpWhileItRings(t *testing.T) {
@@ -269,6 +321,35 @@ func TestProbes(t *testing.T) {
 	}
 	r.platform.Reply(got, 486)
 	phone.Send(siptest.AckOf(sent, phone.Expect("486")))
+}
+
+// TestTermWhileItRings: a call that rings longer than timers.drain ends for both sides, whoever calls.
+func TestTermWhileItRings(t *testing.T) {
+	t.Parallel()
+	eachWay(t, siptest.Keys{"timers": "{drain: 100ms}"}, func(r *rig) {
+		called, contact := r.registered("bob")
+		phone := r.phone("alice")
+		sent, got := r.invite(phone)
+		r.platform.Reply(got, 180)
+		phone.Expect("180")
+		r.platform.Send(r.platform.Request("INVITE", contact))
+		called.Reply(called.Expect("INVITE"), 180)
+		r.platform.Expect("180")
+		r.edge.Signal(syscall.SIGTERM)
+		final := phone.WaitIn(sent.Get("Call-ID"), "503 INVITE", siptest.Deadline)
+		if final == nil || final.Get("Retry-After") == "" {
+			r.Errorf("the caller got %v", final)
+		}
+		cancel := r.platform.Expect("CANCEL")
+		if siptest.Branch(cancel.Message) != siptest.Branch(got.Message) {
+			r.Errorf("CANCEL of another INVITE:\n%s", cancel.Raw)
+		}
+		called.Expect("CANCEL")
+		r.platform.Expect("503 INVITE")
+		if code := r.edge.WaitExit(); code != 0 {
+			r.Errorf("exit code %d", code)
+		}
+	})
 }
 
 // TestUpstreamByName: an upstream is a host name.

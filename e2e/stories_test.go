@@ -92,11 +92,15 @@ func TestProxyInside(t *testing.T) {
 				r.bye(a, b)
 			}
 			sent := alice.Send(alice.Request("INVITE", bob.AOR()))
-			bob.Reply(bob.Expect("INVITE"), 180)
+			got := bob.Expect("INVITE")
+			bob.Reply(got, 180)
 			alice.Expect("180")
 			alice.Send(siptest.CancelOf(sent))
 			alice.Expect("200 CANCEL")
 			bob.Reply(bob.Expect("CANCEL"), 200)
+			bob.Reply(got, 487)
+			bob.Expect("ACK")
+			alice.Send(siptest.AckOf(sent, alice.Expect("487 INVITE")))
 		})
 	}
 }

@@ -47,8 +47,9 @@ func TestHiddenPickup(t *testing.T) {
 	if got = r.notify(carol, other, "application/mark-unknown", "mark-body"); got != "" {
 		r.Errorf("an unknown body leaves: %q", got)
 	}
-	got = r.notify(carol, other, "multipart/mixed;boundary=b", "--b\r\nContent-Type: text/plain\r\n\r\nI am at "+place+"\r\n--b\r\nContent-Type: application/mark\r\n\r\nmark-part\r\n--b--\r\n")
-	if want := "--b\r\nContent-Type: text/plain\r\n\r\nI am at example.com\r\n--b--\r\n"; got != want {
+	got = r.notify(carol, other, "multipart/mixed;boundary=mark", "--mark\r\nContent-Type: text/plain\r\n\r\nI am at "+place+"\r\n--mark\r\nContent-Type: application/mark\r\n\r\nmark-part\r\n--mark--\r\n")
+	delimiter, _, _ := strings.Cut(got, "\r\n") // not the platform's
+	if want := delimiter + "\r\nContent-Type: text/plain\r\n\r\nI am at example.com\r\n" + delimiter + "--\r\n"; got != want || delimiter == "--mark" {
 		r.Errorf("the parts became %q", got)
 	}
 	if n := r.edge.Counter(`ringwall_refused_total`, `topology.leak`); n > 0 {

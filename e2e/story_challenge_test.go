@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,10 +16,10 @@ import (
 	"github.com/ringwall/ringwall/siptest"
 )
 
-// suspects lets odd messages come from an address: a few that bring it on the greylist, or those of a scanner, for which it is banned without proof.
-func suspects(t *testing.T, e *siptest.Edge, ip string, banned bool) {
+// suspects lets odd messages come from an address, to a listener: a few that bring it on the greylist, or those of a scanner, for which it is banned without proof.
+func suspects(t *testing.T, e *siptest.Edge, at netip.AddrPort, ip string, banned bool) {
 	t.Helper()
-	odd := siptest.NewPhone(t, "100", "udp", ip, e.UDP)
+	odd := siptest.NewPhone(t, "100", "udp", ip, at)
 	last := `reason="challenge.source"`
 	if banned {
 		last = `reason="ban.soft"`
@@ -29,7 +30,7 @@ func suspects(t *testing.T, e *siptest.Edge, ip string, banned bool) {
 		case banned:
 			odd.Send(m.Set("User-Agent", "friendly-scanner"))
 		default:
-			odd.SendTo(e.UDP, "udp", strings.Replace(m.String(), "CSeq: ", "CSeq: x", 1))
+			odd.SendTo(at, "udp", strings.Replace(m.String(), "CSeq: ", "CSeq: x", 1))
 		}
 	}
 	if !banned {
@@ -66,13 +67,13 @@ func challenged(e *siptest.Edge, banned bool) float64 {
 func greylisted(t *testing.T, f *floor, password func(user string) string) {
 	t.Helper()
 	home := siptest.OwnIP()
-	suspects(t, f.Edge, home, false)
+	suspects(t, f.Edge, f.UDP, home, false)
 	alice := f.linphone(subscription{user: "alice", password: password("alice"), transport: "udp", server: f.Outside, sip: home})
 	if n := challenged(f.Edge, false); n < 2 { // the odd one, and the phone
 		t.Errorf("the first phone was not challenged")
 	}
 	bob := newBaresip(t, "bob")
-	suspects(t, f.Edge, bob.address(), true)
+	suspects(t, f.Edge, f.UDP, bob.address(), true)
 	bob.register(fmt.Sprintf(`<sip:bob@example.com;transport=udp>;auth_pass="%s";outbound="sip:%v;transport=udp";answermode=manual;regint=%d`,
 		password("bob"), f.Outside, f.expires))
 	if n := challenged(f.Edge, true); n < 1 {

@@ -95,7 +95,7 @@ func TestChallengedPhone(t *testing.T) {
 	platform := siptest.NewRegistrar(siptest.NewPlatform(t, "udp", siptest.OwnIP()), map[string]string{"alice": "right"})
 	e := siptest.StartEdge(t, siptest.Outlets{Upstream: []string{"sip:" + platform.Addr.String()}}, siptest.Keys{"checks": allChecks, "trust": "{realm: example.com}"})
 	d := newDoor(t, e.UDP)
-	suspects(t, e, d.from().Addr().String(), false)
+	suspects(t, e, e.UDP, d.from().Addr().String(), false)
 	before := len(platform.Log())
 	phone := newBaresip(t, "alice")
 	phone.register(fmt.Sprintf(`<sip:alice@%v;transport=udp>;auth_pass="right";answermode=manual;regint=600`, d.at()))
@@ -134,26 +134,100 @@ func TestChallengedPhone(t *testing.T) {
 	}
 }
 
-// TestGreylistedStreams: over TCP the handshake shows who is there: real phones at greylisted addresses register and call as ever.
+// TestGreylistedStreams: real phones on connections from greylisted addresses answer our OPTIONS, and register and call as ever. Their connections come from
+// 127.0.0.1 or ::1, wherever they listen.
 func TestGreylistedStreams(t *testing.T) {
 	t.Parallel()
 	siptest.NeedTool(t, "linphone-daemon")
+	siptest.NeedTool(t, "baresip")
 	f := newFloor(t, siptest.Outlets{}, siptest.Keys{"upstreams": "[]", "checks": allChecks, "trust": "{realm: ringwall.demo}"})
-	home := siptest.OwnIP()
-	suspects(t, f.Edge, home, false)
-	alice := f.linphone(subscription{user: "alice", password: f.password("alice"), transport: "tcp", server: f.Outside, sip: home})
-	bob := newBaresip(t, "bob")
-	suspects(t, f.Edge, bob.address(), false)
-	before := challenged(f.Edge, false)
-	bob.register(fmt.Sprintf(`<sip:bob@example.com;transport=tcp>;auth_pass="%s";outbound="sip:%v;transport=tcp";answermode=manual;regint=%d`,
-		f.password("bob"), f.Outside, f.expires))
-	for _, pair := range [][2]talker{{alice, bob}, {bob, alice}} {
-		begin(pair[0], pair[1])
-		pair[0].end()
-		pair[1].ended()
+	var phones []talker
+	for _, l := range []line{{make: "linphone", transport: "tcp", six: true}, {make: "baresip", transport: "tcp"}} {
+		user, home, at := "bob", "127.0.0.1", f.UDP
+		if l.six {
+			user, home, at = "alice", "::1", f.six["udp"]
+		}
+		suspects(t, f.Edge, at, home, false)
+		before := challenged(f.Edge, false)
+		phones = append(phones, f.phone(l, user, f.password(user)))
+		if n := challenged(f.Edge, false); n == before {
+			t.Errorf("%v was not asked who it is", l)
+		}
 	}
-	if n := challenged(f.Edge, false); n != before {
-		t.Errorf("phones on connections are challenged %v times", n-before)
+	asked := challenged(f.Edge, false)
+	for i := range phones {
+		caller, callee := phones[i], phones[1-i]
+		begin(caller, callee)
+		caller.end()
+		callee.ended()
 	}
-	alice.content()
+	if n := challenged(f.Edge, false); n != asked {
+		t.Errorf("registered phones on connections are challenged %v times", n-asked)
+	}
+	f.content("challenge.source", "malformed.cseq", "route.record", "scanner.weak")
+}
+
+// TestGuessesOnConnections: who guesses passwords on connections from a greylisted address and answers no OPTIONS gets none of them to the platform; where
+// nobody is challenged each gets there. A phone at the same address that answers sees one challenge, the platform's.
+func TestGuessesOnConnections(t *testing.T) {
+	t.Parallel()
+	const guesses = 2 // the third would be lockout's
+	for mode, want := range map[string]int{"enforce": 0, "off": guesses} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			platform := siptest.NewRegistrar(siptest.NewPlatform(t, "udp", siptest.OwnIP()), map[string]string{"tcp": "right", "tls": "right", "ws": "right", "wss": "right"})
+			e := siptest.StartEdge(t, siptest.Outlets{Upstream: []string{"sip:" + platform.Addr.String()}, Secure: true},
+				siptest.Keys{"checks": allChecks, "trust": "{realm: example.com, challenge: " + mode + "}"})
+			ip := siptest.OwnIP()
+			if mode == "enforce" {
+				suspects(t, e, e.UDP, ip, false)
+			}
+			var all sync.WaitGroup
+			for transport, addr := range map[string]netip.AddrPort{"tcp": e.Outside, "tls": e.TLS, "ws": e.WS, "wss": e.WSS} {
+				guesser, phone := siptest.NewPhone(t, transport, transport, ip, addr), siptest.NewPhone(t, transport, transport, ip, addr)
+				all.Go(func() {
+					for range guesses {
+						if _, status := tryPassword(guesser, siptest.ID()); status != 401 {
+							t.Errorf("%s: the guess gets %d", transport, status)
+						}
+					}
+					phone.Handle(func(m *siptest.Received) bool {
+						if m.Is("OPTIONS") {
+							phone.Reply(m, 404)
+						}
+						return m.Is("OPTIONS")
+					})
+					if first, status := tryPassword(phone, "right"); status != 200 || strings.Contains(first, "stale") {
+						t.Errorf("%s: the phone gets %q, then %d", transport, first, status)
+					}
+				})
+			}
+			all.Wait()
+			got := map[string]int{}
+			for _, m := range platform.Log() {
+				if m.Get("Authorization") != "" && !platform.Authorized(m) {
+					got[siptest.User(siptest.URI(m.Get("To")))]++
+				}
+			}
+			for _, transport := range []string{"tcp", "tls", "ws", "wss"} {
+				if got[transport] != want {
+					t.Errorf("%s: %d of %d guesses get to the platform, want %d", transport, got[transport], guesses, want)
+				}
+			}
+		})
+	}
+}
+
+// tryPassword registers with a password, and returns the challenge and the status of what it leads to.
+func tryPassword(phone *siptest.UA, password string) (challenge string, status int) {
+	m := phone.Send(phone.Register())
+	first := phone.WaitIn(m.Get("Call-ID"), "final", siptest.Deadline)
+	if first == nil || first.Status() != 401 {
+		return "", 0
+	}
+	phone.Send(siptest.Authorize(m, first, phone.User, password))
+	if last := phone.WaitIn(m.Get("Call-ID"), "final", siptest.Deadline); last != nil {
+		status = last.Status()
+	}
+	return first.Raw, status
 }

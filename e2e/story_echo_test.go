@@ -54,6 +54,6 @@ func echoed(t *testing.T, w way, hide string) {
 	on := r.call(b)
 	mixed.Routes, mixed.CallID, mixed.Local, mixed.Remote = on.phone.Routes, on.phone.CallID, on.phone.Local, on.phone.Remote
 	b.Send(mixed.Request("INFO"))
-	r.platform.Expect("INFO")
+	b.Expect("403 INFO")
 	victim.Silence(hush)
 }

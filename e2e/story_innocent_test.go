@@ -126,7 +126,7 @@ func TestSafetyValve(t *testing.T) {
 	for _, p := range phones {
 		misbehaves(p)
 	}
-	r.edge.WaitLog("registered phones vanished after bans")
+	r.edge.WaitLog("registered users vanished after bans")
 	if got := r.banned(); !slices.Equal(got, []string{"198.51.100.9"}) {
 		t.Errorf("banned: %v", got)
 	}

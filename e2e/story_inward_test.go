@@ -30,7 +30,7 @@ func TestPartsComeBack(t *testing.T) {
 					t.Errorf("no %s in\n%s", part, got.Body)
 				}
 			}
-			back := r.ask(c.phone, c.platform, c.phone.Request("INFO").WithBody("multipart/mixed;boundary=b", got.Body))
+			back := r.ask(c.phone, c.platform, c.phone.Request("INFO").WithBody(got.Get("Content-Type"), got.Body))
 			for _, name := range names {
 				if !strings.Contains(back.Body, name) {
 					t.Errorf("%s did not come back:\n%s", name, back.Body)

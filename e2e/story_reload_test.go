@@ -1,10 +1,13 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -194,6 +197,49 @@ func TestReloadCertificates(t *testing.T) {
 	r.bye(later.platform, later.phone)
 	carol.Send(carol.Request("OPTIONS", "sip:bob@example.com"))
 	carol.Expect("200 OPTIONS")
+}
+
+// TestReloadMedia: from a reload on media is accepted from elsewhere than was named, and so many packets a second, in calls that begin then, while a call
+// that is up talks on. Nothing of it needs a restart.
+func TestReloadMedia(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, udp, relaying)
+	up := r.chat(r.phone("alice"))
+	moved := func(user string) *chat { // a call whose phone sends from an address that it did not name
+		phone := r.phone(user)
+		c := &chat{r: r, near: newMouthAt(t, netip.MustParseAddr(siptest.OwnIP())), far: newMouth(r.platform, t)}
+		sent, got := r.invite(phone, with(newMouth(phone, t).sdp()))
+		answer := r.platform.Reply(got, 200, with(c.far.sdp()))
+		ok := phone.Expect("200 INVITE")
+		c.call = &call{phone.NewCallerDialog(sent, ok), r.platform.NewCalleeDialog(got, answer), sent, got}
+		c.call.phone.Send("ACK")
+		r.platform.Expect("ACK")
+		c.towardFar = wanted(t, ok.Body, 0)
+		for range 4 {
+			c.near.say(c.towardFar, "from elsewhere")
+		}
+		return c
+	}
+	before := moved("bob")
+	before.far.deaf()
+	r.rewrite("media:", "media: {relay: builtin, ports: 40000-49999, latch: any, packets: 50, coalesce: 3ms, silence: {after: 1s, end: true}}")
+	if a := r.askReload(); !a.OK || len(a.Restart) > 0 || strings.Join(a.Changed, " ") != "media.latch media.silence.after media.silence.end media.packets media.coalesce" {
+		t.Fatalf("%+v", a)
+	}
+	up.talk()
+	after := moved("carol")
+	after.far.hear("from elsewhere")
+	for range 200 { // a second's worth is 50
+		after.near.say(after.towardFar, "too many")
+	}
+	if !siptest.Eventually(func() bool {
+		out, _ := exec.Command(siptest.Binary(t), "calls", "-o", "json", "--state", r.edge.State).Output()
+		return bytes.Contains(out, []byte(`"rate": `))
+	}) {
+		t.Error("any number of packets is accepted")
+	}
+	r.edge.WaitLog("reason=media.silent")
+	after.call.phone.UA.Expect("BYE") // that of the call which fell silent: its ends were noted
 }
 
 // reloadAnswer is what the tests read of the answer to the verb reload.

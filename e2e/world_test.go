@@ -40,12 +40,30 @@ func inWorld(t *testing.T) bool {
 // aloneInWorld is inWorld for what wants the processors for itself.
 func aloneInWorld(t *testing.T) bool {
 	t.Helper()
+	return elsewhere(t, "--map-root-user", "--net", "--mount")
+}
+
+// inRealWorld is inWorld for what the kernel grants only to the real root, such as programs in its network path.
+func inRealWorld(t *testing.T) bool {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		siptest.Missing(t, "root")
+	}
+	if os.Getenv(worldMark) == "" {
+		t.Parallel()
+	}
+	return elsewhere(t, "--net", "--mount")
+}
+
+// elsewhere runs the test in namespaces that unshare makes with these flags, and reports whether this is there.
+func elsewhere(t *testing.T, flags ...string) bool {
+	t.Helper()
 	if os.Getenv(worldMark) != "" {
 		return true
 	}
 	siptest.NeedTool(t, "ip")
 	siptest.NeedTool(t, "nsenter")
-	alone := []string{siptest.NeedTool(t, "unshare"), "--map-root-user", "--net", "--mount"}
+	alone := append([]string{siptest.NeedTool(t, "unshare")}, flags...)
 	if out, err := exec.Command(alone[0], append(alone[1:], "true")...).CombinedOutput(); err != nil {
 		siptest.Missing(t, fmt.Sprintf("namespaces of its own: %v: %s", err, out))
 	}

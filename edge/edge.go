@@ -107,9 +107,14 @@ type Exchange struct {
 	At     time.Time // when it was received: the only clock of everything that judges
 	Trust  Trust
 	Match  Match
+	Dialog uint64 // of a request in a dialog: a number that no other dialog has; else 0
 	Answer Answer // of a request: to the edge's own challenge
-	Ours   bool   // a response that the edge made
-	Asked  Asked  // of a response: what the request asked for that it answers
+
+	Answers uint64 // the header fields, a bit for each (the last for all from the 63rd on), whose credentials answer that
+	Excess  uint64 // those with credentials that nobody judged: beside them there are others
+
+	Ours  bool  // a response that the edge made
+	Asked Asked // of a response: what the request asked for that it answers
 
 	said Verdict
 }
@@ -145,6 +150,7 @@ type Asked struct {
 
 	Proven  bool // whoever wrote it reads what we send to its source: it is no forgery (design, section 5)
 	Good    bool // the platform accepted this user from this source within 30 days
+	Near    bool // with credentials, and not Good: it accepted whose they are from this network (IPv4 /24, IPv6 /48) within 30 days
 	Fresh   bool // its credentials answer a challenge that went to this flow
 	Apt     bool // and that was for this user and this target
 	Denied  bool // and that was made up, since the platform denies this user
@@ -166,9 +172,16 @@ type Asked struct {
 	Number Number // dialled with an INVITE
 }
 
-// Refused reports whether status says that the credentials were wrong: asked for again although they were not too old, or, for REGISTER, 403.
+// Refused reports whether status says that the credentials were wrong: asked for again although they were not too old, or 403 for REGISTER, and for INVITE of a
+// user who was never accepted there: some platforms refuse wrong passwords so, and who is known good is not to call that number.
 func (a *Asked) Refused(status int) bool {
-	return a.Secret != 0 && (!a.Stale && (status == 401 || status == 407) || status == 403 && a.Method == sip.REGISTER)
+	switch status {
+	case 401, 407:
+		return a.Secret != 0 && !a.Stale
+	case 403:
+		return a.Secret != 0 && (a.Method == sip.REGISTER || a.Method == sip.INVITE && a.Apt && !a.Good)
+	}
+	return false
 }
 
 // Failed is Refused for credentials that somebody at the address of a must have written: only these are held against a user or a source.
@@ -177,6 +190,22 @@ func (a *Asked) Failed(status int) bool { return !a.Alien && a.Refused(status) }
 // Answers reports whether the credentials of a are those of who was asked for them, or of a user who is known there. Anybody can write some into a call
 // to somebody whom the platform lets anybody call.
 func (a *Asked) Answers() bool { return a.Secret != 0 && (a.Apt || a.Good) }
+
+// Right reports whether status says that the password in the credentials of a was right: the platform asked for it, and accepted who gave it, or told him what
+// it tells nobody else of a call. It accepts some calls of anybody, whatever credentials come with them, and refuses some requests before it looks at those.
+func (a *Asked) Right(status int) bool {
+	switch {
+	case a.Secret == 0 || a.Method != sip.REGISTER && !a.Answers():
+		return false
+	case status/100 == 2:
+		return true
+	}
+	switch status {
+	case 404, 410, 480, 484, 486, 487, 488, 600, 603, 604:
+		return a.Method == sip.INVITE
+	}
+	return false
+}
 
 // Guest reports whether a comes from an address where the platform knows somebody, but not him: a neighbour of its users behind a NAT, one of whose phones
 // that is new, or somebody who takes a new port for each step.
@@ -213,6 +242,12 @@ func (n Number) Last(k int) uint64 { return uint64(n) & (1<<(4*k) - 1) }
 // at once; it does not wait, does not allocate and keeps a bounded memory of what it saw, by x.At and no other clock. Most messages are nothing to
 // talk about: of these it returns nil, and of others what x.Say makes of its Verdict.
 type Check interface{ Inspect(x *Exchange) *Verdict }
+
+// A Follower is a Check that is asked about requests in dialogs, too.
+type Follower interface {
+	Check
+	FollowsDialogs()
+}
 
 // A Watcher looks at the final response to a request, by x.Asked, and says what it thinks of who asked. Of calls of strangers without credentials
 // it sees 18x, too.

@@ -2,7 +2,6 @@ package judge
 
 import (
 	"bytes"
-	"hash/maphash"
 	"strings"
 	"time"
 
@@ -51,100 +50,13 @@ func (j *Judge) recall(a *edge.Asked, at time.Time) {
 	if a.Known = j.known.at(a.Source, at); a.Known > 0 {
 		a.Good = j.known.good(j.askedPair(a), a, at)
 	}
-	if !a.Good && j.wrong.any(at) {
-		a.Wrong = j.wrong.of(j.triedPair(a), at)
-	}
-}
-
-// credentials reads the answer to a challenge. Of several the first counts; one that can't be read is an answer all the same, since the
-// platform may be less strict. Those that answer the edge's own challenge are not for the platform: they say who reads what is sent there.
-// Who answers differently writes credentials that differ, so these are hashed as they stand. uri is the user's, who may have another name in them.
-func (j *Judge) credentials(x *edge.Exchange, uri []byte) {
-	m, a := x.Msg, &x.Asked
-	i := m.Find(sip.FieldAuthorization)
-	if i < 0 {
-		if i = m.Find(sip.FieldProxyAuthorization); i < 0 {
-			return
-		}
-	}
-	at := m.Fields[i].Value
-	nonce, name := answerIn(m.Raw, at)
-	a.Login = j.login(name, uri, a.User)
-	if a.Answer = x.Answer; a.Answer != edge.AnswerNone {
-		a.Fresh = a.Answer >= edge.AnswerFixed
-		a.Proven = a.Fresh || a.Proven
-		if a.Answer == edge.AnswerFixed || a.Answer == edge.AnswerDay {
-			a.Guess = max(1, maphash.Bytes(j.seed, responseOf(m.Raw, at)))
-		}
+	if a.Good {
 		return
 	}
-	a.Secret = max(1, maphash.Bytes(j.seed, at.Of(m.Raw)))
-	j.answers(a, nonce, x.At)
-}
-
-// responseOf is the response of credentials; all of them where it can't be read.
-func responseOf(raw []byte, at sip.Span) []byte {
-	d, ok, err := sip.ParseDigest(raw, at)
-	if !ok || err != nil || !d.Response.Present() {
-		return at.Of(raw)
+	a.Near = a.Secret != 0 && j.near(a, at)
+	if j.wrong.any(at) {
+		a.Wrong = j.wrong.of(j.triedPair(a), at)
 	}
-	return d.Response.Of(raw)
-}
-
-var nonceParam, nameParam = []byte(` nonce="`), []byte(` username="`)
-
-// answerIn is the nonce and the user's name in credentials. Nearly everybody writes them so that a glance finds them; else the rules must tell.
-func answerIn(raw []byte, at sip.Span) (nonce, name []byte) {
-	value := at.Of(raw)
-	nonce, one := param(value, nonceParam)
-	name, two := param(value, nameParam)
-	if one && two && bytes.IndexByte(value, '\\') < 0 {
-		return nonce, name
-	}
-	if d, ok, err := sip.ParseDigest(raw, at); ok && err == nil {
-		return d.Nonce.Of(raw), d.Username.Of(raw)
-	}
-	return nonce, name
-}
-
-// param is the value of a parameter of credentials, given with the blank before it and the quote after it. It is not sure that it is if there is
-// none, if another one follows, or if it stands in the quotes of another; no quote is to be escaped in value.
-func param(value, name []byte) (v []byte, sure bool) {
-	i := bytes.Index(value, name)
-	if i < 0 {
-		return nil, false
-	}
-	sure = bytes.Count(value[:i], quote)%2 == 0
-	rest := value[i+len(name):]
-	v, rest, _ = bytes.Cut(rest, quote)
-	for {
-		i := bytes.Index(rest, name[1:])
-		if i < 0 {
-			return v, sure
-		}
-		if i == 0 || rest[i-1]|0x20 < 'a' || rest[i-1]|0x20 > 'z' { // cnonce
-			return v, false
-		}
-		rest = rest[i+1:]
-	}
-}
-
-var quote = []byte{'"'}
-
-// login is the hash of the user with that name in credentials, 0 if it is the user of uri, whose hash is given. A name without a host is
-// one at the host of uri.
-func (j *Judge) login(name, uri []byte, user uint64) uint64 {
-	if len(name) == 0 || bytes.Equal(name, userOf(uri)) {
-		return 0
-	}
-	host := hostOf(uri)
-	if i := bytes.LastIndexByte(name, '@'); i >= 0 {
-		name, host = name[:i], name[i+1:]
-	}
-	if h := j.hashUser(name, host); h != user {
-		return h
-	}
-	return 0
 }
 
 // User returns the user@host that x is about in matters of passwords: of a REGISTER that of To, else that of From; without a host where

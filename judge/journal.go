@@ -171,6 +171,7 @@ func (s *store) load(ctx context.Context, now time.Time, into *Journal) error {
 		}
 		if addr, err := netip.ParseAddr(from); err == nil && user != "" {
 			s.known.name(uint64(key), nameOf(user, addr), seen)
+			into.judge.settle(into.judge.UserHash(user), addr, seen)
 		}
 		into.restored++
 	}

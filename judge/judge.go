@@ -82,6 +82,7 @@ type Judge struct {
 type charges struct {
 	inspect, watch, sort []charge
 	keep                 []charge      // of inspect, those that lock users
+	follow               []charge      // of inspect, those that look at requests in dialogs
 	watching             bool          // some check is in mode monitor
 	acting               bool          // some check enforces
 	reasons              []edge.Reason // that records know by index
@@ -167,6 +168,9 @@ func (c *charges) take(one Charge) error {
 		if _, keeps := one.Check.(edge.Keeper); keeps {
 			c.keep = append(c.keep, base)
 		}
+		if _, follows := one.Check.(edge.Follower); follows {
+			c.follow = append(c.follow, base)
+		}
 		base.check = nil
 	}
 	if watches {
@@ -205,6 +209,11 @@ func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
 	}
 	all := j.charges.Load()
 	if x.Match != edge.MatchNew {
+		for i := range all.follow {
+			if v := all.follow[i].check.Inspect(x); v != nil {
+				return j.hear(all, all.follow, x, i, v)
+			}
+		}
 		return j.tried(all, x)
 	}
 	if j.measured(x.At) {

@@ -20,6 +20,7 @@ type known struct {
 	homes   *meter.Table[home]
 	flows   *meter.Table[uint32]                  // by the hash of address and port: the minute in which a pair was last accepted from there
 	names   *meter.Table[name]                    // who is behind a pair, for operators
+	nets    *meter.Table[uint32]                  // by the hash of user and network together: the minute in which he was accepted there, to the day
 	journal atomic.Pointer[state.Journal[uint64]] // nil: nobody keeps them
 }
 
@@ -52,6 +53,7 @@ func (k *known) init(pairs int) {
 	k.homes = meter.NewEvidence[home](pairs, KnownFor, nil)
 	k.flows = meter.NewTable[uint32](pairs, nil)
 	k.names = meter.NewTable[name](pairs, nil)
+	k.nets = meter.NewTable[uint32](pairs, nil)
 	k.pairs = meter.NewEvidence(pairs, KnownFor, k.lost)
 }
 
@@ -70,9 +72,11 @@ func (k *known) lost(key uint64, p *pair, now time.Time) {
 
 func minuteOf(at time.Time) uint32 { return uint32(at.Unix() / 60) }
 
-// recent reports whether what was last seen at minute is remembered at at.
+// recent reports whether what was last seen at minute is remembered at at. It may have been seen later than that, by a clock that has been set back since:
+// nobody becomes a stranger for that.
 func recent(minute uint32, at time.Time) bool {
-	return minuteOf(at)-minute <= uint32(KnownFor/time.Minute)
+	age := int32(minuteOf(at) - minute)
+	return max(age, -age) <= int32(KnownFor/time.Minute)
 }
 
 // at is how many users the source is known for.
@@ -184,9 +188,10 @@ func (j *Judge) learn(x *edge.Exchange) {
 		}
 		if told {
 			j.noteName(pair, x)
+			j.settle(a.Tried(), a.From.Remote.Addr(), x.At)
 		}
 	}
-	if a.User != 0 && !a.Good && a.Refused(status) {
+	if !a.Good && a.Refused(status) {
 		j.wrong.add(j.triedPair(a), a.Proven, x.At)
 	}
 }

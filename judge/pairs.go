@@ -127,14 +127,16 @@ func (j *Judge) Vouch(user string, addr netip.Addr, now time.Time) error {
 	key := j.pairOf(hash, addr)
 	j.known.add(key, j.key.Addr(addr), 0, anyLogin, now)
 	j.known.name(key, nameOf(user, addr), now)
+	j.settle(hash, addr, now)
 	return nil
 }
 
-// Forget forgets the pairs that are meant, and returns them.
+// Forget forgets the pairs that are meant, with their networks, and returns them.
 func (j *Judge) Forget(of Choice, now time.Time) []Pair {
 	list := []Pair{}
 	j.chosen(of, now, func(key uint64, p Pair) {
 		j.known.drop(key, now)
+		j.known.nets.Delete(j.nearKey(j.UserHash(p.User), p.Source.Prefix.Addr()))
 		list = append(list, p)
 	})
 	return list

@@ -84,3 +84,16 @@ func TestLongName(t *testing.T) {
 		t.Errorf("%q", told(got))
 	}
 }
+
+// TestClockSetBack: who was accepted before the clock was set back is known all the same, for as long as anybody is; of a clock that was ahead by months nothing is left.
+func TestClockSetBack(t *testing.T) {
+	for by, known := range map[time.Duration]int{-2 * time.Minute: 1, -24 * time.Hour: 1, -90 * 24 * time.Hour: 0, 29 * 24 * time.Hour: 1, 31 * 24 * time.Hour: 0} {
+		k := newJudge(t, Enforce).talk(t, "198.51.100.7:5060")
+		k.registers("100", 200)
+		k.at = k.at.Add(by)
+		k.asks("REGISTER", "100")
+		if a := &k.x.Asked; a.Known != known || a.Good != (known == 1) || k.j.Knows(k.from, k.at) != (known == 1) {
+			t.Errorf("set by %v: known for %d users, good %t", by, a.Known, a.Good)
+		}
+	}
+}

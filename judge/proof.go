@@ -79,24 +79,23 @@ func (j *Judge) went(nonce, source uint64, at time.Time) bool {
 // leastNonce is how many bytes a nonce has that nobody guesses.
 const leastNonce = 12
 
-// answers notes what credentials with this nonce are worth: whether it went to the address of a, or even to its flow, and whether that proves the
-// flow's return path.
-func (j *Judge) answers(a *edge.Asked, nonce []byte, at time.Time) {
-	key := j.key.Bytes(nonce)
-	a.Alien = !a.From.Transport.Stream() && !j.went(key, a.Source, at)
-	if len(nonce) < leastNonce {
+// answers notes what credentials for the nonce with that hash and length are worth: whether it went to the flow of a, and whether that proves the flow's
+// return path.
+func (j *Judge) answers(a *edge.Asked, nonce uint64, length int, at time.Time) {
+	if length < leastNonce {
 		return
 	}
-	one := j.issued.Find(key, at)
+	one := j.issued.Find(nonce, at)
 	if one == nil {
 		return
 	}
-	defer j.issued.Leave(key)
+	defer j.issued.Leave(nonce)
 	if age := at.UnixNano() - one.at; age < 0 || age > int64(proofLife) {
 		return
 	}
-	a.Fresh = one.flow == a.Port || one.other
+	fresh := one.flow == a.Port || one.other
+	a.Fresh = a.Fresh || fresh
 	a.Proven = a.Proven || one.flow == a.Port && !one.other
-	a.Apt = a.Fresh && (one.other || one.about == j.aboutOf(a))
-	a.Denied, a.Tested = a.Fresh && one.denied, a.Fresh && one.tested
+	a.Apt = fresh && (one.other || one.about == j.aboutOf(a))
+	a.Denied, a.Tested = fresh && one.denied, fresh && one.tested
 }

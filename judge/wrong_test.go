@@ -70,7 +70,7 @@ func TestOwnNonce(t *testing.T) {
 		edge.AnswerFixed: {Fresh: true, Proven: true, Guess: 1},
 	} {
 		k.asks("REGISTER", "100", answerTo("100", "ours"))
-		k.x.Answer = answer
+		k.x.Answer, k.x.Answers = answer, ^uint64(0)
 		j.Read(&k.x)
 		a := &k.x.Asked
 		if a.Secret != 0 || a.Fresh != want.Fresh || a.Proven != want.Proven || (a.Guess != 0) != (want.Guess != 0) {

@@ -100,16 +100,21 @@ type (
 type CallsConfig struct {
 	Calls     int              // most at once; a call that passes the edge twice is two
 	Strangers int              // of these, of unknown sources that the platform has not answered with 2xx
-	Silence   time.Duration    // after which a direction in which media should flow is reported; 0: never
-	End       bool             // then a call is also ended whose ends should both send
+	Silence   Quiet            // until SetSilence says otherwise
 	Lost      time.Duration    // after which a call is freed that is silent both ways and not on hold
 	Life      time.Duration    // after which a call is freed that nothing at all is heard of
 	Tell      func(edge.Event) // of calls; may be nil
 }
 
+// Quiet is what becomes of an end of a call that should send media, and does not.
+type Quiet struct {
+	After time.Duration // after which it is reported; 0: never
+	End   bool          // then a call is also ended whose ends should both send
+}
+
 // DefaultCallsConfig returns the usual bounds.
 func DefaultCallsConfig() CallsConfig {
-	return CallsConfig{Calls: 10_000, Strangers: 3_000, Silence: time.Minute, Lost: 5 * time.Minute, Life: 4 * time.Hour}
+	return CallsConfig{Calls: 10_000, Strangers: 3_000, Silence: Quiet{After: time.Minute}, Lost: 5 * time.Minute, Life: 4 * time.Hour}
 }
 
 const callShards = 16
@@ -126,6 +131,7 @@ type Calls struct {
 		entries map[uint64]entry
 	}
 	next     atomic.Uint64
+	silence  atomic.Pointer[Quiet] // in force
 	journal  atomic.Pointer[Journal]
 	all      sync.Mutex // guards the rest
 	calls    map[uint64]*session
@@ -142,11 +148,16 @@ type entry struct {
 
 func newCalls(cfg CallsConfig, a func() anchor) *Calls {
 	c := &Calls{cfg: cfg, anchor: a, calls: map[uint64]*session{}}
+	c.SetSilence(cfg.Silence)
 	for i := range c.shards {
 		c.shards[i].entries = map[uint64]entry{}
 	}
 	return c
 }
+
+// SetSilence puts to in force from the next Sweep on. A call whose ends the proxy was not told of (Keep), as nothing was to be ended when it began, is
+// ended only after its next re-INVITE or UPDATE. It may be called at any time.
+func (c *Calls) SetSilence(to Quiet) { c.silence.Store(&to) }
 
 func (c *Calls) find(key uint64) entry {
 	if key == 0 {

@@ -71,7 +71,7 @@ func (l *legs) both() ([Ends]Leg, bool) {
 }
 
 // Ends reports whether calls are to be ended whose media stopped, so that Keep and Count have a use.
-func (c *Calls) Ends() bool { return c.cfg.End }
+func (c *Calls) Ends() bool { return c.silence.Load().End }
 
 // Keep notes what a 2xx to INVITE or UPDATE says of both ends of a dialog, which the request with that key began or belongs to: who sent it, and who
 // accepted it. Where one INVITE began several dialogs, the callees have one target and one route set: what server lacks of them was told by the first 2xx.

@@ -29,7 +29,7 @@ func newTalk(t *testing.T, change func(*CallsConfig)) *talk {
 	t.Helper()
 	k := &talk{t: t, clock: newClock(), near: newPhone(t, phoneAddr), far: newPhone(t, platformAddr), stranger: newPhone(t, stranger)}
 	relay := newRelay(t, func(c *RelayConfig) { c.Now, c.Outside = k.clock.Now, append(c.Outside, netip.IPv6Loopback()) })
-	cfg := CallsConfig{Calls: 10, Strangers: 10, Silence: 10 * time.Second, End: true, Lost: time.Hour, Life: 4 * time.Hour,
+	cfg := CallsConfig{Calls: 10, Strangers: 10, Silence: Quiet{10 * time.Second, true}, Lost: time.Hour, Life: 4 * time.Hour,
 		Tell: func(e edge.Event) { k.told = append(k.told, e) }}
 	if change != nil {
 		change(&cfg)
@@ -113,7 +113,7 @@ func (k *talk) ended() (all [][Ends]Leg) {
 // TestSilenceOfCalls: row F23 in whole calls. Only what is accepted counts, for each direction by itself: not what strangers send to the port, by
 // the right SSRC or not, and not what the other end sends.
 func TestSilenceOfCalls(t *testing.T) {
-	k := newTalk(t, func(c *CallsConfig) { c.End = false })
+	k := newTalk(t, func(c *CallsConfig) { c.Silence.End = false })
 	k.stranger.ssrc = k.near.ssrc
 	k.pass(20, k.near, k.far, k.stranger)
 	if len(k.told) != 0 {
@@ -269,7 +269,9 @@ func TestLegsAreKept(t *testing.T) {
 // TestSweepIsSoonEnough: however short silence is, a quarter of it is the longest between two looks at a call.
 func TestSweepIsSoonEnough(t *testing.T) {
 	for silence, want := range map[time.Duration]uint64{0: 8, time.Second: 1, 7 * time.Second: 1, 12 * time.Second: 3, time.Minute: 8, time.Hour: 8} {
-		if got := (&Calls{cfg: CallsConfig{Silence: silence}}).parts(); got != want {
+		c := newCalls(CallsConfig{}, nil)
+		c.SetSilence(Quiet{After: silence})
+		if got := c.parts(); got != want {
 			t.Errorf("%v: %d parts, want %d", silence, got, want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -20,10 +21,27 @@ const (
 // A BuiltIn is the relay of this package as what moves the media of calls.
 type BuiltIn struct {
 	Relay    *Relay
-	Latch    [edge.Peer + 1]Latch       // by trust class of who is outside
 	Near     func(edge.Flow) netip.Addr // our address that signalling of that far end uses; media uses the same, if the relay has it
-	Rate     int                        // packets a second accepted of an end outside that is no peer, in one media line; 0: any number
 	Announce map[netip.Addr]netip.Addr  // what descriptions name in the place of own addresses, behind a NAT; others name themselves
+
+	accepted atomic.Pointer[Acceptance]
+}
+
+// Acceptance is whose media is accepted, and how much. The zero value is the strictest, for any number of packets.
+type Acceptance struct {
+	Latch [edge.Peer + 1]Latch // by trust class of who is outside
+	Rate  int                  // packets a second of an end outside that is no peer, in one media line; 0: any number
+}
+
+// Accept puts a in force for what is described from now on, of calls that go on, too. It may be called at any time.
+func (b *BuiltIn) Accept(a Acceptance) { b.accepted.Store(&a) }
+
+// acceptance is what was put in force last.
+func (b *BuiltIn) acceptance() Acceptance {
+	if a := b.accepted.Load(); a != nil {
+		return *a
+	}
+	return Acceptance{}
 }
 
 // NewCalls makes an empty table of calls whose media b moves.
@@ -159,12 +177,12 @@ func (l *lines) said(s *sdp.Session, md *sdp.Media, m *described) description {
 func (l *lines) remote(s *sdp.Session, md *sdp.Media, m *described) Remote {
 	p := &m.parties[m.from]
 	trusted := p.Flow.Side == edge.Inside || p.Trust == edge.Peer
-	rate := l.to.Rate
+	accept := l.to.acceptance()
 	if trusted {
-		rate = 0
+		accept.Rate = 0
 	}
 	return Remote{RTP: netip.AddrPortFrom(md.Addr, md.Port), RTCP: md.RTCP, Mux: md.Mux, Signalling: p.Flow.Remote.Addr(), Proven: p.Proven,
-		Trusted: trusted, Rate: rate, Latch: l.to.Latch[p.Trust], ICE: md.ICE && !s.Lite}
+		Trusted: trusted, Rate: accept.Rate, Latch: accept.Latch[p.Trust], ICE: md.ICE && !s.Lite}
 }
 
 // write appends s as the other end of m.from gets it, with our addresses on its side. ice: it may have credentials of ours.

@@ -41,7 +41,7 @@ type loop struct {
 
 func newLoop(r *Relay) (*loop, error) {
 	l := &loop{relay: r, done: make(chan struct{}), answer: make([]byte, 0, 128)}
-	l.waiter.nap = r.cfg.Coalesce
+	l.waiter.nap = &r.nap
 	if err := l.waiter.open(); err != nil {
 		return nil, fmt.Errorf("start the media relay: %w", err)
 	}

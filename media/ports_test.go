@@ -236,7 +236,8 @@ func TestDescriptors(t *testing.T) {
 
 // TestRateOfCalls: an end outside that is no peer is held to the configured pace; the platform is not.
 func TestRateOfCalls(t *testing.T) {
-	l := &lines{to: &BuiltIn{Rate: 70}}
+	l := &lines{to: &BuiltIn{}}
+	l.to.Accept(Acceptance{Rate: 70})
 	var s sdp.Session
 	if err := s.Parse(newPhone(t, phoneAddr).sdp("sendrecv")); err != nil {
 		t.Fatal(err)

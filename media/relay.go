@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -104,6 +105,7 @@ type Relay struct {
 	cfg   RelayConfig
 	loops []*loop
 	words maphash.Seed // see anonymize
+	nap   atomic.Int64 // cfg.Coalesce, ns, or what SetCoalesce says
 
 	mu      sync.Mutex // guards the following; never held while a packet is moved
 	ports   map[netip.Addr]*portPool
@@ -128,6 +130,7 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 			}
 		}
 	}
+	r.nap.Store(int64(cfg.Coalesce))
 	addProcessors(cfg.Loops)
 	for range cfg.Loops {
 		l, err := newLoop(r)
@@ -140,6 +143,10 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	}
 	return r, nil
 }
+
+// SetCoalesce puts another RelayConfig.Coalesce in force, from the next crowd of packets on; one that Validate would refuse is cut to the nearest that it
+// takes. It may be called at any time.
+func (r *Relay) SetCoalesce(d time.Duration) { r.nap.Store(int64(min(max(d, 0), maxNap))) }
 
 // processors guards the number of the scheduler's processors while it is changed.
 var processors sync.Mutex

@@ -76,12 +76,13 @@ const (
 // mostParts is how many calls of Sweep look at all calls, unless silence is to be seen sooner.
 const mostParts = 8
 
-// parts is how many parts of calls Sweep looks at in turn: a quarter of Silence may pass between two looks.
+// parts is how many parts of calls Sweep looks at in turn: a quarter of Silence.After may pass between two looks.
 func (c *Calls) parts() uint64 {
-	if c.cfg.Silence == 0 {
+	after := c.silence.Load().After
+	if after == 0 {
 		return mostParts
 	}
-	return uint64(min(max(c.cfg.Silence/(4*time.Second), 1), mostParts))
+	return uint64(min(max(after/(4*time.Second), 1), mostParts))
 }
 
 // Sweep reports silence, and ends calls that are over although nobody said so. It is to be called every second, and looks at a part of the
@@ -137,12 +138,12 @@ func later(a, b time.Time) time.Time {
 
 // quiet notes that an end was heard last at a time, as far as was known at another. When it falls silent that is told, and the call may be ended.
 func (c *session) quiet(e End, last, known, now time.Time) {
-	cfg, long := &c.calls.cfg, known.Sub(last)
-	silent := !c.since[e].IsZero() && cfg.Silence > 0 && long >= cfg.Silence
+	due, long := c.calls.silence.Load(), known.Sub(last)
+	silent := !c.since[e].IsZero() && due.After > 0 && long >= due.After
 	if silent && !c.told[e] {
 		c.tell(now, ReasonSilent, fmt.Sprintf("no media from %.96s for %v", c.name(e), long.Round(time.Second)))
 	}
-	if c.told[e] = silent; silent && cfg.End && c.converses(known, cfg.Silence) {
+	if c.told[e] = silent; silent && due.End && c.converses(known, due.After) {
 		c.hangUp(e, long, now)
 	}
 }

@@ -43,6 +43,21 @@ func sweepTo(c *Calls, from, to time.Time) {
 	}
 }
 
+// TestSetSilence: another length of silence holds at once, for calls that go on, too.
+func TestSetSilence(t *testing.T) {
+	c, start, told := swept(t, "sendrecv")
+	c.SetSilence(Quiet{})
+	sweepTo(c, start, start.Add(2*time.Minute))
+	if len(*told) != 0 {
+		t.Fatalf("told %v although nothing was to be", *told)
+	}
+	c.SetSilence(Quiet{After: 10 * time.Second, End: true})
+	sweepTo(c, start.Add(2*time.Minute), start.Add(2*time.Minute+10*time.Second))
+	if len(*told) == 0 || (*told)[0].Reason != ReasonSilent || !c.Ends() {
+		t.Errorf("told %v", *told)
+	}
+}
+
 // TestSilenceIsTold: both ends should send and none does: each is told of once (F23), and the call is freed in the end.
 func TestSilenceIsTold(t *testing.T) {
 	c, start, told := swept(t, "sendrecv")

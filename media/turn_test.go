@@ -83,11 +83,38 @@ func TestBurst(t *testing.T) {
 	for range burst {
 		c.phone.talk(c.Port(Caller), "x")
 	}
-	l.waiter.awake, l.waiter.crowded, l.waiter.nap = true, true, time.Hour
+	l.waiter.awake, l.waiter.crowded = true, true
+	l.waiter.nap.Store(int64(time.Hour))
 	for range burst {
 		l.turn(l.waiter.wait())
 		l.waiter.crowded = true
 		c.platform.hears(c.Port(Callee), "x")
+	}
+}
+
+// TestSetCoalesce: a crowd is let gather as soon as that is asked for, and not a moment after it no longer is.
+func TestSetCoalesce(t *testing.T) {
+	r := newRelay(t, nil)
+	l := stand(t, r)
+	start := time.Unix(1_800_000_000, 0)
+	crowd := func(at time.Duration) bool {
+		l.waiter.count(0, start.Add(at))
+		l.waiter.count(1000, start.Add(at+crowdWindow))
+		return l.waiter.crowded
+	}
+	if crowd(0) {
+		t.Error("packets gather although nobody asked for it")
+	}
+	r.SetCoalesce(3 * time.Millisecond)
+	if !crowd(time.Second) {
+		t.Error("packets do not gather")
+	}
+	r.SetCoalesce(0)
+	if l.waiter.count(1, start.Add(2*time.Second)); l.waiter.crowded {
+		t.Error("packets still gather")
+	}
+	if r.SetCoalesce(time.Hour); r.nap.Load() != int64(maxNap) {
+		t.Errorf("packets gather for %v", time.Duration(r.nap.Load()))
 	}
 }
 

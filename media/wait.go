@@ -3,6 +3,7 @@ package media
 import (
 	"fmt"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -35,7 +36,7 @@ type waiter struct {
 	events [turnEvents]unix.EpollEvent
 	awake  bool // packets keep coming
 
-	nap     time.Duration // RelayConfig.Coalesce
+	nap     *atomic.Int64 // RelayConfig.Coalesce, ns; Relay.SetCoalesce may change it
 	crowded bool
 	window  time.Time // when counting began
 	counted int
@@ -102,13 +103,14 @@ func (w *waiter) epoll(ms uintptr) (int, syscall.Errno) {
 
 // rest lets packets gather. A signal may end it early.
 func (w *waiter) rest() {
-	ts := unix.NsecToTimespec(w.nap.Nanoseconds())
+	ts := unix.NsecToTimespec(w.nap.Load())
 	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
 }
 
 // count notes that n packets came in a turn, and so whether it is a crowd.
 func (w *waiter) count(n int, now time.Time) {
-	if w.nap == 0 {
+	if w.nap.Load() == 0 {
+		w.crowded = false
 		return
 	}
 	w.counted += n

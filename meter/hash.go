@@ -2,7 +2,8 @@
 // have no entry of their own (a sketch), and tables that hold an entry for whoever matters most.
 //
 // Everything is pure: now is an argument, nothing is read from a clock, nothing allocates after it was made, and nothing grows with
-// what strangers send. Keys are hashes under a secret key, so that nobody can aim at the place of somebody else.
+// what strangers send, but for an Index, which grows with its owner's records. Keys are hashes under a secret key, so that nobody can aim at the
+// place of somebody else.
 package meter
 
 import (

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
@@ -104,6 +103,9 @@ func (l *lane) validate(x *edge.Exchange) edge.Verdict {
 func (l *lane) policy(x *edge.Exchange) edge.Verdict {
 	m := x.Msg
 	if x.Match == edge.MatchInDialog {
+		if l.astray(x) {
+			return refusal(x, edge.Reply, reasonAstray, 403, "")
+		}
 		return edge.Verdict{}
 	}
 	if x.From.Side == edge.Inside {
@@ -137,16 +139,7 @@ func (l *lane) access(x *edge.Exchange, allowed Methods) edge.Verdict {
 
 // served reports whether the Request-URI is in one of our domains, or names the edge itself.
 func (l *lane) served(x *edge.Exchange) bool {
-	if len(l.cfg.Domains) == 0 || l.named(x) {
-		return true
-	}
-	host := x.Msg.URI.Host.Of(x.Msg.Raw)
-	for _, d := range l.cfg.Domains {
-		if strings.EqualFold(d, string(host)) {
-			return true
-		}
-	}
-	return false
+	return len(l.cfg.Domains) == 0 || l.local(x.From.Side, x.Msg.Raw, &x.Msg.URI)
 }
 
 // named reports whether the Request-URI names the edge itself.

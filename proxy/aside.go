@@ -182,8 +182,8 @@ func (l *lane) park(x *edge.Exchange, a *aside, key uint64) {
 
 // setAside puts a copy of x into the queue of a, to be taken up when q has been looked up, if that has a host. False: there is no room.
 func (l *lane) setAside(x *edge.Exchange, a *aside, key uint64, q resolve.Query) bool {
-	p := parked{raw: append([]byte(nil), x.Msg.Raw...), x: *x, ours: l.ordered, query: q}
-	p.x.Msg = nil
+	p := l.copied(x)
+	p.query = q
 	return a.put(key, p)
 }
 
@@ -197,7 +197,7 @@ func (l *lane) asideKey(x *edge.Exchange) uint64 {
 func (l *lane) resume(ctx context.Context, p parked, at time.Time) {
 	l.ended, l.ordered = false, false
 	defer l.survive(p.x.At)
-	l.cfg, l.d.fate, l.answered = l.p.cfg.Load(), fateNone, nil
+	l.cfg, l.answered = l.p.cfg.Load(), nil
 	switch {
 	case p.query.Host != "":
 		l.answered, p.x.At = l.p.hosts.seek(ctx, p.query, at), time.Now()
@@ -208,12 +208,9 @@ func (l *lane) resume(ctx context.Context, p parked, at time.Time) {
 		l.ended = true
 		return
 	}
-	l.raw, l.from, l.own.key, l.x.Msg = p.raw, p.x.From, 0, nil
-	if l.msg.Parse(p.raw, p.x.From.Transport.Delimited()) == nil { // it did once
-		l.x = p.x
-		l.x.Msg = &l.msg
+	if x := l.takeUp(&p, p.x.At); x != nil {
 		l.ordered = p.ours
-		l.goOn(&l.x)
+		l.goOn(x)
 		l.ordered = false
 	}
 	if len(l.orders) > 0 {

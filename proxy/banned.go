@@ -103,15 +103,19 @@ func (l *lane) shut(to edge.Flow, at time.Time) bool {
 // the one inside, since of a call that passes here twice both parties are outside.
 func (l *lane) conversed(x *edge.Exchange, tx *transaction.Tx) {
 	m := x.Msg
+	began := tx.Method == sip.INVITE && m.Status/100 == 2
+	ended := tx.Method == sip.BYE && m.Status >= 200 && m.Status != 401 && m.Status != 407 // RFC 3261 §15.1.1
+	if !began && !ended {
+		return
+	}
 	outside, inside := m.FromTag.Of(m.Raw), m.ToTag.Of(m.Raw)
 	if tx.Client.Side == edge.Inside {
 		outside, inside = inside, outside
 	}
 	key := 3*maphash.Bytes(l.p.seed, outside) + maphash.Bytes(l.p.seed, inside)
 	switch {
-	case tx.Method == sip.BYE && m.Status >= 200 && m.Status != 401 && m.Status != 407: // RFC 3261 §15.1.1
+	case ended:
 		l.p.bans.CallEnded(key, x.At)
-	case tx.Method != sip.INVITE || m.Status/100 != 2:
 	case tx.Client.Side == edge.Outside:
 		l.p.bans.CallBegan(key, tx.Client.Remote, x.At)
 	case tx.Target.Side == edge.Outside:

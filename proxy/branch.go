@@ -48,6 +48,11 @@ func (b *brancher) append(dst []byte, id transaction.ID, loop uint32) []byte {
 	return seal.AppendText(append(dst, cookie...), block)
 }
 
+// number is of the branch that was appended last, of saltLen bytes and never zero.
+func (b *brancher) number() uint32 {
+	return max(1, binary.BigEndian.Uint32(b.room[:])>>(32-8*saltLen))
+}
+
 // open reads a branch; false if it is not one of ours.
 func (b *brancher) open(branch []byte) (id transaction.ID, loop uint32, ok bool) {
 	if len(branch) != branchLen || string(branch[:len(cookie)]) != cookie {

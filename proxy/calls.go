@@ -56,6 +56,7 @@ type call struct {
 	heard   int64  // of it last, Unix seconds
 	invites int    // that began it and have not failed: a forked or merged one counts once
 	number  uint32 // their CSeq
+	callee  uint64 // keyed hash of the tag of who answered; 0: nobody has
 }
 
 // again reports whether the call with key was begun by an INVITE with another CSeq number, which has not failed: one with this number is no copy of
@@ -100,6 +101,26 @@ func (c *calls) touch(key uint64, now time.Time) bool {
 		s.calls[key] = one
 	}
 	return known
+}
+
+// answered notes who answered the call with key first.
+func (c *calls) answered(key, callee uint64) {
+	s := &c.shards[key%callShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one, known := s.calls[key]; known && one.callee == 0 {
+		one.callee = callee
+		s.calls[key] = one
+	}
+}
+
+// with reports whether the call with key was answered by callee.
+func (c *calls) with(key, callee uint64) bool {
+	s := &c.shards[key%callShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one, known := s.calls[key]
+	return known && one.callee == callee
 }
 
 // failed notes that an INVITE of the call failed; with the last one the call ends.
@@ -149,12 +170,14 @@ func (l *lane) metered(x *edge.Exchange, to *hop) (key uint64, v edge.Verdict) {
 		if p == nil || p.Calls == 0 {
 			return 0, v
 		}
+		callee := m.ToTag
 		key = l.callKey(p, x.From.Side, m.FromTag)
 		if !l.p.calls.touch(key, x.At) {
+			callee = m.FromTag
 			key = l.callKey(p, edge.Inside-x.From.Side, m.ToTag)
 			l.p.calls.touch(key, x.At)
 		}
-		if m.Method != sip.BYE {
+		if m.Method != sip.BYE || !l.p.calls.with(key, l.tagHash(callee)) { // the token does not vouch for the tag of who was called
 			key = 0
 		}
 		return key, v
@@ -202,6 +225,16 @@ func (l *lane) callKey(p *peer, side edge.Side, tag sip.Span) uint64 {
 	return maphash.Bytes(l.p.seed, l.hashed) | 1
 }
 
+// tagHash is the keyed hash of a tag in the message at hand, never 0.
+func (l *lane) tagHash(tag sip.Span) uint64 {
+	return maphash.Bytes(l.p.seed, tag.Of(l.msg.Raw)) | 1
+}
+
+// ends reports whether a call is over whose BYE was answered with status: by the far end, or by nobody (RFC 3261 §15.1.1). Whoever refuses it goes on.
+func ends(status int) bool {
+	return status/100 == 2 || status == 481 || status == 408 || status == 430 || status == 503
+}
+
 // settle takes note of how the request of tx ended. tx is locked.
 func (l *lane) settle(tx *transaction.Tx, status int) {
 	l.over(tx, status)
@@ -210,7 +243,7 @@ func (l *lane) settle(tx *transaction.Tx, status int) {
 		return
 	case tx.Method == sip.INVITE && status >= 300:
 		l.p.calls.failed(tx.Call)
-	case tx.Method == sip.BYE && status != 401 && status != 407: // RFC 3261 §15.1.1: whatever else it is, the call is over
+	case tx.Method == sip.BYE && ends(status):
 		l.p.calls.end(tx.Call)
 	}
 	tx.Call = 0

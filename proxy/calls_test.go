@@ -33,6 +33,12 @@ func TestPeerCalls(t *testing.T) {
 	if n := b.onRecord(); n != 1 {
 		t.Fatalf("%d calls, want 1", n)
 	}
+	b.dialog("BYE", field(t, out, "Record-Route"), "wrong", "a1", "sip:"+b.inside.Remote.String(), b.at(first))
+	b.send(b.inside, replyTo(b.expect(b.platform, "BYE"), "481 No Such Call"))
+	b.expect(first, "SIP/2.0 481")
+	if n := b.onRecord(); n != 1 {
+		t.Fatalf("%d calls after a BYE that ends none", n)
+	}
 	b.dialog("BYE", field(t, out, "Record-Route"), "b", "a1", "sip:"+b.inside.Remote.String(), b.at(first)) // by the callee
 	b.send(b.inside, replyTo(b.expect(b.platform, "BYE"), "200 OK"))
 	b.expect(first, "SIP/2.0 200")

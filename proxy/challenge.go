@@ -29,15 +29,43 @@ func newBook(cfg *Config, keys *seal.Keys, old *settings) *challenge.Book {
 // answers reads what the credentials of x, a request from outside, answer of our own challenges.
 func (l *lane) answers(x *edge.Exchange) {
 	if l.cfg.Challenge == judge.Enforce && x.From.Side == edge.Outside && x.Trust != edge.Peer && x.Match != edge.MatchRetransmission {
-		x.Answer, l.own.answers = l.p.nonces.Answers(x.Msg, x.From, x.At)
+		x.Answer, x.Answers = l.p.nonces.Answers(x.Msg, x.From, x.At)
 	}
 }
 
-// dropAnswers takes the credentials for our own challenges off the request that is being edited: the platform would take them for a wrong password.
-func (l *lane) dropAnswers() {
-	for i := 0; l.own.answers>>i != 0; i++ {
-		if l.own.answers>>i&1 == 1 {
-			l.edit.Remove(i)
+// disown sees to it that no password is tried with x that nobody judged. Credentials for a nonce that never went to where x came from prove nothing of who wrote
+// them, so they are held against nobody. They are taken off, as if the nonce were too old: the platform asks again, with a nonce that counts. Only who is
+// registered, by the phone that he is registered with, may have a nonce that we don't know of.
+func (l *lane) disown(x *edge.Exchange) {
+	a := &x.Asked
+	alien := a.Alien && a.Secret != 0 && !(a.Good && a.Trust == edge.Known)
+	if !alien && x.Excess == 0 {
+		return
+	}
+	v := edge.Verdict{Action: edge.Challenge, Reason: reasonNonce}
+	if l.cfg.Monitor || !l.cfg.Judge.Acts() {
+		x.Excess = 0
+		l.refuse(x, v.Told())
+		return
+	}
+	if alien {
+		x.Excess, a.Secret = ^uint64(0), 0
+	}
+	l.refuse(x, edge.Verdict{Action: edge.Note, Reason: reasonNonce})
+}
+
+// dropAnswers takes credentials off the request x that is being edited: those for our own challenges, which the platform would take for a wrong password, and
+// those that nobody judged.
+func (l *lane) dropAnswers(x *edge.Exchange) {
+	drop := x.Answers | x.Excess
+	if drop == 0 {
+		return
+	}
+	for _, id := range [...]sip.FieldID{sip.FieldAuthorization, sip.FieldProxyAuthorization} {
+		for i := x.Msg.Find(id); i >= 0; i = x.Msg.Next(id, i) {
+			if drop&judge.Place(i) != 0 {
+				l.edit.Remove(i)
+			}
 		}
 	}
 }
@@ -72,8 +100,8 @@ func (l *lane) appeal(x *edge.Exchange) edge.Verdict {
 }
 
 // doubts says whether x, which is fit to be relayed, has to prove itself first: a stranger's request from a greylisted source, or for a user
-// whose passwords this source got wrong. Who answers our challenge, one of the platform's that went there, or our knock, has done so; so has who comes
-// over a stream. A check may doubt it, too (heard).
+// whose passwords this source got wrong. Who answers our challenge, one of the platform's that went there, or our knock, has done so. A check may doubt
+// it, too (heard).
 func (l *lane) doubts(x *edge.Exchange, heard edge.Verdict) edge.Verdict {
 	a := &x.Asked
 	if l.cfg.Challenge == judge.Off || x.From.Side != edge.Outside || x.Match != edge.MatchNew || x.Trust != edge.Unknown || a.Good || l.forUs(x) {
@@ -90,7 +118,7 @@ func (l *lane) doubts(x *edge.Exchange, heard edge.Verdict) edge.Verdict {
 		return l.asks(x, reasonTries)
 	case a.Wrong >= wrongMost:
 		return l.asks(x, reasonTries).Told()
-	case a.Fresh, x.From.Transport.Stream():
+	case a.Fresh:
 		return edge.Verdict{}
 	}
 	grey, told := l.cfg.Judge.Grey(a, x.At), heard.Action == edge.Challenge

@@ -160,7 +160,7 @@ func TestDoubted(t *testing.T) {
 		stream := b.outside
 		stream.Transport = edge.TCP
 		b.send(stream, register("100", 3, ""))
-		b.expect(b.platform, "REGISTER")
+		b.silence(b.platform)
 	}
 }
 
@@ -188,10 +188,6 @@ func TestKnock(t *testing.T) {
 	}
 	b.send(b.outside, register("100", 2, "")) // another Call-ID
 	b.expect(b.caller, "OPTIONS ")
-	stream := b.outside
-	stream.Transport = edge.TCP
-	b.send(stream, register("100", 3, "")) // whose handshake was its proof
-	b.expect(b.platform, "REGISTER")
 }
 
 // TestNotChallenged: who is known, what belongs to something, and who is not greylisted is never challenged.

@@ -6,6 +6,9 @@ import (
 	"testing"
 )
 
+// calleeURI is the Contact of what replyTo makes.
+const calleeURI = "sip:alice@192.168.1.9:5060"
+
 // inDialog is a request of the caller in the call that ok answered.
 func inDialog(t *testing.T, method, uri, ok, branch string) []byte {
 	return []byte(method + " " + uri + " SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.9:5060;branch=z9hG4bK" + branch + ";rport\r\nRoute: " +
@@ -23,11 +26,14 @@ func TestCallerDoesNotChooseTheServer(t *testing.T) {
 	ok := b.expect(b.caller, "SIP/2.0 200")
 	uri := "sip:admin@" + addrOf(victim).String()
 	b.send(b.outside, inDialog(t, "INFO", uri, ok, "x1"))
-	b.expect(b.platform, "INFO "+uri)
-	further := strings.Replace(string(inDialog(t, "INFO", "sip:pbx@192.0.2.1", ok, "x2")), ";lr>\r\n", ";lr>, <"+uri+";lr>\r\n", 1)
+	b.expect(b.caller, "SIP/2.0 403")
+	further := strings.Replace(string(inDialog(t, "INFO", calleeURI, ok, "x2")), ";lr>\r\n", ";lr>, <"+uri+";lr>\r\n", 1)
 	b.send(b.outside, []byte(further))
-	b.expect(b.platform, "INFO sip:pbx@192.0.2.1")
+	b.expect(b.caller, "SIP/2.0 403")
+	b.silence(b.platform)
 	b.silence(victim)
+	b.send(b.outside, inDialog(t, "INFO", calleeURI, ok, "x3"))
+	b.expect(b.platform, "INFO "+calleeURI)
 }
 
 // TestDialogFollowsThePlatform: another server of the platform answers; it says so in its Contact or Record-Route, and the dialog is
@@ -40,8 +46,9 @@ func TestDialogFollowsThePlatform(t *testing.T) {
 			b.send(b.outside, newRequest("INVITE", 1))
 			invite := b.expect(b.platform, "INVITE")
 			uri := "<sip:pbx@" + addrOf(other).String() + ";lr>"
-			reply := string(replyTo(invite, "200 OK"))
+			reply, target := string(replyTo(invite, "200 OK")), calleeURI
 			if name == "Contact" {
+				target = "sip:pbx@" + addrOf(other).String()
 				reply = strings.Replace(reply, "Contact: <sip:alice@192.168.1.9:5060>", "Contact: "+uri, 1)
 			} else {
 				reply = strings.Replace(reply, "Record-Route: ", "Record-Route: "+uri+", ", 1)
@@ -52,7 +59,7 @@ func TestDialogFollowsThePlatform(t *testing.T) {
 				_, ours, _ := strings.Cut(ok, "Record-Route: "+uri+", ")
 				ok = "Record-Route: " + ours
 			}
-			b.send(b.outside, inDialog(t, "INFO", "sip:pbx@192.0.2.1", ok, "x1"))
+			b.send(b.outside, inDialog(t, "INFO", target, ok, "x1"))
 			b.expect(other, "INFO")
 			b.silence(b.platform)
 		})
@@ -65,7 +72,7 @@ func TestACKWithTheBranchOfItsINVITE(t *testing.T) {
 	b.send(b.outside, newRequest("INVITE", 1))
 	b.send(b.inside, replyTo(b.expect(b.platform, "INVITE"), "200 OK"))
 	ok := b.expect(b.caller, "SIP/2.0 200")
-	b.send(b.outside, inDialog(t, "ACK", "sip:pbx@192.0.2.1", ok, "1"))
+	b.send(b.outside, inDialog(t, "ACK", calleeURI, ok, "1"))
 	b.expect(b.platform, "ACK")
 }
 

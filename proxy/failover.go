@@ -38,7 +38,7 @@ func (l *lane) sendNext(dst []byte, tx *transaction.Tx, at time.Time) []byte {
 	}
 	tx.Retarget()
 	tx.Target = flow
-	tx.Tried |= 1 << i
+	tx.Tried |= 1 << next.place
 	b := l.readdress(dst, tx)
 	if tooLong(len(b), flow) {
 		b = l.overTCP(b, tx)
@@ -63,7 +63,10 @@ func (l *lane) readdress(dst []byte, tx *transaction.Tx) []byte {
 			} else {
 				r.Outside = tx.Target
 			}
-			l.small = appendToken(l.small[:0], l.p.keys, &r, tx.Client.Side, m, callID)
+			_, marks := cutMarks(token)
+			if l.small = appendToken(l.small[:0], l.p.keys, &r, tx.Client.Side, m, callID); len(marks) > 0 {
+				l.small = append(append(l.small, marksBegin), marks...)
+			}
 			l.value = l.appendRoute(l.value[:0], l.small, tx.Target, m.URI.Scheme)
 			e.Replace(i, l.value)
 			token = l.small

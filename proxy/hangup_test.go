@@ -62,7 +62,7 @@ func TestOwnRequestsAreNobodysBusiness(t *testing.T) {
 		}
 		return tx
 	}
-	b.l.giveUp(order(1), b.now)
+	b.l.giveUp(order(1), 500, b.now)
 	b.l.leave([]byte("SIP/2.0 500 Server Internal Error\r\n\r\n"), order(2))
 	b.l.out.Flush()
 	b.silence(b.caller)

@@ -4,6 +4,7 @@ import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
 	"github.com/ringwall/ringwall/topo"
+	"github.com/ringwall/ringwall/transaction"
 )
 
 // veiled is what a route token says beyond the two ends of the dialog, where the platform is hidden: what outside does not see, and what
@@ -15,7 +16,11 @@ type veiled struct {
 	ToHost   []byte // the same of To
 	Set      []byte // the proxies inside, in the order of Route (topo.NextEntry)
 	Whole    bool   // Set is all there is: outside never saw a Route to a proxy inside
+	Salt     uint32 // what tokens of a dialog that began outside are made with (topo.Leg), of saltLen bytes
 }
+
+// saltLen is the length of veiled.Salt in a token: whoever waits for it to come again waits for some ten million calls.
+const saltLen = 3
 
 const (
 	hidesCallID = 1 << iota
@@ -24,7 +29,11 @@ const (
 	hidesSet
 	hidesPacked // hosts and set are packed; else they are as in tokens of before 2026-11-23
 	hidesSame   // the host of To is that of From
+	hidesSalt
 )
+
+// veils reports whether outside sees no proxies of the platform: Routes of its requests come from the token alone.
+func (h *veiled) veils() bool { return h.Whole || len(h.Set) > 0 }
 
 // appendTo appends h as it is sealed: nothing if there is nothing.
 func (h *veiled) appendTo(dst []byte) []byte {
@@ -48,11 +57,17 @@ func (h *veiled) appendTo(dst []byte) []byte {
 	if len(h.Set) > 0 {
 		flags |= hidesPacked
 	}
+	if h.Salt != 0 {
+		flags |= hidesSalt
+	}
 	if flags == 0 {
 		return dst
 	}
 	if dst = append(dst, flags); h.Masked {
 		dst = append(dst, h.Key)
+	}
+	if h.Salt != 0 {
+		dst = append(dst, byte(h.Salt>>16), byte(h.Salt>>8), byte(h.Salt))
 	}
 	if flags&hidesFrom != 0 {
 		dst = topo.AppendHost(dst, h.FromHost)
@@ -77,6 +92,12 @@ func (h *veiled) parse(b []byte, at int) (grown []byte, ok bool) {
 			return b, false
 		}
 		h.Key, rest = rest[0], rest[1:]
+	}
+	if flags&hidesSalt != 0 {
+		if len(rest) < saltLen {
+			return b, false
+		}
+		h.Salt, rest = uint32(rest[0])<<16|uint32(rest[1])<<8|uint32(rest[2]), rest[saltLen:]
 	}
 	if flags&hidesPacked == 0 {
 		return h.parseEarlier(b, rest, flags)
@@ -171,6 +192,9 @@ func (l *lane) conceal(x *edge.Exchange, r *route) {
 		}
 	}
 	r.Set = l.unseen
+	if !l.own.tokened || l.own.path { // the Call-ID is the platform's, or the set holds a token of the dialog that began outside, and its salt
+		l.own.salt = l.p.keys.Salt(r.Set)
+	}
 }
 
 // masks reports whether the Call-ID of a request from inside is masked: that of a dialog is or is not from its beginning.
@@ -203,6 +227,7 @@ func (l *lane) hide(x *edge.Exchange, to *hop) {
 	}
 	l.hideRoutes(m)
 	leg := l.wayOut(to.flow, x)
+	leg.Tag, leg.Salt = m.FromTag.Of(m.Raw), l.own.salt
 	if leg.Masked = l.masks(); leg.Masked {
 		leg.Key = l.maskKey()
 	}
@@ -237,13 +262,14 @@ func (l *lane) hideRoutes(m *sip.Message) {
 	}
 }
 
-// hideResponse does the same for a response to a client outside.
-func (l *lane) hideResponse(x *edge.Exchange, client edge.Flow, register bool) {
-	leg := l.wayOut(client, x)
-	leg.Registers = register
+// hideResponse does the same for a response to the client of tx, which is outside.
+func (l *lane) hideResponse(x *edge.Exchange, tx *transaction.Tx) {
+	leg := l.wayOut(tx.Client, x)
+	leg.Tag, leg.Salt = x.Msg.ToTag.Of(x.Msg.Raw), tx.Salt
+	leg.Registers = tx.Method == sip.REGISTER && x.Msg.Status/100 == 2
 	l.mask.Outward(&l.edit, x.Msg, leg)
 	l.hideBody(x, leg)
-	l.cfg.scrub.Outward(&l.edit, x.Msg, l.cfg.peerFrom(client) != nil)
+	l.cfg.scrub.Outward(&l.edit, x.Msg, l.cfg.peerFrom(tx.Client) != nil)
 }
 
 // hideBody adds what topo does to the body, and tells if it had to be taken out.
@@ -251,6 +277,28 @@ func (l *lane) hideBody(x *edge.Exchange, leg *topo.Leg) {
 	if !l.mask.BodyOut(&l.edit, x.Msg, leg) {
 		l.refuse(x, edge.Verdict{Action: edge.Note, Reason: reasonBody})
 	}
+}
+
+// salt finds out what the tokens of a request, and of the responses that tx brings, are made with: what the dialog began with, else a number of which
+// nobody outside knows when it comes again. The branch that was made last holds one.
+func (l *lane) salt(tx *transaction.Tx) {
+	switch own := &l.own; {
+	case !own.tokened || own.path:
+		own.salt = l.branches.number()
+	default:
+		own.salt = l.saltOf(&own.route)
+	}
+	if tx != nil {
+		tx.Salt = l.own.salt
+	}
+}
+
+// saltOf is what the tokens of the dialog of r are made with.
+func (l *lane) saltOf(r *route) uint32 {
+	if r.Salt != 0 {
+		return r.Salt
+	}
+	return l.p.keys.Salt(r.Set)
 }
 
 // wayOut is the way of x, a message from inside, to outside.
@@ -274,7 +322,7 @@ func (l *lane) unveil(x *edge.Exchange) {
 	}
 	l.rename(m, &m.From, sip.FieldFrom, own.route.ToHost) // who answered once is who asks now
 	l.rename(m, &m.To, sip.FieldTo, own.route.FromHost)
-	if len(own.route.Set) == 0 && !own.route.Whole {
+	if !own.route.veils() {
 		return
 	}
 	for i := m.Find(sip.FieldRoute); i >= 0; i = m.Next(sip.FieldRoute, i) {

@@ -213,8 +213,8 @@ func (l *lane) toName(x *edge.Exchange, n *knownHost, from edge.Flow) (hop, edge
 		if i < 0 {
 			break
 		}
-		tried |= 1 << i
 		s := n.servers[i]
+		tried |= 1 << s.place
 		flow, ok := l.out.Route(edge.Outside, s.Transport, s.Addr)
 		if !ok || !mayCarry(&x.Msg.URI, s.Transport) {
 			continue

@@ -11,6 +11,7 @@ import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/judge"
 	"github.com/ringwall/ringwall/meter"
+	"github.com/ringwall/ringwall/sip"
 )
 
 // newJudged is a bench with every check at work.
@@ -265,5 +266,73 @@ func TestPeersAreNotJudged(t *testing.T) {
 	b.l.cfg = b.p.cfg.Load()
 	if v := b.l.hear(&x); v != (edge.Verdict{}) {
 		t.Errorf("%+v", v)
+	}
+}
+
+// TestProtectedUser (brute-aor): whose password is tried from eight places gets in where the platform accepted him, and from other addresses of that network; from
+// elsewhere who begins to register is asked first who he is, and one password in five minutes is let through.
+func TestProtectedUser(t *testing.T) {
+	b := newWary(t)
+	at := func(text string) edge.Flow {
+		f := b.outside
+		f.Remote = netip.MustParseAddrPort(text)
+		return f
+	}
+	if got := b.logsIn("100", 0, "200 OK"); !strings.HasPrefix(got, "SIP/2.0 200") {
+		t.Fatalf("at home: %q", got)
+	}
+	n := 100
+	guess := func(from edge.Flow) bool {
+		n += 10
+		return b.tries(from, "100", n, "401 Unauthorized")
+	}
+	for i := range 8 {
+		if !guess(at(fmt.Sprintf("127.7.%d.1:5060", i))) {
+			t.Fatalf("guess %d does not get through", i)
+		}
+	}
+	if guess(at("127.8.1.1:5060")) {
+		t.Error("a ninth does")
+	}
+	elsewhere := b.outside
+	elsewhere.Remote = netip.AddrPortFrom(netip.MustParseAddr("127.8.1.2"), 5060)
+	b.send(elsewhere, register("100", 1, ""))
+	b.silence(b.platform)
+	if told := b.told(); told["refused userguard.sources "] == 0 {
+		t.Errorf("told %v", told)
+	}
+	answer := credentials("100", "000000000000000000000000", "x")
+	b.send(at("127.0.0.200:5060"), register("100", 2, answer)) // the network of home
+	b.expect(b.platform, "REGISTER")
+	b.send(at("127.8.1.3:5060"), register("100", 3, answer))
+	b.silence(b.platform)
+}
+
+// TestSlowProber: who tries a method that nobody knows each minute is greylisted after some ten, and never banned for that alone; a phone behind the same address that
+// answers is let in.
+func TestSlowProber(t *testing.T) {
+	for _, over := range []edge.Transport{edge.UDP, edge.TCP} {
+		b := newJudged(t, judge.Enforce, func(c *Config) {
+			c.Challenge, c.Unknown = judge.Enforce, MethodSet(sip.REGISTER, sip.INVITE)
+		})
+		prober := b.outside
+		prober.Transport = over
+		for n := range 60 {
+			b.send(prober, newRequest("FOO", n))
+			if n == 3 {
+				b.send(b.outside, register("100", 100, ""))
+				b.expect(b.platform, "REGISTER")
+			}
+			b.now = b.now.Add(time.Minute)
+		}
+		b.drained()
+		if bans := b.bans.Bans(b.now); len(bans) > 0 {
+			t.Errorf("%v: banned: %v", over, bans)
+		}
+		b.send(b.outside, register("200", 200, ""))
+		b.send(b.outside, replyTo(b.expect(b.caller, "OPTIONS "), "200 OK"))
+		b.silence(b.platform)
+		b.send(b.outside, register("200", 200, ""))
+		b.expect(b.platform, "REGISTER")
 	}
 }

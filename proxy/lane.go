@@ -32,6 +32,7 @@ type lane struct {
 	left     sip.Message       // a message of ours on its way out, for who traces
 	held     *transaction.Tx   // the one that is locked
 	ended    bool              // what is being done came to its end, without a panic
+	late     bool              // the response that is being handled is of a server that held has left
 	was      transaction.State // of held, before the response that is being handled
 	raw      []byte            // the message received that is being handled, nil if none is
 	from     edge.Flow         // where it came from
@@ -47,6 +48,7 @@ type lane struct {
 	unseen, turn, note []byte            // proxies inside, in the order they stand and in reverse; a note
 	fields             []sip.Header      // of a response of our own
 	counts             []int             // lengths of the entries in unseen
+	hops               []sip.Address     // proxies inside of a shown platform, as they stand in the message
 	d                  description       // in the message at hand
 	clean              func([]byte) bool // unmarked
 	body               []byte            // one of several parts, with another description
@@ -68,14 +70,18 @@ type belongings struct {
 	callID   []byte      // as inside knows it
 	masked   bool        // outside knows another one
 	loop     uint32      // loop hash
+	salt     uint32      // of its dialog (topo.Leg)
 	route    route       // what its route token says, if tokened
 	tokened  bool        // a route token of ours that verifies stands on top of Route
 	path     bool        // it is that of a registration: the request may begin a dialog
 	inner    bool        // it is that of a dialog that began inside
 	forged   edge.Reason // a token is there that does not verify, and which; "": none
 	target   []byte      // the URI that the Request-URI stands for, if that is a token of ours
+	made     uint32      // the salt of that token (topo.Veil.Open)
+	marks    []byte      // of target and Routes, behind the route token
+	called   []byte      // of what was called, behind these
+	marked   []byte      // the Request-URI without the mark in it, if there is one that verifies
 	home     edge.Flow   // the server of the platform that is in it, if it is one of a Contact that the platform registered
-	answers  uint64      // header fields with credentials for challenges of ours
 	barred   bool        // its source is banned without proof
 	ownRoute bool        // the topmost Route names us and is to be removed
 	rest     sip.Span
@@ -130,6 +136,9 @@ func (l *lane) handle(b []byte, from edge.Flow, at time.Time) error {
 	l.answers(x)
 	if l.own.barred = l.outlawed(x); l.own.barred && !l.mayProve(x) {
 		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonSoft})
+		return nil
+	}
+	if x.Msg.Method == sip.CANCEL && l.callsOff(x) {
 		return nil
 	}
 	if a, key := l.overtakes(x); a != nil {

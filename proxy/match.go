@@ -31,6 +31,9 @@ func (l *lane) match(x *edge.Exchange) {
 	}
 	l.ownRoute(x)
 	l.ownTarget(x)
+	if l.own.tokened && x.From.Side == edge.Outside && l.own.target == nil {
+		l.ownMark(x)
+	}
 	if x.Trust == edge.Unknown && l.p.bindings.Known(x.From, x.At) {
 		x.Trust = edge.Known
 	}
@@ -120,6 +123,8 @@ func (l *lane) ownRoute(x *edge.Exchange) {
 	}
 	own := &l.own
 	own.ownRoute, own.field, own.rest = true, i, rest
+	user, marks := cutMarks(user)
+	l.readMarks(marks)
 	if len(user) == 0 {
 		return
 	}
@@ -133,6 +138,10 @@ func (l *lane) ownRoute(x *edge.Exchange) {
 	own.route, l.opened, own.tokened = openToken(l.opened, l.p.keys, user, x.From.Side, m, own.callID)
 	if own.path, own.inner = user[0] == pathToken, user[0] == fromInside; !own.tokened {
 		own.forged = reasonForged
+	} else if len(user) > 10 {
+		const odd = 0x9e3779b97f4a7c15 // spreads 48 bits of the seal, which are as good as random, over all
+		x.Dialog = binary.BigEndian.Uint64(user[2:10]) * odd
+		x.Dialog ^= x.Dialog >> 32
 	}
 }
 
@@ -150,7 +159,7 @@ func (l *lane) ownTarget(x *edge.Exchange) {
 		return
 	}
 	var err error
-	if l.uri, err = l.cfg.veil.Target(l.uri[:0], user, x.At); err == nil && len(l.uri) > 0 {
+	if l.uri, l.own.made, err = l.cfg.veil.Open(l.uri[:0], user, x.At); err == nil && len(l.uri) > 0 {
 		l.own.target = l.uri
 	}
 	if l.own.forged == "" && err != nil {

@@ -289,7 +289,7 @@ func (l *lane) mediated(buf []byte, x *edge.Exchange, tx *transaction.Tx) *trans
 		ack = l.hangUp(buf, x, tx)
 	}
 	if tx.State < transaction.Completed {
-		l.giveUp(tx, x.At)
+		l.giveUp(tx, 500, x.At)
 	} else {
 		l.unlock(tx)
 	}

@@ -14,7 +14,7 @@ import (
 func (l *lane) oneRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 	if i := m.Find(sip.FieldRecordRoute); i >= 0 && l.ownAlone(m, i, token, tx) {
 		l.edit.Remove(i)
-		l.value = l.appendRoute(l.value[:0], token, tx.Client, sip.SIP)
+		l.value = l.appendRoute(l.value[:0], l.withCalled(token, tx.Called), tx.Client, sip.SIP)
 		l.edit.Top(sip.FieldRecordRoute, l.value)
 		return
 	}
@@ -25,6 +25,7 @@ func (l *lane) oneRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 		l.edit.Remove(i)
 		for a := range sip.Addresses(m.Raw, m.Fields[i].Value) {
 			switch uri := a.URI.Of(m.Raw); {
+			case len(l.value) > 0 && !l.unmarked(uri): // a proxy inside that does not write above ours, as RFC 3261 §16.6 has it
 			case len(l.value) > 0:
 				l.value = appendUnfolded(append(l.value, ", "...), a.Whole.Of(m.Raw))
 			case found:
@@ -81,7 +82,7 @@ func (l *lane) appendOwnRoute(m *sip.Message, uri, token []byte, next sip.Span, 
 	if bytes.HasPrefix(uri, []byte("sips:")) { // as we wrote it
 		scheme = sip.SIPS
 	}
-	return l.appendRoute(l.value[:0], token, tx.Client, scheme)
+	return l.appendRoute(l.value[:0], l.withCalled(token, tx.Called), tx.Client, scheme)
 }
 
 // turned is the entries of l.unseen, of the lengths in l.counts, in reverse.

@@ -52,7 +52,7 @@ func (l *lane) apologize(at time.Time) {
 	}
 	switch tx := l.held; {
 	case tx != nil && len(tx.Request()) > 0 && tx.State < transaction.Completed:
-		l.giveUp(tx, at)
+		l.giveUp(tx, 500, at)
 	case tx != nil && handled && !l.msg.IsRequest():
 		l.insteadOf(tx)
 	case tx != nil && !handled: // a timer's: its work would fail again
@@ -84,16 +84,16 @@ func (l *lane) leave(b []byte, tx *transaction.Tx) {
 	}
 }
 
-// giveUp ends tx, which waits for a final response, with 500, unless that is a request of our own. Late responses of its target are still acknowledged.
-func (l *lane) giveUp(tx *transaction.Tx, at time.Time) {
-	b, client, own := l.ownReply(l.out.Buffer(), tx, 500), tx.Client, tx.Own
-	l.over(tx, 500)
+// giveUp ends tx, which waits for a final response, with status, unless that is a request of our own. Late responses of its target are still acknowledged.
+func (l *lane) giveUp(tx *transaction.Tx, status int, at time.Time) {
+	b, client, own := l.ownReply(l.out.Buffer(), tx, status), tx.Client, tx.Own
+	l.over(tx, status)
 	tx.Final(at)
 	tx.Relayed(b)
 	l.unlock(tx)
 	if !own {
 		l.transmit(b, client)
-		l.count.SentReply(client, 500)
+		l.count.SentReply(client, status)
 	}
 }
 

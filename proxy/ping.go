@@ -10,7 +10,7 @@ import (
 // pingMark stands in our branch where requests have their loop hash: a response with it answers an OPTIONS of our own.
 const pingMark = 0x70696e67
 
-// ping sends an OPTIONS of our own to s (RFC 3261 §11). number is maxTried times that of its pool and its index there.
+// ping sends an OPTIONS of our own to s (RFC 3261 §11). number is maxTried times that of its pool and its place there.
 func (l *lane) ping(number int, s *server) {
 	flow, ok := l.out.Route(s.side, s.Transport, s.Addr)
 	if !ok {
@@ -41,14 +41,16 @@ func (l *lane) pinged(x *edge.Exchange, id transaction.ID, mark uint32) bool {
 
 // numbered returns the server that ping was given this number for, nil if there is none now.
 func (s *settings) numbered(number uint64) *server {
-	p, i := &s.pool, number%maxTried
+	p, place := &s.pool, number%maxTried
 	if n := number / maxTried; n > uint64(len(s.peers)) {
 		return nil
 	} else if n > 0 {
 		p = &s.peers[n-1].pool
 	}
-	if i >= uint64(len(p.servers)) {
-		return nil
+	for _, one := range p.servers {
+		if uint64(one.place) == place {
+			return one
+		}
 	}
-	return p.servers[i]
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"strings"
@@ -70,12 +71,16 @@ func makePool(all []Upstream, side edge.Side, peer string, old *settings) pool {
 			kept = have.pool
 		}
 	}
+	places := kept.taken(all)
 	for _, u := range all {
 		s := kept.of(u)
 		if s == nil || s.Upstream != u {
 			next := &server{Upstream: u, side: side, peer: peer, text: u.Addr.AppendTo(nil), health: &health{}}
 			if s != nil {
-				next.health = s.health // another share or priority does not make it well or ill
+				next.health, next.place = s.health, s.place // another share or priority does not make it well or ill
+			} else {
+				next.place = uint8(bits.TrailingZeros32(^places))
+				places |= 1 << next.place
 			}
 			s = next
 		}
@@ -83,6 +88,16 @@ func makePool(all []Upstream, side edge.Side, peer string, old *settings) pool {
 		p.servers = append(p.servers, s)
 	}
 	return p
+}
+
+// taken are the places of the servers of p that stay among all.
+func (p *pool) taken(all []Upstream) (places uint32) {
+	for _, u := range all {
+		if s := p.of(u); s != nil {
+			places |= 1 << s.place
+		}
+	}
+	return places
 }
 
 // of returns the server that u is, nil if it is new here.
@@ -119,6 +134,7 @@ type server struct {
 	Upstream
 	side  edge.Side
 	peer  string      // name of the peer, "": it is the platform's
+	place uint8       // below maxTried; no other server of the pool has it, and it is the same whoever comes or goes
 	alone atomic.Bool // the pool has no other
 	text  []byte      // "address:port": how a URI that names it ends
 	*health
@@ -168,7 +184,7 @@ func (s *settings) serverAt(flow edge.Flow) *server {
 }
 
 // choose returns the index of the server for what key names (a Call-ID: so a call that is challenged comes back to the server
-// that challenged it), without those of the bit set tried: the best priority among those that are up, spread by weight
+// that challenged it), without those whose places are in the bit set tried: the best priority among those that are up, spread by weight
 // (highest random weight of a keyed hash). If none is up, the others are tried all the same. -1: none is left.
 func (p *pool) choose(seed maphash.Seed, key []byte, tried uint32) int {
 	if len(p.servers) == 1 && tried == 0 {
@@ -176,10 +192,10 @@ func (p *pool) choose(seed maphash.Seed, key []byte, tried uint32) int {
 	}
 	best, bestScore := -1, 0.0
 	for i, one := range p.servers {
-		if tried>>i&1 == 1 {
+		if tried>>one.place&1 == 1 {
 			continue
 		}
-		score := weigh(seed, key, i, one.weight())
+		score := weigh(seed, key, int(one.place), one.weight())
 		if best < 0 || one.before(p.servers[best]) || !p.servers[best].before(one) && score > bestScore {
 			best, bestScore = i, score
 		}
@@ -197,7 +213,7 @@ func (s *server) before(o *server) bool {
 
 func (s *server) weight() float64 { return float64(max(1, s.Weight)) }
 
-// weigh is the score of server i for key: each server wins a share of keys in proportion to its weight, and a server that
+// weigh is the score of the server with number i for key: each server wins a share of keys in proportion to its weight, and a server that
 // comes or goes moves only the keys that it wins.
 func weigh(seed maphash.Seed, key []byte, i int, weight float64) float64 {
 	var h maphash.Hash
@@ -316,12 +332,12 @@ func (l *lane) pingPool(number int, p *pool, now time.Time) {
 	if len(p.servers) < 2 {
 		return
 	}
-	for i, s := range p.servers {
+	for _, s := range p.servers {
 		switch s.ping(now) {
 		case pingLate:
 			s.failed(l, "no answer to OPTIONS", false, now)
 		case pingDue:
-			l.ping(number*maxTried+i, s)
+			l.ping(number*maxTried+int(s.place), s)
 		}
 	}
 }

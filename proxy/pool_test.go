@@ -40,7 +40,7 @@ func answerTwo(t *testing.T, b *bench, second *net.UDPConn, first string) {
 	}
 	b.send(b.flowOf(second), replyTo(invite, "200 OK"))
 	ok := b.expect(b.caller, "SIP/2.0 200 OK")
-	bye := "BYE sip:pbx@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.9:5060;branch=z9hG4bK2;rport\r\nRoute: " +
+	bye := "BYE " + calleeURI + " SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.9:5060;branch=z9hG4bK2;rport\r\nRoute: " +
 		field(t, ok, "Record-Route") + "\r\nFrom: <sip:alice@example.com>;tag=a1\r\nTo: <sip:echo@example.com>;tag=b\r\nCall-ID: c1\r\n" +
 		"CSeq: 2 BYE\r\nContent-Length: 0\r\n\r\n"
 	b.send(b.outside, []byte(bye))
@@ -78,6 +78,57 @@ func TestFailoverFromSilence(t *testing.T) {
 	b.l.timers(b.now)
 	b.expect(b.caller, "SIP/2.0 100")
 	answerTwo(t, b, second, first)
+}
+
+// TestFailoverInAReload: which servers have had an INVITE is known whoever comes or goes meanwhile.
+func TestFailoverInAReload(t *testing.T) {
+	third := socket(t)
+	for name, change := range map[string]func(a, b, c Upstream) []Upstream{
+		"the first goes":         func(a, b, c Upstream) []Upstream { return []Upstream{b} },
+		"another comes before":   func(a, b, c Upstream) []Upstream { return []Upstream{c, a, b} },
+		"the first is exchanged": func(a, b, c Upstream) []Upstream { return []Upstream{b, c} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, second := newPool(t)
+			b.send(b.outside, newRequest("INVITE", 1))
+			first := b.expect(b.platform, "INVITE")
+			cfg := b.p.cfg.Load().Config
+			cfg.Upstreams = change(cfg.Upstreams[0], cfg.Upstreams[1], Upstream{Addr: addrOf(third), Priority: 3})
+			if err := b.p.Apply(cfg); err != nil {
+				t.Fatal(err)
+			}
+			b.now = b.now.Add(1100 * time.Millisecond)
+			b.l.timers(b.now)
+			b.expect(b.caller, "SIP/2.0 100")
+			answerTwo(t, b, second, first)
+		})
+	}
+}
+
+// TestPlacesStay: a server that comes or goes changes the choice for those calls only that it wins, and no two have one place.
+func TestPlacesStay(t *testing.T) {
+	var all []Upstream
+	for i := range maxTried {
+		all = append(all, Upstream{Addr: netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(5060+i)), Weight: 1})
+	}
+	seed := maphash.MakeSeed()
+	old := &settings{pool: makePool(all[:4], edge.Inside, "", nil)}
+	fewer := makePool(all[1:4], edge.Inside, "", old)
+	for i := range 1000 {
+		key := fmt.Append(nil, i)
+		was := old.servers[old.choose(seed, key, 0)]
+		if is := fewer.servers[fewer.choose(seed, key, 0)]; was.Addr != all[0].Addr && is != was {
+			t.Fatalf("call %d goes to %v, not %v", i, is, was)
+		}
+	}
+	full := makePool(all, edge.Inside, "", &settings{pool: fewer})
+	var places uint32
+	for _, s := range full.servers {
+		places |= 1 << s.place
+	}
+	if places != 1<<maxTried-1 {
+		t.Errorf("places %b", places)
+	}
 }
 
 // TestStrangersTakeNoServerAway: INVITEs that a server leaves unanswered move on, but what counts is whether it answers OPTIONS.

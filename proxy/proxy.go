@@ -51,6 +51,7 @@ type Proxy struct {
 	proofs   marks // addresses with port that have shown a return path
 	relayed  marks // responses to sources that have not
 	knocks   marks // OPTIONS to sources that are doubted, and their answers
+	held     held  // what waits for these answers
 	answers  *meter.Rates
 	nonces   *challenge.Nonces
 	realm    atomic.Pointer[string] // what the platform's challenges name of the inside; nil: nothing that was noticed
@@ -181,6 +182,9 @@ func (p *Proxy) Run(ctx context.Context) {
 			if p.table.Len() > 0 {
 				p.srv.Guarded(l.timers)
 			}
+			if p.held.count.Load() > 0 {
+				p.srv.Guarded(l.overdue)
+			}
 		case <-slow.C:
 			p.srv.Guarded(l.everySecond)
 		}
@@ -190,8 +194,8 @@ func (p *Proxy) Run(ctx context.Context) {
 // Drain makes the proxy answer new work with 503 and Retry-After, while what was begun goes on, or ends that.
 func (p *Proxy) Drain(on bool) { p.draining.Store(on) }
 
-// Pending is the number of relayed requests that wait for a final response.
-func (p *Proxy) Pending() int { return p.table.Pending() }
+// Pending is the number of requests that wait: relayed ones for a final response, others until it is known who sent them.
+func (p *Proxy) Pending() int { return p.table.Pending() + int(p.held.count.Load()) }
 
 // Status is what `ringwall status` shows of the proxy.
 type Status struct {
@@ -215,7 +219,7 @@ func (p *Proxy) Status() Status {
 		}
 		return *found
 	}
-	return Status{Realm: text(p.realm.Load()), Tag: text(p.tag.Load()), Transactions: p.table.Len(), Untrusted: p.table.Untrusted(), Pending: p.table.Pending(), Bindings: p.bindings.Len(),
+	return Status{Realm: text(p.realm.Load()), Tag: text(p.tag.Load()), Transactions: p.table.Len(), Untrusted: p.table.Untrusted(), Pending: p.Pending(), Bindings: p.bindings.Len(),
 		Draining: p.draining.Load(), Upstream: p.cfg.Load().summary(), Up: p.cfg.Load().up(), Peers: p.cfg.Load().peerStatus()}
 }
 

@@ -34,6 +34,7 @@ type bench struct {
 	outside, inside  edge.Flow // flows that messages of caller and platform come from
 	now              time.Time
 	pressure         edge.Pressure // of memory
+	dir              string        // where the key is
 	buf              [65536]byte
 }
 
@@ -54,7 +55,7 @@ func addrOf(c *net.UDPConn) netip.AddrPort {
 
 func newBench(t testing.TB, change func(*Config)) *bench {
 	t.Helper()
-	b := &bench{t: t, caller: socket(t), platform: socket(t), now: epoch}
+	b := &bench{t: t, caller: socket(t), platform: socket(t), now: epoch, dir: t.TempDir()}
 	local := netip.MustParseAddrPort("127.0.0.1:0")
 	tc := transport.Default()
 	tc.Workers = 1
@@ -65,7 +66,7 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { srv.Close() })
-	keys, err := seal.Open(filepath.Join(t.TempDir(), "key"))
+	keys, err := seal.Open(filepath.Join(b.dir, "key"))
 	if err != nil {
 		t.Fatal(err)
 	}

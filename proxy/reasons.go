@@ -26,11 +26,13 @@ const (
 	reasonDoubted   edge.Reason = "challenge.source"   // a greylisted source is to prove itself first
 	reasonAppeal    edge.Reason = "challenge.ban"      // the same of one that is banned without proof
 	reasonTries     edge.Reason = "challenge.password" // the same of one that gave wrong passwords of that user
+	reasonNonce     edge.Reason = "challenge.nonce"    // credentials for a nonce that never went there are taken off: the platform asks anew
 	reasonUnified   edge.Reason = "unify.user"         // a challenge in place of the platform's denial
 	reasonUnifiedPW edge.Reason = "unify.password"     // credentials of a denied user, refused as wrong passwords are
 
 	reasonDialog     edge.Reason = "dialog.unknown"     // To tag, but no route token of ours
 	reasonForged     edge.Reason = "dialog.token"       // a route token that does not verify
+	reasonAstray     edge.Reason = "dialog.target"      // in a dialog, and to go elsewhere than to its far end
 	reasonTarget     edge.Reason = "topology.token"     // a Request-URI that is a token which does not verify
 	reasonExpired    edge.Reason = "topology.expired"   // the same, and one that did for five weeks
 	reasonNoCancel   edge.Reason = "cancel.unmatched"   // CANCEL of nothing on record
@@ -76,8 +78,8 @@ const (
 func Reasons() []edge.Reason {
 	return []edge.Reason{reasonScheme, reasonSIPS, reasonHidden, reasonChallenge, reasonOften, reasonPanic,
 		reasonHeaders, reasonHeader, reasonURI, reasonVias, reasonParameters, reasonMaxForwards, reasonMaxBreadth, reasonLoop, reasonProxyRequire, reasonMethod,
-		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonTarget, reasonExpired, reasonNoCancel, reasonStrayReply, reasonNoTarget,
+		reasonDomain, reasonStranger, reasonDialog, reasonForged, reasonAstray, reasonTarget, reasonExpired, reasonNoCancel, reasonStrayReply, reasonNoTarget,
 		reasonName, reasonNameBusy, reasonStrict, reasonGuard, reasonDeadFlow, reasonUpstream, reasonPeer, reasonPeerCalls, reasonPeerRate, reasonDrain, reasonFull, reasonMemory, reasonOutgrown, reasonBindings, reasonContact, reasonNotSIP,
 		reasonLeak, reasonMedia, reasonExempt, reasonBody, reasonMediaFull, reasonMediaShare, reasonMediaDown, reasonMediaBusy, reasonStraySDP, reasonEncoded,
-		reasonSoft, judge.ReasonSpoof, reasonProtected, reasonBanRefused, reasonDoubted, reasonAppeal, reasonTries, reasonUnified, reasonUnifiedPW}
+		reasonSoft, judge.ReasonSpoof, reasonProtected, reasonBanRefused, reasonDoubted, reasonAppeal, reasonTries, reasonNonce, reasonUnified, reasonUnifiedPW}
 }

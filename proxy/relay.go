@@ -73,6 +73,7 @@ func (l *lane) relay(x *edge.Exchange) {
 
 // begin puts the transaction on record and sends the request.
 func (l *lane) begin(x *edge.Exchange, to *hop) {
+	l.disown(x)
 	buf := l.out.Buffer() // may flush: not under a shard's lock
 	tx, found, err := l.enter(x)
 	if err != nil || found {
@@ -87,6 +88,9 @@ func (l *lane) begin(x *edge.Exchange, to *hop) {
 	tx.Client, tx.Target, tx.Method, tx.Call, tx.Asked, tx.Own = x.From, to.flow, x.Msg.Method, to.call, x.Asked, l.ordered
 	tx.Even, tx.Began = l.evens(x), x.At.UnixNano()
 	tx.Quiet = tx.Even&evenOn != 0
+	if own := &l.own.route; l.own.tokened && x.From.Side == edge.Outside && (own.veils() || own.Inside.Remote != to.flow.Remote) {
+		tx.Even |= evenMoved
+	}
 	if !l.proven(x) {
 		tx.Meter(len(x.Msg.Raw))
 	}
@@ -100,7 +104,7 @@ func (l *lane) begin(x *edge.Exchange, to *hop) {
 		return
 	}
 	if to.pool != nil {
-		tx.Tried = 1 << to.server
+		tx.Tried = 1 << to.pool.servers[to.server].place
 		tx.Movable = len(to.pool.servers) > 1
 	}
 	if tooLong(len(b), to.flow) {
@@ -146,6 +150,7 @@ func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to *hop, tx *transactio
 		id = tx.ID()
 	}
 	l.value = l.branches.append(append(append(l.value[:0], l.p.faces[to.flow.Listener].Via...), ";branch="...), id, l.own.loop)
+	l.salt(tx)
 	e.Top(sip.FieldVia, l.finishVia(to.flow))
 	if via := l.topVia(x); x.From.Side == edge.Inside {
 		l.keepBack(m)
@@ -158,7 +163,7 @@ func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to *hop, tx *transactio
 	}
 	l.scrubRequest(x)
 	l.dropRoutes(x)
-	l.dropAnswers()
+	l.dropAnswers(x)
 	token := l.recordRoute(x, to)
 	extra := l.appendNote(l.extra[:0], x)
 	switch {
@@ -178,8 +183,14 @@ func (l *lane) rewriteInto(dst []byte, x *edge.Exchange, to *hop, tx *transactio
 	case l.masks():
 		l.maskCallID(x)
 	}
+	if x.From.Side == edge.Inside && !l.cfg.Hide && l.own.tokened && !l.own.path && to.peer == nil {
+		l.markRequest(x)
+	}
 	if tx != nil {
 		tx.Keep(l.vias, token, extra)
+		if len(token) > 0 && x.From.Side == edge.Outside && x.Trust != edge.Peer {
+			tx.Called = l.called(l.own.callID, m, &m.URI)
+		}
 	}
 	l.extra = extra[:0]
 	l.describe(m)
@@ -281,8 +292,14 @@ func (l *lane) recordRoute(x *edge.Exchange, to *hop) []byte {
 		return nil
 	}
 	r := route{Binding: to.binding, Outside: to.flow, Inside: to.inside, veiled: veiled{Whole: l.cfg.Hide}}
+	if l.own.tokened && !l.own.path { // a NOTIFY, which may come before the answer that makes the dialog
+		r.Salt = l.own.route.Salt
+	}
 	if x.From.Side == edge.Outside {
 		r.Outside = x.From
+		if l.cfg.Hide {
+			r.Salt = l.own.salt
+		}
 		if r.Masked = l.own.masked; r.Masked {
 			r.Key = m.Raw[m.CallID.Start]
 		}
@@ -297,6 +314,9 @@ func (l *lane) recordRoute(x *edge.Exchange, to *hop) []byte {
 		l.conceal(x, &r)
 	}
 	l.small = appendToken(l.small[:0], l.p.keys, &r, x.From.Side, m, l.own.callID)
+	if x.From.Side == edge.Inside && !l.cfg.Hide && to.peer == nil {
+		l.small = l.marksOfCall(l.small, m, to.inside)
+	}
 	l.value = l.appendRoute(l.value[:0], l.small, to.flow, m.URI.Scheme)
 	switch i := m.Find(sip.FieldRecordRoute); {
 	case i < 0 || l.cfg.Hide && x.From.Side == edge.Inside:

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
@@ -17,6 +18,7 @@ func (l *lane) renameRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 		return
 	}
 	var before sip.Span // the URI that stands before ours: the next hop inside
+	l.hops = l.hops[:0]
 	for i := m.Find(sip.FieldRecordRoute); i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
 		if refused {
 			l.edit.Remove(i)
@@ -30,10 +32,11 @@ func (l *lane) renameRoute(m *sip.Message, token []byte, tx *transaction.Tx) {
 			rest = after
 			if !bytes.Contains(a.URI.Of(m.Raw), token) {
 				before = a.URI
+				l.hops = append(l.hops, a)
 				continue
 			}
 			if tx.Client.Side == edge.Outside {
-				token = l.withServer(m, token, before, tx.Target)
+				token = l.withCalled(l.withServer(m, token, before, tx), tx.Called)
 			}
 			scheme := sip.SIP
 			if bytes.HasPrefix(a.URI.Of(m.Raw), []byte("sips:")) { // as we wrote it
@@ -128,7 +131,7 @@ func (l *lane) renameFirst(m *sip.Message, token []byte, tx *transaction.Tx) boo
 			return false
 		}
 	}
-	l.value = l.appendRoute(l.value[:0], token, tx.Client, sip.SIP)
+	l.value = l.appendRoute(l.value[:0], l.withCalled(token, tx.Called), tx.Client, sip.SIP)
 	at := m.Fields[i].Value.Start
 	l.edit.ReplaceSpan(i, sip.Span{Start: at, End: at + uint32(end) + 1}, l.value)
 	return true
@@ -152,10 +155,23 @@ func (s *server) meant(uri []byte) bool {
 
 // withServer returns the token of a dialog from outside with the server that its requests go to next: who recorded itself
 // inside of us, else the Contact. What a caller writes into Route or Request-URI later has no say in it. The token stays as it
-// is where that server is the one it names already, or is none of the platform's.
-func (l *lane) withServer(m *sip.Message, token []byte, next sip.Span, target edge.Flow) []byte {
+// is where that server is the one it names already, or is none of the platform's. Behind it stand the marks of the target and of the proxies in l.hops.
+func (l *lane) withServer(m *sip.Message, token []byte, next sip.Span, tx *transaction.Tx) []byte {
 	server, ok := l.serverNamed(m, next)
-	if !ok || server.Remote == target.Remote && server.Transport == target.Transport { // the token was made with target
+	if !ok {
+		server = tx.Target
+	}
+	token = l.movedTo(server, m, token, tx.Target)
+	if l.cfg.peerAt(tx.Client) != nil {
+		return token
+	}
+	slices.Reverse(l.hops)
+	return l.withMarks(token, m, m.ToTag, server)
+}
+
+// movedTo is token, which was made with target, with that server.
+func (l *lane) movedTo(server edge.Flow, m *sip.Message, token []byte, target edge.Flow) []byte {
+	if server.Remote == target.Remote && server.Transport == target.Transport {
 		return token
 	}
 	callID := m.CallID.Of(m.Raw)

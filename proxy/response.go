@@ -3,6 +3,7 @@ package proxy
 import (
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/topo"
 	"github.com/ringwall/ringwall/transaction"
 )
 
@@ -15,22 +16,9 @@ func (l *lane) response(x *edge.Exchange) {
 		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reason})
 		return
 	}
-	id, mark, ok := l.branches.open(m.Via.Branch.Of(m.Raw))
-	var tx *transaction.Tx
 	buf := l.out.Buffer()
-	if ok {
-		tx = l.p.table.FindID(id)
-		l.held = tx
-	}
+	tx := l.responded(x)
 	if tx == nil {
-		if !ok || !l.pinged(x, id, mark) && !l.answersKnock(x, id, mark) {
-			l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonStrayReply})
-		}
-		return
-	}
-	if !l.expected(x, tx) {
-		l.unlock(tx)
-		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonStrayReply})
 		return
 	}
 	if m.CSeq.Method == sip.CANCEL && tx.Method != sip.CANCEL {
@@ -38,7 +26,8 @@ func (l *lane) response(x *edge.Exchange) {
 		l.unlock(tx)
 		return
 	}
-	if s := l.cfg.serverAt(tx.Target); s != nil {
+	left := tx.Target
+	if s := l.cfg.serverAt(left); s != nil && !l.late {
 		s.heard(l, x.At)
 	}
 	if l.mayTakeLong(x) {
@@ -46,12 +35,44 @@ func (l *lane) response(x *edge.Exchange) {
 		l.park(x, l.p.aside, l.asideKey(x))
 		return
 	}
-	if l.p.media != nil {
-		if tx = l.mediated(buf, x, tx); tx == nil {
-			return
-		}
+	var cancel []byte
+	if l.late {
+		cancel = l.prefer(tx)
 	}
-	l.step(buf, x, tx)
+	if l.p.media != nil {
+		tx = l.mediated(buf, x, tx)
+	}
+	if tx != nil {
+		l.step(buf, x, tx)
+	}
+	if len(cancel) > 0 {
+		l.transmit(cancel, left)
+	}
+}
+
+// responded is the transaction that x belongs to, locked. nil: to none, or what it asks for is done.
+func (l *lane) responded(x *edge.Exchange) (tx *transaction.Tx) {
+	l.late = false
+	id, mark, ok := l.branches.open(x.Msg.Via.Branch.Of(x.Msg.Raw))
+	if ok {
+		tx = l.p.table.FindID(id)
+	}
+	if ok && tx == nil {
+		tx = l.p.table.FindLeft(id)
+		l.late = tx != nil
+	}
+	l.held = tx
+	switch {
+	case tx == nil && ok && (l.pinged(x, id, mark) || l.answersKnock(x, id, mark)):
+	case tx == nil:
+		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonStrayReply})
+	case l.late && l.belated(x, tx), !l.late && l.expected(x, tx):
+		return tx
+	case !l.late:
+		l.unlock(tx)
+		l.refuse(x, edge.Verdict{Action: edge.Drop, Reason: reasonStrayReply})
+	}
+	return nil
 }
 
 // unfit is the reason to drop a response from outside that no platform is to read, "" if there is none.
@@ -103,10 +124,11 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 		b = l.hundred(buf, x, tx)
 		tx.Relayed(b)
 	}
-	l.settle(tx, x.Msg.Status)
-	if tx.Method == sip.INVITE || tx.Method == sip.BYE {
-		l.conversed(x, tx)
+	if tx.Call != 0 && tx.Method == sip.INVITE && status/100 == 2 {
+		l.p.calls.answered(tx.Call, l.tagHash(x.Msg.ToTag))
 	}
+	l.settle(tx, x.Msg.Status)
+	l.conversed(x, tx)
 	if tx.CancelHeld(x.At) {
 		second = l.cancelFor(tx)
 	}
@@ -175,6 +197,9 @@ func (l *lane) returned(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte
 	m, e := x.Msg, &l.edit
 	e.Reset(m)
 	vias, token, extra := tx.Back()
+	if l.late && len(token) > 0 {
+		token = l.ownToken(m, x.From.Side)
+	}
 	note, extra := cutNote(extra)
 	for len(vias) > 0 {
 		var one []byte
@@ -202,12 +227,15 @@ func (l *lane) returned(dst []byte, x *edge.Exchange, tx *transaction.Tx) []byte
 	if len(note) > 0 {
 		l.restore(m, note)
 	}
+	if !hide && tx.Client.Side == edge.Outside {
+		l.markReply(m, token, tx)
+	}
 	switch {
 	case hide:
-		l.hideResponse(x, tx.Client, tx.Method == sip.REGISTER && m.Status/100 == 2)
-	case l.cfg.Hide && x.From.Side == edge.Outside && (tx.Method == sip.PUBLISH || tx.Method == sip.SUBSCRIBE):
-		l.mask.Veil = l.cfg.veil
-		l.mask.Returned(e, m)
+		l.hideResponse(x, tx)
+	case l.cfg.Hide && x.From.Side == edge.Outside && (tx.Method == sip.PUBLISH || tx.Method == sip.SUBSCRIBE || m.Status/100 == 3):
+		l.mask.Veil, l.leg = l.cfg.veil, topo.Leg{At: x.At}
+		l.mask.Returned(e, m, &l.leg)
 	}
 	if tx.Method == sip.REGISTER && tx.Client.Side == edge.Outside {
 		l.registered(x, tx, extra)

@@ -63,6 +63,9 @@ func (l *lane) routeIn(x *edge.Exchange) (hop, edge.Verdict) {
 	if !ok {
 		return hop{}, refusal(x, edge.Reply, reasonUpstream, 503, "")
 	}
+	if uri == nil {
+		uri = l.own.marked
+	}
 	to := hop{flow: flow, inside: flow, server: chosen, uri: uri}
 	if chosen >= 0 {
 		to.pool = &l.cfg.pool

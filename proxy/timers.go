@@ -92,6 +92,8 @@ func (l *lane) due(buf []byte, tx *transaction.Tx, task transaction.Task, now ti
 	return b, to, status
 }
 
+var errBrokenAgain = errors.New("the connection broke twice before a response came")
+
 // Undelivered is told by transport that a message of ours did not arrive. A request that nobody has answered yet ends with 503,
 // as RFC 3261 §16.9 asks, with 430 if it was for a phone (RFC 5626 §5.3), or with 513 if no datagram holds it.
 func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
@@ -99,6 +101,49 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 	defer l.survive(at)
 	l.unsent(sent, to, err, at)
 	l.ended = true
+}
+
+// Broken is told by transport that a connection of ours to to broke. Requests that wait for a first response from there go once more, over a
+// new one: over UDP they would have been retransmitted. If none can be made, or it breaks as well, they did not reach to.
+func (l *lane) Broken(to edge.Flow, at time.Time) {
+	l.ended = false
+	defer l.survive(at)
+	var waiting []transaction.ID
+	for i := range l.p.table.Shards() {
+		waiting = l.p.table.Waiting(waiting, i, func(tx *transaction.Tx) bool {
+			there := tx.Target
+			there.Listener = to.Listener // of several that reach there the first has made the connection
+			return tx.State == transaction.Calling && there == to
+		})
+	}
+	for _, id := range waiting {
+		l.repeat(id, at)
+	}
+	l.ended = true
+}
+
+// repeat does it for one transaction.
+func (l *lane) repeat(id transaction.ID, at time.Time) {
+	buf := l.out.Buffer()
+	tx := l.p.table.FindID(id)
+	l.held = tx
+	if tx == nil {
+		return
+	}
+	if tx.State != transaction.Calling {
+		l.unlock(tx)
+		return
+	}
+	b, to, again := append(buf, tx.Request()...), tx.Target, tx.Repeat()
+	l.unlock(tx)
+	err := errBrokenAgain
+	if again {
+		l.leaving(b, to)
+		err = l.out.Send(b, to)
+	}
+	if err != nil {
+		l.unsent(b, to, err, at)
+	}
 }
 
 // unsent is what Undelivered does. Anybody can write ICMP errors: what they quote counts if it was sent where they say.

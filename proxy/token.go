@@ -194,6 +194,7 @@ func openToken(room []byte, keys *seal.Keys, user []byte, side edge.Side, m *sip
 	if len(user) == 0 {
 		return r, room, false
 	}
+	user, _ = cutMarks(user)
 	ad1, ad2 := callID, m.FromTag.Of(m.Raw)
 	switch {
 	case user[0] == pathToken && side == edge.Inside:

@@ -126,7 +126,8 @@ func TestVeilComesBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		fields, values := anyRecorded(t)
 		want := anyRoute(t)
-		want.veiled = veiled{Masked: rapid.Bool().Draw(t, "masked"), Whole: rapid.Bool().Draw(t, "whole"), FromHost: anyHost(t, "from"), ToHost: anyHost(t, "to")}
+		want.veiled = veiled{Masked: rapid.Bool().Draw(t, "masked"), Whole: rapid.Bool().Draw(t, "whole"), FromHost: anyHost(t, "from"), ToHost: anyHost(t, "to"),
+			Salt: rapid.Uint32Range(0, 1<<(8*saltLen)-1).Draw(t, "salt")}
 		if want.Masked {
 			want.Key = 'k'
 		}
@@ -154,6 +155,7 @@ func TestVeilComesBack(t *testing.T) {
 			}
 		}
 		check(want.appendPlain(nil, fromInside))
+		want.Salt = 0 // there was none
 		bare := want
 		bare.veiled = veiled{}
 		check(want.appendEarlier(bare.appendPlain(nil, fromInside), setOf(t, fields, appendEarlierEntry)))

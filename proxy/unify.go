@@ -15,6 +15,7 @@ const (
 	evenOn    uint8 = 1 << iota // strangers can't tell by them which users there are
 	evenTell                    // the same, but it is only told
 	evenStale                   // a challenge says that the nonce was the trouble: credentials for one of ours were taken off
+	evenMoved                   // a shown dialog does not go where its token leads, so that its Contacts carry marks
 )
 
 // An evening is what became of a response that looks like others.
@@ -26,7 +27,7 @@ type evening struct {
 
 // evens is the note for x, which is about to be relayed.
 func (l *lane) evens(x *edge.Exchange) (note uint8) {
-	if l.own.answers != 0 {
+	if x.Answers != 0 || x.Excess != 0 && x.Asked.Secret == 0 {
 		note = evenStale
 	}
 	m := x.Msg

@@ -97,12 +97,21 @@ func cutList(e *sip.Edit, i int, before, list []byte, joint string, keep func(pa
 	e.Replace(i, out)
 }
 
-// general reports whether an option tag, event package or media type is not one that a maker gave itself.
+// general reports whether an option tag, event package or media type is not one that a maker gave itself: with "x-", in the tree of vendors (RFC 6838
+// §3.2), where bodies for standards have theirs, too, or under his domain.
 func general(tag []byte) bool {
-	if i := bytes.IndexByte(tag, '/'); i >= 0 {
-		tag = tag[i+1:]
+	kind, subtype, media := bytes.Cut(tag, []byte{'/'})
+	if !media {
+		name, template, _ := bytes.Cut(kind, []byte{'.'}) // RFC 6665 §7.2
+		return len(name) > 0 && !begins(name, "x-") && (len(template) == 0 || begins(template, "winfo"))
 	}
-	return len(tag) > 0 && !(len(tag) > 1 && tag[0]|0x20 == 'x' && tag[1] == '-')
+	vendor := begins(subtype, "vnd.") && !begins(subtype, "vnd.3gpp.") && !begins(subtype, "vnd.etsi.") && !begins(subtype, "vnd.oma.")
+	return len(subtype) > 0 && !vendor && !begins(subtype, "x-") && !begins(subtype, "prs.")
+}
+
+// begins reports whether b begins with prefix, in whatever case.
+func begins(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && sip.EqualFold(b[:len(prefix)], []byte(prefix))
 }
 
 // asked, digested and charging report whether a parameter is one of a challenge (RFC 7616 §3.3, RFC 8898 §4), of what follows the answer to it (§3.5), of

@@ -70,20 +70,26 @@ type Journal[K comparable] struct {
 // Prepare makes a room's tables in db by statements that do nothing where they exist, and notes the version of these tables. The error
 // says so when the file is of another version.
 func Prepare(ctx context.Context, db *sql.DB, room string, version int, statements ...string) error {
-	for _, statement := range append([]string{
-		`CREATE TABLE IF NOT EXISTS room_version (room TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT`,
-		fmt.Sprintf(`INSERT OR IGNORE INTO room_version VALUES ('%s', %d)`, room, version),
-	}, statements...) {
+	_, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS room_version (room TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT`)
+	if err == nil {
+		_, err = db.ExecContext(ctx, `INSERT OR IGNORE INTO room_version VALUES (?, ?)`, room, version)
+	}
+	if err != nil {
+		return err
+	}
+	var found int
+	if err := db.QueryRowContext(ctx, `SELECT version FROM room_version WHERE room = ?`, room).Scan(&found); err != nil {
+		return err
+	}
+	if found != version { // before anything is made in it
+		return fmt.Errorf("the state file holds version %d, this ringwall knows version %d: use the newer ringwall, or move the file away", found, version)
+	}
+	for _, statement := range statements {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return err
 		}
 	}
-	var found int
-	err := db.QueryRowContext(ctx, `SELECT version FROM room_version WHERE room = ?`, room).Scan(&found)
-	if err == nil && found != version {
-		err = fmt.Errorf("the state file holds version %d, this ringwall knows version %d: use the newer ringwall, or move the file away", found, version)
-	}
-	return err
+	return nil
 }
 
 // Start writes from now on what Mark names, until Close. The room has prepared and read its tables before.
@@ -123,12 +129,12 @@ func (j *Journal[K]) Flush(ctx context.Context) error {
 	defer j.writing.Unlock()
 	err := j.opts.Sound()
 	if err == nil {
-		err = j.flush(ctx)
+		err = j.write(ctx)
 	}
 	if err != nil && (j.opts.Repair(err) || strings.Contains(err.Error(), "no such table")) { // it, or another room, began a new file
 		j.rewrite()
 		if err = j.table.Prepare(ctx); err == nil {
-			err = j.flush(ctx)
+			err = j.write(ctx)
 		}
 	}
 	if failing := err != nil; failing != j.failing {
@@ -169,19 +175,19 @@ func (j *Journal[K]) run() {
 		case <-j.stop:
 			return
 		case <-tick.C:
-			j.tick(ctx)
+			_ = j.Flush(ctx) // State has been told, the changes are kept, the next tick tries again
 		}
 	}
 }
 
-// tick writes what has changed. A panic in it is told to State like any other failure, and the next tick tries again.
-func (j *Journal[K]) tick(ctx context.Context) {
+// write is flush where a panic is a failure like any other: what was to be written is kept, and the next tick tries again.
+func (j *Journal[K]) write(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			j.opts.State(fmt.Errorf("write %s: panic: %v", j.opts.What, p))
+			err = fmt.Errorf("write %s: panic: %v", j.opts.What, p)
 		}
 	}()
-	_ = j.Flush(ctx) // State has been told, the changes are kept, the next tick tries again
+	return j.flush(ctx)
 }
 
 // bound gives up remembering changes one by one when they are too many.
@@ -198,22 +204,31 @@ func (j *Journal[K]) flush(ctx context.Context) error {
 	j.dirty, j.all = j.spare[:0], false
 	j.mu.Unlock()
 	j.spare = dirty
+	left, written := dirty, false
+	defer func() { // after a panic, too
+		if !written {
+			j.again(left, all)
+		}
+	}()
 	var err error
-	left := dirty
 	if all {
 		err = j.writeAll(ctx)
 	} else {
 		left, err = j.writeSome(ctx, dirty)
 	}
-	if err == nil {
+	if written = err == nil; written {
 		return nil
 	}
+	return fmt.Errorf("write %s: %w", j.opts.What, err)
+}
+
+// again notes changes that could not be written; all: the whole table.
+func (j *Journal[K]) again(left []K, all bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.all = j.all || all
 	j.dirty = once(append(j.dirty, left...))
 	j.bound()
-	return fmt.Errorf("write %s: %w", j.opts.What, err)
 }
 
 // once is keys, each named once, in the same memory.

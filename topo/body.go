@@ -85,7 +85,7 @@ func (k *Mask) BodyOut(e *sip.Edit, m *sip.Message, leg *Leg) bool {
 	body := m.Body.Of(m.Raw)
 	ok := allowed && m.Find(sip.FieldContentEncoding) < 0
 	if ok && kind == bodyMulti {
-		k.body, ok = k.appendParts(k.body[:0], body, contentType)
+		ok = k.partsOut(body, contentType)
 	} else if ok {
 		k.body, ok = k.appendBody(k.body[:0], body, kind)
 	}

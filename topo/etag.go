@@ -50,12 +50,16 @@ func (k *Mask) etagFrom(i int) {
 	}
 }
 
-// Returned adds to e what marks the entity-tags of outside in m, a response that goes from outside to inside.
-func (k *Mask) Returned(e *sip.Edit, m *sip.Message) {
-	k.edit, k.msg, k.in = e, m, true
+// Returned adds to e what marks the entity-tags of outside in m, a response that goes from outside to inside on leg, and puts right where it redirects to
+// by tokens of ours.
+func (k *Mask) Returned(e *sip.Edit, m *sip.Message, leg *Leg) {
+	k.edit, k.msg, k.leg, k.in = e, m, leg, true
 	for i := range m.Fields {
-		if f := &m.Fields[i]; f.ID == sip.FieldOther && sip.Spells(f.Name.Of(m.Raw), "sip-etag") {
+		switch f := &m.Fields[i]; {
+		case f.ID == sip.FieldOther && sip.Spells(f.Name.Of(m.Raw), "sip-etag"):
 			k.etagFrom(i)
+		case f.ID == sip.FieldContact && m.Status/100 == 3:
+			k.redirected(i)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func (x *index) findAny(b []byte, from int) (at, end int) {
 		if kind == 0 {
 			continue
 		}
-		if kind&startsName != 0 && (i == 0 || !inLabel(b[i-1])) {
+		if kind&startsName != 0 && apart(b, i, inLabel) {
 			if n := x.find(b, i); n > 0 {
 				return i, i + n
 			}
@@ -83,7 +83,7 @@ func (x *index) atDot(b []byte, i, from int) (at, end int, marked bool) {
 	for at = i; at > from && i-at < 3 && isDigit(b[at-1]); {
 		at--
 	}
-	if at == i || at > 0 && (b[at-1] == '.' || isDigit(b[at-1])) { // no digit, too many, or not the first dot
+	if at = afterEscape(b, at, i); at == i || at > 1 && b[at-1] == '.' && isDigit(b[at-2]) || !apart(b, at, isDigit) { // no digit, not the first dot, or too many
 		return 0, 0, false
 	}
 	addr, n := four(b[at:])
@@ -130,7 +130,7 @@ func (x *index) marksFour(a uint32) bool {
 // findDotted is where the name stands whose first dot is b[i], which is not the first byte; end is 0 if it is none of ours.
 func (x *index) findDotted(b []byte, i, from int) (at, end int) {
 	for _, d := range x.dotted[b[i-1]] {
-		if at := i - d.dot; at >= from && (at == 0 || !inLabel(b[at-1])) && stands(b, at, d.name) {
+		if at := i - d.dot; at >= from && apart(b, at, inLabel) && stands(b, at, d.name) {
 			return at, at + len(d.name)
 		}
 	}
@@ -151,11 +151,32 @@ func stands(b []byte, i int, name string) bool {
 func (x *index) find(b []byte, i int) int {
 	for _, name := range x.starts[b[i]] {
 		if stands(b, i, name) && i > 0 && (b[i-1] == '@' || b[i-1] == '/' || bytes.HasSuffix(b[:i], []byte("sip:")) ||
-			bytes.HasSuffix(b[:i], []byte("sips:"))) {
+			bytes.HasSuffix(b[:i], []byte("sips:")) || bytes.HasSuffix(b[:i], []byte("%40"))) {
 			return len(name)
 		}
 	}
 	return 0
+}
+
+// apart reports whether what begins at b[i] does not belong to what stands before it, which it would if that ended with such a byte: an escape (RFC 3986
+// §2.1) stands for itself.
+func apart(b []byte, i int, belongs func(byte) bool) bool {
+	return i == 0 || !belongs(b[i-1]) || escapeAt(b, i-3)
+}
+
+// afterEscape is where digits that go on to b[i] begin at or after b[at], where the first of them may be of an escape.
+func afterEscape(b []byte, at, i int) int {
+	for n := max(3, at); n <= i && n <= at+2; n++ {
+		if escapeAt(b, n-3) {
+			return n
+		}
+	}
+	return at
+}
+
+// escapeAt reports whether an escape stands at b[i].
+func escapeAt(b []byte, i int) bool {
+	return i >= 0 && b[i] == '%' && i+2 < len(b) && isHexDigit(b[i+1]) && isHexDigit(b[i+2])
 }
 
 func inLabel(c byte) bool {

@@ -44,6 +44,9 @@ func (k *Mask) appendFrag(dst, text []byte) []byte {
 		}
 		switch name, value, found := bytes.Cut(line, []byte{':'}); {
 		case line[0] == ' ' || line[0] == '\t':
+			if kind == fragDialog && !k.in { // its Call-ID stands there, or what nobody needs
+				continue
+			}
 		case n == 0 && (!found || bytes.IndexByte(name, ' ') >= 0): // the start line
 			dst = k.appendStart(dst, line)
 			continue
@@ -68,16 +71,20 @@ func appendCause(dst, line []byte) []byte {
 	if line[0] == ' ' || line[0] == '\t' {
 		return dst
 	}
-	protocol, params, _ := bytes.Cut(line, []byte{';'})
+	return append(appendReason(dst, line), "\r\n"...)
+}
+
+// appendReason is appendCause for a Reason that is not a line.
+func appendReason(dst, reason []byte) []byte {
+	protocol, params, _ := bytes.Cut(reason, []byte{';'})
 	dst = append(dst, bytes.TrimSpace(protocol)...)
 	for param := range bytes.SplitSeq(params, []byte{';'}) {
 		name, value, _ := bytes.Cut(param, []byte{'='})
 		if cause, err := strconv.Atoi(string(bytes.TrimSpace(value))); err == nil && sip.EqualFold(bytes.TrimSpace(name), []byte("cause")) {
-			dst = strconv.AppendInt(append(dst, ";cause="...), int64(cause), 10)
-			break
+			return strconv.AppendInt(append(dst, ";cause="...), int64(cause), 10)
 		}
 	}
-	return append(dst, "\r\n"...)
+	return dst
 }
 
 func kindOfField(name []byte) fragKind {

@@ -37,7 +37,7 @@ func (k *Mask) Outward(e *sip.Edit, m *sip.Message, leg *Leg) {
 				e.Replace(i, k.value)
 			}
 		case sip.FieldFrom, sip.FieldTo:
-			if leg.Parties {
+			if leg.Parties || f.ID == sip.FieldFrom && k.renamed(i) {
 				k.hideHost(i)
 			}
 		case sip.FieldReferredBy:
@@ -89,8 +89,14 @@ func (k *Mask) other(i int) {
 	}
 }
 
+// renamed reports whether From, in field i, of a request in a dialog that outside began names the inside: it is usually the To of then, but a platform may
+// say later who it is that talks (RFC 4916).
+func (k *Mask) renamed(i int) bool {
+	return k.msg.IsRequest() && !k.leg.Registers && k.marked(k.msg.Fields[i].Value.Of(k.msg.Raw))
+}
+
 // hideHost puts the domain in the place of the host and port of each address in field i that may not be seen. A field that can't be read
-// goes.
+// goes, and so does one whose addresses are of other kinds, but for From and To.
 func (k *Mask) hideHost(i int) { k.hideAddresses(i, false) }
 
 // hideBare is hideHost for a field whose parameters go.
@@ -105,7 +111,10 @@ func (k *Mask) hideAddresses(i int, bare bool) {
 			return
 		}
 		rest = after
-		k.hideParty(i, &a)
+		if party := k.msg.Fields[i].ID == sip.FieldFrom || k.msg.Fields[i].ID == sip.FieldTo; !k.hideParty(i, &a) && !party {
+			k.edit.Remove(i)
+			return
+		}
 		if bare && a.Params.Present() {
 			k.edit.ReplaceSpan(i, sip.Span{Start: afterURI(&a), End: a.Whole.End}, nil)
 		}
@@ -124,40 +133,77 @@ func afterURI(a *sip.Address) uint32 {
 var personal = [...]string{"user", "cause", "cpc", "oli", "isup-oli"}
 
 // hideParty hides what a, the address of a person, shows of the inside: marks in its name and user part, host and port if they may not be seen,
-// and parameters; of a local number the domain that it is local to (RFC 3966 §5.1.5).
-func (k *Mask) hideParty(i int, a *sip.Address) {
+// and parameters; of a local number the domain that it is local to. False: a is an address of another kind, in which no more than marks is found.
+func (k *Mask) hideParty(i int, a *sip.Address) bool {
 	raw, s := k.msg.Raw, a.URI
 	u, err := sip.ParseURI(raw, s)
+	known := err == nil && (u.Scheme == sip.SIP || u.Scheme == sip.SIPS)
 	name := sip.Span{Start: a.Whole.Start, End: s.Start}
-	if err == nil && u.Host.Present() {
+	if known {
 		name.End = u.Host.Start
 	}
-	if k.marked(name.Of(raw)) {
-		k.value = k.Clean(k.value[:0], name.Of(raw))
-		k.edit.ReplaceSpan(i, name, k.value)
-	}
-	if err == nil && u.Scheme == sip.TEL {
-		if v, ok := u.Param(raw, "phone-context"); ok && v.Len() > 0 && raw[v.Start] != '+' && !k.shows(v.Of(raw)) {
-			k.edit.ReplaceSpan(i, v, k.domain())
-		}
-		return
-	}
-	if err != nil || u.Scheme != sip.SIP && u.Scheme != sip.SIPS {
-		return
+	k.cleanSpan(i, name)
+	if !known {
+		return k.hideOther(i, s, &u)
 	}
 	at := sip.Span{Start: u.Host.Start, End: s.End}
-	if u.Headers.Present() { // of History-Info; those of others are refused or removed
-		at.End = u.Headers.Start - 1
-	}
 	if k.value = k.value[:0]; k.shows(u.Host.Of(raw)) {
 		k.value = append(k.value, HostPort(raw, &u).Of(raw)...)
 	} else {
 		k.value = append(k.value, k.domain()...)
 	}
 	k.value = appendParams(k.value, raw, u.Params, personal[:])
+	if u.Headers.Present() { // of History-Info; those of others are refused or removed
+		k.value = k.appendHistory(k.value, u.Headers.Of(raw))
+	}
 	if !bytes.Equal(k.value, at.Of(raw)) {
 		k.edit.ReplaceSpan(i, at, k.value)
 	}
+	return true
+}
+
+// cleanSpan puts the domain in the place of marks in field i at s.
+func (k *Mask) cleanSpan(i int, s sip.Span) (done bool) {
+	if !k.marked(s.Of(k.msg.Raw)) {
+		return false
+	}
+	k.value = k.Clean(k.value[:0], s.Of(k.msg.Raw))
+	k.edit.ReplaceSpan(i, s, k.value)
+	return true
+}
+
+// hideOther is hideParty for u, the URI at s, which is none of SIP and has no scheme if it can't be read.
+func (k *Mask) hideOther(i int, s sip.Span, u *sip.URI) bool {
+	uri := s.Of(k.msg.Raw)
+	s.Start += uint32(bytes.IndexByte(uri, ':') + 1)
+	tel := u.Scheme == sip.TEL && u.Whole.Present()
+	if v, hidden := k.context(u); !k.cleanSpan(i, s) && tel && hidden {
+		k.edit.ReplaceSpan(i, v, k.domain())
+	}
+	return tel || urn(uri)
+}
+
+// urn reports whether uri is a URN, like that of emergency calls (RFC 5031): it names no server.
+func urn(uri []byte) bool { return len(uri) > 4 && sip.EqualFold(uri[:4], []byte("urn:")) }
+
+// appendHistory appends of the headers in a URI of History-Info what RFC 7044 §5 has there: Privacy, and Reason without its text.
+func (k *Mask) appendHistory(dst, headers []byte) []byte {
+	separator := byte('?')
+	for one := range bytes.SplitSeq(headers, []byte{'&'}) {
+		switch name, value, _ := bytes.Cut(one, []byte{'='}); {
+		case sip.Spells(name, "privacy"):
+			dst = append(append(dst, separator), one...)
+		case sip.Spells(name, "reason"):
+			k.small = unescape(k.small[:0], value)
+			dst = append(append(append(dst, separator), name...), '=')
+			n := len(dst)
+			dst = escape(appendReason(dst, k.small), n)
+		default:
+			continue
+		}
+		separator = '&'
+	}
+	return dst
 }
 
 // domain is what stands in for inside hosts.
@@ -226,14 +272,31 @@ func appendParams(dst, raw []byte, params sip.Span, names []string) []byte {
 	for rest := params; rest.Present(); {
 		var name, value, whole sip.Span
 		name, value, whole, rest = sip.NextParam(raw, rest)
-		for _, n := range names {
-			if value.Len() < 64 && name.Len() == len(n) && sip.EqualFold(name.Of(raw), []byte(n)) {
-				dst = append(append(dst, ';'), whole.Of(raw)...)
-				break
-			}
+		if value.Len() < 64 && listed(name.Of(raw), names) {
+			dst = append(append(dst, ';'), whole.Of(raw)...)
 		}
 	}
 	return dst
+}
+
+// only reports whether all parameters are among names.
+func only(raw []byte, params sip.Span, names []string) bool {
+	for rest := params; rest.Present(); {
+		var name sip.Span
+		if name, _, _, rest = sip.NextParam(raw, rest); !listed(name.Of(raw), names) {
+			return false
+		}
+	}
+	return true
+}
+
+func listed(name []byte, names []string) bool {
+	for _, n := range names {
+		if len(name) == len(n) && sip.EqualFold(name, []byte(n)) {
+			return true
+		}
+	}
+	return false
 }
 
 // dialog hides the Call-ID at the start of field i: Replaces, Join, Target-Dialog (RFC 3891, RFC 3911, RFC 4538). One that names no dialog goes.

@@ -2,15 +2,32 @@ package topo
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 
 	"github.com/ringwall/ringwall/sip"
 )
 
+// partsOut makes k.body of the parts of a multipart body that may pass, and gives their boundary another name: servers make it of what they are called,
+// and of clocks and counts.
+func (k *Mask) partsOut(body, contentType []byte) (ok bool) {
+	at, end := boundaryOf(contentType)
+	var room [8]byte
+	salted := append(binary.BigEndian.AppendUint32(k.delimiter[:0], k.leg.Salt), contentType[at:end]...)
+	k.delimiter = salted
+	ours := hex.AppendEncode(room[:0], binary.BigEndian.AppendUint32(nil, k.keys.Salt(salted)))
+	if k.body, ok = k.appendParts(k.body[:0], body, contentType[at:end], ours); ok {
+		i := k.msg.Find(sip.FieldContentType)
+		start := k.msg.Fields[i].Value.Start
+		k.edit.ReplaceSpan(i, sip.Span{Start: start + uint32(at), End: start + uint32(end)}, ours)
+	}
+	return ok
+}
+
 // appendParts appends the parts of a multipart body that may pass, each by its type (RFC 2046 §5.1); false: none may, or it cannot be read
-// as one reader only would.
-func (k *Mask) appendParts(dst, body, contentType []byte) ([]byte, bool) {
-	boundary := boundaryOf(contentType)
-	if len(boundary) == 0 || len(boundary) > 70 || k.marked(boundary) {
+// as one reader only would. ours stands between them.
+func (k *Mask) appendParts(dst, body, boundary, ours []byte) ([]byte, bool) {
+	if len(boundary) == 0 || len(boundary) > 70 {
 		return dst, false
 	}
 	delimiter := append(append(k.delimiter[:0], "\r\n--"...), boundary...)
@@ -39,7 +56,7 @@ func (k *Mask) appendParts(dst, body, contentType []byte) ([]byte, bool) {
 		if kept > 0 {
 			dst = append(dst, "\r\n"...)
 		}
-		dst = append(append(append(dst, "--"...), boundary...), "\r\n"...)
+		dst = append(append(append(dst, "--"...), ours...), "\r\n"...)
 		var ok bool
 		if dst, ok = k.appendPart(dst, part); !ok {
 			dst = dst[:was]
@@ -47,9 +64,12 @@ func (k *Mask) appendParts(dst, body, contentType []byte) ([]byte, bool) {
 		}
 		kept++
 	}
-	dst = append(append(append(dst, "\r\n--"...), boundary...), "--\r\n"...)
+	dst = append(append(append(dst, "\r\n--"...), ours...), "--\r\n"...)
 	return dst, kept > 0
 }
+
+// partFields are the fields of a part that pass, besides those that say what it is.
+var partFields = [...]string{"Content-Disposition", "Content-ID", "Content-Language"}
 
 // appendPart appends one part as it may pass.
 func (k *Mask) appendPart(dst, part []byte) ([]byte, bool) {
@@ -71,7 +91,7 @@ func (k *Mask) appendPart(dst, part []byte) ([]byte, bool) {
 			kind, allowed = k.kindOf(value)
 		case sip.EqualFold(name, []byte("Content-Transfer-Encoding")):
 			allowed = allowed && !encoded(value)
-		case len(name) <= len("Content-") || !sip.EqualFold(name[:len("Content-")], []byte("Content-")), sip.EqualFold(name, []byte("Content-Length")):
+		case !listed(name, partFields[:]):
 			continue // nobody needs it, or it would be wrong
 		}
 		dst = append(k.appendClean(append(append(dst, name...), ": "...), value), "\r\n"...)
@@ -85,10 +105,10 @@ func (k *Mask) appendPart(dst, part []byte) ([]byte, bool) {
 // appendPartsIn appends a multipart body that goes inside, with what its parts name put right; all else, and what cannot be read, stays byte for
 // byte as it is.
 func (k *Mask) appendPartsIn(dst, body, contentType []byte) []byte {
-	boundary := boundaryOf(contentType)
+	at, end := boundaryOf(contentType)
+	boundary := contentType[at:end]
 	k.delimiter = append(append(k.delimiter[:0], "\r\n--"...), boundary...)
-	at := 0
-	if !bytes.HasPrefix(body, k.delimiter[2:]) {
+	if at = 0; !bytes.HasPrefix(body, k.delimiter[2:]) {
 		if at = bytes.Index(body, k.delimiter); at < 0 {
 			return append(dst, body...)
 		}
@@ -134,18 +154,23 @@ func encoded(how []byte) bool {
 	return !sip.EqualFold(how, []byte("binary")) && !sip.EqualFold(how, []byte("8bit")) && !sip.EqualFold(how, []byte("7bit"))
 }
 
-// boundaryOf is the boundary parameter of a Content-Type.
-func boundaryOf(contentType []byte) []byte {
-	_, params, _ := bytes.Cut(contentType, []byte{';'})
-	for param := range bytes.SplitSeq(params, []byte{';'}) {
-		name, value, _ := bytes.Cut(param, []byte{'='})
-		if sip.EqualFold(bytes.TrimSpace(name), []byte("boundary")) {
-			value = bytes.TrimSpace(value)
-			if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
-				value = value[1 : n-1]
-			}
-			return value
+// boundaryOf is where the value of the boundary parameter stands in a Content-Type; at is end if there is none.
+func boundaryOf(contentType []byte) (at, end int) {
+	for end = bytes.IndexByte(contentType, ';'); end >= 0 && end < len(contentType); {
+		at = end + 1
+		if end = at + bytes.IndexByte(contentType[at:], ';'); end < at {
+			end = len(contentType)
 		}
+		name, value, _ := bytes.Cut(contentType[at:end], []byte{'='})
+		if !sip.EqualFold(bytes.TrimSpace(name), []byte("boundary")) {
+			continue
+		}
+		at = end - len(bytes.TrimLeft(value, " \t"))
+		last := at + len(bytes.TrimRight(contentType[at:end], " \t"))
+		if last-at >= 2 && contentType[at] == '"' && contentType[last-1] == '"' {
+			return at + 1, last - 1
+		}
+		return at, last
 	}
-	return nil
+	return 0, 0
 }

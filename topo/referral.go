@@ -6,29 +6,54 @@ import (
 	"github.com/ringwall/ringwall/sip"
 )
 
-// referTo hides the target that field i names, and the Call-IDs of dialogs in its headers (RFC 3515, RFC 3891). Its parameters go.
+// plainParams are the parameters that a URI which is there to be called may have and still be seen: they name no server.
+var plainParams = [...]string{"user", "method", "transport", "gr", "cause", "cpc", "oli", "isup-oli"}
+
+// referTo hides the target that field i names, marks in its name, and the Call-IDs of dialogs in its headers (RFC 3515, RFC 3891). What stands
+// behind the URI goes.
 func (k *Mask) referTo(i int) {
-	raw := k.msg.Raw
-	a, _, err := sip.NextAddress(raw, k.msg.Fields[i].Value)
+	raw, value := k.msg.Raw, k.msg.Fields[i].Value
+	a, _, err := sip.NextAddress(raw, value)
 	if err != nil {
 		k.edit.Remove(i)
 		return
 	}
 	u, err := sip.ParseURI(raw, a.URI)
-	if err == nil && u.Scheme == sip.TEL {
-		return
-	}
 	k.value = k.value[:0]
-	if uri := bare(&a, &u); k.shows(u.Host.Of(raw)) {
+	switch uri := bare(&a, &u); {
+	case err == nil && u.Scheme == sip.TEL:
+		k.value = k.appendTel(k.value, &u)
+	case k.shows(u.Host.Of(raw)) && only(raw, u.Params, plainParams[:]) && !k.marked(uri.Of(raw)):
 		k.value = append(k.value, uri.Of(raw)...)
-	} else {
+	default:
 		k.value = k.appendURI(k.value, uri)
 		if method, ok := u.Param(raw, "method"); ok {
 			k.value = append(append(k.value, ";method="...), method.Of(raw)...)
 		}
 	}
 	k.value = k.appendHeaders(k.value, u.Headers.Of(raw))
-	k.replaceURI(i, &a, a.Whole.End)
+	k.kept = k.appendClean(k.kept[:0], raw[value.Start:a.URI.Start])
+	k.replaceURI(i, &a, k.kept, value.End)
+}
+
+// appendTel appends the tel URI u as it leaves.
+func (k *Mask) appendTel(dst []byte, u *sip.URI) []byte {
+	raw, at := k.msg.Raw, sip.Span{Start: u.Whole.End, End: u.Whole.End}
+	if v, ok := k.context(u); ok {
+		at = v
+	}
+	dst = append(dst, raw[u.Whole.Start:at.Start]...)
+	if at.Len() > 0 {
+		dst = append(dst, k.domain()...)
+	}
+	return append(dst, raw[at.End:u.Whole.End]...)
+}
+
+// context is where the domain stands that the number u is local to (RFC 3966 §5.1.5), if it may not be seen.
+func (k *Mask) context(u *sip.URI) (at sip.Span, hidden bool) {
+	raw := k.msg.Raw
+	v, ok := u.Param(raw, "phone-context")
+	return v, ok && v.Len() > 0 && raw[v.Start] != '+' && !k.shows(v.Of(raw))
 }
 
 // referred puts a Refer-To right that names a target token of ours, or a dialog by its masked Call-ID.
@@ -49,7 +74,35 @@ func (k *Mask) referred(i int) {
 		k.value = append(k.value, bare(&a, &u).Of(raw)...)
 	}
 	k.value = k.appendHeaders(k.value, u.Headers.Of(raw))
-	k.replaceURI(i, &a, afterURI(&a))
+	k.replaceURI(i, &a, raw[k.msg.Fields[i].Value.Start:a.URI.Start], afterURI(&a))
+}
+
+// redirected puts the Contacts in field i of a redirection right, as referred does a Refer-To.
+func (k *Mask) redirected(i int) {
+	raw, value := k.msg.Raw, k.msg.Fields[i].Value
+	k.value = k.value[:0]
+	from := value.Start
+	for a := range sip.Addresses(raw, value) {
+		u, err := sip.ParseURI(raw, a.URI)
+		if err != nil || u.Scheme != sip.SIP && u.Scheme != sip.SIPS {
+			continue
+		}
+		n := len(k.value)
+		k.value = append(k.value, raw[from:a.URI.Start]...)
+		m := len(k.value)
+		if k.value, _ = k.Target(k.value, u.User.Of(raw), k.leg.At); len(k.value) == m && !u.Headers.Present() {
+			k.value = k.value[:n]
+			continue
+		}
+		if len(k.value) == m {
+			k.value = append(k.value, bare(&a, &u).Of(raw)...)
+		}
+		k.value = k.appendHeaders(k.value, u.Headers.Of(raw))
+		from = a.URI.End
+	}
+	if from > value.Start {
+		k.edit.Replace(i, append(k.value, raw[from:value.End]...))
+	}
 }
 
 // bare is u, the URI of a, without headers.
@@ -61,11 +114,11 @@ func bare(a *sip.Address, u *sip.URI) sip.Span {
 	return uri
 }
 
-// replaceURI gives field i, which holds a, the URI k.value, in angle brackets: one with parameters needs them (RFC 3261 §20). What stands
-// between the URI and index after goes. The field is replaced as a whole, as this is not the first change of it.
-func (k *Mask) replaceURI(i int, a *sip.Address, after uint32) {
+// replaceURI gives field i, which holds a, the URI k.value, in angle brackets: one with parameters needs them (RFC 3261 §20). before stands before
+// it, and what stood between the URI and index after goes. The field is replaced as a whole, as this is not the first change of it.
+func (k *Mask) replaceURI(i int, a *sip.Address, before []byte, after uint32) {
 	raw, value := k.msg.Raw, k.msg.Fields[i].Value
-	k.small = append(k.small[:0], raw[value.Start:a.URI.Start]...)
+	k.small = append(k.small[:0], before...)
 	if !a.Angle {
 		k.small = append(k.small, '<')
 	}

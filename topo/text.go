@@ -23,12 +23,12 @@ func (k *Mask) appendURIs(dst, text []byte, target bool) []byte {
 	return k.appendClean(dst, text[from:])
 }
 
-// schemeAt is the length of "sip:" or "sips:" at text[i], 0 if a URI does not begin there.
+// schemeAt is the length of "sip:", "sips:", or a scheme of RFC 3859 or RFC 3860 at text[i], 0 if a URI of those does not begin there.
 func schemeAt(text []byte, i int) int {
-	if text[i]|0x20 != 's' || i > 0 && inLabel(text[i-1]) {
+	if c := text[i] | 0x20; c != 's' && c != 'p' && c != 'i' || i > 0 && inLabel(text[i-1]) {
 		return 0
 	}
-	for _, scheme := range [...]string{"sip:", "sips:"} {
+	for _, scheme := range [...]string{"sip:", "sips:", "pres:", "im:"} {
 		if n := len(scheme); len(text)-i > n && sip.Spells(text[i:i+n], scheme) {
 			return n
 		}
@@ -47,8 +47,8 @@ func uriEnd(text []byte, i int) int {
 // appendOther appends what stands for the URI text on the other side.
 func (k *Mask) appendOther(dst, text []byte, target bool) []byte {
 	u, err := sip.ParseURI(text, sip.Span{End: uint32(len(text))})
-	if err != nil {
-		return k.appendClean(dst, text)
+	if err != nil || u.Scheme != sip.SIP && u.Scheme != sip.SIPS {
+		return k.appendUnread(dst, text)
 	}
 	end := len(text)
 	if u.Headers.Present() {
@@ -68,13 +68,31 @@ func (k *Mask) appendOther(dst, text []byte, target bool) []byte {
 	case target:
 		dst = k.appendToken(dst, text[:end])
 	default:
-		at := HostPort(text, &u)
-		dst = k.appendClean(append(k.appendClean(dst, text[:at.Start]), k.domain()...), text[at.End:end])
+		dst = append(k.appendClean(dst, text[:u.Host.Start]), k.domain()...)
+		k.tags = appendParams(k.tags[:0], text, u.Params, personal[:])
+		dst = k.appendClean(dst, k.tags)
 	}
 	if !u.Headers.Present() {
 		return dst
 	}
 	return k.appendHeaders(dst, u.Headers.Of(text))
+}
+
+// appendUnread appends a URI that is none of SIP, or can't be read, with another host if it may not be seen.
+func (k *Mask) appendUnread(dst, text []byte) []byte {
+	at := bytes.LastIndexByte(text, '@') + 1
+	if k.in || at == 0 {
+		return k.appendClean(dst, text)
+	}
+	end := at
+	for end < len(text) && (inLabel(text[end]) || text[end] == '.') {
+		end++
+	}
+	if host := text[at:end]; len(host) == 0 || k.shows(host) {
+		return k.appendClean(dst, text)
+	}
+	dst = append(k.appendClean(dst, text[:at]), k.domain()...)
+	return k.appendClean(dst, text[afterPort(text, end):])
 }
 
 // otherID appends what the other side knows the dialog with that Call-ID by.

@@ -46,7 +46,7 @@ var (
 // appendTarget appends the token for uri, a whole URI, in the dialog of leg.
 func (v *Veil) appendTarget(dst, uri []byte, leg *Leg) []byte {
 	var room [256]byte
-	plain := append(binary.BigEndian.AppendUint32(room[:0], v.keys.Salt(leg.CallID)), byte(weekOf(leg.At)))
+	plain := append(binary.BigEndian.AppendUint32(room[:0], v.Salt(leg)), byte(weekOf(leg.At)))
 	return v.targets.Seal(append(dst, TargetMark), appendPacked(plain, uri))
 }
 
@@ -55,8 +55,21 @@ func weekOf(t time.Time) uint16 { return uint16(t.Unix() / int64(week/time.Secon
 // Target opens the user part of a URI that names us: the URI that it stands for, appended to dst. It gives the sender no right; it only
 // says which URI is meant. Nil and dst as it was: user is an ordinary name.
 func (v *Veil) Target(dst, user []byte, now time.Time) (uri []byte, err error) {
+	uri, _, err = v.Open(dst, user, now)
+	return uri, err
+}
+
+// Salt is what target tokens made for leg have in them, by its Salt, Tag and CallID.
+func (v *Veil) Salt(leg *Leg) uint32 {
+	var room [256]byte
+	salted := append(append(binary.BigEndian.AppendUint32(room[:0], leg.Salt), leg.Tag...), 0) // no tag holds a zero
+	return v.keys.Salt(append(salted, leg.CallID...))
+}
+
+// Open is Target, and tells for which dialog the token was made: salt is what Salt says of its leg.
+func (v *Veil) Open(dst, user []byte, now time.Time) (uri []byte, salt uint32, err error) {
 	if len(user) < LeastTarget {
-		return dst, nil
+		return dst, 0, nil
 	}
 	if user[0] != TargetMark {
 		return v.earlierTarget(dst, user, now)
@@ -64,25 +77,27 @@ func (v *Veil) Target(dst, user []byte, now time.Time) (uri []byte, err error) {
 	var room [256]byte
 	plain, err := v.targets.Open(room[:0], user[1:])
 	if err != nil || len(plain) < saltLen+1 {
-		return dst, ErrTarget
+		return dst, 0, ErrTarget
 	}
 	if byte(weekOf(now))-plain[saltLen] > targetLife {
-		return dst, ErrExpired
+		return dst, 0, ErrExpired
 	}
-	return unpackedTarget(dst, plain[saltLen+1:])
+	uri, err = unpackedTarget(dst, plain[saltLen+1:])
+	return uri, binary.BigEndian.Uint32(plain), err
 }
 
 // earlierTarget is Target for the tokens of before 2026-11-23: they had no mark, so what does not verify may be a user.
-func (v *Veil) earlierTarget(dst, user []byte, now time.Time) ([]byte, error) {
+func (v *Veil) earlierTarget(dst, user []byte, now time.Time) (uri []byte, salt uint32, err error) {
 	var room [256]byte
 	plain, err := v.earlier.Open(room[:0], user)
 	switch {
 	case err != nil || len(plain) < saltLen+2:
-		return dst, nil
+		return dst, 0, nil
 	case weekOf(now)-binary.BigEndian.Uint16(plain[saltLen:]) > targetLife:
-		return dst, ErrExpired
+		return dst, 0, ErrExpired
 	}
-	return unpackedTarget(dst, plain[saltLen+2:])
+	uri, err = unpackedTarget(dst, plain[saltLen+2:])
+	return uri, binary.BigEndian.Uint32(plain), err
 }
 
 func unpackedTarget(dst, packed []byte) ([]byte, error) {

@@ -3,8 +3,8 @@
 // a restart and a second node with the key can take over. It writes edits and sends nothing.
 //
 // Tokens are sealed with AES-SIV (RFC 5297). A target token stands for a URI and a Call-ID token for a Call-ID; the route token of a
-// dialog is proxy's. Equal input gives equal tokens, so one dialog shows one token; a salt made of the Call-ID keeps two dialogs from
-// showing the same.
+// dialog is proxy's. Equal input gives equal tokens, so one dialog shows one token; a salt keeps two dialogs from showing the same. It is made
+// of the Call-ID, the platform's tag, and a number that proxy keeps, since a caller may repeat all the rest.
 package topo
 
 import (
@@ -64,6 +64,8 @@ type Leg struct {
 	Host      string    // of ours, on the outside
 	Edge      []byte    // how URIs of ours go on after "@" on the outside: "host:port" and the transport parameter, if any
 	CallID    []byte    // the dialog's Call-ID as inside knows it
+	Tag       []byte    // the platform's tag in it, empty if there is none
+	Salt      uint32    // equal in a dialog, and no caller can make it so in another one
 	Masked    bool      // outside knows another one
 	Key       byte      // id of the key that it is masked with, on the way out
 	Parties   bool      // the hosts in From and To are of inside's choice: the dialog, or the request, began there

@@ -169,7 +169,7 @@ func TestEntityTagsOfOutside(t *testing.T) {
 	m := parse(t, "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 PUBLISH\r\nsip-etag: of-a-phone\r\n\r\n")
 	var e sip.Edit
 	e.Reset(m)
-	k.Returned(&e, m)
+	k.Returned(&e, m, &Leg{At: epoch})
 	if again := value(string(e.AppendTo(nil)), "sip-etag"); again != known || known == "of-a-phone" {
 		t.Errorf("in a request %q, in a response %q", known, again)
 	}
@@ -379,14 +379,18 @@ func FuzzMask(f *testing.F) {
 func TestParties(t *testing.T) {
 	k := newMask(t)
 	for in, want := range map[string]string{
-		"P-Asserted-Identity: \"A, B\" <sip:+49@10.0.0.1:5080;user=phone;maddr=10.0.0.2>, <tel:+49>": "P-Asserted-Identity: \"A, B\" <sip:+49@example.com;user=phone>, <tel:+49>",
-		"Diversion: <sip:desk@10.0.0.1>;reason=unconditional":                                        "Diversion: <sip:desk@example.com>;reason=unconditional",
-		"History-Info: <sip:a@10.0.0.1;cause=302;x=y?Privacy=history>;index=1":                       "History-Info: <sip:a@example.com;cause=302?Privacy=history>;index=1",
-		"P-Preferred-Identity: <tel:42;phone-context=pbx.inside.example;x=1>":                        "P-Preferred-Identity: <tel:42;phone-context=example.com;x=1>",
-		"Remote-Party-ID: sip:a@10.0.0.1;party=calling":                                              "Remote-Party-ID: sip:a@example.com;party=calling",
-		"P-Called-Party-ID: <sip:a@TRUNK.example.net:5062;maddr=10.0.0.1>":                           "P-Called-Party-ID: <sip:a@TRUNK.example.net:5062>",
-		"Reply-To: <sip:a@10.0.0.1>;x=10.0.0.1, <sips:b@10.0.0.1>":                                   "Reply-To: <sip:a@example.com>, <sips:b@example.com>",
-		"Referred-By: sip:a@10.0.0.1;cid=\"x@10.0.0.1\"":                                             "Referred-By: sip:a@example.com",
+		"P-Asserted-Identity: \"A, B\" <sip:+49@10.0.0.1:5080;user=phone;maddr=10.0.0.2>, <tel:+49>":         "P-Asserted-Identity: \"A, B\" <sip:+49@example.com;user=phone>, <tel:+49>",
+		"Diversion: <sip:desk@10.0.0.1>;reason=unconditional":                                                "Diversion: <sip:desk@example.com>;reason=unconditional",
+		"History-Info: <sip:a@10.0.0.1;cause=302;x=y?Privacy=history>;index=1":                               "History-Info: <sip:a@example.com;cause=302?Privacy=history>;index=1",
+		"P-Preferred-Identity: <tel:42;phone-context=pbx.inside.example;x=1>":                                "P-Preferred-Identity: <tel:42;phone-context=example.com;x=1>",
+		"Remote-Party-ID: sip:a@10.0.0.1;party=calling":                                                      "Remote-Party-ID: sip:a@example.com;party=calling",
+		"P-Called-Party-ID: <sip:a@TRUNK.example.net:5062;maddr=10.0.0.1>":                                   "P-Called-Party-ID: <sip:a@TRUNK.example.net:5062>",
+		"Reply-To: <sip:a@10.0.0.1>;x=10.0.0.1, <sips:b@10.0.0.1>":                                           "Reply-To: <sip:a@example.com>, <sips:b@example.com>",
+		"Referred-By: sip:a@10.0.0.1;cid=\"x@10.0.0.1\"":                                                     "Referred-By: sip:a@example.com",
+		"Diversion: <urn:service:sos>":                                                                       "Diversion: <urn:service:sos>",
+		"Diversion: <im:a@node9>":                                                                            "Diversion:",
+		"Reply-To: <sip:a@b.example>, <https://node9/>":                                                      "Reply-To:",
+		"History-Info: <sip:a@10.0.0.1?X=y&Reason=SIP%3Bcause%3D302%3Btext%3D%22by%20node9%22&Privacy=none>": "History-Info: <sip:a@example.com?Reason=SIP%3bcause%3d302&Privacy=none>",
 	} {
 		name, _, _ := strings.Cut(in, ":")
 		text := strings.Replace(refer, "\r\n"+line(refer, name), "", 1)
@@ -401,12 +405,39 @@ func TestParties(t *testing.T) {
 	}
 }
 
+// TestReferTo: whoever is meant, no name of a server leaves.
+func TestReferTo(t *testing.T) {
+	k := newBodyMask(t)
+	for in, want := range map[string]string{ // "TOKEN": one of ours
+		`"Carol, 10.0.0.7" <sip:carol@10.0.0.11>;x=node9`:                   `"Carol, example.com" <TOKEN>`,
+		`<sip:carol@node9>, <sip:bob@node9>`:                                `<TOKEN>`,
+		`"at 10.0.0.7" <tel:42;phone-context=node9.internal;ext=1>;x=node9`: `"at example.com" <tel:42;phone-context=example.com;ext=1>`,
+		`tel:+49`:                             `<tel:+49>`,
+		`<sip:carol@example.com;maddr=node9>`: `<TOKEN>`,
+		`<sip:carol@trunk.example.net;node=9;method=BYE>`:                    `<TOKEN;method=BYE>`,
+		`<sip:carol%4010.0.0.7@example.com>`:                                 `<TOKEN>`,
+		`sip:carol@example.com`:                                              `<sip:carol@example.com>`,
+		`<sip:c@trunk.example.net:5062;user=phone;GR=urn:uuid:1;method=BYE>`: `<sip:c@trunk.example.net:5062;user=phone;GR=urn:uuid:1;method=BYE>`,
+		`<http://node9/>`:                                                    `<TOKEN>`,
+	} {
+		out := k.outward(t, strings.Replace(refer, line(refer, "Refer-To"), "Refer-To: "+in, 1), leg())
+		got := strings.TrimPrefix(line(out, "Refer-To"), "Refer-To: ")
+		if at := strings.Index(got, "sip:."); at >= 0 {
+			got = got[:at] + "TOKEN" + got[strings.Index(got, "@203.0.113.5:5060")+len("@203.0.113.5:5060"):]
+		}
+		if got != want {
+			t.Errorf("%s\nbecame %s\nwant   %s", in, got, want)
+		}
+	}
+}
+
 // TestNamesOfParties: a person may be called what names the inside.
 func TestNamesOfParties(t *testing.T) {
 	k := newBodyMask(t)
 	for in, want := range map[string]string{
 		`From: "Desk at 10.0.0.7:5060" <sip:10.0.0.7@10.0.0.10>;tag=10.0.0.7`: `From: "Desk at example.com" <sip:example.com@example.com>;tag=10.0.0.7`,
 		"To: pbx.inside.example <tel:+49>;tag=b":                              "To: example.com <tel:+49>;tag=b",
+		"To: <pbx.inside.example:pbx.inside.example>;tag=b":                   "To: <pbx.inside.example:example.com>;tag=b",
 		"Reply-To: \"10.0.0.1\" <sip:a@trunk.example.net>":                    "Reply-To: \"example.com\" <sip:a@trunk.example.net>",
 	} {
 		name, _, _ := strings.Cut(in, ":")

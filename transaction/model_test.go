@@ -357,8 +357,8 @@ func (p *play) over() {
 	}
 	for i := range p.table.shards {
 		s := &p.table.shards[i]
-		if s.bytes != [2]int{} || s.byKey.n != 0 || s.shelf.n != 0 || len(s.idle) != len(s.working) || len(s.free) != len(s.slots) {
-			p.t.Fatalf("shard %d: %v bytes, %d keys, %d on the shelf, %d of %d idle, %d of %d slots free", i, s.bytes, s.byKey.n, s.shelf.n,
+		if s.bytes != [2]int{} || s.byKey.Len() != 0 || s.shelf.n != 0 || len(s.idle) != len(s.working) || len(s.free) != len(s.slots) {
+			p.t.Fatalf("shard %d: %v bytes, %d keys, %d on the shelf, %d of %d idle, %d of %d slots free", i, s.bytes, s.byKey.Len(), s.shelf.n,
 				len(s.idle), len(s.working), len(s.free), len(s.slots))
 		}
 	}

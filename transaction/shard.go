@@ -3,6 +3,7 @@ package transaction
 import (
 	"sync"
 
+	"github.com/ringwall/ringwall/meter"
 	"github.com/ringwall/ringwall/sip"
 )
 
@@ -17,7 +18,7 @@ type shard struct {
 	mu      sync.Mutex
 	table   *Table
 	index   uint32
-	byKey   index
+	byKey   meter.Index
 	slots   []place
 	free    []uint32 // slots
 	working []*Tx
@@ -37,15 +38,18 @@ type shard struct {
 // A place is where the transaction of a slot is.
 type place struct {
 	generation uint32 // of that transaction, or of the next one
-	at         uint32 // index into working, or shelved and the number of a record
+	at         uint32 // index into working, or shelved and the number of a record, or vacant
 }
 
-const shelved = 1 << 31
+const (
+	shelved = 1 << 31
+	vacant  = 1<<31 - 1 // more than a shard has slots
+)
 
 func (s *shard) init(t *Table, index uint32, cfg *Config) {
 	s.table, s.index = t, index
 	s.configure(cfg)
-	s.byKey = newIndex()
+	s.byKey = meter.NewIndex()
 	for i := range s.wheel {
 		s.wheel[i] = none
 	}
@@ -56,9 +60,9 @@ func (s *shard) configure(cfg *Config) { s.cfg, s.room = cfg, cfg.room() }
 
 // find returns the slot of the transaction with key.
 func (s *shard) find(key uint64) (slot uint32, ok bool) {
-	slot, next, ok := s.byKey.find(key)
+	slot, next, ok := s.byKey.Find(key)
 	for ok && s.keyOf(slot) != key {
-		slot, next, ok = s.byKey.findFrom(tag(key), next)
+		slot, next, ok = s.byKey.Next(key, next)
 	}
 	return slot, ok
 }
@@ -83,8 +87,9 @@ func (s *shard) tx(slot uint32) *Tx {
 	tx.shard, tx.key, tx.slot, tx.generation, tx.shelved = s, r.key, slot, s.slots[slot].generation, true
 	tx.Client, tx.Target, tx.Method, tx.State = r.client.flow(), r.target.flow(), r.method, r.state
 	tx.back, tx.request, tx.last = s.shelf.bytes(r)
+	tx.Salt = r.salt
 	tx.split, tx.third = int(r.split), int(r.third)
-	tx.expireAt, tx.credit, tx.metered, tx.trusted = r.expireAt, int(r.credit), r.metered, r.trusted
+	tx.expireAt, tx.credit, tx.metered, tx.trusted, tx.left = r.expireAt, int(r.credit), r.metered, r.trusted, r.left
 	return tx
 }
 
@@ -130,7 +135,7 @@ func (s *shard) renew(slot uint32) uint32 {
 
 // drop takes tx off the record and keeps its memory for the next.
 func (s *shard) drop(tx *Tx) {
-	s.byKey.remove(tx.key, tx.slot)
+	s.byKey.Remove(tx.key, tx.slot)
 	if tx.shelved { // only after a panic: its record goes when its time comes
 		return
 	}
@@ -142,6 +147,7 @@ func (s *shard) drop(tx *Tx) {
 func (s *shard) leave(slot uint32, trusted bool) {
 	s.table.leave(trusted)
 	s.renew(slot)
+	s.slots[slot].at = vacant
 	s.free = append(s.free, slot)
 }
 
@@ -166,7 +172,8 @@ func (s *shard) shelve(tx *Tx) {
 	number, r := s.shelf.add(len(tx.back) + len(tx.request) + len(tx.last))
 	r.key, r.slot, r.expireAt = tx.key, tx.slot, tx.expireAt
 	r.client, r.target, r.method, r.state = packFlow(&tx.Client), packFlow(&tx.Target), tx.Method, tx.State
-	r.credit, r.metered, r.trusted = int32(min(tx.credit, 1<<30)), tx.metered, tx.trusted
+	r.credit, r.metered, r.trusted, r.left = int32(min(tx.credit, 1<<30)), tx.metered, tx.trusted, tx.left
+	r.salt = tx.Salt
 	r.back, r.split, r.third = uint32(len(tx.back)), uint32(tx.split), uint32(tx.third)
 	r.request, r.last = uint32(len(tx.request)), uint32(len(tx.last))
 	b := &s.shelf.blocks[len(s.shelf.blocks)-1]
@@ -179,7 +186,7 @@ func (s *shard) shelve(tx *Tx) {
 // expire takes transactions off the shelf whose time is over at at.
 func (s *shard) expire(at int64) {
 	for r := s.shelf.oldest(); r != nil && r.expireAt <= at; r = s.shelf.oldest() {
-		s.byKey.remove(r.key, r.slot)
+		s.byKey.Remove(r.key, r.slot)
 		s.bytes[whose(r.trusted)] -= recordSize + r.size()
 		s.leave(r.slot, r.trusted)
 		s.shelf.drop()

@@ -41,10 +41,12 @@ type record struct {
 	last     uint32
 	split    uint32
 	third    uint32
+	salt     uint32
 	method   sip.Method
 	state    State
 	metered  bool
 	trusted  bool
+	left     uint8
 }
 
 // size is the number of bytes that r has in its block.

@@ -10,7 +10,7 @@ import (
 func (tx *Tx) Sent(request []byte, now time.Time) {
 	cfg, at := tx.shard.cfg, tx.shard.table.since(now)
 	tx.setRequest(request)
-	tx.State = Calling
+	tx.State, tx.repeated = Calling, false
 	tx.expireAt = at + int64(64*cfg.T1)
 	if !tx.Target.Transport.Stream() {
 		tx.retry = cfg.T1
@@ -28,6 +28,14 @@ func (tx *Tx) Sent(request []byte, now time.Time) {
 	}
 }
 
+// Repeat reports whether the request may be sent once more because the connection that it was sent over broke before any response came: a target
+// that has it takes the copy for a retransmission. A target for whom that happens again has failed.
+func (tx *Tx) Repeat() bool {
+	first := !tx.repeated
+	tx.repeated = true
+	return first
+}
+
 // untilT2 is how long it takes until Timer E is at T2: a non-INVITE that has no answer by then gets our 100 (RFC 4320 §4.1). Who may be
 // somebody else gets none: one request is not to bring him two answers.
 func (c *Config) untilT2() (sum time.Duration) {
@@ -38,12 +46,17 @@ func (c *Config) untilT2() (sum time.Duration) {
 }
 
 // Retarget begins the client transaction anew, towards another target (RFC 3261 §16.7 step 1, §16.9): what the old one still sends
-// finds no transaction, for ID changes. It may be called until a provisional response has come, or for a final one that
-// is not relayed. The caller then sets Target, builds the request and calls Sent again; the client sees nothing of it.
+// finds it with FindLeft only, for ID changes. It may be called until a provisional response has come, or for a final one that
+// is not relayed. The caller then sets Target, builds the request and calls Sent again; the client sees nothing of it. Or, where a target that
+// was left has accepted the INVITE, it hands that response to Response.
 func (tx *Tx) Retarget() {
 	tx.generation = tx.shard.renew(tx.slot)
 	tx.State = Calling
+	tx.left = min(tx.left, mostLeft-1) + 1
 }
+
+// mostLeft is how many targets that were left are known: of a pool of 32, each sent to in two ways.
+const mostLeft = 64
 
 // Response takes note of a response of the target and says what to do with it. After Relay and RelayAndAck the caller
 // hands the bytes it sends to the client to Relayed.
@@ -74,7 +87,9 @@ func (tx *Tx) inviteResponse(status int, at int64) Step {
 		// RFC 3261 §16.7 step 5: every 2xx goes to the client, those of further forks and repeated ones too.
 		if tx.State != Accepted {
 			tx.finish(Accepted, at)
-			tx.setRequest(nil)
+			if tx.left == 0 {
+				tx.setRequest(nil)
+			}
 			tx.dropLast()
 		}
 		return Relay
@@ -191,7 +206,7 @@ func (tx *Tx) CancelHeld(now time.Time) bool {
 func (tx *Tx) sendCancel(at int64) {
 	cfg := tx.shard.cfg
 	tx.cancel = cancelSent
-	tx.timerC = 0
+	tx.Movable, tx.timerC = false, 0
 	tx.expireAt = at + int64(64*cfg.T1)
 	if !tx.Target.Transport.Stream() {
 		tx.retry = cfg.T1

@@ -177,6 +177,34 @@ func (t *Table) FindID(id ID) *Tx {
 	return nil
 }
 
+// FindLeft returns the transaction that had id until Retarget, which has left the target that id was sent to, locked, or nil.
+func (t *Table) FindLeft(id ID) *Tx {
+	s := &t.shards[id.shard()]
+	s.mu.Lock()
+	if slot := id.slot(); int(slot) < len(s.slots) && s.slots[slot].at != vacant {
+		tx := s.tx(slot)
+		if since := tx.generation - id.generation(); since > 0 && since <= uint32(tx.left) {
+			return tx
+		}
+	}
+	s.mu.Unlock()
+	return nil
+}
+
+// Waiting appends the IDs of the transactions of shard i without a final response for which which reports true. It looks at all that work; which
+// does no more than look, since the shard is locked.
+func (t *Table) Waiting(dst []ID, i int, which func(*Tx) bool) []ID {
+	s := &t.shards[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, tx := range s.working {
+		if tx.pending && tx.request != nil && which(tx) {
+			dst = append(dst, tx.ID())
+		}
+	}
+	return dst
+}
+
 // Begin puts a new transaction on record and returns it, locked: the caller fills it, calls Sent, and unlocks. It returns
 // an error if key is on record already (found tells) or the share of such sources is used up.
 func (t *Table) Begin(key uint64, trusted bool) (tx *Tx, found bool, err error) {
@@ -197,7 +225,7 @@ func (t *Table) Begin(key uint64, trusted bool) (tx *Tx, found bool, err error) 
 		return nil, false, ErrFull
 	}
 	tx.key, tx.trusted, tx.pending = key, trusted, true
-	s.byKey.put(key, tx.slot)
+	s.byKey.Put(key, tx.slot)
 	t.pending.Add(1)
 	return tx, false, nil
 }

@@ -351,6 +351,101 @@ func TestConfigure(t *testing.T) {
 	}
 }
 
+// TestWaiting: of what waits for a final response those are told that are asked for, and each may be repeated once.
+func TestWaiting(t *testing.T) {
+	table := newTable(t, nil)
+	waits := begin(t, table, 1, sip.INVITE, edge.TCP, epoch)
+	rings := begin(t, table, 2, sip.INVITE, edge.TCP, epoch)
+	begin(t, table, 3, sip.INVITE, edge.UDP, epoch)
+	over := begin(t, table, 4, sip.BYE, edge.TCP, epoch)
+	for id, status := range map[ID]int{rings: 180, over: 200} {
+		tx := table.FindID(id)
+		reply(status)(tx, epoch)
+		tx.Unlock()
+	}
+	var found []ID
+	for i := range table.Shards() {
+		found = table.Waiting(found, i, func(tx *Tx) bool { return tx.State != Proceeding && tx.Target.Transport == edge.TCP })
+	}
+	if !slices.Equal(found, []ID{waits}) {
+		t.Errorf("found %v, want %v", found, waits)
+	}
+	tx := table.FindID(waits)
+	defer tx.Unlock()
+	if !tx.Repeat() || tx.Repeat() {
+		t.Error("a request goes again once")
+	}
+	tx.Retarget()
+	tx.Sent([]byte("request"), epoch)
+	if !tx.Repeat() {
+		t.Error("another target gets it once more, too")
+	}
+}
+
+// TestFindLeft: the ID that a transaction had for a target which it has left still finds it, on the shelf too, and no other transaction.
+func TestFindLeft(t *testing.T) {
+	table := newTable(t, nil)
+	left := []ID{begin(t, table, 1, sip.INVITE, edge.UDP, epoch)}
+	for range 2 {
+		tx := table.FindID(left[len(left)-1])
+		tx.Retarget()
+		tx.Sent([]byte("request"), epoch)
+		left = append(left, tx.ID())
+		tx.Unlock()
+	}
+	last := left[2]
+	finds := func(want bool, when string) {
+		t.Helper()
+		for _, id := range left[:2] {
+			if tx := table.FindLeft(id); (tx != nil) != want {
+				t.Errorf("%s: %v finds %v", when, id, tx)
+			} else if tx != nil {
+				if tx.Key() != 1 {
+					t.Errorf("%s: another transaction", when)
+				}
+				tx.Unlock()
+			}
+		}
+		for _, id := range []ID{last, NoID(uint64(last)), left[0] - 1} {
+			if tx := table.FindLeft(id); tx != nil {
+				t.Fatalf("%s: %v was left", when, id)
+			}
+		}
+	}
+	finds(true, "calling")
+	tx := table.FindID(last)
+	tx.Response(200, epoch)
+	if string(tx.Request()) != "request" {
+		t.Error("the INVITE is gone")
+	}
+	tx.Unlock()
+	finds(true, "on the shelf")
+	due(table, epoch.Add(33*time.Second))
+	finds(false, "over")
+	for table.Len() < 1000 {
+		begin(t, table, 17*uint64(table.Len()+1)<<60|uint64(table.Len()+2), sip.INVITE, edge.UDP, epoch)
+	}
+	finds(false, "another transaction has its place")
+}
+
+// TestCancelledStays: what Timer C cancels goes to no other target, whatever the one says.
+func TestCancelledStays(t *testing.T) {
+	table := newTable(t, nil)
+	id := begin(t, table, 1, sip.INVITE, edge.UDP, epoch)
+	tx := table.FindID(id)
+	tx.Movable = true
+	tx.Response(180, epoch)
+	tx.Unlock()
+	if tasks := due(table, epoch.Add(186*time.Second)); !slices.Equal(tasks, []Task{CancelNow}) {
+		t.Fatalf("tasks %v", tasks)
+	}
+	tx = table.FindID(id)
+	defer tx.Unlock()
+	if tx.Movable {
+		t.Error("it may move on")
+	}
+}
+
 func TestAbandonLeavesNothing(t *testing.T) {
 	table := newTable(t, nil)
 	tx, _, _ := table.Begin(5, false)

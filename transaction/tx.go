@@ -65,12 +65,15 @@ type Tx struct {
 	Method sip.Method // of the request
 	State  State
 
+	Called  [6]byte    // the caller's note of what was called
 	Tried   uint32     // the caller's note of the targets that were tried
+	Shown   uint32     // the caller's note of what its client was shown first
 	Movable bool       // there are other targets: an INVITE that a target leaves unanswered asks for MoveOn
 	Call    uint64     // the caller's note of the call that it begins or ends
 	Asked   edge.Asked // the caller's note of who asks for what
 	Own     bool       // the caller's note that nobody waits for its responses, so there is no 100; forgotten with its final one
 	Even    uint8      // the caller's note of how its responses are to look
+	Salt    uint32     // the caller's note of what tokens of its dialog are made with
 	Began   int64      // the caller's note of when it was sent on
 	Quiet   bool       // the target's 100 brings the client none: it gets one after Config.Trying, as if there had been none
 
@@ -94,9 +97,11 @@ type Tx struct {
 	tick     int64 // of its place on the wheel; 0: none
 	next     uint32
 	cancel   cancel
-	byClient bool // the client asked for the cancel
-	metered  bool // credit counts
-	unacked  bool // the edge ended it: request is still the INVITE, to acknowledge a late final response
+	byClient bool  // the client asked for the cancel
+	metered  bool  // credit counts
+	repeated bool  // see Repeat
+	left     uint8 // how many targets Retarget has left
+	unacked  bool  // the edge ended it: request is still the INVITE, to acknowledge a late final response
 	trusted  bool
 	pending  bool
 	shelved  bool // it is on the shelf, and this only shows it: nothing but credit changes
@@ -108,7 +113,8 @@ func (tx *Tx) ID() ID { return newID(tx.shard.index, tx.slot, tx.generation) }
 // Key is what tx was begun with.
 func (tx *Tx) Key() uint64 { return tx.key }
 
-// Request is the request as it was sent to Target; once a final response of it came, the ACK of an INVITE, or nil.
+// Request is the request as it was sent to Target; once a final response of it came, the ACK of an INVITE, or nil. Where a target was left it is the
+// INVITE still after a 2xx.
 func (tx *Tx) Request() []byte { return tx.request }
 
 // Last is the last response that was sent to Client, nil if none.

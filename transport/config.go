@@ -72,6 +72,11 @@ type Config struct {
 	// InsideAddrs are the platform's own addresses, with the same effect on the whole address, or where it is a loopback
 	// address on that address and port.
 	InsideAddrs []netip.AddrPort
+	// AFXDP are interfaces over which UDP of far ends that much is said to goes past the kernel's socket path (package xsk). Where that can't be had, the
+	// sockets serve as ever, and Server.AFXDP says why. None: all by sockets.
+	AFXDP []string
+	// AFXDPGeneric attaches there without the help of drivers.
+	AFXDPGeneric bool
 	// Log gets what an operator should know. Default: slog.Default().
 	Log *slog.Logger
 }

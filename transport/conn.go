@@ -2,12 +2,14 @@ package transport
 
 import (
 	"errors"
+	"io"
 	"math"
 	"net"
 	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
@@ -67,6 +69,7 @@ type conn struct {
 	tcp     *net.TCPConn // the socket, once there is one
 	nc      stream       // what messages are read from and written to, once open: the socket, or TLS on it
 	writing bool         // a writer is at work
+	broken  bool         // it was closed, and what that took is told by Broken
 	pending writeBuffer
 	spare   writeBuffer   // the other half of the double buffer, while nobody writes it
 	flying  int           // bytes handed to the writer
@@ -272,8 +275,13 @@ func (c *conn) unwritten(w writeBuffer, n int, err error) {
 		c.server.count.writeErrors.Add(1)
 	}
 	c.server.queued.Add(-int64(len(w.bytes)))
-	c.report(w, n, err)
 	c.close(err)
+	c.mu.Lock()
+	told := c.broken
+	c.mu.Unlock()
+	if !told {
+		c.report(w, n, err)
+	}
 }
 
 // report tells of each message of w that was not written in full.
@@ -318,10 +326,19 @@ func (c *conn) drain() {
 // release lets drain go on.
 func (c *conn) release() { c.ended.Do(func() { close(c.drained) }) }
 
+// breaks reports whether err says that the far end, or the network, ended a connection that we had dialled. A far end that does not read is
+// another matter: over a new connection it would not do so either.
+func (c *conn) breaks(err error) bool {
+	return c.dialed && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
+}
+
 // close ends c for the reason err: what waits is reported as not delivered. It may be called more than once.
 func (c *conn) close(err error) {
 	c.mu.Lock()
 	was := c.state
+	if was == open || was == draining {
+		c.broken = c.breaks(err)
+	}
 	c.state = closed
 	waiting := c.pending
 	c.pending = writeBuffer{}
@@ -336,6 +353,11 @@ func (c *conn) close(err error) {
 	}
 	c.server.conns.remove(c)
 	c.server.queued.Add(-int64(len(waiting.bytes)))
+	if c.breaks(err) && was != dialing {
+		key := c.dialKey()
+		c.server.undelivered(nil, edge.Flow{Remote: key.remote, Listener: c.flow.Listener, Transport: key.transport, Side: key.side}, nil)
+		return
+	}
 	c.report(waiting, 0, err)
 }
 

@@ -194,6 +194,44 @@ func TestDial(t *testing.T) {
 	readAll(t, c, 5)
 }
 
+// The end of a connection that we dialled is told once, whatever was on its way; that of one which we were called by is not.
+func TestBroken(t *testing.T) {
+	ln := platform(t)
+	st := &stage{}
+	s := serve(t, Config{Listen: []Listen{tcp(edge.Inside, "127.0.0.1:0")}, Workers: 1}, st)
+	o := s.NewOut()
+	f, _ := o.Route(edge.Inside, edge.TCP, ln.Addr().(*net.TCPAddr).AddrPort())
+	for _, abort := range []bool{false, true} {
+		if err := o.Send([]byte("one"), f); err != nil {
+			t.Fatal(err)
+		}
+		o.Flush()
+		c, err := ln.AcceptTCP()
+		if err != nil {
+			t.Fatal(err)
+		}
+		readAll(t, c, 3)
+		if abort {
+			_ = c.SetLinger(0)
+		}
+		c.Close()
+		if got := <-st.calls; got.what != "broken" || got.flow != f {
+			t.Errorf("aborted %v: %+v", abort, got)
+		}
+	}
+	caller, err := dialFrom("127.0.0.1", s.Listeners()[0].Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(caller, message("hello", 1))
+	st.next(t, "receive")
+	caller.Close()
+	eventually(t, "table empty", func() bool { return s.Counters().ConnectionsOpen == 0 })
+	if n := len(st.calls); n > 0 {
+		t.Errorf("%d more were told: %+v", n, <-st.calls)
+	}
+}
+
 // Each message that waited for a connection that cannot be made is reported.
 func TestDialRefused(t *testing.T) {
 	ln := platform(t)

@@ -5,6 +5,9 @@ import "sync/atomic"
 // Counters are totals since Open, except ConnectionsOpen and QueuedBytes, which are levels.
 type Counters struct {
 	PacketsIn, PacketsOut   uint64 // UDP datagrams
+	FramesIn, FramesOut     uint64 // of these past the sockets (Config.AFXDP)
+	FramesBad               uint64 // frames there that held no whole datagram
+	Partners                int    // a level: far ends with which datagrams go that way
 	MessagesIn, MessagesOut uint64 // messages on streams
 	Keepalives              uint64 // CRLF on UDP, pings and CRLF on streams
 
@@ -50,12 +53,13 @@ type counts struct {
 
 // Counters returns what has been counted since Open.
 func (s *Server) Counters() Counters {
-	c := &s.count
+	c, fast := &s.count, s.express.stats()
 	return Counters{
+		FramesIn: fast.In, FramesOut: fast.Out, FramesBad: fast.Bad, Partners: fast.Partners,
 		PacketsIn: c.packetsIn.Load(), PacketsOut: c.packetsOut.Load(),
 		MessagesIn: c.messagesIn.Load(), MessagesOut: c.messagesOut.Load(),
 		Keepalives:      c.keepalives.Load(),
-		DroppedKernel:   s.kernelDrops(),
+		DroppedKernel:   s.kernelDrops() + fast.Dropped,
 		DroppedWeakHost: c.droppedWeakHost.Load(), DroppedTooLarge: c.droppedTooLarge.Load(),
 		DroppedSource: c.droppedSource.Load(), DroppedPanic: c.droppedPanic.Load(),
 		DroppedSend: c.droppedSend.Load(), DroppedUndeliver: c.droppedUndeliver.Load(),

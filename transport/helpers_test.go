@@ -28,7 +28,7 @@ const patience = 20 * time.Second
 
 // A seen is one call of a Lane.
 type seen struct {
-	what  string // "receive", "refused", "undelivered"
+	what  string // "receive", "refused", "undelivered", "broken"
 	bytes string
 	flow  edge.Flow
 	err   error
@@ -66,6 +66,10 @@ func (l *fakeLane) Refused(b []byte, from edge.Flow, err error, _ time.Time) {
 
 func (l *fakeLane) Undelivered(b []byte, to edge.Flow, err error, _ time.Time) {
 	l.stage.calls <- seen{"undelivered", string(b), to, err, l.out}
+}
+
+func (l *fakeLane) Broken(to edge.Flow, _ time.Time) {
+	l.stage.calls <- seen{"broken", "", to, nil, l.out}
 }
 
 // next waits for the next call of the given kind, past others.

@@ -19,14 +19,14 @@ const (
 	restPause = 100 * time.Millisecond
 )
 
-// A notice waits to be told to a Lane by Undelivered.
+// A notice waits to be told to a Lane by Undelivered, or without an error by Broken.
 type notice struct {
 	sent []byte
 	to   edge.Flow
 	err  error
 }
 
-// undelivered hands a failure to the reporter. It never blocks and may be called with any lock held, from any goroutine.
+// undelivered hands a failure, or without an error what Broken tells, to the reporter. It never blocks and may be called with any lock held, from any goroutine.
 func (s *Server) undelivered(sent []byte, to edge.Flow, err error) {
 	if len(s.notices) == cap(s.notices) {
 		s.count.droppedUndeliver.Add(1) // before the copy is made
@@ -45,7 +45,13 @@ func (s *Server) report(o *Out, lane Lane) {
 	for {
 		select {
 		case n := <-s.notices:
-			s.Guarded(func(at time.Time) { lane.Undelivered(n.sent, n.to, n.err, at) })
+			s.Guarded(func(at time.Time) {
+				if n.err == nil {
+					lane.Broken(n.to, at)
+				} else {
+					lane.Undelivered(n.sent, n.to, n.err, at)
+				}
+			})
 			o.Flush()
 		case <-s.ctx.Done():
 			return

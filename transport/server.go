@@ -38,6 +38,7 @@ type Server struct {
 	weak      *weakHost
 	conns     *connTable
 	keyring   *keyring
+	express   express
 	budget    budget
 	seats     chan *seat
 	notices   chan notice
@@ -89,6 +90,7 @@ func Open(cfg Config) (*Server, error) {
 		s.cancel()
 		return nil, err
 	}
+	s.board()
 	return s, nil
 }
 
@@ -185,6 +187,9 @@ func (s *Server) Serve(newLane func(*Out) Lane) {
 			readers = append(readers, func() { s.accept(p.tcp, uint16(i)) })
 		}
 	}
+	for i, p := range s.express.ports() {
+		add(i, func(o *Out, lane Lane) { s.readFrames(p, o, lane) })
+	}
 	readers = append(readers, func() { s.keyring.watch(s.ctx) }, s.relieve)
 	for _, r := range readers {
 		s.start(s.lasting(r))
@@ -220,10 +225,12 @@ func (s *Server) Close() error {
 		}
 	}
 	s.wg.Wait()
+	s.express.free()
 	return nil
 }
 
 func (s *Server) closePorts() {
+	s.express.close()
 	for _, p := range s.ports {
 		for _, u := range p.udp {
 			u.conn.Close()

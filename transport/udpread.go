@@ -115,20 +115,36 @@ func (u *udpSocket) awaitReadable() {
 // datagram returns entry i: its bytes (nil if they are not to be handled) and where they came from.
 func (r *receiver) datagram(i int, s *Server) ([]byte, netip.AddrPort) {
 	h := &r.hdrs[i]
-	from := getSockaddr(&r.names[i])
+	from, by := getSockaddr(&r.names[i]), 0
+	if h.hdr.Flags&unix.MSG_TRUNC != 0 {
+		s.count.droppedTooLarge.Add(1)
+		return nil, from
+	}
+	if h.hdr.Control != nil {
+		by = interfaceIndex(r.control[i][:h.hdr.Controllen])
+	}
+	b := r.slots[i*r.stride:][:h.len:h.len]
+	if !s.takes(r.sock, b, from, by) {
+		return nil, from
+	}
+	return b, from
+}
+
+// takes reports whether b, which came to the address of u from a far end and by an interface (of inside addresses only), is to be handled; where not it is counted.
+func (s *Server) takes(u *udpSocket, b []byte, from netip.AddrPort, by int) bool {
 	switch {
-	case h.hdr.Flags&unix.MSG_TRUNC != 0:
+	case len(b) > s.cfg.MaxMessage:
 		s.count.droppedTooLarge.Add(1)
 	case !answerable(from):
 		s.count.droppedSource.Add(1)
-	case h.hdr.Control != nil && !s.weak.admits(interfaceIndex(r.control[i][:h.hdr.Controllen])):
+	case u.side == edge.Inside && !s.weak.admits(by):
 		s.count.droppedWeakHost.Add(1)
-	case h.len <= longestKeepalive:
+	case len(b) <= longestKeepalive:
 		s.count.keepalives.Add(1)
 	default:
-		return r.slots[i*r.stride:][:h.len:h.len], from
+		return true
 	}
-	return nil, from
+	return false
 }
 
 // answerable reports whether a datagram from a can be answered. A link-local IPv6 source would need its zone.

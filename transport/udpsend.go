@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ringwall/ringwall/xsk"
 )
 
 const (
@@ -20,7 +22,8 @@ const (
 type sendQueue struct {
 	sock  *udpSocket
 	v4    bool
-	n     int // messages, in the order in which they were added:
+	fast  *xsk.Batch // nil: there is none
+	n     int        // messages, in the order in which they were added:
 	list  [batch]unix.Iovec
 	names [batch]sockaddr
 	kin   [batch]kinship
@@ -50,6 +53,9 @@ func newSendQueue(u *udpSocket) *sendQueue {
 		c.Level, c.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
 		c.SetLen(unix.CmsgLen(2))
 	}
+	if u.local != nil {
+		q.fast = u.local.NewBatch()
+	}
 	return q
 }
 
@@ -65,6 +71,9 @@ func (q *sendQueue) add(b []byte, to netip.AddrPort, kin kinship) {
 // flush sends the queue and empties it.
 func (q *sendQueue) flush() {
 	if q.n == 0 {
+		return
+	}
+	if q.fast != nil && q.expedite() {
 		return
 	}
 	q.couple()

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/xsk"
 )
 
 // socketBuffer is asked for in both directions of each UDP socket, bytes: a burst of 3,000 messages waits rather than is lost.
@@ -25,6 +26,7 @@ type udpSocket struct {
 	listener uint16
 	side     edge.Side
 	addr     netip.AddrPort
+	local    *xsk.Local // nil: everything by the socket
 
 	errMu  sync.Mutex // held while the error queue is read, by the reader or by whoever was told of an error when sending
 	errBuf [2048]byte

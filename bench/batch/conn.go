@@ -52,24 +52,29 @@ type Conn struct {
 type Packet struct {
 	Data []byte
 	From netip.AddrPort
-	To   netip.Addr // the local address it was sent to; only a Conn made by ListenLoopback knows it
+	To   netip.Addr // the local address it was sent to; only a Conn made by ListenDevice knows it
 }
 
 // Listen binds a UDP socket to local.
 func Listen(local netip.AddrPort) (*Conn, error) {
-	return listen(local, false)
+	return listen(local, "")
 }
 
-// ListenLoopback binds one UDP socket to port (0: any) of every address of 127.0.0.0/8, bound to the loopback interface.
-// It tells where each datagram was sent to and lets Queue choose each datagram's source.
-func ListenLoopback(port uint16) (*Conn, error) {
-	return listen(netip.AddrPortFrom(netip.IPv4Unspecified(), port), true)
+// Loopback is the device of 127.0.0.0/8.
+const Loopback = "lo"
+
+// ListenDevice binds one UDP socket to port (0: any) of every address that is local on an interface: all of 127.0.0.0/8 on
+// Loopback. It tells where each datagram was sent to and lets Queue choose each datagram's source.
+func ListenDevice(device string, port uint16) (*Conn, error) {
+	return listen(netip.AddrPortFrom(netip.IPv4Unspecified(), port), device)
 }
 
-func listen(local netip.AddrPort, many bool) (*Conn, error) {
+// listen binds a socket to local; if device is not empty, to that interface and with IP_PKTINFO, too.
+func listen(local netip.AddrPort, device string) (*Conn, error) {
+	many := device != ""
 	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
 		var err error
-		if cerr := rc.Control(func(fd uintptr) { err = setOptions(int(fd), many) }); cerr != nil {
+		if cerr := rc.Control(func(fd uintptr) { err = setOptions(int(fd), device) }); cerr != nil {
 			return cerr
 		}
 		return err
@@ -94,17 +99,17 @@ func listen(local netip.AddrPort, many bool) (*Conn, error) {
 	return c, nil
 }
 
-func setOptions(fd int, many bool) error {
+func setOptions(fd int, device string) error {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, socketBuffer) != nil {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, socketBuffer); err != nil {
 			return os.NewSyscallError("setsockopt SO_RCVBUF", err)
 		}
 	}
-	if !many {
+	if device == "" {
 		return nil
 	}
-	if err := unix.BindToDevice(fd, "lo"); err != nil {
-		return os.NewSyscallError("setsockopt SO_BINDTODEVICE lo", err)
+	if err := unix.BindToDevice(fd, device); err != nil {
+		return os.NewSyscallError("setsockopt SO_BINDTODEVICE "+device, err)
 	}
 	return os.NewSyscallError("setsockopt IP_PKTINFO", unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1))
 }
@@ -196,7 +201,7 @@ func (c *Conn) receive(f func(uintptr) bool) (int, error) {
 // Packet returns datagram i of the last Receive.
 func (c *Conn) Packet(i int) Packet { return c.in.packet(i) }
 
-// Queue copies b as the next datagram to send from local address from (ignored unless the Conn was made by ListenLoopback)
+// Queue copies b as the next datagram to send from local address from (ignored unless the Conn was made by ListenDevice)
 // to to. A full queue is sent at once.
 func (c *Conn) Queue(b []byte, from netip.Addr, to netip.AddrPort) error {
 	if c.queued == Size {

@@ -1,4 +1,4 @@
-// Package load is the benchmark's load generator: callers on many loopback addresses and the platform they call, in one
+// Package load is the benchmark's load generator: callers on many addresses and the platform they call, in one
 // thread, with the system under test between them. Every message is compared at its far end with the message as it was
 // sent, so a figure is never that of an edge which loses or bends something.
 //
@@ -7,6 +7,7 @@ package load
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -34,7 +35,8 @@ const (
 type Config struct {
 	Mode     Mode           // [Call]
 	Platform netip.AddrPort // the platform's own address [127.0.20.1, any port]
-	Callers  int            // how many loopback addresses call, 127.1.0.1 and up, at most 250 [16]
+	Ends                    // [Loopback]
+	Callers  int            // how many addresses call, at most 250 [16]
 	Users    int            // how many addresses-of-record register, rounded up to a multiple of Callers [1024]
 	Window   int            // calls at once; an open loop starts no more than that either [32]
 	Rate     float64        // calls a second, started whether earlier ones are done or not (open loop); 0: closed loop
@@ -43,6 +45,16 @@ type Config struct {
 	Spin     bool           // never sleep while a run lasts, so that the system under test pays for no wake-up of ours
 	Traits                  // of the system under test
 }
+
+// Ends are where the callers are.
+type Ends struct {
+	Device string     // the interface on which their addresses are local
+	First  netip.Addr // the first caller's address, IPv4; those of the others follow
+	Media  netip.Addr // what the platform's session descriptions name; nobody listens there
+}
+
+// Loopback has the callers in 127.0.0.0/8.
+var Loopback = Ends{Device: batch.Loopback, First: netip.AddrFrom4([4]byte{127, 1, 0, 1}), Media: netip.AddrFrom4([4]byte{127, 2, 0, 1})}
 
 // Traits are what the generator must know about the system under test. The zero value is a strict SIP proxy that keeps the
 // order of messages.
@@ -63,6 +75,9 @@ func (c *Config) setDefaults() {
 	}
 	if !c.Platform.IsValid() {
 		c.Platform = netip.MustParseAddrPort("127.0.20.1:0")
+	}
+	if c.Ends == (Ends{}) {
+		c.Ends = Loopback
 	}
 	if c.Callers == 0 {
 		c.Callers = 16
@@ -93,6 +108,9 @@ func (c *Config) Validate() error {
 	if !c.Platform.Addr().Is4() {
 		errs = append(errs, fmt.Errorf("platform %s: want an IPv4 address and port", c.Platform))
 	}
+	if !c.First.Is4() || !c.Media.Is4() || c.Device == "" {
+		errs = append(errs, fmt.Errorf("callers from %s on device %q, media at %s: want IPv4 addresses and a device", c.First, c.Device, c.Media))
+	}
 	if c.Callers < 1 || c.Callers > MostCallers {
 		errs = append(errs, fmt.Errorf("callers %d: want 1 to 250", c.Callers))
 	}
@@ -108,8 +126,12 @@ func (c *Config) Validate() error {
 // MostCallers is how many addresses may call.
 const MostCallers = 250
 
-// CallerAddr is the address of caller i, from 0.
-func CallerAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{127, 1, 0, byte(i + 1)}) }
+// CallerAddr is the address of caller i, from 0, where the IPv4 address first is that of caller 0.
+func CallerAddr(first netip.Addr, i int) netip.Addr {
+	b := first.As4()
+	binary.BigEndian.PutUint32(b[:], binary.BigEndian.Uint32(b[:])+uint32(i))
+	return netip.AddrFrom4(b)
+}
 
 // A Generator is the callers and the platform. It is used by one goroutine.
 type Generator struct {
@@ -120,7 +142,7 @@ type Generator struct {
 	secret   [][]byte       // addresses inside, which callers of a system that hides must not see
 	inside   netip.Addr     // where the platform expects the edge to send from; invalid: anywhere
 	callers  []netip.AddrPort
-	out      *batch.Conn // the callers' socket: all of 127.0.0.0/8 on one port
+	out      *batch.Conn // the callers' socket: all addresses of their device on one port
 	platform *batch.Conn
 
 	epoch     time.Time
@@ -141,20 +163,20 @@ type Generator struct {
 	err       error // of a socket
 }
 
-// New opens the generator's sockets.
+// New opens the generator's sockets, in the network namespace of the calling thread; it may be used from any other.
 func New(cfg Config) (*Generator, error) {
 	cfg.setDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	out, platform, err := openSockets(cfg.Platform)
+	out, platform, err := openSockets(cfg.Device, cfg.Platform)
 	if err != nil {
 		return nil, err
 	}
 	g := &Generator{cfg: cfg, out: out, platform: platform, epoch: time.Now(),
 		seed: maphash.MakeSeed(), branches: map[uint64]struct{}{}}
 	for i := range cfg.Callers {
-		g.callers = append(g.callers, netip.AddrPortFrom(CallerAddr(i), out.LocalAddr().Port()))
+		g.callers = append(g.callers, netip.AddrPortFrom(CallerAddr(cfg.First, i), out.LocalAddr().Port()))
 	}
 	g.script = newScript(rand.Uint32(), cfg, g.callers, platform.LocalAddr())
 	g.rules = newRules(&cfg, g.script)
@@ -169,8 +191,8 @@ func New(cfg Config) (*Generator, error) {
 
 // openSockets opens the callers' socket and the platform's. Nothing but this thread wakes up when they get something: who
 // sends pays for every wake-up.
-func openSockets(platformAddr netip.AddrPort) (out, platform *batch.Conn, err error) {
-	if out, err = batch.ListenLoopback(0); err != nil {
+func openSockets(device string, platformAddr netip.AddrPort) (out, platform *batch.Conn, err error) {
+	if out, err = batch.ListenDevice(device, 0); err != nil {
 		return nil, nil, fmt.Errorf("open the callers' socket: %w", err)
 	}
 	if platform, err = batch.Listen(platformAddr); err != nil {

@@ -259,6 +259,8 @@ func TestConfigRefusesNonsense(t *testing.T) {
 		{Config{Mode: "dance"}, "mode"},
 		{Config{Callers: 251}, "callers"},
 		{Config{Window: -1}, "window"},
+		{Config{Ends: Ends{Device: "lo", First: netip.IPv6Loopback(), Media: Loopback.Media}}, "callers from ::1"},
+		{Config{Ends: Ends{First: Loopback.First, Media: Loopback.Media}}, `device ""`},
 		{Config{Rate: -1}, "rate"},
 		{Config{Mode: Flood}, "rate"},
 		{Config{Platform: netip.MustParseAddrPort("[::1]:0")}, "platform"},

@@ -24,8 +24,8 @@ func newScript(salt uint32, cfg Config, callers []netip.AddrPort, platform netip
 	for _, c := range callers {
 		s.hosts = append(s.hosts, c.String())
 	}
-	s.inviteSDP = sdp("127.1.0.1", 40000)
-	s.answerSDP = sdp("127.2.0.1", 30000)
+	s.inviteSDP = sdp(cfg.First.String(), 40000)
+	s.answerSDP = sdp(cfg.Media.String(), 30000)
 	return s
 }
 

@@ -62,8 +62,8 @@ func (k Kamailio) binary() string {
 }
 
 // Start implements System. One address serves both sides, which is the cheapest for Kamailio.
-func (k Kamailio) Start(ctx context.Context, upstream netip.AddrPort, cpus []int) (*Process, error) {
-	listen, err := freePort("udp4", outsideHost)
+func (k Kamailio) Start(ctx context.Context, wire *Wire, upstream netip.AddrPort, cpus []int) (*Process, error) {
+	listen, err := wire.freePort("udp4", wire.Outside)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (k Kamailio) Start(ctx context.Context, upstream netip.AddrPort, cpus []int
 	if err != nil {
 		return nil, fmt.Errorf("start kamailio: %w", err)
 	}
-	p, err := k.startIn(ctx, dir, listen, upstream, cpus)
+	p, err := k.startIn(ctx, wire, dir, listen, upstream, cpus)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
@@ -81,7 +81,7 @@ func (k Kamailio) Start(ctx context.Context, upstream netip.AddrPort, cpus []int
 	return p, nil
 }
 
-func (k Kamailio) startIn(ctx context.Context, dir string, listen, upstream netip.AddrPort, cpus []int) (*Process, error) {
+func (k Kamailio) startIn(ctx context.Context, wire *Wire, dir string, listen, upstream netip.AddrPort, cpus []int) (*Process, error) {
 	file := filepath.Join(dir, "edge.cfg")
 	if err := os.WriteFile(file, kamailioConfig, 0o600); err != nil {
 		return nil, fmt.Errorf("start kamailio: %w", err)
@@ -91,7 +91,7 @@ func (k Kamailio) startIn(ctx context.Context, dir string, listen, upstream neti
 		return nil, err
 	}
 	args = append(args, "-DD", "-E", "-Y", dir, "-w", dir, "-P", filepath.Join(dir, "pid"))
-	return startProcess(ctx, exec.Command(k.binary(), args...), cpus, "edge ready")
+	return startProcess(ctx, wire, exec.Command(k.binary(), args...), cpus, "edge ready")
 }
 
 // Version is what the binary calls itself, in one line.

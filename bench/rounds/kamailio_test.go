@@ -69,7 +69,7 @@ func TestKamailioIsStartedWithFastAllocators(t *testing.T) {
 			t.Errorf("command line %q lacks %q", line, want)
 		}
 	}
-	if _, err := (Kamailio{Variant: "d"}).Start(context.Background(), netip.MustParseAddrPort("127.0.0.1:1"), nil); err == nil || !strings.Contains(err.Error(), `variant "d"`) {
+	if _, err := (Kamailio{Variant: "d"}).Start(context.Background(), loopback, netip.MustParseAddrPort("127.0.0.1:1"), nil); err == nil || !strings.Contains(err.Error(), `variant "d"`) {
 		t.Errorf("variant d: %v", err)
 	}
 	if _, err := (Kamailio{Variant: "a", Binary: "/nonexistent"}).Version(context.Background()); err == nil {

@@ -25,8 +25,8 @@ import (
 type System interface {
 	// Name is the system's name in tables.
 	Name() string
-	// Start starts it in front of the platform at upstream, on processors cpus, and returns when it takes calls.
-	Start(ctx context.Context, upstream netip.AddrPort, cpus []int) (*Process, error)
+	// Start starts it at the edge's end of wire in front of the platform at upstream, on processors cpus, and returns when it takes calls.
+	Start(ctx context.Context, wire *Wire, upstream netip.AddrPort, cpus []int) (*Process, error)
 	// Traits say how the load generator has to treat it.
 	Traits() load.Traits
 }
@@ -49,13 +49,13 @@ const (
 	stopTimeout  = 15 * time.Second
 )
 
-// startProcess starts cmd on processors cpus and waits for a line of its stderr that contains ready.
-func startProcess(ctx context.Context, cmd *exec.Cmd, cpus []int, ready string) (*Process, error) {
+// startProcess starts cmd at the edge's end of wire on processors cpus and waits for a line of its stderr that contains ready.
+func startProcess(ctx context.Context, wire *Wire, cmd *exec.Cmd, cpus []int, ready string) (*Process, error) {
 	p := &Process{cmd: cmd, exited: make(chan error, 1), stderr: &lineWaiter{want: ready, found: make(chan struct{})}, clean: func() {}}
 	cmd.Stderr = p.stderr
 	cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", max(len(cpus), 1)))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	if err := startOn(cmd, cpus); err != nil {
+	if err := startOn(wire, cmd, cpus); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	p.PID = cmd.Process.Pid
@@ -73,12 +73,13 @@ func startProcess(ctx context.Context, cmd *exec.Cmd, cpus []int, ready string) 
 	return nil, fmt.Errorf("start %s: not ready within %v; it said: %s", cmd.Path, startTimeout, p.stderr.tail())
 }
 
-// startOn starts cmd from a thread that is bound to cpus, which the child inherits. Empty cpus: no binding.
-func startOn(cmd *exec.Cmd, cpus []int) error {
+// startOn starts cmd from a thread that is bound to cpus and at the edge's end of wire, both of which the child inherits.
+// Empty cpus: no binding.
+func startOn(wire *Wire, cmd *exec.Cmd, cpus []int) error {
 	runtime.LockOSThread() // also keeps Pdeathsig from firing when an idle thread ends
 	defer runtime.UnlockOSThread()
 	if len(cpus) == 0 {
-		return cmd.Start()
+		return wire.edge.do(cmd.Start)
 	}
 	var before unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
@@ -88,7 +89,7 @@ func startOn(cmd *exec.Cmd, cpus []int) error {
 	if err := unix.SchedSetaffinity(0, &set); err != nil {
 		return os.NewSyscallError("sched_setaffinity", err)
 	}
-	err := cmd.Start()
+	err := wire.edge.do(cmd.Start)
 	return errors.Join(err, os.NewSyscallError("sched_setaffinity", unix.SchedSetaffinity(0, &before)))
 }
 

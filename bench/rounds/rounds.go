@@ -23,6 +23,7 @@ type Config struct {
 	Warm    int      // calls before measuring begins
 	Count   int      // calls, transactions or packets that are measured
 	Load    load.Config
+	Wire    *Wire        // between generator and systems; nil: loopback
 	Voice   *VoiceConfig // measure media instead of SIP; Systems and Load are not used
 	CPUs    []int        // of the system under test; empty: not pinned
 	Perf    string       // if not empty: "perf record" each measured run into this file, the round and system appended
@@ -89,6 +90,9 @@ func Run(ctx context.Context, cfg Config) ([]Result, error) {
 	return all, nil
 }
 
+// WireName is the name of the wire that cfg measures over.
+func (cfg *Config) WireName() string { return cmp.Or(cfg.Wire, loopback).Name }
+
 func names(cfg *Config) []string {
 	var out []string
 	if cfg.Voice != nil {
@@ -122,17 +126,17 @@ func one(ctx context.Context, cfg *Config, which, round int) (r Result, err erro
 	if cfg.Voice != nil {
 		return oneVoice(ctx, cfg, cfg.Voice.Systems[which], round)
 	}
-	s, lc := cfg.Systems[which], cfg.Load
+	s, lc, wire := cfg.Systems[which], cfg.Load, cmp.Or(cfg.Wire, loopback)
 	lc.Traits = s.Traits()
 	if lc.Transparent {
 		lc.Callers = 1
 	}
-	g, err := load.New(lc)
+	g, err := wire.generator(lc)
 	if err != nil {
 		return r, err
 	}
 	defer g.Close()
-	p, err := s.Start(ctx, g.Platform(), cfg.CPUs)
+	p, err := s.Start(ctx, wire, g.Platform(), cfg.CPUs)
 	if err != nil {
 		return r, err
 	}

@@ -123,7 +123,7 @@ func TestFloodAgainstTheFloorIsSilent(t *testing.T) {
 func TestAccountingIncludesChildren(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
 	t.Setenv(roleVariable, "spinner")
-	p, err := startProcess(context.Background(), cmd, nil, "ready")
+	p, err := startProcess(context.Background(), loopback, cmd, nil, "ready")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,11 +162,11 @@ func TestAccountingIncludesChildren(t *testing.T) {
 
 func TestStartTellsWhyAProcessDidNotBecomeReady(t *testing.T) {
 	t.Setenv(roleVariable, "mute")
-	_, err := startProcess(context.Background(), exec.Command(os.Args[0]), nil, "ready")
+	_, err := startProcess(context.Background(), loopback, exec.Command(os.Args[0]), nil, "ready")
 	if err == nil || !strings.Contains(err.Error(), "cannot do it") {
 		t.Errorf("got %v, want the words of the process", err)
 	}
-	if _, err := startProcess(context.Background(), exec.Command("/nonexistent"), nil, "ready"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := startProcess(context.Background(), loopback, exec.Command("/nonexistent"), nil, "ready"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want that there is no such file", err)
 	}
 }
@@ -193,10 +193,10 @@ func TestSummaries(t *testing.T) {
 		t.Errorf("b: %+v, want ratio 2 and one invalid of three", s[1])
 	}
 	var out bytes.Buffer
-	if err := Print(&out, s); err != nil {
+	if err := Print(&out, "lo", s); err != nil {
 		t.Fatal(err)
 	}
-	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 || !strings.Contains(lines[2], "2/3") || !strings.Contains(lines[2], "5.00/6.00/7.00") {
+	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 || !strings.HasPrefix(lines[0], "system over lo ") || !strings.Contains(lines[2], "2/3") || !strings.Contains(lines[2], "5.00/6.00/7.00") {
 		t.Errorf("table:\n%s", out.String())
 	}
 	if none := Summarize([]Result{result("a", 1, "bad")}); none[0].PerMessage != (Spread{}) {
@@ -223,8 +223,11 @@ func TestRingwallTakesItsConfig(t *testing.T) {
 	at := func(port uint16) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
 	}
-	for i, extra := range []string{"", "access: {unknown: [INVITE]}"} {
-		text := Ringwall{Linger: time.Second, Extra: extra, Hidden: i == 0}.config(at(1), at(2), at(3), at(4), t.TempDir())
+	for i, extra := range []string{"", "access: {unknown: [INVITE]} # on DEVICE"} {
+		text := Ringwall{Linger: time.Second, Extra: extra, Hidden: i == 0}.config(at(1), at(2), at(3), at(4), t.TempDir(), "edge0")
+		if strings.HasSuffix(text, "on edge0\n") != (extra != "") {
+			t.Errorf("%s\nlacks the device", text)
+		}
 		if _, err := ringwall.Parse("bench", []byte(text)); err != nil {
 			t.Errorf("%s\n%v", text, err)
 		}

@@ -98,10 +98,10 @@ func spread(results []Result, f func(*Result) float64) Spread {
 	return Spread{Min: values[0], Median: (values[(n-1)/2] + values[n/2]) / 2, Max: values[n-1]}
 }
 
-// Print writes summaries as a table.
-func Print(w io.Writer, summaries []Summary) error {
+// Print writes summaries of runs over wire as a table.
+func Print(w io.Writer, wire string, summaries []Summary) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "system\tvalid\tus/call min/med/max\tus/message min/med/max\tratio\tuser %\tbusy %\tper second\tp50/p99 us\trss/peak MB")
+	fmt.Fprintln(t, "system over "+wire+"\tvalid\tus/call min/med/max\tus/message min/med/max\tratio\tuser %\tbusy %\tper second\tp50/p99 us\trss/peak MB")
 	for _, s := range summaries {
 		fmt.Fprintf(t, "%s\t%d/%d\t%.1f/%.1f/%.1f\t%.2f/%.2f/%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%.0f/%.0f\t%.1f/%.1f\n", s.System, s.Rounds-s.Invalid, s.Rounds,
 			s.PerCall.Min, s.PerCall.Median, s.PerCall.Max, s.PerMessage.Min, s.PerMessage.Median, s.PerMessage.Max, s.Ratio,

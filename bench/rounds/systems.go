@@ -1,9 +1,9 @@
 package rounds
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -19,12 +19,6 @@ import (
 	"github.com/ringwall/ringwall/state/statefile"
 )
 
-// Addresses that systems listen on.
-const (
-	outsideHost = "127.0.10.1"
-	insideHost  = "127.0.10.2"
-)
-
 // Forwarder is the floor: package bench/floor as a process of its own.
 type Forwarder struct {
 	Command []string // program and arguments in front of the flags -outside, -inside, -upstream, -drop
@@ -38,13 +32,13 @@ func (Forwarder) Name() string { return "forwarder" }
 func (Forwarder) Traits() load.Traits { return load.Traits{Transparent: true} }
 
 // Start implements System.
-func (f Forwarder) Start(ctx context.Context, upstream netip.AddrPort, cpus []int) (*Process, error) {
-	outside, inside, err := freePorts()
+func (f Forwarder) Start(ctx context.Context, wire *Wire, upstream netip.AddrPort, cpus []int) (*Process, error) {
+	outside, inside, err := wire.freePorts()
 	if err != nil {
 		return nil, err
 	}
 	args := append(f.Command[1:len(f.Command):len(f.Command)], "-outside", outside.String(), "-inside", inside.String(), "-upstream", upstream.String(), fmt.Sprintf("-drop=%t", f.Drop))
-	p, err := startProcess(ctx, exec.Command(f.Command[0], args...), cpus, "ready")
+	p, err := startProcess(ctx, wire, exec.Command(f.Command[0], args...), cpus, "ready")
 	if err != nil {
 		return nil, err
 	}
@@ -55,34 +49,25 @@ func (f Forwarder) Start(ctx context.Context, upstream netip.AddrPort, cpus []in
 // Ringwall is ringwall itself, from an empty state directory at every start.
 type Ringwall struct {
 	Binary string
+	Called string        // its name in tables; default: ringwall
 	Linger time.Duration // timers.linger: short, so that a saturated run does not measure the size of a table
 	Hidden bool          // topology.hide, and the guard that goes with it
 	Judged bool          // every check enforces
-	Extra  string        // more lines for the config file
+	Extra  string        // more lines for the config file; DEVICE in them becomes Wire.Device
 	Bans   int           // so many sources are banned, none of them a caller
 	Banned bool          // and the callers, too
 }
 
 // Name implements System.
-func (r Ringwall) Name() string {
-	switch {
-	case r.Judged:
-		return "ringwall-judged"
-	case r.Hidden:
-		return "ringwall-hidden"
-	case r.Banned:
-		return "ringwall-banned"
-	}
-	return "ringwall"
-}
+func (r Ringwall) Name() string { return cmp.Or(r.Called, "ringwall") }
 
 // Traits implements System. Max-Breadth is RFC 5393's, X-Source the default of headers.source.
 func (r Ringwall) Traits() load.Traits {
 	return load.Traits{Added: []string{"Max-Breadth"}, Source: "X-Source", Hides: r.Hidden}
 }
 
-// config is the file that ringwall is measured with; dir is its state directory.
-func (r Ringwall) config(outside, inside, upstream, admin netip.AddrPort, dir string) string {
+// config is the file that ringwall is measured with; dir is its state directory, device the interface of its addresses.
+func (r Ringwall) config(outside, inside, upstream, admin netip.AddrPort, dir, device string) string {
 	topology := "{hide: false, guard: off}"
 	if r.Hidden {
 		topology = "{hide: true, guard: log}"
@@ -104,7 +89,7 @@ state: %s
 admin: {http: %s, socket: %s}
 %s
 %s
-`, outside, inside, upstream, r.Linger, topology, filepath.Join(dir, "state.db"), admin, filepath.Join(dir, "ringwall.sock"), checks, r.Extra)
+`, outside, inside, upstream, r.Linger, topology, filepath.Join(dir, "state.db"), admin, filepath.Join(dir, "ringwall.sock"), checks, strings.ReplaceAll(r.Extra, "DEVICE", device))
 }
 
 // allChecks has every check enforce. A few callers send what thousands would, so floods are counted and not acted on; pike of Kamailio's variant c has
@@ -122,12 +107,12 @@ func allChecks() string {
 }
 
 // Start implements System.
-func (r Ringwall) Start(ctx context.Context, upstream netip.AddrPort, cpus []int) (*Process, error) {
-	outside, inside, err := freePorts()
+func (r Ringwall) Start(ctx context.Context, wire *Wire, upstream netip.AddrPort, cpus []int) (*Process, error) {
+	outside, inside, err := wire.freePorts()
 	if err != nil {
 		return nil, err
 	}
-	admin, err := freePort("tcp4", "127.0.0.1")
+	admin, err := wire.freePort("tcp4", netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	if err != nil {
 		return nil, err
 	}
@@ -136,15 +121,15 @@ func (r Ringwall) Start(ctx context.Context, upstream netip.AddrPort, cpus []int
 		return nil, fmt.Errorf("start ringwall: %w", err)
 	}
 	file := filepath.Join(dir, "ringwall.yaml")
-	text := r.config(outside, inside, upstream, admin, dir)
+	text := r.config(outside, inside, upstream, admin, dir, wire.Device)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("start ringwall: %w", err)
 	}
-	if err := r.ban(ctx, filepath.Join(dir, "state.db")); err != nil {
+	if err := r.ban(ctx, wire.ends.First, filepath.Join(dir, "state.db")); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	p, err := startProcess(ctx, exec.Command(r.Binary, "run", "--config", file), cpus, "ready")
+	p, err := startProcess(ctx, wire, exec.Command(r.Binary, "run", "--config", file), cpus, "ready")
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
@@ -154,8 +139,8 @@ func (r Ringwall) Start(ctx context.Context, upstream netip.AddrPort, cpus []int
 	return p, nil
 }
 
-// ban writes a state file that holds the bans.
-func (r Ringwall) ban(ctx context.Context, file string) error {
+// ban writes a state file that holds the bans; first is the first caller.
+func (r Ringwall) ban(ctx context.Context, first netip.Addr, file string) error {
 	if r.Bans == 0 && !r.Banned {
 		return nil
 	}
@@ -179,7 +164,7 @@ func (r Ringwall) ban(ctx context.Context, file string) error {
 	}
 	if r.Banned { // each alone, as callers would be
 		for i := range load.MostCallers {
-			if err := add(edge.SourceOf(load.CallerAddr(i))); err != nil {
+			if err := add(edge.SourceOf(load.CallerAddr(first, i))); err != nil {
 				return err
 			}
 		}
@@ -201,30 +186,4 @@ func Build(ctx context.Context, dir string) (string, error) {
 		return "", fmt.Errorf("build ringwall: %w\n%s", err, out)
 	}
 	return binary, nil
-}
-
-func freePorts() (outside, inside netip.AddrPort, err error) {
-	if outside, err = freePort("udp4", outsideHost); err == nil {
-		inside, err = freePort("udp4", insideHost)
-	}
-	return outside, inside, err
-}
-
-// freePort finds a port that nobody uses at this moment.
-func freePort(network, host string) (netip.AddrPort, error) {
-	addr := net.JoinHostPort(host, "0")
-	if network == "tcp4" {
-		l, err := net.Listen(network, addr)
-		if err != nil {
-			return netip.AddrPort{}, fmt.Errorf("find a free port on %s: %w", host, err)
-		}
-		defer l.Close()
-		return netip.ParseAddrPort(l.Addr().String())
-	}
-	c, err := net.ListenPacket(network, addr)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("find a free port on %s: %w", host, err)
-	}
-	defer c.Close()
-	return netip.ParseAddrPort(c.LocalAddr().String())
 }

@@ -73,7 +73,7 @@ func (r Relay) Name() string {
 
 // StartMedia implements MediaSystem.
 func (r Relay) StartMedia(ctx context.Context, cpus []int) (*Process, error) {
-	args := append(r.Command[1:len(r.Command):len(r.Command)], "-outside", outsideHost, "-inside", insideHost,
+	args := append(r.Command[1:len(r.Command):len(r.Command)], "-outside", loopback.Outside.String(), "-inside", loopback.Inside.String(),
 		"-first", strconv.Itoa(firstMediaPort), "-last", strconv.Itoa(lastMediaPort), "-coalesce", r.Coalesce.String())
 	cmd := exec.Command(r.Command[0], args...)
 	in, err := cmd.StdinPipe()
@@ -84,7 +84,7 @@ func (r Relay) StartMedia(ctx context.Context, cpus []int) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the relay: %w", err)
 	}
-	p, err := startProcess(ctx, cmd, cpus, "ready")
+	p, err := startProcess(ctx, loopback, cmd, cpus, "ready")
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (e Rtpengine) binary() string {
 
 // args are the command line's arguments; control is where it takes orders. As many threads as there are processors, as by default, would be one.
 func (e Rtpengine) args(control netip.AddrPort) []string {
-	return []string{"--foreground", "--log-stderr", "--log-level=6", "--table=-1", "--num-threads=2", "--interface=out/" + outsideHost, "--interface=in/" + insideHost,
+	return []string{"--foreground", "--log-stderr", "--log-level=6", "--table=-1", "--num-threads=2", "--interface=out/" + loopback.Outside.String(), "--interface=in/" + loopback.Inside.String(),
 		"--listen-ng=" + control.String(), "--port-min=" + strconv.Itoa(firstMediaPort), "--port-max=" + strconv.Itoa(lastMediaPort)}
 }
 
@@ -149,11 +149,11 @@ func (e Rtpengine) Version(ctx context.Context) (string, error) {
 
 // StartMedia implements MediaSystem.
 func (e Rtpengine) StartMedia(ctx context.Context, cpus []int) (*Process, error) {
-	control, err := freePort("udp4", "127.0.0.1")
+	control, err := loopback.freePort("udp4", netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	if err != nil {
 		return nil, err
 	}
-	p, err := startProcess(ctx, exec.Command(e.binary(), e.args(control)...), cpus, "Startup complete")
+	p, err := startProcess(ctx, loopback, exec.Command(e.binary(), e.args(control)...), cpus, "Startup complete")
 	if err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 		return x.Say(v)
 	}
 	answer := cmp.Or(a.Guess, a.Secret)
-	if answer == 0 || a.User == 0 || a.Tested || a.Good && a.Trust == edge.Known { // Tested: its answer to the fixed nonce has counted
+	if answer == 0 || a.Tried() == 0 || a.Tested || a.Good && a.Trust == edge.Known { // Tested: its answer to the fixed nonce has counted
 		return nil
 	}
 	many := false
@@ -168,11 +168,10 @@ func (c *Check) most(a *edge.Asked) int {
 // full is how many answers are told apart; after that each counts.
 const full = 32
 
-// Watch implements edge.Watcher: a right password ends the count, a call that is refused adds to it. It was right wherever the platform speaks of
-// something else.
+// Watch implements edge.Watcher: a right password ends the count, a call that is refused adds to it.
 func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	a, status := &x.Asked, x.Msg.Status
-	if a.Secret == 0 || a.User == 0 {
+	if a.Secret == 0 {
 		return nil
 	}
 	barred := status == 403 && a.Good && a.Method == sip.INVITE // a call, not a password
@@ -181,6 +180,9 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 			c.count(c.pairOf(a), a, a.Secret, c.cfg.Tries, x.At)
 		}
 		c.failed(a, status, x.At)
+		return nil
+	}
+	if !a.Right(status) {
 		return nil
 	}
 	if !a.Good && x.At.UnixNano() < c.fails.Load() {

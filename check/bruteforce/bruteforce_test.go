@@ -65,7 +65,11 @@ func TestSuccess(t *testing.T) {
 	c := New(Config{}, checktest.Key)
 	if n := guesses(t, c, 100, time.Second, func(i int, x *edge.Exchange) {
 		if i%5 == 0 {
-			c.Watch(checktest.Reply(t, x, []int{200, 486, 404}[i%3]))
+			call := *x
+			if call.Asked.Apt = true; i%3 > 0 {
+				call.Asked.Method = sip.INVITE
+			}
+			c.Watch(checktest.Reply(t, &call, []int{200, 486, 404}[i%3]))
 		}
 	}); n != 100 {
 		t.Errorf("%d pass", n)
@@ -111,5 +115,22 @@ func TestValidate(t *testing.T) {
 	}
 	if err := (Config{}).Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNoSuccess: what the platform says to anybody, or before it looks at credentials, makes no password right.
+func TestNoSuccess(t *testing.T) {
+	for name, one := range map[string]struct {
+		method sip.Method
+		status int
+	}{"an open number": {sip.INVITE, 200}, "nobody there": {sip.INVITE, 404}, "bad extension": {sip.REGISTER, 420}, "too brief": {sip.REGISTER, 423}, "down": {sip.REGISTER, 503}} {
+		c := New(Config{}, checktest.Key)
+		if n := guesses(t, c, 100, time.Second, func(i int, x *edge.Exchange) {
+			call := *x
+			call.Asked.Method = one.method
+			c.Watch(checktest.Reply(t, &call, one.status))
+		}); n != 7 {
+			t.Errorf("%s: %d pass", name, n)
+		}
 	}
 }

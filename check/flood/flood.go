@@ -16,11 +16,14 @@ const (
 	reasonRate  edge.Reason = "flood.rate"  // faster than the source may
 	reasonStorm edge.Reason = "flood.storm" // the same, a REGISTER of another user: come back later
 
+	reasonDialog    edge.Reason = "flood.dialog"    // faster than anybody talks in one dialog
 	reasonStrangers edge.Reason = "flood.strangers" // all strangers together send more than they may
 )
 
 // Reasons lists every reason this check gives.
-func Reasons() []edge.Reason { return []edge.Reason{reasonRate, reasonStorm, reasonStrangers} }
+func Reasons() []edge.Reason {
+	return []edge.Reason{reasonRate, reasonStorm, reasonDialog, reasonStrangers}
+}
 
 // Config is what sources may do. The zero value of a field means its default.
 type Config struct {
@@ -94,13 +97,14 @@ type Check struct {
 	users users
 
 	all, proven *meter.Rates // of strangers who may be forged, and of those who are not
+	told        *meter.Rates // to come back, of strangers; apart from rates, which forged sources would fill for 30 s each
 }
 
 // New makes the check. cfg is valid.
 func New(cfg Config, key meter.Key) *Check {
 	cfg = cfg.withDefaults()
 	return &Check{cfg: cfg, key: key, rates: meter.NewRates(cfg.Places), calls: meter.NewSketch(1<<14, callsHalve),
-		all: meter.NewRates(2), proven: meter.NewRates(2)}
+		all: meter.NewRates(2), proven: meter.NewRates(2), told: meter.NewRates(cfg.Places / 8)}
 }
 
 // Inspect implements edge.Check.
@@ -109,6 +113,9 @@ func New(cfg Config, key meter.Key) *Check {
 // which went there. So nobody spends the budget of a customer by writing his address on packets. Where the platform knows somebody, each other port
 // has half of that at most.
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
+	if x.Match != edge.MatchNew {
+		return c.talks(x)
+	}
 	a := &x.Asked
 	key := a.Source
 	switch {
@@ -166,7 +173,7 @@ func (c *Check) over(x *edge.Exchange, key uint64, limit meter.Limit) edge.Verdi
 	if a.Proven {
 		v.Score, v.Most = overWeight, overMost
 	}
-	if retry, tell := c.later(a, x.At); tell {
+	if retry, tell := c.later(c.rates, a, x.At); tell {
 		v.Action, v.Reason, v.Status, v.Retry = edge.Reply, reasonStorm, 503, retry
 	}
 	return v

@@ -67,15 +67,15 @@ func (c *Check) tooMany(x *edge.Exchange) edge.Verdict {
 	if c.cfg.Unlimited {
 		return edge.Verdict{Action: edge.Note, Reason: reasonStrangers}
 	}
-	if retry, told := c.later(a, x.At); told {
+	if retry, told := c.later(c.told, a, x.At); told {
 		return edge.Verdict{Action: edge.Reply, Reason: reasonStrangers, Status: 503, Retry: retry}
 	}
 	return edge.Verdict{Action: edge.Drop, Reason: reasonStrangers}
 }
 
-// later is how many seconds the phone of a user that a REGISTER is for is to wait, where it was not told within 30 s.
-func (c *Check) later(a *edge.Asked, at time.Time) (retry int, tell bool) {
-	if a.Method != sip.REGISTER || a.User == 0 || !c.rates.Take(c.key.Words(a.User, a.Source), meter.Limit{Every: stormEvery, Burst: 1}, at) {
+// later is how many seconds the phone of a user that a REGISTER is for is to wait, where it was not told within 30 s, as told knows.
+func (c *Check) later(told *meter.Rates, a *edge.Asked, at time.Time) (retry int, tell bool) {
+	if a.Method != sip.REGISTER || a.User == 0 || !told.Take(c.key.Words(a.User, a.Source), meter.Limit{Every: stormEvery, Burst: 1}, at) {
 		return 0, false
 	}
 	return leastRetry + int(a.User%retrySpread), true

@@ -48,6 +48,12 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Who fails slower than that is locked after each failure, once there were so many within a day.
+const (
+	day     = 24 * time.Hour
+	dayMost = 20
+)
+
 // goodEvery is between two tries of a user whom the platform accepted from there before.
 const goodEvery = time.Minute
 
@@ -64,10 +70,11 @@ type pair struct {
 	user   uint64
 	addr   [16]byte // of the source
 	failed meter.Log
-	until  int64 // it is locked, nanoseconds
-	next   int64 // it may try again, if it is known good
-	told   bool  // it got its 503
-	n      uint8 // of name
+	slowly meter.Window // the same of a day
+	until  int64        // it is locked, nanoseconds
+	next   int64        // it may try again, if it is known good
+	told   bool         // it got its 503
+	n      uint8        // of name
 	name   [maxName]byte
 }
 
@@ -97,7 +104,7 @@ func (p *pair) call(x *edge.Exchange) {
 // New makes the check. cfg is valid.
 func New(cfg Config, key meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, key: key, pairs: meter.NewEvidence[pair](cfg.Pairs, max(cfg.Within, cfg.For), nil)}
+	return &Check{cfg: cfg, key: key, pairs: meter.NewEvidence[pair](cfg.Pairs, max(cfg.Within, cfg.For, day), nil)}
 }
 
 // Inspect implements edge.Check: it keeps away who is locked. The first request gets 503 with Retry-After, at which guessing tools stop; what
@@ -105,7 +112,7 @@ func New(cfg Config, key meter.Key) *Check {
 // registered with not at all.
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	a, now := &x.Asked, x.At.UnixNano()
-	if now >= c.last.Load() || a.User == 0 || a.Method == sip.OPTIONS {
+	if now >= c.last.Load() || a.Tried() == 0 || a.Method == sip.OPTIONS && a.Secret == 0 {
 		return nil
 	}
 	key := c.key.Words(a.Tried(), a.Source)
@@ -139,11 +146,11 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 // Watch implements edge.Watcher: it counts wrong passwords. A right one forgets them.
 func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
-	if a.Secret == 0 || a.User == 0 {
+	if a.Secret == 0 {
 		return nil
 	}
 	key := c.key.Words(a.Tried(), a.Source)
-	if x.Msg.Status/100 == 2 {
+	if a.Right(x.Msg.Status) && x.Msg.Status/100 == 2 {
 		if p := c.pairs.Find(key, x.At); p != nil {
 			*p = p.innocent()
 			c.pairs.Leave(key)
@@ -163,11 +170,13 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 		p.call(x)
 	}
 	now := x.At.UnixNano()
-	if p.failed.Add(c.cfg.Within, x.At) < c.cfg.Failures || now < p.until {
+	quickly, slowly := p.failed.Add(c.cfg.Within, x.At) >= c.cfg.Failures, p.slowly.Add(1, day, x.At) >= dayMost
+	if !quickly && !slowly || now < p.until {
 		return nil
 	}
+	before := p.slowly
 	*p = p.innocent()
-	p.until, p.next = now+int64(c.cfg.For), now+int64(goodEvery)
+	p.slowly, p.until, p.next = before, now+int64(c.cfg.For), now+int64(goodEvery)
 	if c.last.Load() < p.until {
 		c.last.Store(p.until)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ringwall/ringwall/check/checktest"
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
 )
 
 // try sends one REGISTER with a password, and what the platform says to it if it gets there.
@@ -172,5 +173,36 @@ func TestHeld(t *testing.T) {
 	try(t, c, x, 401)
 	if held := c.Held(x.Asked.User, x.At.Add(20*time.Minute)); held != nil {
 		t.Errorf("20 minutes later: %+v", held)
+	}
+}
+
+// TestTwentyADay: who fails slower than three times in 15 minutes has 20 tries, and then one for each lock.
+func TestTwentyADay(t *testing.T) {
+	c, x, tries := New(Config{}, checktest.Key), register(t), 0
+	x.Asked.Method = sip.INVITE
+	for range 24 * 7 {
+		if asked, _ := try(t, c, x, 407); asked.Action == edge.Pass {
+			tries++
+		}
+		x.At = x.At.Add(8*time.Minute + 34*time.Second)
+	}
+	if tries < 20 || tries > 66 {
+		t.Errorf("%d passwords in a day", tries)
+	}
+}
+
+// TestOPTIONS: a user who is locked is so for passwords in OPTIONS, too; those without ask for nothing.
+func TestOPTIONS(t *testing.T) {
+	c, x := New(Config{}, checktest.Key), register(t)
+	for range 3 {
+		try(t, c, x, 401)
+	}
+	x.Asked.Method = sip.OPTIONS
+	if v, _ := try(t, c, x, 401); v.Action != edge.Reply {
+		t.Errorf("%+v", v)
+	}
+	x.Asked.Secret = 0
+	if v := checktest.Opinion(c.Inspect(x)); v.Action != edge.Pass {
+		t.Errorf("%+v", v)
 	}
 }

@@ -35,8 +35,9 @@ const (
 	points = 10
 	memory = 10 * time.Minute // of who sends no more strays
 
-	oddPoints = 1
-	oddMost   = 3 // a phone may subscribe to the state of a dozen lines before it is registered
+	oddPoints   = 1
+	oddMost     = 3 // a phone may subscribe to the state of a dozen lines before it is registered
+	unknownMost = 7 // no phone has a reason to: who goes on with one a minute is greylisted after some ten, and not banned for that alone
 )
 
 // looked is what strangers seldom have a reason to begin.
@@ -83,7 +84,7 @@ func New(cfg Config, _ meter.Key) *Check {
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	m, a := x.Msg, &x.Asked
 	if m.Method == sip.MethodOther && a.Trust == edge.Unknown {
-		return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonUnknown, Score: oddPoints, Most: oddMost})
+		return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonUnknown, Score: oddPoints, Most: unknownMost})
 	}
 	if c.refused>>m.Method&1 == 1 && a.Trust == edge.Unknown && !a.Good && !m.ToTag.Present() {
 		return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonRefused, Score: oddPoints, Most: oddMost})

@@ -32,7 +32,7 @@ func TestStrays(t *testing.T) {
 	if v := send("INVITE", 1000, 20*time.Minute); v.Score != 0 {
 		t.Errorf("INVITEs are for other checks: %+v", v)
 	}
-	if v := send("FOO", 1, 20*time.Minute); v.Reason != "method.unknown" || v.Score != 1 || v.Most != 3 || v.Action != edge.Note {
+	if v := send("FOO", 1, 20*time.Minute); v.Reason != "method.unknown" || v.Score != 1 || v.Most != 7 || v.Action != edge.Note {
 		t.Errorf("FOO: %+v", v)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"sync/atomic"
 	"time"
@@ -74,6 +75,7 @@ func (c Config) Validate() error {
 // A Check remembers whose passwords were wrong, for each port and each address.
 type Check struct {
 	cfg     Config
+	key     meter.Key
 	sources *meter.Table[source]
 	group   group
 	since   atomic.Int64 // from when on it is remembered whom the platform accepted; 0: not known yet
@@ -82,7 +84,7 @@ type Check struct {
 
 type source struct {
 	since  int64         // nanoseconds
-	until  int64         // strangers at this address have to wait for each other
+	until  int64         // strangers at this address, or in this network, have to wait for each other
 	next   int64         // try of one of them
 	pace   time.Duration // between two users, where they were enough for a group; else 0
 	good   [4]uint64     // users whose passwords were right, a bit for each, some share one
@@ -90,9 +92,9 @@ type source struct {
 }
 
 // New makes the check. cfg is valid.
-func New(cfg Config, _ meter.Key) *Check {
+func New(cfg Config, key meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	c := &Check{cfg: cfg, sources: meter.NewEvidence[source](cfg.Sources, cfg.Within, nil)}
+	c := &Check{cfg: cfg, key: key, sources: meter.NewEvidence[source](cfg.Sources, cfg.Within, nil)}
 	if !cfg.Since.IsZero() {
 		c.since.Store(cfg.Since.UnixNano())
 	}
@@ -104,13 +106,19 @@ func New(cfg Config, _ meter.Key) *Check {
 func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
 	switch {
-	case a.Secret == 0 || a.User == 0:
-	case x.Msg.Status/100 == 2:
+	case a.Secret == 0:
+	case a.Right(x.Msg.Status):
 		c.right(a.Port, a, x.At)
 		c.right(a.Source, a, x.At)
+		if network := c.network(a); network != 0 {
+			c.right(network, a, x.At)
+		}
 	case a.Failed(x.Msg.Status) && !a.Good:
 		byPort, grouped := c.wrong(a.Port, c.cfg.Users, a, x.At)
 		byAddress, _ := c.wrong(a.Source, c.cfg.OfAddress, a, x.At)
+		if network := c.network(a); network != 0 {
+			c.wrong(network, math.MaxInt, a, x.At)
+		}
 		switch {
 		case byPort, byAddress && a.Known == 0:
 			return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonUsers, Score: points, Most: 2 * points})
@@ -123,6 +131,15 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	return nil
 }
 
+// network is the key of the /48 of an IPv6 address, 0 of others: who has one has 65,536 addresses in it, as far as anything counts by address (/64).
+func (c *Check) network(a *edge.Asked) uint64 {
+	addr := a.From.Remote.Addr()
+	if !addr.Is6() || addr.Is4In6() {
+		return 0
+	}
+	return c.key.Network(addr)
+}
+
 // learns reports whether it is too early to tell a group from sites whose passwords were all changed: there nobody is known yet.
 func (c *Check) learns(at time.Time) bool {
 	if c.since.CompareAndSwap(0, at.UnixNano()) {
@@ -131,26 +148,34 @@ func (c *Check) learns(at time.Time) bool {
 	return at.UnixNano()-c.since.Load() < int64(c.cfg.Learning)
 }
 
-// Inspect implements edge.Check. Where many users had wrong passwords, from whatever ports, those whom the platform does not know there wait for each
+// Inspect implements edge.Check. Where many users had wrong passwords, from whatever ports, of IPv6 from whatever addresses of a /48, those whom the platform does not know there wait for each
 // other: who rotates ports gets no further, and a site whose passwords are all wrong misses nothing.
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	a, now := &x.Asked, x.At.UnixNano()
-	if now >= c.last.Load() || a.Secret == 0 || a.User == 0 || a.Good || a.Trust != edge.Unknown {
+	if now >= c.last.Load() || a.Secret == 0 || a.Good || a.Trust != edge.Unknown {
 		return nil
 	}
-	s := c.sources.Find(a.Source, x.At)
-	if s == nil {
-		return nil
-	}
-	defer c.sources.Leave(a.Source)
-	if now >= s.until {
-		return nil
-	}
-	if now >= s.next {
-		s.next = now + int64(between)
+	if network := c.network(a); !c.waits(a.Source, x.At) && (network == 0 || !c.waits(network, x.At)) {
 		return nil
 	}
 	return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonUsers, Status: 503, Text: "Try later", Retry: retry + int(a.User%retries)})
+}
+
+// waits reports whether a stranger from there has to wait for another one to be tried.
+func (c *Check) waits(key uint64, at time.Time) bool {
+	s, now := c.sources.Find(key, at), at.UnixNano()
+	if s == nil {
+		return false
+	}
+	defer c.sources.Leave(key)
+	if now >= s.until {
+		return false
+	}
+	if now < s.next {
+		return true
+	}
+	s.next = now + int64(between)
+	return false
 }
 
 // right notes a right password.
@@ -177,7 +202,7 @@ func (c *Check) wrong(key uint64, most int, a *edge.Asked, at time.Time) (many, 
 	for _, word := range s.good {
 		users -= perRight * bits.OnesCount64(word)
 	}
-	if key == a.Source && users >= crowd {
+	if key != a.Port && users >= crowd {
 		s.until = at.Add(slowed).UnixNano()
 		if c.last.Load() < s.until {
 			c.last.Store(s.until)

@@ -1,6 +1,8 @@
 package spray
 
 import (
+	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -104,5 +106,40 @@ func TestValidate(t *testing.T) {
 	}
 	if err := (Config{}).Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRotatedAddresses: who has an IPv6 /48 has no 65,536 times the tries of one address; its neighbours and IPv4 are not touched, nor where most are right.
+func TestRotatedAddresses(t *testing.T) {
+	for name, one := range map[string]struct {
+		addr   string // with the number of the try
+		right  int    // every so many, 0: none
+		passed int
+	}{
+		"one network":         {"2001:db8:1:%x::1", 0, 58},
+		"a network for each":  {"2001:db8:%x:1::1", 0, 400},
+		"IPv4":                {"::ffff:198.51.%d.1", 0, 400},
+		"a carrier's network": {"2001:db8:1:%x::1", 3, 400},
+	} {
+		c, passed, at := New(Config{}, checktest.Key), 0, checktest.Start
+		for i := range 400 {
+			at = at.Add(25 * time.Millisecond)
+			x := checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
+			x.From.Remote = netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf(one.addr, i%250)), uint16(i+1024))
+			x.At, x.Asked.From, x.Asked.User, x.Asked.Secret = at, x.From, checktest.Key.Words(uint64(i), 5), uint64(i+1)
+			x.Asked.Source, x.Asked.Port = checktest.Key.Addr(x.From.Remote.Addr()), checktest.Key.AddrPort(x.From.Remote)
+			if v := checktest.Opinion(c.Inspect(x)); v.Action != edge.Pass {
+				continue
+			}
+			passed++
+			status := 401
+			if one.right > 0 && i%one.right == 0 {
+				status = 200
+			}
+			c.Watch(checktest.Reply(t, x, status))
+		}
+		if passed > one.passed || passed < one.passed-20 {
+			t.Errorf("%s: %d tries pass, want about %d", name, passed, one.passed)
+		}
 	}
 }

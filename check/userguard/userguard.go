@@ -10,6 +10,7 @@ import (
 
 	"github.com/ringwall/ringwall/edge"
 	"github.com/ringwall/ringwall/meter"
+	"github.com/ringwall/ringwall/sip"
 )
 
 const reasonProtected edge.Reason = "userguard.sources" // wrong passwords of this user come from many sources
@@ -66,10 +67,11 @@ func New(cfg Config, _ meter.Key) *Check {
 	return &Check{cfg: cfg, users: meter.NewEvidence[user](cfg.Users, cfg.Within, nil)}
 }
 
-// Inspect implements edge.Check: passwords of a protected user are tried from where he is known, and once in a while from elsewhere.
+// Inspect implements edge.Check: passwords of a protected user are tried from where he is known, be it from another address of that network, and
+// once in a while from elsewhere, by who has shown that he is a phone.
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	a, now := &x.Asked, x.At.UnixNano()
-	if now >= c.last.Load() || a.Secret == 0 || a.User == 0 || a.Good {
+	if now >= c.last.Load() || a.Good || a.Near || a.Secret == 0 && a.Method != sip.REGISTER {
 		return nil
 	}
 	key := a.Tried()
@@ -80,6 +82,9 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	defer c.users.Leave(key)
 	if now >= u.until {
 		return nil
+	}
+	if a.Secret == 0 {
+		return x.Say(edge.Verdict{Action: edge.Challenge, Reason: reasonProtected})
 	}
 	c.extend(u, now)
 	if now >= u.next {
@@ -92,7 +97,7 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 // Watch implements edge.Watcher.
 func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
-	if a.User == 0 || a.Good || !a.Failed(x.Msg.Status) {
+	if a.Good || !a.Failed(x.Msg.Status) {
 		return nil
 	}
 	key := a.Tried()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ringwall/ringwall/check/checktest"
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
 )
 
 // from has the user try from a source.
@@ -44,12 +45,20 @@ func TestManySources(t *testing.T) {
 	}
 	for name, change := range map[string]func(*edge.Exchange){
 		"where he is known": func(x *edge.Exchange) { x.Asked.Good = true },
+		"near there":        func(x *edge.Exchange) { x.Asked.Near = true },
 		"another user":      func(x *edge.Exchange) { x.Asked.User = 99 },
-		"without password":  func(x *edge.Exchange) { x.Asked.Secret = 0 },
+		"without password":  func(x *edge.Exchange) { x.Asked.Secret, x.Asked.Method = 0, sip.INVITE },
 	} {
 		if asked, _ := from(t, c, 7000, 39*time.Minute, change, 200); asked.Action != edge.Pass {
 			t.Errorf("%s: %+v", name, asked)
 		}
+	}
+	bare := func(x *edge.Exchange) { x.Asked.Secret = 0 }
+	if asked, _ := from(t, c, 7000, 39*time.Minute, bare, 200); asked.Action != edge.Challenge || asked.Score != 0 {
+		t.Errorf("who begins to register: %+v", asked)
+	}
+	if asked, _ := from(t, c, 7000, 3*time.Hour, bare, 200); asked.Action != edge.Pass {
+		t.Errorf("hours later: %+v", asked)
 	}
 	if asked, _ := from(t, c, 7000, 3*time.Hour, same, 200); asked.Action != edge.Pass {
 		t.Errorf("hours later: %+v", asked)

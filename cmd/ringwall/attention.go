@@ -53,6 +53,7 @@ type facts struct {
 	open       int       // connections
 	lines      int       // of media
 	most       budget
+	express    error  // why af_xdp can't be had; nil: it can, or is not asked for
 	memory     string // what is not begun since memory is short; "": everything is
 }
 
@@ -80,6 +81,7 @@ func (f *facts) concerns() []concern {
 	full("connections.full", "the table of connections fills up", f.open, f.most.connections)
 	add(f.most.wanted > 0, "connections.descriptors", "limits.connections is %d, but open files (ulimit -n, LimitNOFILE) allow %d only",
 		f.most.wanted, f.most.connections)
+	add(f.express != nil, "af_xdp.failed", "af_xdp can't be had, all datagrams take the sockets: %v", f.express)
 	full("media.full", "the room for media lines (media.ports, and half of the open files that ulimit -n or LimitNOFILE allow) fills up", f.lines, max(1, f.most.lines))
 	full("transactions.full", "the table of transactions fills up", f.proxy.Transactions, f.tables.Max)
 	full("transactions.unknown", "the share of unknown sources in transactions fills up", f.proxy.Untrusted, f.tables.Untrusted)
@@ -128,6 +130,7 @@ func (s *service) facts(p proxy.Status, now *settings) *facts {
 	f := &facts{at: time.Now(), proxy: p, tables: proxyConfig(now.cfg, now.upstreams, now.trunks).Transactions, bindings: binding.Default().Max,
 		trunks: now.trunks, restart: now.restart, reload: s.lastReload.Load(), dropped: s.dropped(),
 		certs: s.transport.Certificates(), distrusted: s.transport.Distrusted(now.removed()...), aside: setAside(s.cfg.State)}
+	f.express = s.transport.AFXDP()
 	f.open, f.most = int(s.transport.Counters().ConnectionsOpen), s.budget
 	if s.relay != nil {
 		f.lines = s.relay.Streams()

@@ -57,7 +57,7 @@ func TestConcerns(t *testing.T) {
 		{func(f *facts) { f.front = fronted(netip.MustParseAddr("172.17.0.1")) }, "ban.fronted", "through 172.17.0.1"},
 		{func(f *facts) {
 			f.valve = (&opening{until: now, wave: ban.Wave{Known: 10, Lost: 3}, lifted: 1}).String()
-		}, "ban.valve", "3 of 10 registered phones vanished after bans: 1 ban lifted"},
+		}, "ban.valve", "phones of 3 of 10 registered users vanished after bans: 1 ban lifted"},
 		{func(f *facts) { f.watching = 2 }, "checks.watch", "had something to say of 2 messages"},
 		{func(f *facts) { f.certs = cert(15*24*time.Hour, "") }, "", ""},
 		{func(f *facts) { f.certs = cert(13*24*time.Hour, "") }, "certificate.expires", "expires on 2026-05-14, 13 days left"},

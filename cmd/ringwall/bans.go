@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ringwall/ringwall/ban"
@@ -69,11 +70,16 @@ func (s *service) tendBans(ctx context.Context) {
 	defer look.Stop()
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
-	for {
+	for last := time.Now(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case at := <-tick.C:
+			if by := ban.Step(last, at); by != 0 {
+				s.log.Warn("the clock was set: bans last as long as they were to", "event", event.Ban, "by", by.String())
+				s.bans.Shift(by)
+			}
+			last = at
 			s.bans.Tick(at)
 			s.spare(at)
 		case at := <-sweep.C:
@@ -179,9 +185,9 @@ func (s *service) listBans(_ context.Context, _ json.RawMessage, send func(any) 
 
 // sourceArgs are the arguments of verbs about one source.
 type sourceArgs struct {
-	Source   string     `json:"source"` // as the operator wrote it
-	Text     string     `json:"text,omitempty"`
+	Source   string     `json:"source"`            // as the operator wrote it
 	Operator netip.Addr `json:"operator,omitzero"` // where the caller is signed in from
+	change
 }
 
 // asked reads the source, and notes where the operator is.
@@ -215,11 +221,15 @@ func (s *service) ban(a banArgs) (b ban.Ban, err error) {
 			err = &ban.ProtectedError{Source: source, By: why}
 		}
 	}
-	if err == nil {
-		b, _, err = s.bans.Add(ban.Order{Ban: edge.Ban{Source: source, Hard: !a.Soft, Reason: ban.ReasonOperator, For: a.For},
-			By: ban.Operator, Text: a.Text, Everything: a.Everything}, time.Now())
+	order := ban.Order{Ban: edge.Ban{Source: source, Hard: !a.Soft, Reason: ban.ReasonOperator, For: a.For},
+		By: ban.Operator, Text: a.Text, Everything: a.Everything}
+	switch {
+	case err == nil && a.Dry:
+		return s.bans.Foresee(order, time.Now())
+	case err == nil:
+		b, _, err = s.bans.Add(order, time.Now())
 	}
-	if never := new(ban.ProtectedError); errors.As(err, &never) {
+	if never := new(ban.ProtectedError); errors.As(err, &never) && !a.Dry {
 		s.log.Warn("a ban was refused", "event", event.Ban, "source", source.String(), "why", never.By.Why, "by", string(ban.Operator))
 	}
 	return b, err
@@ -231,6 +241,13 @@ func (s *service) unban(a sourceArgs) ([]ban.Ban, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.Dry {
+		lifted := s.bans.Liftable(source, time.Now())
+		if len(lifted) == 0 {
+			err = s.notBanned(source, fmt.Errorf("%v %w", source, ban.ErrUnknown))
+		}
+		return lifted, err
+	}
 	lifted, err := s.bans.Lift(source, time.Now())
 	pardoned := false
 	if j := s.judge(); j != nil {
@@ -240,9 +257,7 @@ func (s *service) unban(a sourceArgs) ([]ban.Ban, error) {
 		if pardoned {
 			err = fmt.Errorf("%w, but points were held against it: they are forgotten", err)
 		}
-		for _, b := range s.bans.About(source, time.Now()) {
-			err = fmt.Errorf("%v is not banned itself, %v is: ringwall unban %v, or ringwall allow add %v", source, b.Source, b.Source, source)
-		}
+		err = s.notBanned(source, err)
 	}
 	if err == nil || pardoned {
 		s.log.Info("an operator frees a source", "event", event.Unban, "source", source.String(), "bans", len(lifted), "why", a.Text)
@@ -250,11 +265,22 @@ func (s *service) unban(a sourceArgs) ([]ban.Ban, error) {
 	return lifted, err
 }
 
+// notBanned is err, which says that source is not banned, or which other ban it meets and what would help.
+func (s *service) notBanned(source edge.Source, err error) error {
+	for _, b := range s.bans.About(source, time.Now()) {
+		err = fmt.Errorf("%v is not banned itself, %v is: ringwall unban %v, or ringwall allow add %v", source, b.Source, b.Source, source)
+	}
+	return err
+}
+
 // allow answers the verb of that name with the bans that it lifted.
 func (s *service) allow(a sourceArgs) ([]ban.Ban, error) {
 	source, err := s.asked(&a)
 	if err != nil {
 		return nil, err
+	}
+	if a.Dry {
+		return s.bans.Allowable(source, time.Now())
 	}
 	lifted, err := s.bans.Allow(source, a.Text, time.Now())
 	if err == nil {
@@ -266,6 +292,12 @@ func (s *service) allow(a sourceArgs) ([]ban.Ban, error) {
 // disallow answers the verb of that name.
 func (s *service) disallow(a sourceArgs) (struct{}, error) {
 	source, err := s.asked(&a)
+	if err == nil && a.Dry {
+		if !slices.ContainsFunc(s.bans.AllowList(), func(on ban.Allowed) bool { return on.Source == source }) {
+			err = fmt.Errorf("%v %w", source, ban.ErrNotAllowed)
+		}
+		return struct{}{}, err
+	}
 	if err == nil {
 		err = s.bans.Disallow(source, time.Now())
 	}

@@ -38,7 +38,7 @@ func newBans() *cobra.Command {
 		}
 		return printBans(cmd.OutOrStdout(), &as, all)
 	})
-	return cmd
+	return watchable(cmd)
 }
 
 // errEnd: the list is complete.
@@ -151,7 +151,7 @@ func newBan() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.Var(&length, "for", "how long, such as 30m, 12h or 7d")
-	f.StringVar(&args.Text, "reason", "", "`TEXT` for the list of bans")
+	args.flags(cmd, "list of bans")
 	f.BoolVar(&args.Soft, "soft", false, "drop new requests only")
 	f.BoolVar(&args.Everything, "all", false, "shut known phones and calls out, too")
 	onSource(cmd, &of, func(cmd *cobra.Command, source string) error {
@@ -164,36 +164,35 @@ func newBan() *cobra.Command {
 		if b.Spares {
 			spared = "; known phones and calls from there go on (--all: they do not)"
 		}
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%v is banned until %s%s\n", b.Source, b.Until.Local().Format(time.DateTime), spared)
-		return err
+		return args.say(cmd.OutOrStdout(), "%v is banned until %s%s", "%v would be banned until %s%s", b.Source, b.Until.Local().Format(time.DateTime), spared)
 	})
 	return cmd
 }
 
 func newUnban() *cobra.Command {
 	var of target
-	var text string
+	var c change
 	cmd := &cobra.Command{
 		Use:   "unban IP|PREFIX|IP:PORT",
 		Short: "end a ban, and forget why",
 		Long:  "unban ends the ban of a source and those of single ports in it. Its offences are forgotten: the next ban would be a first one.",
 		Args:  cobra.ExactArgs(1),
 	}
-	cmd.Flags().StringVar(&text, "reason", "", "`TEXT` for the log")
+	c.flags(cmd, "log")
 	onSource(cmd, &of, func(cmd *cobra.Command, source string) error {
 		var lifted []ban.Ban
-		if err := of.call(cmd.Context(), "unban", sourceArgs{source, text, sshPeer()}, &lifted); err != nil {
+		if err := of.call(cmd.Context(), "unban", sourceArgs{source, sshPeer(), c}, &lifted); err != nil {
 			return err
 		}
-		return printLifted(cmd.OutOrStdout(), lifted)
+		return c.printLifted(cmd.OutOrStdout(), lifted)
 	})
 	return cmd
 }
 
 // printLifted tells which bans are over.
-func printLifted(out io.Writer, lifted []ban.Ban) error {
+func (c *change) printLifted(out io.Writer, lifted []ban.Ban) error {
 	for _, b := range lifted {
-		if _, err := fmt.Fprintf(out, "%v is free (it was banned for %s)\n", b.Source, b.Reason); err != nil {
+		if err := c.say(out, "%v is free (it was banned for %s)", "%v would be free (it is banned for %s)", b.Source, b.Reason); err != nil {
 			return err
 		}
 	}
@@ -207,7 +206,6 @@ func newAllow() *cobra.Command {
 		Long: "allow keeps the allow list: addresses and networks that nobody bans, neither a check nor an operator. It survives restarts, and\n" +
 			"always wins. Limits and checks of single messages still apply to who is on it.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newAllowAdd(), newAllowRemove(), newAllowList())
 	return cmd
@@ -215,33 +213,34 @@ func newAllow() *cobra.Command {
 
 func newAllowAdd() *cobra.Command {
 	var of target
-	var text string
+	var c change
 	cmd := &cobra.Command{Use: "add IP|PREFIX", Short: "put a source on the allow list; bans in it end", Args: cobra.ExactArgs(1)}
-	cmd.Flags().StringVar(&text, "reason", "", "`TEXT` for the list")
+	c.flags(cmd, "list")
 	onSource(cmd, &of, func(cmd *cobra.Command, source string) error {
 		var lifted []ban.Ban
-		if err := of.call(cmd.Context(), "allow", sourceArgs{source, text, sshPeer()}, &lifted); err != nil {
+		if err := of.call(cmd.Context(), "allow", sourceArgs{source, sshPeer(), c}, &lifted); err != nil {
 			return err
 		}
 		s, _ := edge.ParseSource(source) // onSource did
-		fmt.Fprintf(cmd.OutOrStdout(), "%v is never banned from now on\n", s)
-		return printLifted(cmd.OutOrStdout(), lifted)
+		if err := c.say(cmd.OutOrStdout(), "%v is never banned from now on", "%v would never be banned", s); err != nil {
+			return err
+		}
+		return c.printLifted(cmd.OutOrStdout(), lifted)
 	})
 	return cmd
 }
 
 func newAllowRemove() *cobra.Command {
 	var of target
-	var text string
+	var c change
 	cmd := &cobra.Command{Use: "remove IP|PREFIX", Short: "take a source off the allow list", Args: cobra.ExactArgs(1)}
-	cmd.Flags().StringVar(&text, "reason", "", "`TEXT` for the log")
+	c.flags(cmd, "log")
 	onSource(cmd, &of, func(cmd *cobra.Command, source string) error {
-		if err := of.call(cmd.Context(), "disallow", sourceArgs{source, text, sshPeer()}, nil); err != nil {
+		if err := of.call(cmd.Context(), "disallow", sourceArgs{source, sshPeer(), c}, nil); err != nil {
 			return err
 		}
 		s, _ := edge.ParseSource(source) // onSource did
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%v is no longer on the allow list\n", s)
-		return err
+		return c.say(cmd.OutOrStdout(), "%v is no longer on the allow list", "%v would no longer be on the allow list", s)
 	})
 	return cmd
 }
@@ -266,5 +265,5 @@ func newAllowList() *cobra.Command {
 		}
 		return as.print(cmd.OutOrStdout(), all, []string{"source", "kind", "why"}, rows)
 	})
-	return cmd
+	return watchable(cmd)
 }

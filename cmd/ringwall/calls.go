@@ -63,7 +63,7 @@ func newCalls() *cobra.Command {
 		}
 		return printCalls(cmd.OutOrStdout(), &as, all)
 	})
-	return cmd
+	return watchable(cmd)
 }
 
 // printCalls prints all as the operator wants it.

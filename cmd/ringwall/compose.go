@@ -64,8 +64,9 @@ type service struct {
 	db        *sql.DB        // the state file
 	platform  *demo.Platform // nil unless there are no upstreams
 	transport *transport.Server
-	relay     *media.Relay // nil: others relay media, or nobody
-	calls     *media.Calls // nil: media is not relayed
+	relay     *media.Relay   // nil: others relay media, or nobody
+	builtin   *media.BuiltIn // with relay
+	calls     *media.Calls   // nil: media is not relayed
 	proxy     *proxy.Proxy
 	admin     *admin.Server
 	memory    *memory.Watch
@@ -99,6 +100,8 @@ type boot struct {
 	log   *slog.Logger
 	level *slog.LevelVar // of log
 	lines *event.Lines   // that log writes to; nil: somewhere else
+
+	manager *manager // that is told how the service goes; nil: none is
 
 	lookup lookupFunc // finds where names lead; nil: by the DNS of the system
 }
@@ -261,6 +264,8 @@ func (s *service) openTransport(ctx context.Context) error {
 		InsideNets:           s.cfg.Inside.Sources,
 		InsideAddrs:          addrs(platform),
 		TLS:                  tls,
+		AFXDP:                s.cfg.AFXDP.Interfaces,
+		AFXDPGeneric:         s.cfg.AFXDP.Mode == config.AFXDPGeneric,
 		Log:                  s.log.With("event", event.Listener),
 	}
 	if s.transport, err = transport.Open(cfg); err != nil {
@@ -330,6 +335,7 @@ func (s *service) openPeers(ctx context.Context) error {
 	}
 	now := *s.settings.Load()
 	now.trunks = s.trunks(ctx, &now, s.lookup)
+	s.tellNames(now.trunks, nil)
 	who, err := now.identities()
 	if err != nil {
 		return err
@@ -363,7 +369,7 @@ func (s *service) openAdmin(context.Context) (err error) {
 	s.admin.Handle("file", func(context.Context, json.RawMessage) (any, error) { return ofFile(s.cfg.File), nil })
 	s.admin.Handle("reload", s.handleReload)
 	s.admin.Handle("drain", s.handleDrain)
-	s.admin.Handle("rotate", s.handleRotate)
+	s.admin.Handle("rotate", answering(s.rotate))
 	s.admin.HandleStream("trace", s.trace)
 	s.admin.HandleStream("tail", s.tail)
 	s.admin.Handle("calls", func(context.Context, json.RawMessage) (any, error) { return s.listCalls(), nil })

@@ -18,6 +18,7 @@ const drainLook = 200 * time.Millisecond
 // A drainOrder is what the verb drain of the control socket takes.
 type drainOrder struct {
 	On bool `json:"on"`
+	change
 }
 
 // A drained is what it answers.
@@ -37,6 +38,7 @@ func (d drained) String() string {
 func newDrain() *cobra.Command {
 	var of target
 	var off bool
+	var c change
 	var limit span
 	cmd := &cobra.Command{
 		Use:   "drain",
@@ -51,29 +53,31 @@ func newDrain() *cobra.Command {
 		Args:    cobra.NoArgs,
 	}
 	of.flags(cmd)
+	c.flags(cmd, "log")
 	cmd.Flags().Var(&limit, "for", "wait this long (`TIME`) at most for pending transactions and calls, such as 1h")
 	cmd.Flags().BoolVar(&off, "off", false, "take new work again")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if limit > 0 && off {
 			return errors.New("--for and --off exclude one another")
 		}
-		return verb(func(cmd *cobra.Command, _ []string) error { return drain(cmd, &of, !off, time.Duration(limit)) })(cmd, args)
+		return verb(func(cmd *cobra.Command, _ []string) error {
+			return drain(cmd, &of, drainOrder{!off, c}, time.Duration(limit))
+		})(cmd, args)
 	}
 	return cmd
 }
 
 // drain gives the order, tells what came of it and waits.
-func drain(cmd *cobra.Command, of *target, on bool, limit time.Duration) error {
+func drain(cmd *cobra.Command, of *target, order drainOrder, limit time.Duration) error {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	var d drained
-	if err := of.call(ctx, "drain", drainOrder{on}, &d); err != nil {
+	if err := of.call(ctx, "drain", order, &d); err != nil {
 		return err
 	}
-	if !on {
-		_, err := fmt.Fprintln(out, "not draining: new work is taken again")
-		return err
+	if !order.On {
+		return order.say(out, "not draining: new work is taken again", "new work would be taken")
 	}
-	if _, err := fmt.Fprintf(out, "draining: new work gets 503, %v\n", d); err != nil || limit == 0 {
+	if err := order.say(out, "draining: new work gets 503, %v", "new work would get 503, %v", d); err != nil || limit == 0 || order.Dry {
 		return err
 	}
 	if err := waitDrained(ctx, of, d, limit); err != nil {
@@ -115,11 +119,14 @@ func (s *service) handleDrain(_ context.Context, args json.RawMessage) (any, err
 	if err := json.Unmarshal(args, &order); err != nil {
 		return nil, fmt.Errorf("arguments of drain: %w", err)
 	}
+	d := drained{s.proxy.Pending(), s.callsUp()}
+	if order.Dry {
+		return d, nil
+	}
 	if err := s.drain(order.On, false); err != nil {
 		return nil, err
 	}
-	d := drained{s.proxy.Pending(), s.callsUp()}
-	s.log.Info("drain", "event", "drain", "on", order.On, "pending", d.Pending, "calls", d.Calls)
+	s.log.Info("drain", "event", "drain", "on", order.On, "pending", d.Pending, "calls", d.Calls, "why", order.Text)
 	return d, nil
 }
 

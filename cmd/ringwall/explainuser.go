@@ -21,7 +21,7 @@ import (
 type userArgs struct {
 	User   string `json:"user,omitempty"`   // as parseUser returns it
 	Source string `json:"source,omitempty"` // as the operator wrote it; "": any
-	Text   string `json:"text,omitempty"`
+	change
 }
 
 // acquaintance is what is known of a user: the answer to the verb explain-user on the control socket. Its names are stable.

@@ -54,10 +54,22 @@ func format(cmd *cobra.Command, file string, write, differs bool) error {
 	case differs || write && bytes.Equal(was, is):
 		return nil
 	case write:
-		return replace(file, is)
+		return replaced(file, replace(file, is))
 	}
 	_, err = cmd.OutOrStdout().Write(is)
 	return err
+}
+
+// replaced says of err, if it is one, which file could not be written, not which new one beside it.
+func replaced(file string, err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write %s anew, in the same folder: %w", file, err)
+	}
+	return nil
 }
 
 // replace puts text in place of file's content at once, keeping its owner and mode. A reader sees the old content or the new.

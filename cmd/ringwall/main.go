@@ -4,6 +4,7 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/ringwall/ringwall/admin"
 	"github.com/ringwall/ringwall/config"
@@ -36,24 +38,49 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.Execute()
+	cmd, err := root.ExecuteC()
 	if err == nil {
 		return exitOK
 	}
 	code := exitCode(err)
+	if form := cmd.Flags().Lookup("output"); form != nil && form.Value.String() == "json" {
+		tellJSON(stderr, err, code)
+	} else {
+		tell(stderr, err, code)
+	}
+	return code
+}
+
+// tell tells people what went wrong, and what to do.
+func tell(stderr io.Writer, err error, code int) {
 	var problems config.Errors
 	if errors.As(err, &problems) {
 		printProblems(stderr, problems)
-		return code
+		return
 	}
 	fmt.Fprintf(stderr, "ringwall: %v\n", err)
 	switch {
+	case errors.Is(err, errBare): // it has told
 	case code == exitUsage:
 		fmt.Fprintln(stderr, `Run "ringwall help" for the verbs, "ringwall VERB --help" for one of them.`)
 	case errors.Is(err, admin.ErrUnreachable):
 		fmt.Fprintln(stderr, "If it does run, name it: with the --config or --state that it was started with.")
 	}
-	return code
+}
+
+// tellJSON tells programs what went wrong, in one line: stdout holds what the verb found, stderr why it ended otherwise than with 0.
+func tellJSON(stderr io.Writer, err error, code int) {
+	said := struct {
+		Error    string        `json:"error"`
+		Exit     int           `json:"exit"`
+		Problems config.Errors `json:"problems,omitempty"` // of a configuration
+	}{Error: err.Error(), Exit: code}
+	if errors.As(err, &said.Problems) {
+		said.Error = count(len(said.Problems), "problem")
+	}
+	enc := json.NewEncoder(stderr)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(said) // nobody is left to be told
 }
 
 func newRoot() *cobra.Command {
@@ -65,10 +92,11 @@ func newRoot() *cobra.Command {
 		Version:       versionLine(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		PersistentPreRunE: noEmptyPath,
 	}
 	root.AddCommand(newRun(), newCheck(), newFmt(), newReload(), newDrain(), newStatus(), newDoctor(), newTail(), newTrace(), newExplain(), newBans(), newBan(), newUnban(),
-		newAllow(), newTrust(), newReplay(), newTopology(), newDemo(), newCalls(), newVersion())
+		newAllow(), newTrust(), newReplay(), newTopology(), newDemo(), newCalls(), newMan(), newVersion())
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { // an unknown flag of an unknown verb is not what is wrong
 		if cmd.HasSubCommands() {
@@ -97,8 +125,7 @@ func strictHelp(root *cobra.Command) {
 				return err
 			}
 		case "completion":
-			cmd.Use, cmd.Short = "completion [SHELL]", "print a script that lets a shell complete verbs and flags"
-			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+			cmd.Use, cmd.Short = "completion", "print a script that lets a shell complete verbs and flags"
 		}
 	}
 }
@@ -120,6 +147,7 @@ func helpful(cmd *cobra.Command) {
 		}
 		return
 	}
+	cmd.RunE = bare
 	cmd.SuggestionsMinimumDistance = 2
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		err := cobra.NoArgs(cmd, args)
@@ -134,6 +162,31 @@ func helpful(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		helpful(sub)
 	}
+}
+
+// errBare: a verb that is nothing without one below it stands alone.
+var errBare = errors.New("one of these verbs is wanted")
+
+// bare is what such a verb does: a script that forgot a word learns that nothing was done.
+func bare(cmd *cobra.Command, _ []string) error {
+	cmd.SetOut(cmd.ErrOrStderr())
+	if err := cmd.Help(); err != nil {
+		return fail(exitFailure, err)
+	}
+	return errBare
+}
+
+// paths are the flags that name a file or a folder.
+var paths = []string{"config", "state", "socket", "message", "key-file", "labels", "dir"}
+
+// noEmptyPath refuses a path that is set to nothing, as by --state "$DIR" where DIR is not set: it does not mean the service of this machine.
+func noEmptyPath(cmd *cobra.Command, _ []string) error {
+	for _, name := range paths {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && f.Value.String() == "" {
+			return fmt.Errorf("--%s is empty: name a path, or leave it out", name)
+		}
+	}
+	return nil
 }
 
 // A failure is an error that a verb met while it worked, with the exit code it deserves. Errors that are no failure come
@@ -171,7 +224,7 @@ func exitCode(err error) int {
 		return exitConfig
 	case errors.Is(err, admin.ErrUnreachable):
 		return exitUnavailable
-	case errors.As(err, &keys), errors.Is(err, fs.ErrPermission):
+	case errors.As(err, &keys), errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS):
 		return exitPermission
 	}
 	return exitFailure

@@ -44,14 +44,33 @@ func (s *service) openMedia(ctx context.Context) error {
 	}
 	s.relay = relay
 	s.onClose(func() error { relay.Close(); return nil })
-	by := &media.BuiltIn{Relay: relay, Near: s.near, Rate: m.Packets, Announce: announced, Latch: [...]media.Latch{
-		edge.Unknown: latch(m.Latch.Unknown), edge.Known: latch(m.Latch.Known), edge.Peer: latch(m.Latch.Peer)}}
-	s.calls = by.NewCalls(s.callsConfig())
+	s.builtin = &media.BuiltIn{Relay: relay, Near: s.near, Announce: announced}
+	s.calls = s.builtin.NewCalls(s.callsConfig())
+	s.tuneMedia(m)
 	if m.Journal {
 		s.keepCalls(context.WithoutCancel(ctx))
 	}
 	s.metrics.Gauge("ringwall_media_streams", "Media lines with ports.", func() float64 { return float64(relay.Streams()) })
 	return nil
+}
+
+// tuneMedia puts in force what may change of media while calls go on. What is described from now on is accepted by it; packets of descriptions of
+// before go on as they did.
+func (s *service) tuneMedia(m *config.Media) {
+	if s.calls != nil {
+		s.calls.SetSilence(silence(m))
+	}
+	if s.builtin == nil {
+		return
+	}
+	s.relay.SetCoalesce(m.Coalesce)
+	s.builtin.Accept(media.Acceptance{Rate: m.Packets, Latch: [...]media.Latch{
+		edge.Unknown: latch(m.Latch.Unknown), edge.Known: latch(m.Latch.Known), edge.Peer: latch(m.Latch.Peer)}})
+}
+
+// silence says it in media's terms.
+func silence(m *config.Media) media.Quiet {
+	return media.Quiet{After: m.Silence.After, End: m.Silence.End}
 }
 
 // keepCalls takes up the calls of the last run and keeps them written from now on. Service goes on without, if that is not possible.
@@ -102,7 +121,7 @@ func (s *service) tellMedia(e edge.Event) {
 func (s *service) callsConfig() media.CallsConfig {
 	c := media.DefaultCallsConfig()
 	c.Calls, c.Strangers = s.cfg.Limits.Calls, max(1, s.cfg.Limits.Calls*unknownShare/100)
-	c.Silence, c.End, c.Tell = s.cfg.Media.Silence.After, s.cfg.Media.Silence.End, s.tellMedia
+	c.Silence, c.Tell = silence(&s.cfg.Media), s.tellMedia
 	s.metrics.Reasons(media.ReasonSilent, media.ReasonEnded, media.ReasonLost, media.ReasonServer)
 	s.metrics.Gauge("ringwall_media_calls", "Calls whose media is relayed.", func() float64 { return float64(s.calls.Len()) })
 	return c

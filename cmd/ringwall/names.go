@@ -74,7 +74,9 @@ func (s *service) namesChanged(ctx context.Context, _ []resolve.Change) {
 // movePeers puts what the names of peers have become in force. s.reloading is held.
 func (s *service) movePeers(ctx context.Context) {
 	to := *s.settings.Load()
+	before := to.trunks
 	to.trunks = s.trunks(ctx, &to, s.answer)
+	s.tellNames(to.trunks, before)
 	if reflect.DeepEqual(to.trunks, s.settings.Load().trunks) {
 		return
 	}

@@ -39,10 +39,14 @@ func (s *service) trunks(ctx context.Context, to *settings, find lookupFunc) []t
 		peers.Go(func() { all[i] = look.trunk(ctx, &to.cfg.Peers[i]) })
 	}
 	peers.Wait()
-	for i := range all {
-		s.tellName(&all[i], to.trunks)
-	}
 	return all
+}
+
+// tellNames tells the log of the names of peers, where that is news.
+func (s *service) tellNames(all, before []trunk) {
+	for i := range all {
+		s.tellName(&all[i], before)
+	}
 }
 
 // A looking is what the addresses of peers are found with.

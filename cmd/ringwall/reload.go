@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,26 +29,34 @@ const eventReload = "reload"
 // live are the keys that a reload puts in force. All others are read at start only and keep their value until a restart.
 var live = []string{
 	"outside.proxy_protocol", "inside.sources", "inside.names", "upstreams", "peers", "domains", "registrations.path", "registrations.keepalive", "tls", "tls.client_certificates", "tls.client_ca",
-	"topology.hide", "topology.mask_call_id", "topology.guard", "topology.bodies", "identity.server", "access.unknown", "access.known", "access.peer", "access.unify", "access.not_unified", "access.open_inbound", "headers.source", "headers.from_outside.remove",
+	"topology.hide", "topology.mask_call_id", "topology.guard", "topology.bodies", "identity.server", "media.latch", "media.silence.after", "media.silence.end", "media.packets", "media.coalesce", "access.unknown", "access.known", "access.peer", "access.unify", "access.not_unified", "access.open_inbound", "headers.source", "headers.from_outside.remove",
 	"headers.from_outside.allow", "headers.to_outside.allow", "trust.never_ban", "trust.realm", "trust.challenge", "checks", "bans.first", "bans.longest", "limits.memory", "limits.headers", "limits.header", "limits.uri", "limits.vias", "limits.parameters",
 	"limits.connections_per_source", "timers.t1", "timers.t2", "timers.t4", "timers.c", "timers.linger", "timers.drain", "log.level", "mode",
 }
 
 func newReload() *cobra.Command {
 	var of target
+	var as output
+	var order reloadOrder
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "let a running ringwall read its configuration again",
 		Long: "reload lets the running service read its configuration again, with the same file and flags, and put it in force\n" +
 			"without losing a message. It prints what changed, and which keys keep their old value until a restart. If anything\n" +
-			"is wrong, nothing changes: every mistake is printed and the exit code is 78. HUP does the same and tells the log.",
+			"is wrong, nothing changes: every mistake is printed and the exit code is 78. HUP does the same and tells the log.\n" +
+			"With --dry-run nothing changes in any case, and it prints what would.",
 		Args: cobra.NoArgs,
 	}
 	of.flags(cmd)
+	as.flag(cmd, "table", "json")
+	order.flags(cmd, "log")
 	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
 		var r reloaded
-		if err := of.call(cmd.Context(), "reload", nil, &r); err != nil {
+		if err := of.call(cmd.Context(), "reload", order, &r); err != nil {
 			return err
+		}
+		if as.form == "json" {
+			return cmp.Or(printJSON(cmd.OutOrStdout(), &r), r.err())
 		}
 		if err := r.err(); err != nil {
 			return err
@@ -59,16 +68,22 @@ func newReload() *cobra.Command {
 
 // print tells a reload that worked.
 func (r *reloaded) print(out io.Writer) error {
-	changed := "nothing changed"
-	if len(r.Changed) > 0 {
-		changed = "changed: " + strings.Join(r.Changed, ", ")
+	done, nothing, changed := "reloaded", "nothing changed", "changed: "
+	if r.Dry {
+		done, nothing, changed = "would be taken", "nothing would change", "would change: "
 	}
-	_, err := fmt.Fprintf(out, "%s: %s, %s\n", configName(r.Config), paint(out, green, "reloaded"), changed)
+	if len(r.Changed) > 0 {
+		nothing = changed + strings.Join(r.Changed, ", ")
+	}
+	_, err := fmt.Fprintf(out, "%s: %s, %s\n", configName(r.Config), paint(out, green, done), nothing)
 	if err == nil && len(r.Restart) > 0 {
 		_, err = fmt.Fprintf(out, "%s for: %s (they keep their old values)\n", paint(out, amber, "restart needed"), strings.Join(r.Restart, ", "))
 	}
 	return err
 }
+
+// reloadOrder is what the verb reload of the control socket takes.
+type reloadOrder struct{ change }
 
 // An origin is where the configuration comes from, so that it can be read again.
 type origin struct {
@@ -120,7 +135,8 @@ func (s *settings) inside(a netip.Addr) bool {
 // A reloaded is how a reload ended: the answer to the verb of that name, and a part of status. Its names are stable.
 type reloaded struct {
 	At       time.Time     `json:"at"`
-	OK       bool          `json:"ok"` // false: everything stays as it was
+	OK       bool          `json:"ok"`                // false: everything stays as it was
+	Dry      bool          `json:"dry_run,omitempty"` // it was only asked what would change
 	Config   string        `json:"config"`
 	Changed  []string      `json:"changed"`           // keys whose new value is in force now
 	Restart  []string      `json:"restart"`           // keys whose new value waits for a restart
@@ -149,8 +165,14 @@ func (r *reloaded) why() string {
 }
 
 // handleReload answers the verb of that name.
-func (s *service) handleReload(ctx context.Context, _ json.RawMessage) (any, error) {
-	return s.reload(ctx, "ringwall reload"), nil
+func (s *service) handleReload(ctx context.Context, raw json.RawMessage) (any, error) {
+	var order reloadOrder
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &order); err != nil {
+			return nil, fmt.Errorf("arguments of reload: %w", err)
+		}
+	}
+	return s.reload(ctx, "ringwall reload", order), nil
 }
 
 // reloadOn reloads at each HUP until ctx ends.
@@ -160,23 +182,27 @@ func (s *service) reloadOn(ctx context.Context, hups <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-hups:
-			s.reload(ctx, "HUP")
+			s.reload(ctx, "HUP", reloadOrder{})
 		}
 	}
 }
 
 // reload reads the configuration again and puts it in force, or changes nothing if anything is wrong with it. One reload
-// runs at a time. by says in the log who asked for it.
-func (s *service) reload(ctx context.Context, by string) *reloaded {
+// runs at a time. by says in the log who asked for it. One that is only to tell what would change leaves no trace.
+func (s *service) reload(ctx context.Context, by string, order reloadOrder) *reloaded {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	if !order.Dry {
+		s.manager.reloading()
+		defer s.manager.ready()
+	}
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
-	r := &reloaded{Config: s.from.file, Changed: []string{}, Restart: []string{}, Problems: config.Errors{}}
+	r := &reloaded{Config: s.from.file, Dry: order.Dry, Changed: []string{}, Restart: []string{}, Problems: config.Errors{}}
 	next, err := s.from.load()
 	if err == nil {
 		r.Config = next.File
-		err = s.apply(ctx, next, r)
+		err = s.follow(ctx, next, r)
 	}
 	r.At, r.OK = time.Now(), err == nil
 	if err != nil && !errors.As(err, &r.Problems) {
@@ -185,52 +211,75 @@ func (s *service) reload(ctx context.Context, by string) *reloaded {
 	if err != nil {
 		r.Code = exitCode(failed(err))
 	}
-	s.lastReload.Store(r)
-	s.logReload(r, by)
+	if !r.Dry {
+		s.lastReload.Store(r)
+		s.logReload(r, by, order.Text)
+	}
 	return r
 }
 
-// apply puts next in force as far as that needs no restart, and notes in r what changed.
-func (s *service) apply(ctx context.Context, next *config.Config, r *reloaded) error {
+// follow puts next in force as far as that needs no restart, unless r is only to tell of it, and notes in r what changed.
+func (s *service) follow(ctx context.Context, next *config.Config, r *reloaded) error {
+	to, changed, err := s.plan(ctx, next)
+	if err == nil && !r.Dry {
+		changed, err = s.apply(to, changed)
+	}
+	if err != nil {
+		return err
+	}
+	r.Changed, r.Restart = append(r.Changed, changed...), append(r.Restart, to.restart...)
+	return nil
+}
+
+// plan finds out what next makes of the settings in force, and which keys that changes now. Nothing is put in force.
+func (s *service) plan(ctx context.Context, next *config.Config) (to *settings, changed []string, err error) {
 	old := s.settings.Load()
 	changed, restart := sortChanges(old.cfg, next)
 	mixed, err := next.Keep(old.cfg, restart)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	to := &settings{cfg: mixed, upstreams: old.upstreams, retired: old.retired, trunks: old.trunks, restart: restart}
+	to = &settings{cfg: mixed, upstreams: old.upstreams, retired: old.retired, trunks: old.trunks, restart: restart}
 	if slices.Contains(changed, "upstreams") {
 		if to.upstreams, err = s.newUpstreams(ctx, mixed); err != nil {
-			return err
+			return nil, nil, err
 		}
 		to.retired = retire(old, mixed, to.upstreams, time.Now())
 	}
 	if err := checkCredentials(next, time.Now(), false); err != nil {
-		return err
+		return nil, nil, err
 	}
 	if slices.Contains(changed, "peers") {
 		if err := s.checkOwn(mixed); err != nil {
-			return err
+			return nil, nil, err
 		}
 		to.trunks = s.trunks(ctx, to, s.lookup)
 	}
-	rotated, err := s.keys.Reload() // another node may have rotated them
+	cfg := to.proxyConfig()
+	return to, changed, cfg.Validate()
+}
+
+// apply puts to in force, and returns changed with the key file if another node has rotated the keys.
+func (s *service) apply(to *settings, changed []string) ([]string, error) {
+	rotated, err := s.keys.Reload()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if rotated {
 		changed = append(changed, "topology.key_file")
 	}
+	before := s.settings.Load().trunks
 	if err := s.enforce(to); err != nil {
-		return err
+		return nil, err
 	}
+	s.tellNames(to.trunks, before)
+	mixed := to.cfg
 	s.resume(time.Now(), "reloaded")
 	s.names.Set(s.queries(mixed)...)
 	s.forgetProblems(mixed)
 	s.level.Set(mixed.Log.Level)
 	s.memory.SetLimit(memoryLimit(mixed.Limits.Memory))
-	r.Changed, r.Restart = append(r.Changed, changed...), append(r.Restart, restart...)
-	return nil
+	return changed, nil
 }
 
 // enforce puts to in force, or nothing of it.
@@ -257,6 +306,7 @@ func (s *service) enforce(to *settings) error {
 	}
 	s.settings.Store(to)
 	s.protect(to)
+	s.tuneMedia(&to.cfg.Media)
 	s.bans.SetLengths(to.cfg.Bans.First, to.cfg.Bans.Longest)
 	return nil
 }
@@ -327,8 +377,11 @@ func addrs(upstreams []proxy.Upstream) []netip.AddrPort {
 }
 
 // logReload tells the operator how a reload ended, with a line per problem.
-func (s *service) logReload(r *reloaded, by string) {
+func (s *service) logReload(r *reloaded, by, why string) {
 	log := s.log.With("event", eventReload)
+	if why != "" {
+		log = log.With("why", why)
+	}
 	if r.OK {
 		log.Info("reloaded", "by", by, "config", r.Config, "changed", commas(r.Changed), "needs_restart", commas(r.Restart))
 		return

@@ -29,6 +29,7 @@ func newRun() *cobra.Command {
 			"that phones can register and call at.\n\n" +
 			"HUP: the configuration is read again, as by `ringwall reload`.\n" +
 			"USR1: the log is told what `ringwall status` shows.\n" +
+			"NOTIFY_SOCKET, WATCHDOG_USEC: a service manager that sets these is told how it goes (sd_notify(3)).\n" +
 			"TERM: new work is refused with 503, pending transactions finish for up to timers.drain, then it exits 0. A second\n" +
 			"TERM exits at once.",
 		Example: "  ringwall run --config /etc/ringwall/ringwall.yaml\n" +
@@ -68,6 +69,11 @@ func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
 	b.level.Set(b.cfg.Log.Level)
 	b.log = event.NewLogger(b.lines, string(b.cfg.Log.Format), b.level)
 	slog.SetDefault(b.log)
+	var lost error
+	if b.manager, lost = findManager(os.Getenv); lost != nil {
+		b.log.Warn("the service manager will not hear of us", "err", lost.Error())
+	}
+	defer b.manager.close()
 	starting, begun := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT) // names may take long to look up
 	s, err := start(starting, b, stdout)
 	stopped := starting.Err() != nil
@@ -83,12 +89,15 @@ func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
 	s.goUntilClose(func(ctx context.Context) { s.tellOn(ctx, users) })
 	s.goUntilClose(s.followNames)
 	s.goUntilClose(s.forgetRetired)
+	s.goUntilClose(s.live)
 	s.admin.SetState(admin.Ready)
+	s.manager.ready()
 	// Whatever log.level says, this line is how a start script knows.
 	event.NewLogger(b.lines, string(b.cfg.Log.Format), slog.LevelInfo).Info("ready", s.places()...)
 
 	got := <-signals
 	limit := s.settings.Load().cfg.Timers.Drain
+	s.manager.end(limit)
 	b.log.Info("draining", "signal", got.String(), "pending", s.proxy.Pending(), "limit", limit.String())
 	_ = s.drain(true, true) // it refuses only what would undo it
 	s.wait(limit, signals)
@@ -97,6 +106,7 @@ func run(ctx context.Context, b boot, stdout, stderr io.Writer) error {
 		os.Exit(exitOK)
 	}()
 	b.log.Info("stopping", "pending", s.proxy.Pending())
+	s.proxy.Leave(time.Now())
 	return s.Close()
 }
 

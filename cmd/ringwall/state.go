@@ -26,7 +26,8 @@ const lockName = "ringwall.lock"
 type stateLock struct{ file *os.File }
 
 // prepareFolders makes the folders of state, key file and control socket, as far as they are missing. The first two are for
-// this user alone; the socket may be used by its group.
+// this user alone; the socket may be used by its group. A key file that is there already may stand where nothing can be written, as one that a
+// service manager hands over does: only `ringwall topology rotate` would write.
 func prepareFolders(cfg *config.Config) error {
 	for _, f := range []struct {
 		path string
@@ -35,6 +36,9 @@ func prepareFolders(cfg *config.Config) error {
 		dir := filepath.Dir(f.path)
 		if err := os.MkdirAll(dir, f.mode); err != nil {
 			return notWritable(dir, err)
+		}
+		if _, err := os.Stat(f.path); err == nil && f.path == cfg.Topology.KeyFile {
+			continue
 		}
 		if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
 			return notWritable(dir, err)
@@ -49,11 +53,20 @@ func notWritable(dir string, err error) error {
 	if errors.As(err, &path) {
 		err = path.Err
 	}
-	err = fmt.Errorf("cannot keep files in %s: %w; run ringwall as the user that owns it, or name a folder of your own with --state DIR", dir, err)
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
-		return fail(exitPermission, err)
+	return notKept(fmt.Errorf("cannot keep files in %s: %w", dir, err))
+}
+
+// notKept says what to do about a file of the state that cannot be written.
+func notKept(err error) error {
+	switch {
+	case errors.Is(err, unix.EROFS): // no user may
+		return fmt.Errorf("%w; mount it read-write (under systemd: StateDirectory= or ReadWritePaths=), or name another folder with --state DIR", err)
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return fmt.Errorf("%w; make room there, or name another folder with --state DIR", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; run ringwall as the user that owns it, or name a folder of your own with --state DIR", err)
 	}
-	return err
+	return fmt.Errorf("%w; name a folder of your own with --state DIR", err)
 }
 
 // lockState takes the lock of the folder of the state file. Close gives it back.
@@ -71,7 +84,7 @@ func lockState(state string) (*stateLock, error) {
 		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot keep files in %s: %w", dir, err), f.Close())
+		return nil, errors.Join(notWritable(dir, err), f.Close())
 	}
 	return &stateLock{f}, nil
 }
@@ -109,7 +122,7 @@ func (s *service) openFile(ctx context.Context) (*sql.DB, error) {
 	case errors.Is(err, unix.EISDIR):
 		return nil, s.cfg.Fault("state", err.Error(), "name a file, or move the folder away")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS):
-		return nil, fail(exitPermission, fmt.Errorf("%w; run ringwall as the user that owns it, or name a folder of your own with --state DIR", err))
+		return nil, notKept(err)
 	case !statefile.Damaged(err):
 		return nil, err
 	}

@@ -39,6 +39,7 @@ type status struct {
 	Transactions  int         `json:"transactions"`
 	Pending       int         `json:"pending"`
 	Connections   int64       `json:"connections"`
+	AFXDP         *afxdpState `json:"af_xdp"` // null: not asked for
 	Bans          banState    `json:"bans"`
 	Memory        memoryState `json:"memory"`
 	EventsDropped uint64      `json:"events_dropped"`
@@ -63,7 +64,7 @@ func newStatus() *cobra.Command {
 	as.flag(cmd, "table", "json")
 	cmd.Flags().BoolVar(&strict, "check", false, "exit 1 if anything needs attention")
 	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error { return showStatus(cmd, &of, as.form, strict) })
-	return cmd
+	return watchable(cmd)
 }
 
 func showStatus(cmd *cobra.Command, of *target, form string, strict bool) error {
@@ -108,6 +109,25 @@ type banState struct {
 // String is b for a reader.
 func (b banState) String() string {
 	return fmt.Sprintf("%d hard, %d soft; %s and %s refused", b.Hard, b.Soft, count(int(b.Packets), "packet"), count(int(b.Connections), "connection"))
+}
+
+// afxdpState is what goes past the sockets in status. Its names are stable.
+type afxdpState struct {
+	Works    bool   `json:"works"`
+	Partners int    `json:"partners"` // busy far ends whose datagrams go that way
+	In       uint64 `json:"in"`       // datagrams, as Out
+	Out      uint64 `json:"out"`
+}
+
+// String is a for a reader; "": not asked for.
+func (a *afxdpState) String() string {
+	switch {
+	case a == nil:
+		return ""
+	case !a.Works:
+		return "not in use, the sockets serve"
+	}
+	return fmt.Sprintf("%s; %s in, %d out", count(a.Partners, "busy far end"), count(int(a.In), "datagram"), a.Out)
 }
 
 // configName is how a configuration is called: its file, or "defaults".
@@ -163,6 +183,7 @@ func (s *status) rows() (rows [][2]string) {
 	add("media", s.Media.String())
 	add("transactions", fmt.Sprintf("%d, %d pending", s.Transactions, s.Pending))
 	add("connections", fmt.Sprint(s.Connections))
+	add("af_xdp", s.AFXDP.String())
 	add("bans", s.Bans.String())
 	add("memory", s.Memory.String())
 	add("events dropped", fmt.Sprint(s.EventsDropped))
@@ -201,6 +222,10 @@ func (s *service) status() status {
 		Bindings: p.Bindings, Calls: s.callsUp(), Media: s.mediaState(), Transactions: p.Transactions, Pending: p.Pending,
 		Connections: s.transport.Counters().ConnectionsOpen, EventsDropped: s.dropped(),
 		Memory: memoryState{s.memory.Used(), s.memory.Limit(), s.memory.Pressure().String()},
+	}
+	if n := len(now.cfg.AFXDP.Interfaces); n > 0 {
+		c := s.transport.Counters()
+		st.AFXDP = &afxdpState{Works: s.transport.AFXDP() == nil, Partners: c.Partners, In: c.FramesIn, Out: c.FramesOut}
 	}
 	bans, gate := s.bans.Stats(), s.gate.Counters()
 	st.Bans = banState{bans.Hard, bans.Soft, bans.Remembered, bans.Allowed, gate.Packets, gate.Connections}

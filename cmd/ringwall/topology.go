@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -19,12 +17,14 @@ type rotated struct {
 	File    string    `json:"file"`
 }
 
+// rotateOrder is what the verb rotate takes.
+type rotateOrder struct{ change }
+
 func newTopology() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "topology",
 		Short: "keys of topology hiding",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newRotate())
 	return cmd
@@ -41,29 +41,34 @@ func newRotate() *cobra.Command {
 			"key until then. The key file holds 8 keys, so an eighth rotation within 30 days is refused.",
 		Args: cobra.NoArgs,
 	}
+	var order rotateOrder
 	of.flags(cmd)
+	order.flags(cmd, "log")
 	cmd.RunE = verb(func(cmd *cobra.Command, _ []string) error {
 		var r rotated
-		if err := of.call(cmd.Context(), "rotate", nil, &r); err != nil {
+		if err := of.call(cmd.Context(), "rotate", order, &r); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "key %s seals from now on; %s holds it and the older ones\n", r.Key, r.File)
-		return err
+		return order.say(cmd.OutOrStdout(), "key %s seals from now on; %s holds it and the older ones", "key %s seals now; %s would get a new one", r.Key, r.File)
 	})
 	return cmd
 }
 
-// handleRotate makes a new key, unless that would drop one whose tokens are still promised to verify.
-func (s *service) handleRotate(context.Context, json.RawMessage) (any, error) {
+// rotate answers the verb of that name: it makes a new key, unless that would drop one whose tokens are still promised to verify.
+func (s *service) rotate(order rotateOrder) (rotated, error) {
 	now := time.Now()
 	if free := s.keys.Free(tokenLife); free.After(now) {
-		return nil, fmt.Errorf("the key file is full, and its oldest key made tokens that verify until %s: rotate again after that", day(free))
+		return rotated{}, fmt.Errorf("the key file is full, and its oldest key made tokens that verify until %s: rotate again after that", day(free))
 	}
-	if err := s.keys.Rotate(now); err != nil {
-		return nil, err
+	if !order.Dry {
+		if err := s.keys.Rotate(now); err != nil {
+			return rotated{}, err
+		}
 	}
 	id, created := s.keys.Active()
 	file := s.settings.Load().cfg.Topology.KeyFile
-	s.log.Info("keys rotated", "event", "topology", "key", string(rune(id)), "file", file)
+	if !order.Dry {
+		s.log.Info("keys rotated", "event", "topology", "key", string(rune(id)), "file", file, "why", order.Text)
+	}
 	return rotated{string(rune(id)), created, file}, nil
 }

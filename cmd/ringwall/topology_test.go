@@ -16,7 +16,7 @@ func TestRotateRefused(t *testing.T) {
 	}
 	defer s.Close()
 	for i := range seal.MaxKeys {
-		_, err := s.handleRotate(t.Context(), nil)
+		_, err := s.rotate(rotateOrder{})
 		if last := i == seal.MaxKeys-1; last != (err != nil) || last && !strings.Contains(err.Error(), "rotate again after that") {
 			t.Errorf("rotation %d: %v", i+1, err)
 		}

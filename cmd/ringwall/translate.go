@@ -212,6 +212,7 @@ func (s *service) observe() {
 	gauge("transactions_pending", "Relayed requests that wait for a final response.", s.proxy.Pending)
 	gauge("traces", "Running traces and tails (ringwall trace, ringwall tail).", func() int { return s.proxy.Traces() + s.ring.Tails() })
 	gauge("connections", "Open stream connections.", func() int { return int(s.transport.Counters().ConnectionsOpen) })
+	gauge("af_xdp_partners", "Far ends with which datagrams go past the sockets (af_xdp).", func() int { return s.transport.Counters().Partners })
 	gauge("connections_queued_bytes", "Bytes that wait to be written on all connections.", func() int { return int(s.transport.Counters().QueuedBytes) })
 	gauge("connections_max", "Most stream connections at once.", func() int { return s.budget.connections })
 	gauge("memory_used_bytes", "Memory in use, as it is compared with limits.memory.", func() int { return int(s.memory.Used()) })
@@ -261,6 +262,9 @@ func transportCounters() []transportCounter {
 	return []transportCounter{
 		{"packets_in", "UDP datagrams received.", func(t c) uint64 { return t.PacketsIn }},
 		{"packets_out", "UDP datagrams sent.", func(t c) uint64 { return t.PacketsOut }},
+		{"frames_in", "UDP datagrams received past the sockets (af_xdp).", func(t c) uint64 { return t.FramesIn }},
+		{"frames_out", "UDP datagrams sent past the sockets (af_xdp).", func(t c) uint64 { return t.FramesOut }},
+		{"frames_bad", "Frames past the sockets that held no whole datagram.", func(t c) uint64 { return t.FramesBad }},
 		{"stream_messages_in", "Messages received on connections.", func(t c) uint64 { return t.MessagesIn }},
 		{"stream_messages_out", "Messages sent on connections.", func(t c) uint64 { return t.MessagesOut }},
 		{"keepalives", "CRLF keep-alives received.", func(t c) uint64 { return t.Keepalives }},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,7 +23,6 @@ func newTrust() *cobra.Command {
 			"Wrong passwords slow a user from where he is known good and lock him elsewhere, and a ban of such an address is one of single flows.\n" +
 			"The list survives restarts. Trunks are `peers:` of the configuration; who is never banned is `ringwall allow`.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newTrustList(), newTrustAdd(), newTrustRemove(), newTrustUnlock())
 	return cmd
@@ -49,13 +49,17 @@ func parseWhom(args []string) (a userArgs, err error) {
 
 // onUser is a verb about a user, a source, or both. What cannot be read is bad usage, and needs no service.
 func onUser(cmd *cobra.Command, of *target, work func(cmd *cobra.Command, a userArgs) error) {
+	var c change
 	of.flags(cmd)
+	if cmd.Name() != "list" {
+		c.flags(cmd, "log")
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		a, err := parseWhom(args)
 		if err != nil {
 			return err
 		}
-		a.Text, _ = cmd.Flags().GetString("reason")
+		a.change = c
 		return verb(func(cmd *cobra.Command, _ []string) error { return work(cmd, a) })(cmd, args)
 	}
 }
@@ -80,7 +84,7 @@ func newTrustList() *cobra.Command {
 		}
 		return as.print(cmd.OutOrStdout(), list, []string{"user", "source", "accepted", "until"}, rows)
 	})
-	return cmd
+	return watchable(cmd)
 }
 
 func newTrustAdd() *cobra.Command {
@@ -91,13 +95,11 @@ func newTrustAdd() *cobra.Command {
 		Example: "  ringwall trust add alice@example.com 198.51.100.7 --reason \"moved\"",
 		Args:    cobra.ExactArgs(2),
 	}
-	cmd.Flags().String("reason", "", "`TEXT` for the log")
 	onUser(cmd, &of, func(cmd *cobra.Command, a userArgs) error {
 		if err := of.call(cmd.Context(), "trust", a, nil); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is known good from %s\n", a.User, a.Source)
-		return err
+		return a.say(cmd.OutOrStdout(), "%s is known good from %s", "%s would be known good from %s", a.User, a.Source)
 	})
 	return cmd
 }
@@ -109,14 +111,13 @@ func newTrustRemove() *cobra.Command {
 		Short: "forget that a user is known good, or all that are at a source",
 		Args:  cobra.RangeArgs(1, 2),
 	}
-	cmd.Flags().String("reason", "", "`TEXT` for the log")
 	onUser(cmd, &of, func(cmd *cobra.Command, a userArgs) error {
 		var list []judge.Pair
 		if err := of.call(cmd.Context(), "distrust", a, &list); err != nil {
 			return err
 		}
 		for _, p := range list {
-			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is no longer known good from %v\n", printable(p.User, false), p.Source); err != nil {
+			if err := a.say(cmd.OutOrStdout(), "%s is no longer known good from %v", "%s would no longer be known good from %v", printable(p.User, false), p.Source); err != nil {
 				return err
 			}
 		}
@@ -132,7 +133,6 @@ func newTrustUnlock() *cobra.Command {
 		Short: "forget the wrong passwords of a user: all, or those from one source",
 		Args:  cobra.RangeArgs(1, 2),
 	}
-	cmd.Flags().String("reason", "", "`TEXT` for the log")
 	onUser(cmd, &of, func(cmd *cobra.Command, a userArgs) error {
 		if a.User == "" {
 			return errors.New("users are locked, sources are banned: name a user, or use ringwall unban")
@@ -141,13 +141,13 @@ func newTrustUnlock() *cobra.Command {
 		if err := of.call(cmd.Context(), "unlock", a, &list); err != nil {
 			return err
 		}
-		return printReleased(cmd.OutOrStdout(), a.User, list)
+		return a.printReleased(cmd.OutOrStdout(), list)
 	})
 	return cmd
 }
 
 // printReleased tells what is no longer held against a user.
-func printReleased(out io.Writer, user string, list []held) error {
+func (a *userArgs) printReleased(out io.Writer, list []held) error {
 	for _, h := range list {
 		from := "from everywhere"
 		if h.Source.Prefix.IsValid() {
@@ -157,7 +157,7 @@ func printReleased(out io.Writer, user string, list []held) error {
 		if !h.Until.IsZero() {
 			was = "was locked"
 		}
-		if _, err := fmt.Fprintf(out, "%s is free %s (%s for %s)\n", user, from, was, h.Reason); err != nil {
+		if err := a.say(out, "%s is free %s (%s for %s)", "%s would be free %s (%s for %s)", a.User, from, was, h.Reason); err != nil {
 			return err
 		}
 	}
@@ -205,6 +205,9 @@ func (s *service) trust(a userArgs) (struct{}, error) {
 	if err != nil {
 		return struct{}{}, fmt.Errorf("%s: a user is known good from one address, such as 198.51.100.7", a.Source)
 	}
+	if a.Dry {
+		return struct{}{}, nil
+	}
 	if err := j.Vouch(a.User, addr.Unmap().WithZone(""), time.Now()); err != nil {
 		return struct{}{}, err
 	}
@@ -222,9 +225,15 @@ func (s *service) distrust(a userArgs) ([]judge.Pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := j.Forget(of, time.Now())
+	list := j.Pairs(of, time.Now())
+	if !a.Dry {
+		list = j.Forget(of, time.Now())
+	}
 	if len(list) == 0 {
 		return nil, a.nothing("known good")
+	}
+	if a.Dry {
+		return list, nil
 	}
 	s.log.Info("an operator has users forgotten", "event", event.Trust, "user", a.User, "source", a.Source, "pairs", len(list), "why", a.Text)
 	return list, nil
@@ -240,6 +249,9 @@ func (s *service) unlock(a userArgs) ([]held, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.Dry {
+		return s.lockedNow(j, &a, of)
+	}
 	list := []held{}
 	s.eachKeeper(func(k edge.Keeper, enforced bool) {
 		for _, h := range k.Release(j.UserHash(a.User), of.From, time.Now()) {
@@ -253,6 +265,17 @@ func (s *service) unlock(a userArgs) ([]held, error) {
 		return nil, a.nothing("locked")
 	}
 	s.log.Info("an operator unlocks a user", "event", event.Trust, "user", a.User, "source", a.Source, "why", a.Text)
+	return list, nil
+}
+
+// lockedNow is what unlock would forget.
+func (s *service) lockedNow(j *judge.Judge, a *userArgs, of judge.Choice) ([]held, error) {
+	list := slices.DeleteFunc(s.holds(j.UserHash(a.User), time.Now()), func(h held) bool {
+		return of.From != (edge.Source{}) && !of.From.Prefix.Overlaps(h.Source.Prefix)
+	})
+	if len(list) == 0 {
+		return nil, a.nothing("locked")
+	}
 	return list, nil
 }
 

@@ -28,11 +28,17 @@ const mostLapsed = 10_000
 // An innocence is what keeps bans from hitting those who have done nothing.
 type innocence struct {
 	mu     sync.Mutex
-	lapsed []netip.AddrPort // where phones were whose registrations ended without a word, since the last look
+	lapsed []lapse // registrations that ended without a word, since the last look
 
 	tide  ban.Tide                   // of tendBans alone
 	front atomic.Pointer[netip.Addr] // that stands before everybody; nil: none
 	valve atomic.Pointer[opening]    // nil: it is shut
+}
+
+// A lapse is a registration that ended without a word: where the phone was, and whose.
+type lapse struct {
+	from netip.AddrPort
+	user string
 }
 
 // An opening is the safety valve open.
@@ -44,7 +50,7 @@ type opening struct {
 
 // String says what happened.
 func (o *opening) String() string {
-	return fmt.Sprintf("%d of %d registered phones vanished after bans: %s lifted, and checks ban and refuse nobody until %s or a reload (ringwall reload)",
+	return fmt.Sprintf("phones of %d of %d registered users vanished after bans: %s lifted, and checks ban and refuse nobody until %s or a reload (ringwall reload)",
 		o.wave.Lost, o.wave.Known, count(o.lifted, "ban"), o.until.Local().Format(time.TimeOnly))
 }
 
@@ -67,28 +73,28 @@ func (s *service) knowsIn(p netip.Prefix, at time.Time) bool {
 }
 
 // lapsed takes note of a phone whose registration ended without a word.
-func (s *service) lapsed(f edge.Flow) {
+func (s *service) lapsed(f edge.Flow, user string) {
 	i := &s.innocence
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if len(i.lapsed) < mostLapsed {
-		i.lapsed = append(i.lapsed, f.Remote)
+		i.lapsed = append(i.lapsed, lapse{f.Remote, user})
 	}
 }
 
-// lost is how many of those that lapsed since the last look were banned.
-func (s *service) lost(at time.Time) (n int) {
+// lost is whose of those that lapsed since the last look were banned.
+func (s *service) lost(at time.Time) (users []string) {
 	i := &s.innocence
 	i.mu.Lock()
 	list := i.lapsed
 	i.lapsed = nil
 	i.mu.Unlock()
-	for _, from := range list {
-		if s.bans.Cost(from, at) {
-			n++
+	for _, one := range list {
+		if s.bans.Cost(one.from, at) {
+			users = append(users, one.user)
 		}
 	}
-	return n
+	return users
 }
 
 // spare looks, once a second, whether bans hit the wrong ones: whether all traffic comes through one address, and whether known phones vanish.
@@ -104,7 +110,7 @@ func (s *service) spare(at time.Time) {
 	if open := i.valve.Load(); open != nil && !at.Before(open.until) {
 		s.resume(at, "an hour is over")
 	}
-	wave := i.tide.Note(s.bindings.Len(), s.lost(at), at)
+	wave := i.tide.Note(s.bindings.Users(), s.lost(at), at)
 	if i.valve.Load() != nil {
 		return
 	}

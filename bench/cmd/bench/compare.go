@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/ringwall/ringwall/bench/load"
@@ -18,6 +19,7 @@ import (
 type series struct {
 	Title   string           `json:"title"`
 	Unit    string           `json:"unit"` // what is counted: call or transaction
+	Wire    string           `json:"wire"` // lo or veth
 	Systems string           `json:"systems"`
 	Load    load.Config      `json:"load"`
 	Streams int              `json:"streams,omitempty"` // calls whose media is relayed, instead of Load
@@ -27,17 +29,34 @@ type series struct {
 	Sums    []rounds.Summary `json:"summaries"`
 }
 
-// plan is what compare measures. Counts are such that a round of the slowest system takes some seconds. The generator never
-// sleeps, so that no system pays for waking it: a receiver elsewhere would cost it nothing, either.
-func plan(short bool) []*series {
-	const all, hidden = "ringwall,forwarder,kamailio-a,kamailio-b,kamailio-c", ",ringwall-hidden,ringwall-judged"
+// Titles of the series.
+const (
+	calls        = "Calls, saturated"
+	paced        = "Calls, 800 a second"
+	refreshes    = "REGISTER, saturated"
+	voices       = "Media of 500 calls"
+	vethCalls    = calls + ", over veth"
+	vethRegister = refreshes + ", over veth"
+)
+
+// both is the -wire that has everything measured over loopback and the most telling over veth, too.
+const both = "both"
+
+// plan is what compare measures over a wire: lo, veth or both. Counts are such that a round of the slowest system takes some
+// seconds. The generator never sleeps, so that no system pays for waking it: a receiver elsewhere would cost it nothing, either.
+func plan(wire string, short bool) []*series {
+	const all, relays, hidden = "ringwall,forwarder,kamailio-a,kamailio-b,kamailio-c", "ringwall,forwarder,kamailio-b,kamailio-c", ",ringwall-hidden,ringwall-judged"
+	const express = ",ringwall-xdp,ringwall-hidden-xdp,ringwall-judged-xdp"
+	saturated := func(m load.Mode) load.Config { return load.Config{Mode: m, Window: 32, Spin: true} }
 	p := []*series{
-		{Title: "Calls, saturated", Unit: "call", Systems: all + hidden, Rounds: 5, Count: 40000, Load: load.Config{Mode: load.Call, Window: 32, Spin: true}},
-		{Title: "Calls, 800 a second", Unit: "call", Systems: all, Rounds: 5, Count: 2400, Load: load.Config{Mode: load.Call, Window: 1024, Rate: 800, Spin: true}},
-		{Title: "REGISTER, saturated", Unit: "transaction", Systems: "ringwall,forwarder,kamailio-b,kamailio-c" + hidden, Rounds: 5, Count: 60000,
-			Load: load.Config{Mode: load.Register, Window: 32, Spin: true}},
-		{Title: "Media of 500 calls", Unit: "packet", Systems: "ringwall,ringwall-coalescing,rtpengine", Rounds: 5, Count: packetsIn(5*time.Second, 500), Streams: 500},
+		{Title: calls, Wire: "lo", Unit: "call", Systems: all + hidden, Rounds: 5, Count: 40000, Load: saturated(load.Call)},
+		{Title: paced, Wire: "lo", Unit: "call", Systems: all, Rounds: 5, Count: 2400, Load: load.Config{Mode: load.Call, Window: 1024, Rate: 800, Spin: true}},
+		{Title: refreshes, Wire: "lo", Unit: "transaction", Systems: relays + hidden, Rounds: 5, Count: 60000, Load: saturated(load.Register)},
+		{Title: voices, Wire: "lo", Unit: "packet", Systems: "ringwall,ringwall-coalescing,rtpengine", Rounds: 5, Count: packetsIn(5*time.Second, 500), Streams: 500},
+		{Title: vethCalls, Wire: "veth", Unit: "call", Systems: relays + hidden + express, Rounds: 5, Count: 40000, Load: saturated(load.Call)},
+		{Title: vethRegister, Wire: "veth", Unit: "transaction", Systems: relays + hidden + express, Rounds: 5, Count: 60000, Load: saturated(load.Register)},
 	}
+	p = slices.DeleteFunc(p, func(s *series) bool { return wire != both && wire != s.Wire })
 	if short {
 		for _, s := range p {
 			s.Rounds, s.Count = 3, s.Count/2
@@ -48,34 +67,48 @@ func plan(short bool) []*series {
 
 // A goal is a ratio of medians of CPU time per forwarded message that must be reached, or is only told.
 type goal struct {
-	series      int
+	series      string  // its title
 	above, base string  // the ratio is that of above to base
 	least       float64 // 0: only told
 }
 
 // goals of the comparison. What must be reached is written down in the project's plan for this release.
 var goals = []goal{
-	{0, "kamailio-b", "ringwall", 2.1},
-	{0, "kamailio-a", "ringwall", 0},
-	{0, "kamailio-c", "ringwall", 0},
-	{0, "kamailio-c", "ringwall-hidden", 4},
-	{0, "kamailio-c", "ringwall-judged", 4},
-	{0, "ringwall-hidden", "ringwall", 0},
-	{0, "ringwall-judged", "ringwall-hidden", 0},
-	{0, "ringwall", "forwarder", 0},
-	{1, "kamailio-a", "ringwall", 0},
-	{1, "kamailio-b", "ringwall", 0},
-	{1, "kamailio-c", "ringwall", 0},
-	{1, "ringwall", "forwarder", 0},
-	{2, "kamailio-b", "ringwall", 3},
-	{2, "kamailio-c", "ringwall", 0},
-	{2, "kamailio-c", "ringwall-hidden", 0},
-	{2, "kamailio-c", "ringwall-judged", 0},
-	{2, "ringwall-hidden", "ringwall", 0},
-	{2, "ringwall-judged", "ringwall-hidden", 0},
-	{2, "ringwall", "forwarder", 0},
-	{3, "rtpengine", "ringwall", 1.3},
-	{3, "rtpengine", "ringwall-coalescing", 2},
+	{calls, "kamailio-b", "ringwall", 2.1},
+	{calls, "kamailio-a", "ringwall", 0},
+	{calls, "kamailio-c", "ringwall", 0},
+	{calls, "kamailio-c", "ringwall-hidden", 4},
+	{calls, "kamailio-c", "ringwall-judged", 4},
+	{calls, "ringwall-hidden", "ringwall", 0},
+	{calls, "ringwall-judged", "ringwall-hidden", 0},
+	{calls, "ringwall", "forwarder", 0},
+	{paced, "kamailio-a", "ringwall", 0},
+	{paced, "kamailio-b", "ringwall", 0},
+	{paced, "kamailio-c", "ringwall", 0},
+	{paced, "ringwall", "forwarder", 0},
+	{refreshes, "kamailio-b", "ringwall", 3},
+	{refreshes, "kamailio-c", "ringwall", 0},
+	{refreshes, "kamailio-c", "ringwall-hidden", 0},
+	{refreshes, "kamailio-c", "ringwall-judged", 0},
+	{refreshes, "ringwall-hidden", "ringwall", 0},
+	{refreshes, "ringwall-judged", "ringwall-hidden", 0},
+	{refreshes, "ringwall", "forwarder", 0},
+	{voices, "rtpengine", "ringwall", 1.3},
+	{voices, "rtpengine", "ringwall-coalescing", 2},
+	{vethCalls, "kamailio-b", "ringwall", 0},
+	{vethCalls, "kamailio-c", "ringwall-hidden", 0},
+	{vethCalls, "kamailio-c", "ringwall-judged", 0},
+	{vethCalls, "ringwall", "forwarder", 0},
+	{vethCalls, "kamailio-b", "ringwall-xdp", 2.1},
+	{vethCalls, "kamailio-c", "ringwall-hidden-xdp", 4},
+	{vethCalls, "kamailio-c", "ringwall-judged-xdp", 4},
+	{vethCalls, "ringwall-xdp", "forwarder", 0},
+	{vethRegister, "kamailio-b", "ringwall-xdp", 3},
+	{vethRegister, "kamailio-c", "ringwall-judged-xdp", 0},
+	{vethRegister, "kamailio-b", "ringwall", 0},
+	{vethRegister, "kamailio-c", "ringwall-hidden", 0},
+	{vethRegister, "kamailio-c", "ringwall-judged", 0},
+	{vethRegister, "ringwall", "forwarder", 0},
 }
 
 // A comparison is everything that the report tells.
@@ -83,6 +116,7 @@ type comparison struct {
 	When     time.Time      `json:"when"`
 	Took     time.Duration  `json:"took_ns"`
 	Command  string         `json:"command"`
+	Wire     string         `json:"wire"` // lo, veth or both
 	Machine  rounds.Machine `json:"machine"`
 	Ringwall string         `json:"ringwall"`
 	Kamailio string         `json:"kamailio"`
@@ -103,6 +137,7 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	var o options
 	c := comparison{When: time.Now(), Machine: rounds.ThisMachine()}
 	f.BoolVar(&c.Short, "short", false, "3 rounds instead of 5, with half of the calls")
+	f.StringVar(&c.Wire, "wire", "lo", "what lies between generator and systems: lo, veth for two network namespaces (needs root), or both")
 	out := f.String("out", "", "write the report to `FILE` (default: to the terminal)")
 	f.StringVar(&o.binary, "ringwall", "", "the `binary` to measure (default: built from the working directory)")
 	f.StringVar(&o.json, "json", "", "write all results to `FILE`")
@@ -110,7 +145,12 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	c.Command = fmt.Sprintf("bench compare -short=%t -linger %v", c.Short, o.linger)
+	c.Command = fmt.Sprintf("bench compare -wire %s -short=%t -linger %v", c.Wire, c.Short, o.linger)
+	wires, err := openWires(c.Wire)
+	if err != nil {
+		return fmt.Errorf("-wire: %w", err)
+	}
+	defer closeWires(wires)
 	dir, err := os.MkdirTemp("", "ringwall-bench-")
 	if err != nil {
 		return err
@@ -119,7 +159,7 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err := c.identify(ctx, &o, dir); err != nil {
 		return err
 	}
-	if err := c.measure(ctx, &o, dir, stderr); err != nil {
+	if err := c.measure(ctx, &o, wires, dir, stderr); err != nil {
 		return err
 	}
 	if err := writeJSON(o.json, c); err != nil {
@@ -135,14 +175,36 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	return errors.Join(errs...)
 }
 
+// openWires makes the wires that -wire says, before anything is measured.
+func openWires(flag string) (map[string]*rounds.Wire, error) {
+	names, wires := []string{flag}, map[string]*rounds.Wire{}
+	if flag == both {
+		names = []string{"lo", "veth"}
+	}
+	for _, name := range names {
+		w, err := rounds.OpenWire(name)
+		if err != nil {
+			closeWires(wires)
+			return nil, err
+		}
+		wires[name] = w
+	}
+	return wires, nil
+}
+
+func closeWires(wires map[string]*rounds.Wire) {
+	for _, w := range wires {
+		w.Close()
+	}
+}
+
 // identify builds ringwall if need be and notes what is compared.
 func (c *comparison) identify(ctx context.Context, o *options, dir string) (err error) {
-	if o.binary == "" {
-		if o.binary, err = rounds.Build(ctx, dir); err != nil {
-			return err
-		}
+	binary, err := o.ringwall(ctx, dir)
+	if err != nil {
+		return err
 	}
-	if c.Ringwall, err = revision(o.binary); err != nil {
+	if c.Ringwall, err = revision(binary); err != nil {
 		return err
 	}
 	k := rounds.Kamailio{Variant: "c", Linger: o.linger}
@@ -175,7 +237,7 @@ func revision(binary string) (string, error) {
 	return fmt.Sprintf("%s%s, %s", commit, suffix, info.GoVersion), nil
 }
 
-func (c *comparison) measure(ctx context.Context, o *options, dir string, stderr io.Writer) (err error) {
+func (c *comparison) measure(ctx context.Context, o *options, wires map[string]*rounds.Wire, dir string, stderr io.Writer) (err error) {
 	cpus, err := placeProcessors(1, stderr)
 	if err != nil {
 		return err
@@ -184,11 +246,11 @@ func (c *comparison) measure(ctx context.Context, o *options, dir string, stderr
 	if c.Before, err = rounds.LoadAverage(); err != nil {
 		return err
 	}
-	c.Series = plan(c.Short)
+	c.Series = plan(c.Wire, c.Short)
 	for _, s := range c.Series {
 		fmt.Fprintf(stderr, "%s: %d rounds of %d\n", s.Title, s.Rounds, s.Count)
 		o.systems = s.Systems
-		cfg := rounds.Config{Rounds: s.Rounds, Count: s.Count, Warm: s.Count / 4, Load: s.Load, CPUs: cpus, Log: stderr}
+		cfg := rounds.Config{Rounds: s.Rounds, Count: s.Count, Warm: s.Count / 4, Load: s.Load, Wire: wires[s.Wire], CPUs: cpus, Log: stderr}
 		if s.Streams > 0 {
 			cfg.Voice = &rounds.VoiceConfig{Streams: s.Streams}
 			cfg.Voice.Systems, err = mediaSystems(s.Systems)

@@ -15,10 +15,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -34,8 +37,16 @@ func main() {
 	if err := dispatch(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
+}
+
+// exitCode follows sysexits(3), as ringwall's does: 77 when a permission is missing, 1 for all else.
+func exitCode(err error) int {
+	if errors.Is(err, fs.ErrPermission) {
+		return 77
+	}
+	return 1
 }
 
 func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -65,7 +76,7 @@ func loadFlags(f *flag.FlagSet) *load.Config {
 	c := &load.Config{}
 	f.Func("mode", "call, register, options or flood (default call)", func(s string) error { c.Mode = load.Mode(s); return nil })
 	f.IntVar(&c.Window, "window", 32, "calls at once")
-	f.IntVar(&c.Callers, "callers", 16, "loopback addresses that call")
+	f.IntVar(&c.Callers, "callers", 16, "addresses that call")
 	f.IntVar(&c.Users, "users", 1024, "addresses-of-record in register mode")
 	f.Float64Var(&c.Rate, "rate", 0, "calls or packets a second, open loop (default: closed loop)")
 	f.BoolVar(&c.Spin, "spin", false, "the generator never sleeps, so the system under test pays for none of its wake-ups")
@@ -74,10 +85,10 @@ func loadFlags(f *flag.FlagSet) *load.Config {
 
 // options are the flags of run that the runner itself does not know.
 type options struct {
-	binary, json, systems string
-	workers               int
-	linger                time.Duration
-	bans                  int
+	binary, json, systems, wire string
+	workers                     int
+	linger                      time.Duration
+	bans                        int
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -92,6 +103,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.StringVar(&cfg.Perf, "perf", "", "record each measured run with perf into `FILE`.system.round")
 	f.StringVar(&o.binary, "ringwall", "", "the `binary` to measure (default: built from the working directory)")
 	f.StringVar(&o.json, "json", "", "write all results to `FILE`")
+	f.StringVar(&o.wire, "wire", "lo", "what lies between generator and systems: lo, or veth for two network namespaces (needs root)")
 	f.StringVar(&o.systems, "systems", "forwarder,ringwall", "what to measure, the first is the measure of the others")
 	f.IntVar(&o.workers, "workers", 1, "processors of the system under test; the generator gets the next one")
 	f.DurationVar(&o.linger, "linger", time.Second, "how long ringwall and Kamailio keep a finished transaction")
@@ -104,6 +116,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	cfg.Load = *lc
 	var err error
+	if cfg.Wire, err = rounds.OpenWire(o.wire); err != nil {
+		return fmt.Errorf("-wire: %w", err)
+	}
+	defer cfg.Wire.Close()
 	if cfg.CPUs, err = placeProcessors(o.workers, stderr); err != nil {
 		return err
 	}
@@ -132,9 +148,34 @@ func placeProcessors(workers int, stderr io.Writer) ([]int, error) {
 	return cpus, rounds.Pin([]int{workers})
 }
 
+// ringwalls are the variants of ringwall by name: one with more lines in its config has them in Extra.
+var ringwalls = map[string]rounds.Ringwall{
+	"ringwall":        {},
+	"ringwall-hidden": {Hidden: true},
+	"ringwall-judged": {Hidden: true, Judged: true},
+	"ringwall-banned": {Banned: true},
+
+	"ringwall-xdp":        {Extra: expressly},
+	"ringwall-hidden-xdp": {Hidden: true, Extra: expressly},
+	"ringwall-judged-xdp": {Hidden: true, Judged: true, Extra: expressly},
+}
+
+// expressly has ringwall take datagrams past the sockets, where there is a wire.
+const expressly = "af_xdp: {interfaces: [DEVICE]}\n"
+
 func chooseSystems(ctx context.Context, o *options, mode load.Mode, dir string) ([]rounds.System, error) {
 	var out []rounds.System
 	for name := range strings.SplitSeq(o.systems, ",") {
+		if variant, ok := ringwalls[name]; ok {
+			binary, err := o.ringwall(ctx, dir)
+			if err != nil {
+				return nil, err
+			}
+			variant.Binary, variant.Called, variant.Linger, variant.Bans = binary, name, o.linger, o.bans
+			variant.Extra += extraConfig(mode)
+			out = append(out, variant)
+			continue
+		}
 		switch name {
 		case "forwarder":
 			self, err := os.Executable()
@@ -142,28 +183,27 @@ func chooseSystems(ctx context.Context, o *options, mode load.Mode, dir string) 
 				return nil, err
 			}
 			out = append(out, rounds.Forwarder{Command: []string{self, "forwarder"}, Drop: mode == load.Flood})
-		case "ringwall", "ringwall-hidden", "ringwall-judged", "ringwall-banned":
-			if o.binary == "" {
-				var err error
-				if o.binary, err = rounds.Build(ctx, dir); err != nil {
-					return nil, err
-				}
-			}
-			out = append(out, rounds.Ringwall{Binary: o.binary, Linger: o.linger, Hidden: name == "ringwall-hidden" || name == "ringwall-judged", Judged: name == "ringwall-judged",
-				Extra: extraConfig(mode), Bans: o.bans, Banned: name == "ringwall-banned"})
 		case "kamailio-a", "kamailio-b", "kamailio-c":
 			out = append(out, rounds.Kamailio{Variant: strings.TrimPrefix(name, "kamailio-"), Linger: o.linger})
 		default:
-			return nil, fmt.Errorf("unknown system %q: want forwarder, ringwall, ringwall-hidden, ringwall-judged, ringwall-banned, kamailio-a, kamailio-b or kamailio-c", name)
+			return nil, fmt.Errorf("unknown system %q: want forwarder, %s, kamailio-a, kamailio-b or kamailio-c", name, strings.Join(slices.Sorted(maps.Keys(ringwalls)), ", "))
 		}
 	}
 	return out, nil
 }
 
+// ringwall is the binary to measure, built into dir if no other was named.
+func (o *options) ringwall(ctx context.Context, dir string) (_ string, err error) {
+	if o.binary == "" {
+		o.binary, err = rounds.Build(ctx, dir)
+	}
+	return o.binary, err
+}
+
 // extraConfig makes ringwall refuse what a flood sends.
 func extraConfig(mode load.Mode) string {
 	if mode == load.Flood {
-		return "access: {unknown: [INVITE]}"
+		return "access: {unknown: [INVITE]}\n"
 	}
 	return ""
 }
@@ -173,6 +213,7 @@ type document struct {
 	When      time.Time        `json:"when"`
 	CPUs      int              `json:"cpus"`
 	Go        string           `json:"go"`
+	Wire      string           `json:"wire"`
 	Load      load.Config      `json:"load"`
 	Summaries []rounds.Summary `json:"summaries"`
 	Results   []rounds.Result  `json:"results"`
@@ -183,8 +224,9 @@ func report(ctx context.Context, cfg rounds.Config, file string, stdout io.Write
 	if err != nil {
 		return err
 	}
-	d := document{When: time.Now(), CPUs: runtime.NumCPU(), Go: runtime.Version(), Load: cfg.Load, Summaries: rounds.Summarize(results), Results: results}
-	if err := rounds.Print(stdout, d.Summaries); err != nil {
+	wire := cfg.WireName()
+	d := document{When: time.Now(), CPUs: runtime.NumCPU(), Go: runtime.Version(), Wire: wire, Load: cfg.Load, Summaries: rounds.Summarize(results), Results: results}
+	if err := rounds.Print(stdout, wire, d.Summaries); err != nil {
 		return err
 	}
 	if err := writeJSON(file, d); err != nil {

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"strings"
@@ -23,6 +26,9 @@ func TestWrongArgumentsAreNamed(t *testing.T) {
 		{"media -systems ringwall,asterisk", `unknown media system "asterisk"`},
 		{"relay -outside nowhere", "outside"},
 		{"relay -outside 127.0.0.1", "inside"},
+		{"run -wire string", `wire "string"`},
+		{"run -wire both", `wire "both"`},
+		{"compare -wire string", `wire "string"`},
 		{"compare -ringwall /nonexistent", "/nonexistent"},
 		{"load -target nowhere", "-target"},
 		{"load -target 127.0.0.1:1 -platform nowhere", "-platform"},
@@ -37,6 +43,15 @@ func TestWrongArgumentsAreNamed(t *testing.T) {
 				t.Errorf("got %v, want something about %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestExitCodeTellsAMissingPermission(t *testing.T) {
+	if got := exitCode(fmt.Errorf("-wire: %w", fs.ErrPermission)); got != 77 {
+		t.Errorf("exit code %d without permission, want 77", got)
+	}
+	if got := exitCode(io.ErrUnexpectedEOF); got != 1 {
+		t.Errorf("exit code %d for any other error, want 1", got)
 	}
 }
 
