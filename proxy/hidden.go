@@ -188,7 +188,7 @@ func (l *lane) conceal(x *edge.Exchange, r *route) {
 	}
 	for i := m.Find(sip.FieldRecordRoute); i >= 0; i = m.Next(sip.FieldRecordRoute, i) {
 		for a := range sip.Addresses(m.Raw, m.Fields[i].Value) {
-			l.unseen = topo.AppendEntry(l.unseen, m.Raw, &a, l.p.within)
+			l.unseen = l.appendInner(l.unseen, m, &a)
 		}
 	}
 	r.Set = l.unseen
@@ -258,7 +258,7 @@ func (l *lane) hideRoutes(m *sip.Message) {
 		}
 	}
 	if len(l.value) > 0 {
-		l.edit.Top(sip.FieldRoute, l.value)
+		l.edit.Top(sip.FieldRoute, l.sealedAgain(l.value, m))
 	}
 }
 
@@ -333,7 +333,7 @@ func (l *lane) unveil(x *edge.Exchange) {
 		if l.value, set, ok = topo.NextEntry(l.value[:0], set, l.p.within); !ok {
 			return
 		}
-		l.edit.Top(sip.FieldRoute, l.value)
+		l.edit.Top(sip.FieldRoute, l.sealedAgain(l.value, m))
 	}
 }
 

@@ -321,13 +321,27 @@ func (l *lane) recordRoute(x *edge.Exchange, to *hop) []byte {
 	switch i := m.Find(sip.FieldRecordRoute); {
 	case i < 0 || l.cfg.Hide && x.From.Side == edge.Inside:
 		l.edit.Top(sip.FieldRecordRoute, l.value)
-	case x.From.Side == edge.Inside: // in one line with the next: a call that passes here twice must not grow beyond a datagram
-		at := m.Fields[i].Value.Start
-		l.edit.ReplaceSpan(i, sip.Span{Start: at, End: at}, append(l.value, ", "...))
+	case x.From.Side == edge.Inside:
+		l.joinRoutes(m, i)
 	default:
 		l.edit.Before(i, sip.FieldRecordRoute, l.value)
 	}
 	return l.small
+}
+
+// joinRoutes writes l.value and all Record-Routes of m, of which field i is the first, in one line: a call that passes here twice must not
+// grow beyond a datagram.
+func (l *lane) joinRoutes(m *sip.Message, i int) {
+	at := m.Fields[i].Value
+	l.edit.ReplaceSpan(i, sip.Span{Start: at.Start, End: at.Start}, append(l.value, ", "...))
+	l.value = l.value[:0]
+	for k := m.Next(sip.FieldRecordRoute, i); k >= 0; k = m.Next(sip.FieldRecordRoute, k) {
+		l.value = append(append(l.value, ", "...), m.Fields[k].Value.Of(m.Raw)...)
+		l.edit.Remove(k)
+	}
+	if len(l.value) > 0 {
+		l.edit.ReplaceSpan(i, sip.Span{Start: at.End, End: at.End}, l.value)
+	}
 }
 
 // appendRoute appends a Record-Route value of ours with user part token, as the far end of flow shall see it. Where the request is

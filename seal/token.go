@@ -31,6 +31,20 @@ func (k *Keys) Seal(dst, plain, ad1, ad2 []byte) []byte {
 	return dst
 }
 
+// SealUnder is Seal with the key that has this id, so that what Open told of a token makes it again; false, and dst as it was, if that key is
+// gone.
+func (k *Keys) SealUnder(id byte, dst, plain, ad1, ad2 []byte) ([]byte, bool) {
+	set := k.set.Load()
+	key := set.find(id)
+	if key < 0 {
+		return dst, false
+	}
+	w := getWork()
+	dst = set.seal(w, key, set.tokens[key].bound(w, ad1, ad2), dst, plain)
+	putWork(w)
+	return dst, true
+}
+
 // seal makes the token of Seal. d is what S2V has taken in of what it is bound to.
 func (s *keySet) seal(w *work, key int, d block, dst, plain []byte) []byte {
 	c := s.tokens[key]

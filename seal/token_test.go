@@ -44,6 +44,22 @@ func TestTokenRoundTrip(t *testing.T) {
 	}
 }
 
+// TestSealUnder: a token is made again from what it held, also when another key seals by now, and not with a key that nobody has.
+func TestSealUnder(t *testing.T) {
+	k := openKeys(t)
+	plain, ad := []byte("both ends"), []byte("a84b4c76e66710")
+	token := k.Seal(nil, plain, ad, nil)
+	if err := k.Rotate(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if again, ok := k.SealUnder(token[0], nil, plain, ad, nil); !ok || !bytes.Equal(again, token) {
+		t.Errorf("%s became %s", token, again)
+	}
+	if again, ok := k.SealUnder('!', []byte("x"), plain, ad, nil); ok || string(again) != "x" {
+		t.Errorf("with no key: %s", again)
+	}
+}
+
 func TestTokenAlphabet(t *testing.T) {
 	k := openKeys(t)
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
