@@ -105,7 +105,7 @@ func (r *rig) unreachable(contact string, within time.Duration) {
 	}
 }
 
-// P43: over the connection that the phone made (it has no listener); when that is gone, 430 (RFC 5626 §5.3.1).
+// P43: over the connection that the phone made (it has no listener); when that is gone, 430 (RFC 5626 §5.3.1), at once for an INVITE that waits.
 func p43(r *rig) {
 	reg := siptest.NewRegistrar(r.platform, nil)
 	phone := r.phone("alice")
@@ -115,7 +115,10 @@ func p43(r *rig) {
 	if c.got.Conn != own {
 		r.Error("the call came over another connection")
 	}
+	waits := r.platform.Send(r.platform.Request("INVITE", contact))
+	phone.Expect("INVITE")
 	phone.Hangup()
+	r.platform.Send(siptest.AckOf(waits, r.platform.Expect("430 INVITE")))
 	siptest.Eventually(func() bool {
 		sent := r.platform.Send(r.platform.Request("INVITE", contact))
 		final := r.platform.WaitIn(sent.Get("Call-ID"), "430", hush)

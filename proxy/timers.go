@@ -92,7 +92,10 @@ func (l *lane) due(buf []byte, tx *transaction.Tx, task transaction.Task, now ti
 	return b, to, status
 }
 
-var errBrokenAgain = errors.New("the connection broke twice before a response came")
+var (
+	errBrokenAgain = errors.New("the connection broke twice before a response came")
+	errEnded       = errors.New("the connection ended before a response came")
+)
 
 // Undelivered is told by transport that a message of ours did not arrive. A request that nobody has answered yet ends with 503,
 // as RFC 3261 §16.9 asks, with 430 if it was for a phone (RFC 5626 §5.3), or with 513 if no datagram holds it.
@@ -104,7 +107,8 @@ func (l *lane) Undelivered(sent []byte, to edge.Flow, err error, at time.Time) {
 }
 
 // Broken is told by transport that a connection of ours to to broke. Requests that wait for a first response from there go once more, over a
-// new one: over UDP they would have been retransmitted. If none can be made, or it breaks as well, they did not reach to.
+// new one: over UDP they would have been retransmitted. If none can be made, or it breaks as well, they did not reach to; nor did those over a
+// connection that a phone had opened, which nobody but the phone can open anew.
 func (l *lane) Broken(to edge.Flow, at time.Time) {
 	l.ended = false
 	defer l.survive(at)
@@ -112,7 +116,9 @@ func (l *lane) Broken(to edge.Flow, at time.Time) {
 	for i := range l.p.table.Shards() {
 		waiting = l.p.table.Waiting(waiting, i, func(tx *transaction.Tx) bool {
 			there := tx.Target
-			there.Listener = to.Listener // of several that reach there the first has made the connection
+			if to.Conn == 0 {
+				there.Listener = to.Listener // of several that reach there the first has made the connection
+			}
 			return tx.State == transaction.Calling && there == to
 		})
 	}
@@ -134,10 +140,12 @@ func (l *lane) repeat(id transaction.ID, at time.Time) {
 		l.unlock(tx)
 		return
 	}
-	b, to, again := append(buf, tx.Request()...), tx.Target, tx.Repeat()
+	b, to, again, err := append(buf, tx.Request()...), tx.Target, tx.Repeat(), errBrokenAgain
 	l.unlock(tx)
-	err := errBrokenAgain
-	if again {
+	switch {
+	case to.Conn != 0:
+		err = errEnded
+	case again:
 		l.leaving(b, to)
 		err = l.out.Send(b, to)
 	}

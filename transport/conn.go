@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"math"
@@ -70,6 +71,7 @@ type conn struct {
 	nc      stream       // what messages are read from and written to, once open: the socket, or TLS on it
 	writing bool         // a writer is at work
 	broken  bool         // it was closed, and what that took is told by Broken
+	asked   bool         // requests went over it, though the far end opened it: a phone's
 	pending writeBuffer
 	spare   writeBuffer   // the other half of the double buffer, while nobody writes it
 	flying  int           // bytes handed to the writer
@@ -140,6 +142,9 @@ func (c *conn) enqueue(b []byte) error {
 	return nil
 }
 
+// replyStart is how no request begins.
+var replyStart = []byte("SIP/2.0 ")
+
 // put appends b to the queue. c is locked.
 func (c *conn) put(b []byte) {
 	before := len(c.pending.bytes)
@@ -147,6 +152,7 @@ func (c *conn) put(b []byte) {
 		c.pending.bytes = appendMessageHeader(c.pending.bytes, b)
 	}
 	c.pending.bytes = append(c.pending.bytes, b...)
+	c.asked = c.asked || !c.dialed && !bytes.HasPrefix(b, replyStart)
 	c.pending.ends = append(c.pending.ends, len(c.pending.bytes))
 	c.server.queued.Add(int64(len(c.pending.bytes) - before))
 }
@@ -340,7 +346,7 @@ func (c *conn) close(err error) {
 		c.broken = c.breaks(err)
 	}
 	c.state = closed
-	waiting := c.pending
+	waiting, asked := c.pending, c.asked
 	c.pending = writeBuffer{}
 	tcp := c.tcp
 	c.mu.Unlock()
@@ -359,6 +365,9 @@ func (c *conn) close(err error) {
 		return
 	}
 	c.report(waiting, 0, err)
+	if asked && !errors.Is(err, errClosed) {
+		c.undelivered(nil, nil)
+	}
 }
 
 // hurry is what Close of the Server does: idle connections go at once, others when their queue is written.

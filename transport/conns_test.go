@@ -194,7 +194,7 @@ func TestDial(t *testing.T) {
 	readAll(t, c, 5)
 }
 
-// The end of a connection that we dialled is told once, whatever was on its way; that of one which we were called by is not.
+// The end of a connection that we dialled is told once, whatever was on its way; that of one which we were called by is if requests went over it.
 func TestBroken(t *testing.T) {
 	ln := platform(t)
 	st := &stage{}
@@ -229,6 +229,37 @@ func TestBroken(t *testing.T) {
 	eventually(t, "table empty", func() bool { return s.Counters().ConnectionsOpen == 0 })
 	if n := len(st.calls); n > 0 {
 		t.Errorf("%d more were told: %+v", n, <-st.calls)
+	}
+}
+
+// TestBrokenPhone: the end of a connection that we were called by is told if requests went over it, and not if responses did alone.
+func TestBrokenPhone(t *testing.T) {
+	st := &stage{}
+	s := serve(t, Config{Listen: []Listen{tcp(edge.Outside, "127.0.0.1:0")}, Workers: 1}, st)
+	o := s.NewOut()
+	for _, row := range []struct {
+		sent string
+		told bool
+	}{{"SIP/2.0 200 OK", false}, {"INVITE sip:bob@127.0.0.1 SIP/2.0", true}} {
+		phone, err := dialFrom("127.0.0.1", s.Listeners()[0].Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(phone, message("hello", 1))
+		flow := st.next(t, "receive").flow
+		if err := o.Send([]byte(row.sent), flow); err != nil {
+			t.Fatal(err)
+		}
+		o.Flush()
+		readAll(t, phone, len(row.sent))
+		phone.Close()
+		eventually(t, "table empty", func() bool { return s.Counters().ConnectionsOpen == 0 })
+		if !row.told {
+			continue // the next row would see it
+		}
+		if got := st.next(t, "broken"); got.flow != flow {
+			t.Errorf("%q: told of %v, want %v", row.sent, got.flow, flow)
+		}
 	}
 }
 

@@ -20,7 +20,8 @@ type Lane interface {
 	// Undelivered is told that sent (a message passed to Out.Send, perhaps cut short, or with those behind it that left at the same time)
 	// did not reach to: an ICMP error, a refused or failed connection.
 	Undelivered(sent []byte, to edge.Flow, err error, at time.Time)
-	// Broken is told that an open connection which we had dialled to to (its Conn is 0) was ended by the far end, or by the network. What was
-	// sent over it shortly before may not have arrived; nothing of that is told by Undelivered.
+	// Broken is told that an open connection which we had dialled to to (its Conn is 0) was ended by the far end, or by the network, or that one
+	// ended, whatever ended it, which to had opened and requests of ours went over (to.Conn names it). What was sent over it shortly before may
+	// not have arrived; of what was written Undelivered tells nothing.
 	Broken(to edge.Flow, at time.Time)
 }
