@@ -90,7 +90,8 @@ func (n *hosts) find(q resolve.Query, host []byte) *knownHost {
 
 // seek looks q up unless the answer that there is still holds at this moment.
 func (n *hosts) seek(ctx context.Context, q resolve.Query, now time.Time) *knownHost {
-	if have := n.find(q, []byte(q.Host)); have != nil && now.Before(have.until) {
+	have := n.find(q, []byte(q.Host))
+	if have != nil && now.Before(have.until) {
 		return have
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -103,7 +104,11 @@ func (n *hosts) seek(ctx context.Context, q resolve.Query, now time.Time) *known
 		n.dismiss(all)
 		all = n.servers(q, targets)
 	}
-	found.pool = makePool(all, edge.Outside, "", nil)
+	var kept pool // servers keep their places, which requests under way have noted, and a server that failed gets another chance
+	if have != nil {
+		kept = have.renewed()
+	}
+	found.pool = makePool(all, edge.Outside, "", kept)
 	if err == nil && len(found.servers) < len(targets) {
 		found.err = errors.New("a server of it is known as that of another name")
 	}

@@ -106,12 +106,13 @@ func newDirectory(all []Peer, old *settings) directory {
 	d := directory{origins: map[origin]*peer{}, places: map[place]*peer{}}
 	for i := range all {
 		p := &peer{Peer: all[i], quota: &quota{}}
+		var kept pool
 		if old != nil {
 			if have := old.peerCalled(p.Name); have != nil {
-				p.quota = have.quota
+				p.quota, kept = have.quota, have.pool
 			}
 		}
-		p.pool = makePool(p.Targets, edge.Outside, p.Name, old)
+		p.pool = makePool(p.Targets, edge.Outside, p.Name, kept)
 		d.peers = append(d.peers, p)
 		d.know(p)
 	}

@@ -50,7 +50,11 @@ func newSettings(cfg Config, keys *seal.Keys, old *settings) *settings {
 	if cfg.Judge == nil {
 		cfg.Challenge, cfg.Unify = judge.Off, judge.Off
 	}
-	return &settings{Config: cfg, pool: makePool(cfg.Upstreams, edge.Inside, "", old), directory: newDirectory(cfg.Peers, old),
+	var kept pool
+	if old != nil {
+		kept = old.pool
+	}
+	return &settings{Config: cfg, pool: makePool(cfg.Upstreams, edge.Inside, "", kept), directory: newDirectory(cfg.Peers, old),
 		headers: newHeaderPolicy(&cfg), limits: cfg.Limits.capped(), source: strings.ToLower(cfg.SourceHeader), veil: topo.New(keys, cfg.Topology), scrub: scrub.New(cfg.Scrub),
 		book: newBook(&cfg, keys, old)}
 }
@@ -60,17 +64,9 @@ type pool struct {
 	servers []*server
 }
 
-// makePool makes the pool of the platform, or of the peer with that name.
-func makePool(all []Upstream, side edge.Side, peer string, old *settings) pool {
+// makePool makes the pool of the platform, or of the peer with that name. kept is what it was until now.
+func makePool(all []Upstream, side edge.Side, peer string, kept pool) pool {
 	var p pool
-	var kept pool
-	if old != nil && peer == "" {
-		kept = old.pool
-	} else if old != nil {
-		if have := old.peerCalled(peer); have != nil {
-			kept = have.pool
-		}
-	}
 	places := kept.taken(all)
 	for _, u := range all {
 		s := kept.of(u)
@@ -88,6 +84,14 @@ func makePool(all []Upstream, side edge.Side, peer string, old *settings) pool {
 		p.servers = append(p.servers, s)
 	}
 	return p
+}
+
+// renewed is p with nothing known of how its servers are, but for their places.
+func (p *pool) renewed() (anew pool) {
+	for _, s := range p.servers {
+		anew.servers = append(anew.servers, &server{Upstream: s.Upstream, side: s.side, peer: s.peer, place: s.place, text: s.text, health: &health{}})
+	}
+	return anew
 }
 
 // taken are the places of the servers of p that stay among all.

@@ -112,7 +112,7 @@ func TestPlacesStay(t *testing.T) {
 		all = append(all, Upstream{Addr: netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(5060+i)), Weight: 1})
 	}
 	seed := maphash.MakeSeed()
-	old := &settings{pool: makePool(all[:4], edge.Inside, "", nil)}
+	old := makePool(all[:4], edge.Inside, "", pool{})
 	fewer := makePool(all[1:4], edge.Inside, "", old)
 	for i := range 1000 {
 		key := fmt.Append(nil, i)
@@ -121,7 +121,7 @@ func TestPlacesStay(t *testing.T) {
 			t.Fatalf("call %d goes to %v, not %v", i, is, was)
 		}
 	}
-	full := makePool(all, edge.Inside, "", &settings{pool: fewer})
+	full := makePool(all, edge.Inside, "", fewer)
 	var places uint32
 	for _, s := range full.servers {
 		places |= 1 << s.place
@@ -260,7 +260,7 @@ func TestChooseByWeight(t *testing.T) {
 // TestHealthStays: another weight or priority keeps what is known of a server; another address is another server.
 func TestHealthStays(t *testing.T) {
 	one := Upstream{URI: "sip:pbx.example", Addr: netip.MustParseAddrPort("127.0.0.1:1"), Weight: 1}
-	old := &settings{pool: makePool([]Upstream{one}, edge.Inside, "", nil)}
+	old := makePool([]Upstream{one}, edge.Inside, "", pool{})
 	old.servers[0].down.Store(true)
 	other := one
 	other.Weight, other.Priority = 5, 7
@@ -272,6 +272,18 @@ func TestHealthStays(t *testing.T) {
 	}
 	if next.servers[0].down.Load() {
 		t.Error("another server is down, too")
+	}
+}
+
+// TestPlacesOfANameStay: a look-up that finds a server gone and another come leaves the places of the rest, which INVITEs under way have noted as tried, and
+// gives one that failed another chance.
+func TestPlacesOfANameStay(t *testing.T) {
+	a, b, c := Upstream{Addr: netip.MustParseAddrPort("127.0.0.1:1")}, Upstream{Addr: netip.MustParseAddrPort("127.0.0.2:1")}, Upstream{Addr: netip.MustParseAddrPort("127.0.0.3:1")}
+	old := makePool([]Upstream{a, b}, edge.Outside, "", pool{})
+	old.servers[1].down.Store(true)
+	next := makePool([]Upstream{c, b}, edge.Outside, "", old.renewed())
+	if came, stayed := next.servers[0], next.servers[1]; stayed.place != 1 || came.place != 0 || stayed.down.Load() || !old.servers[1].down.Load() {
+		t.Errorf("places %d and %d, down %v; before: down %v", came.place, stayed.place, stayed.down.Load(), old.servers[1].down.Load())
 	}
 }
 
