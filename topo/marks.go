@@ -33,6 +33,7 @@ type index struct {
 	fours   []fours             // nets and addrs of IPv4 without those shown, in order and apart from each other
 	starts  [256][]string       // names without a dot by their first byte, in either case
 	dotted  [256][]dottedName   // the others by the byte before their first dot, in either case
+	pairs   [256]uint64         // by the byte before the first dot of a mark, bits of those behind it, taken modulo 64
 	kinds   [256]uint8          // what a byte may tell of
 	dots    bool                // only dots tell of anything
 	numbers bool                // names may begin with a number and a dot
@@ -96,7 +97,7 @@ func NewMarks(nets []netip.Prefix, names []string, shown []netip.Addr, hosts []s
 
 // prepare fills in what Find looks at.
 func (x *index) prepare() *index {
-	x.starts, x.dotted, x.kinds = [256][]string{}, [256][]dottedName{}, [256]uint8{}
+	x.starts, x.dotted, x.pairs, x.kinds = [256][]string{}, [256][]dottedName{}, [256]uint64{}, [256]uint8{}
 	x.dots, x.numbers, x.six = true, false, false
 	for c := byte('0'); c <= '9'; c++ {
 		x.kinds[c] = digit
@@ -116,14 +117,39 @@ func (x *index) prepare() *index {
 		x.dots = false
 	}
 	x.fours = x.foursInside()
+	for _, f := range x.fours {
+		x.prepareFours(f)
+	}
 	return x
+}
+
+// prepareFours fills in what stands around the first dot of the addresses of f. Their second number may have zeros in front.
+func (x *index) prepareFours(f fours) {
+	for i := f.first >> 16; i <= f.last>>16; i++ {
+		first, second, behind := i>>8, i&0xff, uint64(0)
+		if second < 100 {
+			behind = 1 << ('0' & 63)
+		}
+		for second > 9 {
+			second /= 10
+		}
+		x.pairs['0'+first%10] |= behind | 1<<(('0'+second)&63)
+	}
 }
 
 // prepareName fills in where Find finds name.
 func (x *index) prepareName(name string) {
 	if dot := strings.IndexByte(name, '.'); dot > 0 {
+		behind := ^uint64(0) // anything, where that is all of the name
+		if dot+1 < len(name) {
+			behind = 0
+			for _, c := range cases(name[dot+1]) {
+				behind |= 1 << (c & 63)
+			}
+		}
 		for _, c := range cases(name[dot-1]) {
 			x.kinds[c] |= endsLabel
+			x.pairs[c] |= behind
 			x.dotted[c] = append(x.dotted[c], dottedName{name, dot})
 		}
 		x.numbers = x.numbers || strings.Trim(name[:dot], "0123456789") == ""

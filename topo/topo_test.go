@@ -3,6 +3,7 @@ package topo
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -501,6 +502,46 @@ func noMark(t *testing.T, k *Mask, m *sip.Message) {
 	}
 }
 
+// sameFound wants Find to give what a look at each byte gives.
+func sameFound(t *testing.T, m *Marks, text []byte) {
+	t.Helper()
+	x := m.now.Load()
+	for from, n := 0, 0; n < 100; n++ {
+		at, end := m.Find(text, from)
+		if wantAt, wantEnd := x.findAny(text, from); at != wantAt || end != wantEnd {
+			t.Fatalf("from %d of %q: %d to %d, not %d to %d", from, text, at, end, wantAt, wantEnd)
+		}
+		if from = end; end == 0 {
+			return
+		}
+	}
+}
+
+// dottedMarks are such as only dots tell of; what a number may begin, too, if numbers.
+func dottedMarks(numbers bool) *Marks {
+	names := []string{"pbx.inside.example", "b-1.", "x._y"}
+	if numbers {
+		names = append(names, "7.inside.example")
+	}
+	return NewMarks([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("192.168.77.5/32"), netip.MustParsePrefix("100.64.0.0/10"),
+		netip.MustParsePrefix("129.7.200.0/22")}, names, []netip.Addr{netip.MustParseAddr("10.0.0.9")}, nil, nil)
+}
+
+// TestFindNumbers: whatever address is looked at, in usual notation and with zeros before its numbers, at each place of a text.
+func TestFindNumbers(t *testing.T) {
+	m := dottedMarks(false)
+	for i := range uint32(1 << 18) {
+		four := i>>2<<16 | [...]uint32{0x0007, 0x4d05, 0xc801, i * 7919 & 0xffff}[i&3]
+		for _, form := range []string{"<sip:%d.%d.%d.%d>", "%d.%03d.%02d.%d", "SIP/2.0 %03d.%02d.%d.%d", "\x80./.%d.%d.%d.%d./"} {
+			sameFound(t, m, fmt.Appendf(nil, form, four>>24, four>>16&0xff, four>>8&0xff, four&0xff))
+		}
+	}
+	text := []byte("sip:a@PBX.Inside.Example, 10.0.0.7.x, b-1.; x._Y")
+	for n := range 20 {
+		sameFound(t, m, append(make([]byte, n), text...))
+	}
+}
+
 // FuzzFind looks for marks in anything: what is found is one, and of what stands alone between blanks nothing is missed.
 func FuzzFind(f *testing.F) {
 	for _, text := range []string{"10.0.0.7", "a@10.0.0.7:5060;x", "[2001:db8:7::1]:5060", "pbx.inside.example", "::10.0.0.1", "1.10.0.0.7", "2001:db8:7:::1"} {
@@ -508,7 +549,10 @@ func FuzzFind(f *testing.F) {
 	}
 	m := marks()
 	x := m.now.Load()
+	dotted, numbered := dottedMarks(false), dottedMarks(true)
 	f.Fuzz(func(t *testing.T, text []byte) {
+		sameFound(t, dotted, text)
+		sameFound(t, numbered, text)
 		for at, end := m.Find(text, 0); end > 0; at, end = m.Find(text, end) {
 			mark := text[at:end]
 			if a, err := netip.ParseAddr(string(mark)); err == nil && !x.marks(a.Unmap()) || err != nil && !sip.Spells(mark, strings.ToLower(string(mark))) {
