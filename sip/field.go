@@ -59,6 +59,8 @@ const (
 	fieldIDs
 )
 
+const _ = uint(64 - fieldIDs) // Message.again has a bit for each
+
 // String returns the canonical name of the field, "" for FieldOther.
 func (f FieldID) String() string { return fieldInfo[f].name }
 

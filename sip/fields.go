@@ -215,7 +215,7 @@ func (m *Message) known(f *Field) Error {
 	again := m.first[id] != 0
 	if !again {
 		m.first[id] = uint16(k + 1)
-	} else if fieldInfo[id].single && id != FieldContentLength {
+	} else if m.again |= 1 << id; fieldInfo[id].single && id != FieldContentLength {
 		m.p.bad |= hotBit[id]
 		m.fail(ErrDuplicate, int(f.Line.Start))
 		return errNone

@@ -55,6 +55,7 @@ func compare(t *testing.T, b []byte, datagram bool) {
 	}
 	checkSpans(t, reflect.ValueOf(m), uint32(len(b)))
 	checkReply(t, &m)
+	checkNext(t, &m)
 	checkUsual(t, &m, err, datagram)
 	want, slowErr := slowParse(b, datagram)
 	if (err == nil) != (slowErr == nil) {
@@ -74,6 +75,27 @@ func compare(t *testing.T, b []byte, datagram bool) {
 	}
 	checkCanonical(t, &m)
 	checkIdentity(t, &m)
+}
+
+// checkNext holds Find and Next to the fields of each id, in their order.
+func checkNext(t *testing.T, m *Message) {
+	t.Helper()
+	var next [fieldIDs]int
+	for id := range next {
+		next[id] = m.Find(FieldID(id))
+	}
+	for i := range m.Fields {
+		if id := m.Fields[i].ID; next[id] != i {
+			t.Fatalf("field %d has id %d, of which %d is said to be the next\n%q", i, id, next[id], m.Raw)
+		} else {
+			next[id] = m.Next(id, i)
+		}
+	}
+	for id, i := range next {
+		if i >= 0 || len(m.Fields) > 0 && m.Next(FieldID(id), len(m.Fields)-1) >= 0 {
+			t.Fatalf("id %d has no field %d\n%q", id, i, m.Raw)
+		}
+	}
 }
 
 // isLimit reports whether e is a limit that the reference does not have.

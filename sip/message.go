@@ -59,6 +59,7 @@ type Message struct {
 	Defects       Defects
 
 	first [fieldIDs]uint16 // 1 + index in Fields of the first field with that id
+	again uint64           // a bit for each id that more than one field has
 	errAt uint32           // offset of the byte that made Parse fail
 	reply bool             // see Replyable
 	odd   bool             // a field is not Canonical
@@ -91,6 +92,16 @@ func (m *Message) Find(id FieldID) int { return int(m.first[id]) - 1 }
 
 // Next returns the index of the next field with id after index i, or -1.
 func (m *Message) Next(id FieldID, i int) int {
+	if m.again>>id&1 == 1 {
+		return m.next(id, i)
+	}
+	if only := m.Find(id); only > i {
+		return only
+	}
+	return -1
+}
+
+func (m *Message) next(id FieldID, i int) int {
 	for i++; i < len(m.Fields); i++ {
 		if m.Fields[i].ID == id {
 			return i

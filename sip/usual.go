@@ -60,6 +60,8 @@ func (m *Message) usual(i int) int {
 	m.grow().set(id, i, v, end)
 	if m.first[id] == 0 {
 		m.first[id] = uint16(len(m.Fields))
+	} else {
+		m.again |= 1 << id
 	}
 	return end + 2
 }

@@ -69,13 +69,14 @@ type decoding struct {
 	toURI          URI
 	defects        Defects
 	first          [fieldIDs]uint16
+	again          uint64
 	reply          bool
 	p              progress
 }
 
 func decoded(m *Message) decoding {
 	return decoding{m.Via, m.From, m.To, m.FromTag, m.ToTag, m.CallID, m.Body, m.CSeq, m.MaxForwards, m.ContentLength, m.ToURI,
-		m.Defects &^ DefectSpelling, m.first, m.reply, m.p}
+		m.Defects &^ DefectSpelling, m.first, m.again, m.reply, m.p}
 }
 
 // lowerNames returns raw with its field names in lower case.
