@@ -210,7 +210,11 @@ func (s *shard) charge(tx *Tx, size int) {
 // arm puts tx on the wheel for deadline. A place for an earlier tick serves as well: tx is looked at then, and armed again.
 // So a transaction that goes through its states in milliseconds is put there once, and neighbours are hardly touched.
 func (s *shard) arm(tx *Tx, deadline int64) {
-	tick := max(deadline/int64(s.table.tick)+1, s.ticked+1)
+	every := int64(s.table.tick)
+	if tx.tick != 0 && (tx.tick-1)*every <= deadline { // as nearly always
+		return
+	}
+	tick := max(deadline/every+1, s.ticked+1)
 	if tx.tick != 0 {
 		if tx.tick <= tick {
 			return

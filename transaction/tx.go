@@ -203,17 +203,17 @@ func (tx *Tx) settle() {
 		return
 	}
 	s.charge(tx, cap(tx.request)+cap(tx.last)+cap(tx.back))
-	deadline := tx.expireAt
-	for _, at := range [...]int64{tx.retryAt, tx.tryingAt, tx.moveAt, tx.timerC, tx.heldAt} {
-		if at != 0 && (at < deadline || deadline == 0) {
-			deadline = at
-		}
-	}
-	if deadline == 0 {
+	if deadline := tx.deadline(); deadline != 0 {
+		s.arm(tx, deadline)
+	} else {
 		s.drop(tx)
-		return
 	}
-	s.arm(tx, deadline)
+}
+
+// deadline is the earliest time at which a timer of tx is due, 0 if none runs. (One less than 0, which is off, is later than all times.)
+func (tx *Tx) deadline() int64 {
+	first := min(uint64(tx.expireAt)-1, uint64(tx.retryAt)-1, uint64(tx.tryingAt)-1)
+	return int64(min(first, uint64(tx.moveAt)-1, uint64(tx.timerC)-1, uint64(tx.heldAt)-1) + 1)
 }
 
 func (tx *Tx) done() {
