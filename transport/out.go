@@ -26,6 +26,7 @@ type Out struct {
 	busy   []*sendQueue // those that hold something
 	dirty  []*conn      // connections that got something since the last Flush
 	kin    kinship      // of what is sent now
+	routed routed
 }
 
 func newOut(s *Server, worker int) *Out {

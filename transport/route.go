@@ -12,7 +12,7 @@ import (
 // listener can reach remote.
 func (o *Out) Route(side edge.Side, t edge.Transport, remote netip.AddrPort) (edge.Flow, bool) {
 	ip := remote.Addr().Unmap()
-	i := o.server.local.route(o.server.listeners[:len(o.server.cfg.Listen)], side, t, ip)
+	i := o.listenerFor(side, t, ip)
 	if i < 0 {
 		return edge.Flow{}, false
 	}
@@ -20,6 +20,21 @@ func (o *Out) Route(side edge.Side, t edge.Transport, remote netip.AddrPort) (ed
 		i = spread[o.worker]
 	}
 	return edge.Flow{Remote: netip.AddrPortFrom(ip, remote.Port()), Listener: uint16(i), Transport: t, Side: side}, true
+}
+
+// A routed is what Route asked for last, and which listener that is: it never changes, and most messages go where the one before went.
+type routed struct {
+	to       netip.Addr
+	side     edge.Side
+	t        edge.Transport
+	listener int
+}
+
+func (o *Out) listenerFor(side edge.Side, t edge.Transport, to netip.Addr) int {
+	if r := &o.routed; r.to != to || r.side != side || r.t != t || !to.IsValid() {
+		*r = routed{to, side, t, o.server.local.route(o.server.listeners[:len(o.server.cfg.Listen)], side, t, to)}
+	}
+	return o.routed.listener
 }
 
 // local is what is known of this machine's own addresses, as of Open.
