@@ -20,7 +20,7 @@ func (l *lane) admit(x *edge.Exchange) edge.Verdict {
 		return heard
 	}
 	v := l.fit(x)
-	if v.Action <= edge.Note {
+	if v.Action <= edge.Note && l.mayDoubt(x) {
 		v = stricter(v, l.doubts(x, heard))
 	}
 	if heard.Action == edge.Note && (v.Action == edge.Pass || v.Action == edge.Note && heard.Would >= v.Would) {

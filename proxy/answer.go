@@ -108,6 +108,12 @@ func (l *lane) appendSource(dst []byte, x *edge.Exchange) []byte {
 		return appendUnfolded(dst, value.Of(m.Raw))
 	}
 	l.source.write(x.From.Remote)
+	if v.RPortAt.Present() && !v.Received.Present() && !m.Fields[v.Field].Folded { // as nearly always
+		dst = append(append(dst, m.Raw[value.Start:v.RPortAt.Start]...), "rport="...)
+		dst = append(append(dst, l.source.port()...), m.Raw[v.RPortAt.End:v.Whole.End]...)
+		dst = append(append(dst, ";received="...), l.source.host()...)
+		return append(dst, m.Raw[v.Whole.End:value.End]...)
+	}
 	cut := func(from, to uint32) { dst = appendUnfolded(dst, m.Raw[from:to]) }
 	at := value.Start
 	for _, s := range sorted(v.RPortAt, v.Received) {
@@ -173,6 +179,9 @@ func (l *lane) viaLines(values []byte) []byte {
 func (l *lane) transmit(b []byte, to edge.Flow) {
 	l.leaving(b, to)
 	err := l.out.Send(b, to)
+	if err == nil {
+		return
+	}
 	if errors.Is(err, transport.ErrGone) {
 		if again, ok := l.anew(b, to); ok {
 			err = l.out.Send(b, again)

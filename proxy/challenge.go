@@ -99,14 +99,16 @@ func (l *lane) appeal(x *edge.Exchange) edge.Verdict {
 	return edge.Verdict{Action: edge.Drop, Reason: reasonSoft}
 }
 
-// doubts says whether x, which is fit to be relayed, has to prove itself first: a stranger's request from a greylisted source, or for a user
+// mayDoubt reports whether x is of a kind that may have to prove itself.
+func (l *lane) mayDoubt(x *edge.Exchange) bool {
+	return l.cfg.Challenge != judge.Off && x.From.Side == edge.Outside && x.Match == edge.MatchNew && x.Trust == edge.Unknown && !x.Asked.Good && !l.forUs(x)
+}
+
+// doubts says whether x, which is fit to be relayed and mayDoubt, has to prove itself first: a stranger's request from a greylisted source, or for a user
 // whose passwords this source got wrong. Who answers our challenge, one of the platform's that went there, or our knock, has done so. A check may doubt
 // it, too (heard).
 func (l *lane) doubts(x *edge.Exchange, heard edge.Verdict) edge.Verdict {
 	a := &x.Asked
-	if l.cfg.Challenge == judge.Off || x.From.Side != edge.Outside || x.Match != edge.MatchNew || x.Trust != edge.Unknown || a.Good || l.forUs(x) {
-		return edge.Verdict{}
-	}
 	switch {
 	case a.Answer == edge.AnswerFixed, a.Answer == edge.AnswerDay, a.Wrong >= wrongMost && a.Apt && a.Tested:
 		return edge.Verdict{}

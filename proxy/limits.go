@@ -32,7 +32,7 @@ func (c Limits) capped() Limits {
 
 // exceeded says which limit m exceeds, Pass if none. It costs nothing unless a limit is lower than the parser's.
 func (c *Limits) exceeded(m *sip.Message) edge.Verdict {
-	if *c == (Limits{}) {
+	if c.Headers|c.Header|c.URI|c.Vias|c.Parameters == 0 {
 		return edge.Verdict{}
 	}
 	if over(len(m.Fields), c.Headers) {

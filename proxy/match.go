@@ -67,7 +67,8 @@ func (l *lane) key(x *edge.Exchange) uint64 {
 		b = append(b, m.MethodName.Of(m.Raw)...)
 	}
 	if m.Via.Cookie(m.Raw) {
-		b = appendParts(append(b, ' '), m, m.Via.Branch, m.Via.SentBy)
+		b = append(append(append(b, " \n"...), m.Via.Branch.Of(m.Raw)...), '\n')
+		b = append(b, m.Via.SentBy.Of(m.Raw)...)
 	} else { // RFC 2543. The To tag is left out: an ACK carries the one that the response brought.
 		b = appendParts(appendNumber(b, m), m, m.RequestURI, m.FromTag, m.CallID, m.Via.Whole)
 	}
@@ -83,6 +84,14 @@ func appendParts(dst []byte, m *sip.Message, parts ...sip.Span) []byte {
 	return dst
 }
 
+// appendFields appends the values of all fields with id, apart from each other.
+func appendFields(dst []byte, m *sip.Message, id sip.FieldID) []byte {
+	for i := m.Find(id); i >= 0; i = m.Next(id, i) {
+		dst = append(append(dst, '\n'), m.Fields[i].Value.Of(m.Raw)...)
+	}
+	return dst
+}
+
 // appendNumber appends the CSeq number.
 func appendNumber(dst []byte, m *sip.Message) []byte {
 	return binary.BigEndian.AppendUint32(dst, m.CSeq.Number)
@@ -93,7 +102,9 @@ func appendNumber(dst []byte, m *sip.Message) []byte {
 func (l *lane) loopHash(x *edge.Exchange) uint32 {
 	m := x.Msg
 	b := appendNumber(append(l.hashed[:0], byte(x.From.Side)), m)
-	b = appendParts(b, m, m.RequestURI, m.FromTag, m.ToTag, m.MethodName)
+	b = append(append(append(b, '\n'), m.RequestURI.Of(m.Raw)...), '\n')
+	b = append(append(append(b, m.FromTag.Of(m.Raw)...), '\n'), m.ToTag.Of(m.Raw)...)
+	b = append(append(b, '\n'), m.MethodName.Of(m.Raw)...)
 	callID, masked := m.CallID.Of(m.Raw), false
 	if l.cfg.Hide && x.From.Side == edge.Inside {
 		if l.other, masked = l.cfg.veil.CallID(l.other[:0], callID); masked {
@@ -101,11 +112,7 @@ func (l *lane) loopHash(x *edge.Exchange) uint32 {
 		}
 	}
 	b = append(append(b, '\n'), callID...)
-	for _, id := range [...]sip.FieldID{sip.FieldRoute, sip.FieldProxyRequire} {
-		for i := m.Find(id); i >= 0; i = m.Next(id, i) {
-			b = appendParts(b, m, m.Fields[i].Value)
-		}
-	}
+	b = appendFields(appendFields(b, m, sip.FieldRoute), m, sip.FieldProxyRequire)
 	l.hashed = b
 	return uint32(maphash.Bytes(l.p.seed, b))
 }

@@ -35,7 +35,8 @@ func (l *lane) relay(x *edge.Exchange) {
 		l.park(x, l.p.aside, l.asideKey(x))
 		return
 	}
-	to, v := l.route(x)
+	var to hop
+	v := l.route(x, &to)
 	if to.seek.Host != "" {
 		l.seek(x, to.seek)
 		return

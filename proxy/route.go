@@ -8,22 +8,24 @@ import (
 	"github.com/ringwall/ringwall/sip"
 )
 
-// route finds the next hop of an admitted request (RFC 3261 §16.5, design section 4). A verdict other than Pass says why there is
-// none.
-func (l *lane) route(x *edge.Exchange) (hop, edge.Verdict) {
-	if !l.loose(x) {
-		return hop{}, refusal(x, edge.Reply, reasonStrict, 400, "Strict Routing Not Supported")
+// route finds to, the next hop of an admitted request (RFC 3261 §16.5, design section 4), which is zero yet. A verdict other than Pass says why
+// there is none.
+func (l *lane) route(x *edge.Exchange, to *hop) (v edge.Verdict) {
+	switch {
+	case !l.loose(x):
+		return refusal(x, edge.Reply, reasonStrict, 400, "Strict Routing Not Supported")
+	case x.From.Side == edge.Outside:
+		return l.routeIn(x, to)
 	}
-	if x.From.Side == edge.Outside {
-		return l.routeIn(x)
-	}
-	return l.routeOut(x)
+	*to, v = l.routeOut(x)
+	return v
 }
 
 // loose reports whether the Route that comes next, if there is one, is of a loose router (RFC 3261 §16.6 step 6): the strict routing
 // of RFC 2543 is refused, because it moves the Request-URI that everything here depends on.
 func (l *lane) loose(x *edge.Exchange) bool {
-	if !l.own.tokened {
+	own := &l.own
+	if !own.tokened || own.ownRoute && !own.rest.Present() && x.Msg.Next(sip.FieldRoute, own.field) < 0 {
 		return true
 	}
 	uri, ok := l.nextURI(x)
@@ -36,41 +38,35 @@ func (l *lane) loose(x *edge.Exchange) bool {
 
 // routeIn finds the way to the platform: a server of the pool, or in a dialog the server that the Request-URI or the next
 // Route names, if it is one of the platform's, else the one the dialog is with.
-func (l *lane) routeIn(x *edge.Exchange) (hop, edge.Verdict) {
-	chosen := -1
-	var target Upstream
+func (l *lane) routeIn(x *edge.Exchange, to *hop) edge.Verdict {
+	chosen, own := -1, &l.own
 	uri, next, revealed := l.revealed()
+	target := &next
 	switch {
-	case l.own.tokened:
-		target.Addr, target.Transport = l.own.route.Inside.Remote, l.own.route.Inside.Transport
-		if revealed {
-			target = next
-		} else if named, ok := l.nextInside(x); ok {
-			target = named
-		}
 	case revealed:
-		target = next
+	case own.tokened:
+		var named bool
+		if next, named = l.nextInside(x); !named {
+			next.Addr, next.Transport = own.route.Inside.Remote, own.route.Inside.Transport
+		}
 	default:
-		if l.own.home.Remote.IsValid() {
-			if to, ok := l.toContact(); ok {
-				return to, edge.Verdict{}
+		if own.home.Remote.IsValid() {
+			if there, ok := l.toContact(); ok {
+				*to = there
+				return edge.Verdict{}
 			}
 		}
 		chosen = l.cfg.choose(l.p.seed, x.Msg.CallID.Of(x.Msg.Raw), 0)
-		target = l.cfg.servers[chosen].Upstream
+		target, to.pool = &l.cfg.servers[chosen].Upstream, &l.cfg.pool
 	}
-	flow, ok := l.out.Route(edge.Inside, target.Transport, target.Addr)
-	if !ok {
-		return hop{}, refusal(x, edge.Reply, reasonUpstream, 503, "")
+	var ok bool
+	if to.flow, ok = l.out.Route(edge.Inside, target.Transport, target.Addr); !ok {
+		return refusal(x, edge.Reply, reasonUpstream, 503, "")
 	}
-	if uri == nil {
-		uri = l.own.marked
+	if to.inside, to.server, to.uri = to.flow, chosen, uri; uri == nil {
+		to.uri = own.marked
 	}
-	to := hop{flow: flow, inside: flow, server: chosen, uri: uri}
-	if chosen >= 0 {
-		to.pool = &l.cfg.pool
-	}
-	return to, edge.Verdict{}
+	return edge.Verdict{}
 }
 
 // nextInside is the server of the pool that the next Route, else the Request-URI, names: the platform may move a dialog from one
