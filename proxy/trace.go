@@ -94,13 +94,9 @@ func (t *Trace) Dropped() uint64 { return t.dropped.Load() }
 
 // seen shows m, just received, to who traces.
 func (l *lane) seen(x *edge.Exchange) {
-	if l.p.traces.All() != nil {
-		l.showReceived(x)
+	if list := l.p.traces.All(); list != nil {
+		l.show(list, x.Msg, Traced{At: x.At, Flow: x.From, Raw: x.Msg.Raw})
 	}
-}
-
-func (l *lane) showReceived(x *edge.Exchange) {
-	l.show(l.p.traces.All(), x.Msg, Traced{At: x.At, Flow: x.From, Raw: x.Msg.Raw})
 }
 
 // judged shows them a verdict about a message that they have seen.
@@ -112,17 +108,12 @@ func (l *lane) judged(x *edge.Exchange, v edge.Verdict) {
 
 // leaving shows them b, which is about to be sent.
 func (l *lane) leaving(b []byte, to edge.Flow) {
-	if l.p.traces.All() != nil {
-		l.showLeaving(b, to)
-	}
-}
-
-func (l *lane) showLeaving(b []byte, to edge.Flow) {
-	if idle(b) {
+	list := l.p.traces.All()
+	if list == nil || idle(b) {
 		return
 	}
 	_ = l.left.Parse(b, true) // ours: at worst the filter finds nothing in it
-	l.show(l.p.traces.All(), &l.left, Traced{At: time.Now(), Flow: to, Sent: true, Raw: b})
+	l.show(list, &l.left, Traced{At: time.Now(), Flow: to, Sent: true, Raw: b})
 }
 
 func (l *lane) show(list []*Trace, m *sip.Message, one Traced) {

@@ -159,12 +159,19 @@ func (e *Edit) appendFields(dst []byte, body int) []byte {
 	}
 	run := m.p.header
 	for ops := e.ops; len(ops) > 0; {
+		i := int(ops[0].field)
+		f := &m.Fields[i]
+		if len(ops) == 1 || ops[1].field != ops[0].field {
+			if at, ok := ops[0].alone(f); ok {
+				dst = append(append(dst, m.Raw[run:at.Start]...), e.arena[ops[0].value.Start:ops[0].value.End]...)
+				run, ops = at.End, ops[1:]
+				continue
+			}
+		}
 		n := 1
 		for n < len(ops) && ops[n].field == ops[0].field {
 			n++
 		}
-		i := int(ops[0].field)
-		f := &m.Fields[i]
 		dst = append(dst, m.Raw[run:f.Line.Start]...)
 		run = f.Line.End
 		dst = e.appendChanged(dst, f, ops[:n])
@@ -177,6 +184,24 @@ func (e *Edit) appendFields(dst []byte, body int) []byte {
 		dst = append(dst, m.Raw[run:m.Fields[n-1].Line.End]...)
 	}
 	return dst
+}
+
+// alone is what c.value takes the place of if c is the only change of f, and what else the writer writes of f stands there as it is.
+func (c *change) alone(f *Field) (at Span, ok bool) {
+	if !f.Canonical || f.ID == FieldContentLength || f.Value.Start == f.Value.End {
+		return at, false
+	}
+	switch c.kind {
+	case changeBefore:
+		return Span{f.Line.Start, f.Line.Start}, true
+	case changeRemove:
+		return f.Line, true
+	case changeReplace:
+		return f.Value, c.value.Start < c.value.End
+	case changeSpan:
+		return c.at, c.at.Start >= f.Value.Start && c.at.Start <= c.at.End && c.at.End <= f.Value.End
+	}
+	return at, false
 }
 
 // appendChanged appends field f, unless it is a Content-Length, with its changes. The last one that replaces it counts, if none removes it.

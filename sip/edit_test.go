@@ -157,7 +157,7 @@ func FuzzEdit(f *testing.F) {
 		added := 0
 		for i := 0; i+1 < len(ops); i += 2 {
 			k := int(ops[i+1]) % len(m.Fields)
-			switch ops[i] % 6 {
+			switch ops[i] % 7 {
 			case 0:
 				e.Top(FieldSubject, value)
 				added++
@@ -175,10 +175,44 @@ func FuzzEdit(f *testing.F) {
 			case 5:
 				e.Add("X-Added", value)
 				added++
+			case 6:
+				at := m.Fields[k].Value
+				at.Start += uint32(int(ops[i]) % (at.Len() + 1))
+				at.End -= uint32(int(ops[i+1]) % (at.Len() + 1))
+				if !touched[k] {
+					e.ReplaceSpan(k, at, value)
+					touched[k] = true
+				}
 			}
 		}
 		checkEdited(t, &m, e.AppendTo(nil), touched, added)
+		if got, want := e.appendFields(nil, 7), e.fieldByField(7); !bytes.Equal(got, want) {
+			t.Fatalf("got\n%q\nwant\n%q", got, want)
+		}
 	})
+}
+
+// fieldByField is what appendFields appends, with no short cut.
+func (e *Edit) fieldByField(body int) (dst []byte) {
+	m := e.m
+	length := m.Find(FieldContentLength)
+	for i := range m.Fields {
+		var ops []change
+		for _, c := range e.ops {
+			if int(c.field) == i {
+				ops = append(ops, c)
+			}
+		}
+		if len(ops) == 0 {
+			dst = m.appendField(dst, &m.Fields[i])
+			continue
+		}
+		dst = e.appendChanged(dst, &m.Fields[i], ops)
+		if i == length {
+			dst = appendContentLength(dst, body)
+		}
+	}
+	return dst
 }
 
 func checkEdited(t *testing.T, m *Message, out []byte, touched map[int]bool, added int) {
