@@ -261,7 +261,7 @@ func hex(c byte) byte {
 // hidden reports whether URIs of m hide header fields where they can't be taken out: From, To and Request-URI stay byte-identical, and
 // Route leads the way. Such a message is turned away (RFC 3261 §19.1.1, table 1 forbids them there).
 func hidden(m *sip.Message) bool {
-	if m.URI.Headers.Present() || hides(m, m.From.URI) || hides(m, m.To.URI) {
+	if m.URI.Headers.Present() || m.ToURI.Headers.Present() || hides(m, m.From.URI) {
 		return true
 	}
 	for i := m.Find(sip.FieldRoute); i >= 0; i = m.Next(sip.FieldRoute, i) {

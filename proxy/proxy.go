@@ -239,7 +239,7 @@ func (f *face) named(host []byte, port uint16) bool {
 	if port == 0 {
 		port = 5060
 	}
-	return port == f.port && strings.EqualFold(f.name, string(host)) ||
+	return port == f.port && (string(host) == f.name || strings.EqualFold(f.name, string(host))) ||
 		port == f.Addr.Port() && isAddr(host, f.Addr.Addr())
 }
 

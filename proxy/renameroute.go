@@ -145,12 +145,12 @@ func (s *server) named(contact []byte) bool {
 
 // meant reports whether uri leads to s over UDP, and says no more than for whom.
 func (s *server) meant(uri []byte) bool {
-	rest, found := bytes.CutPrefix(uri, []byte("sip:"))
-	if !found || s.Transport != edge.UDP {
+	const scheme = "sip:"
+	at := len(uri) - len(s.text)
+	if at < len(scheme) || string(uri[at:]) != string(s.text) || string(uri[:len(scheme)]) != scheme || s.Transport != edge.UDP {
 		return false
 	}
-	user, found := bytes.CutSuffix(rest, s.text)
-	return found && (len(user) == 0 || bytes.IndexByte(user, '@') == len(user)-1)
+	return at == len(scheme) || bytes.IndexByte(uri[len(scheme):at], '@') == at-len(scheme)-1
 }
 
 // withServer returns the token of a dialog from outside with the server that its requests go to next: who recorded itself
