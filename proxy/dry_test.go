@@ -38,20 +38,22 @@ const (
 // Ways to make calls: past a platform that is shown, one that is hidden, and one that is hidden while all checks look at a crowd of callers.
 var dryWays = [...]string{"shown", "hidden", "judged"}
 
+// hideDry hides the platform.
+func hideDry(c *Config) {
+	c.Guard, c.Hide, c.Topology = GuardLog, true, topo.Config{CallID: true, Domain: "example.com"}
+	c.Sources = []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}
+}
+
 // newDryCaller makes one that makes calls in that way.
 func newDryCaller(t testing.TB, way string) *dryCaller {
-	hidden := func(c *Config) {
-		c.Guard, c.Hide, c.Topology = GuardLog, true, topo.Config{CallID: true, Domain: "example.com"}
-		c.Sources = []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}
-	}
 	c := &dryCaller{refresher: &refresher{n: 10_000_000}, invite: []byte(dryInvite)}
 	switch way {
 	case "shown":
 		c.bench = newBench(t, nil)
 	case "hidden":
-		c.bench = newBench(t, hidden)
+		c.bench = newBench(t, hideDry)
 	default:
-		c.bench, c.crowd = newJudged(t, judge.Enforce, hidden), 10_000
+		c.bench, c.crowd = newJudged(t, judge.Enforce, hideDry), 10_000
 	}
 	c.p.srv.Close()
 	return c
