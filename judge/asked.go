@@ -21,8 +21,7 @@ func (j *Judge) read(x *edge.Exchange) {
 	if x.Match == edge.MatchInDialog && m.Method == sip.ACK { // it is not judged, and nothing answers it
 		return
 	}
-	a.Source = j.key.Addr(x.From.Remote.Addr())
-	a.Port = j.key.AddrPort(x.From.Remote)
+	a.Source, a.Port = j.key.Source(x.From.Remote)
 	uri := m.From.URI.Of(m.Raw)
 	if m.Method == sip.REGISTER {
 		uri = m.To.URI.Of(m.Raw)
@@ -76,7 +75,13 @@ func User(x *edge.Exchange) string {
 
 // userOf is the user of a SIP or tel URI that was parsed before, without parameters and password.
 func userOf(uri []byte) []byte {
-	rest := uri[bytes.IndexByte(uri, ':')+1:]
+	const usual = "sip:"
+	rest := uri
+	if len(uri) > len(usual) && string(uri[:len(usual)]) == usual {
+		rest = uri[len(usual):]
+	} else {
+		rest = uri[bytes.IndexByte(uri, ':')+1:]
+	}
 	end := len(rest)
 	for i, c := range rest {
 		switch c {
@@ -138,13 +143,19 @@ func (j *Judge) hashUser(user, host []byte) uint64 {
 		h = j.key.Bytes(lower(unescape(plain[:0], user)))
 	}
 	if len(j.cfg.Domains) > 1 {
-		for i, d := range j.cfg.Domains[1:] {
-			if len(host) == len(d) && strings.EqualFold(d, string(host)) {
-				h = j.key.Words(h, uint64(i+1))
-			}
-		}
+		h = j.atDomain(h, host)
 	}
 	return max(1, h)
+}
+
+// atDomain is the hash of the user with hash h at a host.
+func (j *Judge) atDomain(h uint64, host []byte) uint64 {
+	for i, d := range j.cfg.Domains[1:] {
+		if len(host) == len(d) && strings.EqualFold(d, string(host)) {
+			h = j.key.Words(h, uint64(i+1))
+		}
+	}
+	return h
 }
 
 // canonical reports whether user has no escapes and no capitals.

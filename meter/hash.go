@@ -69,6 +69,15 @@ func (k Key) AddrPort(a netip.AddrPort) uint64 {
 	return k.begin().word(binary.BigEndian.Uint64(b[:8])).word(binary.BigEndian.Uint64(b[8:])).word(sixPortTag | port).end()
 }
 
+// Source is Addr and AddrPort of one source.
+func (k Key) Source(a netip.AddrPort) (addr, port uint64) {
+	if ip := a.Addr(); ip.Is4() {
+		at := four(ip)
+		return k.begin().word(fourTag | at).end(), k.begin().word(fourPortTag | uint64(a.Port())<<32 | at).end()
+	}
+	return k.Addr(a.Addr()), k.AddrPort(a)
+}
+
 // Network is the keyed hash of the network of an address: its /24, of IPv6 its /48.
 func (k Key) Network(a netip.Addr) uint64 {
 	if a.Is4() || a.Is4In6() {

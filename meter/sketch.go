@@ -34,9 +34,18 @@ func NewSketch(counters int, half time.Duration) *Sketch {
 // Add adds n to the sum of key, a keyed hash, and returns the sum. It adds to the smallest counters only (conservative update), which
 // keeps sums of others lower.
 func (s *Sketch) Add(key uint64, n int, now time.Time) int {
-	epoch := s.epoch(now)
-	sum := min(s.sum(key, epoch)+uint32(n), sumMask)
-	s.raise(key, sum, epoch)
+	epoch, least := s.epoch(now), uint32(sumMask)
+	var held [len(s.rows)]uint32
+	for i := range s.rows {
+		held[i] = aged(s.counter(i, key).Load(), epoch)
+		least = min(least, held[i])
+	}
+	sum := min(least+uint32(n), sumMask)
+	for i := range s.rows {
+		if held[i] < sum {
+			s.counter(i, key).Store(epoch<<sumBits | sum) // a race loses a count, no more
+		}
+	}
 	s.all.Store(uint64(epoch)<<allBits | min(s.total(epoch)+uint64(n), allMask)) // a race loses a count, no more
 	return int(sum)
 }
