@@ -253,6 +253,19 @@ type Follower interface {
 // it sees 18x, too.
 type Watcher interface{ Watch(x *Exchange) *Verdict }
 
+// Methods is a set of methods of requests: the bit 1 << m for each sip.Method m.
+type Methods uint32
+
+// All is the set of all methods.
+const All = ^Methods(0)
+
+// Minds are the requests that a Check has anything to say of or to learn from, or those whose responses a Watcher has, by method: Signed those in which
+// Asked.Secret or Asked.Guess are set, Bare all others.
+type Minds struct{ Bare, Signed Methods }
+
+// A Chooser is a Check or Watcher that does not mind all requests. The judge may leave it out for others.
+type Chooser interface{ Minds() (inspect, watch Minds) }
+
 // A Sorter looks at what could not be parsed. The spans of x.Msg are what could be read.
 type Sorter interface {
 	Unreadable(x *Exchange, why sip.Error) *Verdict

@@ -6,9 +6,7 @@
 package judge
 
 import (
-	"fmt"
 	"hash/maphash"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -78,27 +76,6 @@ type Judge struct {
 	heir     atomic.Bool // checks enforce that only watched before
 }
 
-// charges are the checks at work, made anew when the configuration changes.
-type charges struct {
-	inspect, watch, sort []charge
-	keep                 []charge      // of inspect, those that lock users
-	follow               []charge      // of inspect, those that look at requests in dialogs
-	watching             bool          // some check is in mode monitor
-	acting               bool          // some check enforces
-	reasons              []edge.Reason // that records know by index
-	index                map[edge.Reason]uint8
-	counts               []*Count
-}
-
-// A charge is one opinion to ask for: exactly one of the three is not nil.
-type charge struct {
-	check   edge.Check
-	watcher edge.Watcher
-	sorter  edge.Sorter
-	enforce bool
-	count   *Count
-}
-
 // New makes a judge. key makes every hash; it must be the same in every run, or whom the platform accepted is forgotten.
 func New(cfg Config, key meter.Key, list []Charge) (*Judge, error) {
 	if cfg.Sources == 0 {
@@ -114,76 +91,6 @@ func New(cfg Config, key meter.Key, list []Charge) (*Judge, error) {
 	j.known.init(cfg.Pairs)
 	j.wrong.init()
 	return j, j.Apply(list)
-}
-
-// maxReasons is how many reasons records can tell apart.
-const maxReasons = 255
-
-// Apply puts other checks to work, from the next message on. Scores and memories stay, and where no check only watches any more, what they held against
-// sources meanwhile counts. The error says which check is none.
-func (j *Judge) Apply(list []Charge) error {
-	next := &charges{index: map[edge.Reason]uint8{}}
-	if now := j.charges.Load(); now != nil { // records keep their indices
-		next.reasons = slices.Clone(now.reasons)
-	}
-	for i, r := range next.reasons {
-		next.index[r] = uint8(i)
-	}
-	for _, one := range list {
-		if err := next.take(one); err != nil {
-			return err
-		}
-	}
-	if now := j.charges.Load(); next.watching {
-		j.heir.Store(false)
-	} else if now != nil && now.watching {
-		j.heir.Store(true)
-	}
-	j.charges.Store(next)
-	return nil
-}
-
-func (c *charges) take(one Charge) error {
-	if one.Mode == Off {
-		return nil
-	}
-	for _, r := range one.Reasons {
-		if _, have := c.index[r]; !have && len(c.reasons) < maxReasons {
-			c.index[r] = uint8(len(c.reasons))
-			c.reasons = append(c.reasons, r)
-		}
-	}
-	c.watching, c.acting = c.watching || one.Mode == Monitor, c.acting || one.Mode == Enforce
-	count := &Count{Name: one.Name, Mode: one.Mode}
-	base := charge{enforce: one.Mode == Enforce, count: count}
-	check, inspects := one.Check.(edge.Check)
-	watcher, watches := one.Check.(edge.Watcher)
-	sorter, sorts := one.Check.(edge.Sorter)
-	if !inspects && !watches && !sorts {
-		return fmt.Errorf("judge: %s (%T) is no check", one.Name, one.Check)
-	}
-	if inspects {
-		base.check = check
-		c.inspect = append(c.inspect, base)
-		if _, keeps := one.Check.(edge.Keeper); keeps {
-			c.keep = append(c.keep, base)
-		}
-		if _, follows := one.Check.(edge.Follower); follows {
-			c.follow = append(c.follow, base)
-		}
-		base.check = nil
-	}
-	if watches {
-		base.watcher = watcher
-		c.watch = append(c.watch, base)
-		base.watcher = nil
-	}
-	if sorts {
-		base.sorter = sorter
-		c.sort = append(c.sort, base)
-	}
-	c.counts = append(c.counts, count)
-	return nil
 }
 
 // Acts reports whether any check enforces.
@@ -219,9 +126,10 @@ func (j *Judge) Inspect(x *edge.Exchange) edge.Verdict {
 	if j.measured(x.At) {
 		return j.hear(all, all.inspect, x, 0, nil)
 	}
-	for i := range all.inspect { // most requests are nothing to talk about: they do not pay for what opinions are gathered in
-		if v := all.inspect[i].check.Inspect(x); v != nil {
-			return j.hear(all, all.inspect, x, i, v)
+	list := all.inspects.of(&x.Asked)
+	for i := range list { // most requests are nothing to talk about: they do not pay for what opinions are gathered in
+		if v := list[i].check.Inspect(x); v != nil {
+			return j.hear(all, list, x, i, v)
 		}
 	}
 	return edge.Verdict{}
@@ -240,20 +148,12 @@ func (j *Judge) tried(all *charges, x *edge.Exchange) edge.Verdict {
 	return j.hear(all, all.keep, x, 0, nil)
 }
 
-// says is the opinion of a check on a request, or of a watcher on a response.
-func (c *charge) says(x *edge.Exchange) *edge.Verdict {
-	if c.check != nil {
-		return c.check.Inspect(x)
-	}
-	return c.watcher.Watch(x)
-}
-
 // hear asks the checks of a list from number next on, whose opinion is known already unless it is nil, and gathers what they say.
-func (j *Judge) hear(all *charges, list []charge, x *edge.Exchange, next int, known *edge.Verdict) edge.Verdict {
+func (j *Judge) hear(all *charges, list []*charge, x *edge.Exchange, next int, known *edge.Verdict) edge.Verdict {
 	var h hearing
 	timer := j.timer(x.At)
 	for i := next; i < len(list); i++ {
-		c, v := &list[i], known
+		c, v := list[i], known
 		if known = nil; v == nil {
 			v = c.says(x)
 			timer.took(c.count)
@@ -289,9 +189,10 @@ func (j *Judge) Watch(x *edge.Exchange) edge.Verdict {
 	if j.measured(x.At) {
 		return noted(j.hear(all, all.watch, x, 0, nil))
 	}
-	for i := range all.watch {
-		if v := all.watch[i].watcher.Watch(x); v != nil {
-			return noted(j.hear(all, all.watch, x, i, v))
+	list := all.watches.of(a)
+	for i := range list {
+		if v := list[i].watcher.Watch(x); v != nil {
+			return noted(j.hear(all, list, x, i, v))
 		}
 	}
 	return edge.Verdict{}
@@ -314,7 +215,7 @@ func (j *Judge) Unreadable(x *edge.Exchange, why sip.Error) edge.Verdict {
 	var h hearing
 	all := j.charges.Load()
 	for i := range all.sort {
-		c := &all.sort[i]
+		c := all.sort[i]
 		if v := c.sorter.Unreadable(x, why); v != nil && v.Score != 0 {
 			h.take(c, x, *v, c.enforce && !j.dry.Load())
 		}

@@ -99,14 +99,21 @@ func New(cfg Config, key meter.Key) *Check {
 	return &Check{cfg: cfg, key: key, pairs: meter.NewEvidence[pair](cfg.Pairs, max(cfg.Within, memory), nil), slow: meter.NewEvidence[slow](cfg.Pairs, day, nil)}
 }
 
+// Minds implements edge.Chooser: without a password nothing is guessed, but who is to answer the nonce of a day is asked at each REGISTER.
+func (c *Check) Minds() (inspect, watch edge.Minds) {
+	return edge.Minds{Bare: 1 << sip.REGISTER, Signed: 1<<sip.REGISTER | 1<<sip.INVITE}, edge.Minds{Signed: edge.All}
+}
+
 // Inspect implements edge.Check. Tries to register count when they come, whether or not they get as far as the platform: who is locked out and
 // goes on all the same is no phone. A repeated request has the same answer in it and counts once. A phone that is registered there with its own
 // password guesses nothing, whatever else is refused to it. Nor need be wrong what comes with calls: a telephone system may begin many before the first
 // is answered, so these count when they are refused. Other requests do not count at all: a phone may ask for the state of a dozen lines at once.
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
-	if v := c.slowly(a, x.At); v.Action != edge.Pass {
-		return x.Say(v)
+	if x.At.UnixNano() < c.last.Load() {
+		if v := c.slowly(a, x.At); v.Action != edge.Pass {
+			return x.Say(v)
+		}
 	}
 	answer := cmp.Or(a.Guess, a.Secret)
 	if answer == 0 || a.Tried() == 0 || a.Tested || a.Good && a.Trust == edge.Known { // Tested: its answer to the fixed nonce has counted

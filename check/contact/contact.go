@@ -42,14 +42,27 @@ func New(cfg Config, _ meter.Key) *Check {
 	return &Check{own: cfg.Own, aside: !slices.ContainsFunc(cfg.Own, near)}
 }
 
+// looked are the methods that mean something by a Contact: monitoring tools write what they like into OPTIONS.
+const looked edge.Methods = 1<<sip.REGISTER | 1<<sip.INVITE | 1<<sip.SUBSCRIBE
+
+// Minds implements edge.Chooser.
+func (c *Check) Minds() (inspect, watch edge.Minds) {
+	return edge.Minds{Bare: looked, Signed: looked}, edge.Minds{}
+}
+
 // Inspect implements edge.Check. Private addresses are what phones behind a NAT have, names say nothing: neither is looked at.
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	m := x.Msg
 	i := m.Find(sip.FieldContact)
-	if i < 0 || m.Method != sip.REGISTER && m.Method != sip.INVITE && m.Method != sip.SUBSCRIBE {
-		return nil // in OPTIONS it means nothing, and monitoring tools write what they like there
+	if i < 0 || looked>>m.Method&1 == 0 {
+		return nil
 	}
-	host := hostIn(m.Fields[i].Value.Of(m.Raw))
+	var host []byte
+	if one := m.Contact(); one != nil && one.Decoded.User.Len() > 0 && m.Raw[one.Whole.Start] == '<' { // so nothing stands before the user that holds an @
+		host = one.Decoded.Host.Of(m.Raw)
+	} else {
+		host = hostIn(m.Fields[i].Value.Of(m.Raw))
+	}
 	if len(host) == 0 || host[0] != '[' && (host[len(host)-1] < '0' || host[len(host)-1] > '9') {
 		return nil
 	}

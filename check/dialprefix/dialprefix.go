@@ -113,6 +113,12 @@ func ending(n edge.Number, neighbours bool) uint64 {
 	return n.Last(digits)
 }
 
+// Minds implements edge.Chooser: nothing but an INVITE has a Number.
+func (c *Check) Minds() (inspect, watch edge.Minds) {
+	calls := edge.Minds{Bare: 1 << sip.INVITE, Signed: 1 << sip.INVITE}
+	return calls, calls
+}
+
 // Inspect implements edge.Check: it shuts a number to who tried its prefixes, and a number that many sources tried to all whom the platform
 // does not know.
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {

@@ -108,6 +108,12 @@ func New(cfg Config, _ meter.Key) *Check {
 	return &Check{cfg: cfg, sources: meter.NewEvidence[source](cfg.Sources, day, nil), probes: meter.NewEvidence[uint64](cfg.Sources, day, nil)}
 }
 
+// Minds implements edge.Chooser: the end of a call asks for nobody.
+func (c *Check) Minds() (inspect, watch edge.Minds) {
+	const asking = edge.All &^ (1<<sip.BYE | 1<<sip.CANCEL)
+	return edge.Minds{Bare: edge.All, Signed: edge.All}, edge.Minds{Bare: asking, Signed: asking}
+}
+
 // Watch implements edge.Watcher. A user whom the platform denies counts at once, one who is challenged if no answer to the challenge follows.
 // Who has an answer to give, or succeeds, or rings, is no longer counted; but where a REGISTER with credentials hears that there is no such user, some
 // platform challenges before it looks whom it has. A trunk hears at once that a number is not there and only after a while that others ring: so
@@ -118,28 +124,33 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 		return nil
 	}
 	if a.Guest() { // all of an address together, too, since one may come from many ports
-		c.watch(a.Source, a, status, x.At)
+		if delay, counts := c.heard(a.Source, a, status, x.At); counts {
+			c.without(a.Source, a, delay, x.At)
+		}
 	}
-	return x.Say(c.watch(a.Account(), a, status, x.At))
+	delay, counts := c.heard(a.Account(), a, status, x.At)
+	if !counts {
+		return nil
+	}
+	return x.Say(c.without(a.Account(), a, delay, x.At))
 }
 
-// watch is Watch for one of the accounts that a counts for.
-func (c *Check) watch(key uint64, a *edge.Asked, status int, at time.Time) edge.Verdict {
-	delay := time.Duration(0)
+// heard takes note of a status for one of the accounts that a counts for, and reports whether the user is one without success, and after what delay he counts.
+func (c *Check) heard(key uint64, a *edge.Asked, status int, at time.Time) (delay time.Duration, counts bool) {
 	switch {
 	case status < 300, answers(a) && (a.Method != sip.REGISTER || status != 404 && status != 410 && status != 604):
 		c.answered(key, a, status, at)
-		return edge.Verdict{}
+		return 0, false
 	case answers(a):
 		c.answered(key, a, status, at) // from now on he counts, not from when he was challenged
 	case status == 401, status == 407:
 		delay = patience
 	case !denied(status):
-		return edge.Verdict{}
+		return 0, false
 	case a.Method == sip.INVITE && a.Number.Len() >= telephone:
 		delay = hearing
 	}
-	return c.without(key, a, delay, at)
+	return delay, true
 }
 
 // crowded reports whether the guests of an address asked for too many users without success, whatever others succeeded: they have to show that they read
@@ -236,12 +247,16 @@ func (c *Check) answered(key uint64, a *edge.Asked, status int, at time.Time) {
 			return
 		}
 	}
-	defer c.sources.Leave(key)
 	s.drop(uint32(a.Target >> 32))
 	rings := status > 100 && status < 200 && a.Number.Len() >= telephone
-	if status/100 != 2 && !rings || a.Method == sip.OPTIONS {
-		return
+	if (status >= 200 && status < 300 || rings) && a.Method != sip.OPTIONS {
+		s.succeed(a, at)
 	}
+	c.sources.Leave(key)
+}
+
+// succeed notes a request that succeeded.
+func (s *source) succeed(a *edge.Asked, at time.Time) {
 	s.turn(at)
 	if good := &s.good[0]; a.Method != sip.INVITE {
 		good.users |= 1 << (a.Target >> 58)

@@ -179,6 +179,11 @@ func (c *Check) over(x *edge.Exchange, key uint64, limit meter.Limit) edge.Verdi
 	return v
 }
 
+// Minds implements edge.Chooser: responses tell of calls, and of users who registered with a password.
+func (c *Check) Minds() (inspect, watch edge.Minds) {
+	return edge.Minds{Bare: edge.All, Signed: edge.All}, edge.Minds{Bare: 1 << sip.INVITE, Signed: 1<<sip.INVITE | 1<<sip.REGISTER}
+}
+
 // Watch implements edge.Watcher: it counts calls that the platform accepts, those without credentials that it lets ring, and users.
 func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked

@@ -143,6 +143,11 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonLocked, Status: 503, Text: "Try later", Retry: seconds(p.until - now)})
 }
 
+// Minds implements edge.Chooser: who is locked is so whatever he sends, but without a password there is nothing to count.
+func (c *Check) Minds() (inspect, watch edge.Minds) {
+	return edge.Minds{Bare: edge.All, Signed: edge.All}, edge.Minds{Signed: edge.All}
+}
+
 // Watch implements edge.Watcher: it counts wrong passwords. A right one forgets them.
 func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked

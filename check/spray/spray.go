@@ -101,6 +101,11 @@ func New(cfg Config, key meter.Key) *Check {
 	return c
 }
 
+// Minds implements edge.Chooser: without a password nobody tries one.
+func (c *Check) Minds() (inspect, watch edge.Minds) {
+	return edge.Minds{Signed: edge.All}, edge.Minds{Signed: edge.All}
+}
+
 // Watch implements edge.Watcher. A phone has a port of its own and a user or two; so many users with wrong passwords at one port are no
 // phones. At one address they may well be, after a change of passwords: there it takes many more, where the platform knows nobody.
 func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {

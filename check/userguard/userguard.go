@@ -67,6 +67,11 @@ func New(cfg Config, _ meter.Key) *Check {
 	return &Check{cfg: cfg, users: meter.NewEvidence[user](cfg.Users, cfg.Within, nil)}
 }
 
+// Minds implements edge.Chooser: without a password only a registration is of interest, which is going to need one.
+func (c *Check) Minds() (inspect, watch edge.Minds) {
+	return edge.Minds{Bare: 1 << sip.REGISTER, Signed: edge.All}, edge.Minds{Signed: edge.All}
+}
+
 // Inspect implements edge.Check: passwords of a protected user are tried from where he is known, be it from another address of that network, and
 // once in a while from elsewhere, by who has shown that he is a phone.
 func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
