@@ -25,27 +25,47 @@ func New() Check { return Check{} }
 // credentials, the Subject and the User-Agent.
 func (Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	m := x.Msg
-	if hostile(m.RequestURI.Of(m.Raw), inURI) || said(m.From.Display.Of(m.Raw)) || said(m.To.Display.Of(m.Raw)) {
+	if hostile(m.RequestURI.Of(m.Raw), inURI) || said(m.From.Display.Of(m.Raw)) || said(m.To.Display.Of(m.Raw)) ||
+		hostile(m.Value(sip.FieldFrom), inURI) || hostile(m.Value(sip.FieldTo), inURI) { // there is one of each
 		return x.Say(found())
 	}
-	for i := range m.Fields {
-		f := &m.Fields[i]
-		bad := false
-		switch f.ID {
-		case sip.FieldFrom, sip.FieldTo, sip.FieldContact, sip.FieldReferTo, sip.FieldReferredBy:
-			bad = hostile(f.Value.Of(m.Raw), inURI)
-		case sip.FieldSubject:
-			bad = said(f.Value.Of(m.Raw))
-		case sip.FieldUserAgent:
-			bad = hostile(f.Value.Of(m.Raw), inAgent)
-		case sip.FieldAuthorization, sip.FieldProxyAuthorization:
-			bad = credentials(f.Value.Of(m.Raw))
-		}
-		if bad {
-			return x.Say(found())
+	for k := range looked {
+		one := &looked[k]
+		for i := m.Find(one.id); i >= 0; i = m.Next(one.id, i) {
+			if one.how.finds(m.Fields[i].Value.Of(m.Raw)) {
+				return x.Say(found())
+			}
 		}
 	}
 	return nil
+}
+
+// A look is how the value of a field is looked at: as a text of a kind, or in a way of its own.
+type look uint8
+
+const (
+	asName        look = 1 << 7
+	asCredentials look = 1 << 6
+)
+
+// looked are the fields that are looked at besides From and To.
+var looked = [...]struct {
+	id  sip.FieldID
+	how look
+}{
+	{sip.FieldContact, inURI}, {sip.FieldUserAgent, inAgent}, {sip.FieldAuthorization, asCredentials}, {sip.FieldProxyAuthorization, asCredentials},
+	{sip.FieldReferTo, inURI}, {sip.FieldReferredBy, inURI}, {sip.FieldSubject, asName},
+}
+
+// finds reports whether value is hostile.
+func (how look) finds(value []byte) bool {
+	switch how {
+	case asName:
+		return said(value)
+	case asCredentials:
+		return credentials(value)
+	}
+	return hostile(value, uint8(how))
 }
 
 // credentials reports whether anything that stands in quotes in credentials is hostile, under whatever name. In those of the user and the realm
@@ -91,10 +111,11 @@ func plain(name []byte) bool {
 
 // said reports whether a display name is hostile. Blanks and brackets may stand in one, so that a text needs no signs.
 func said(name []byte) bool {
-	if len(name) == 0 {
-		return false
+	held := uint8(0)
+	for _, c := range name {
+		held |= signs[c]
 	}
-	if clean(name, inName) && !worded(name) {
+	if held&inName == 0 && (held&inWord == 0 || !worded(name)) {
 		return false
 	}
 	return suspicious(name)
@@ -178,6 +199,7 @@ const (
 	inAgent              // a User-Agent
 	inName               // a display name
 	inLogin              // what stands in quotes in credentials, and is no name of most users
+	inWord               // no sign, but the first letter of a word that worded looks for
 	inOther              // anything else
 	anywhere = inOther
 )
@@ -194,6 +216,7 @@ var signs = func() (table [256]uint8) {
 	mark("(*/_", inURI|inName)
 	mark("<", inAgent|inName)
 	mark(";=", inName)
+	mark("uwoUWO", inWord)
 	for c := range len(table) {
 		if letter := c|0x20 >= 'a' && c|0x20 <= 'z'; !letter && (c < '-' || c > '9' || c == '/') && c != '@' && c != '+' {
 			table[c] |= inLogin

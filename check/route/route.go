@@ -48,6 +48,9 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	if m.ToTag.Present() || m.Method == sip.ACK || m.Method == sip.CANCEL {
 		return nil
 	}
+	if m.Find(sip.FieldRoute) < 0 && m.Find(sip.FieldRecordRoute) < 0 && m.Find(sip.FieldOther) < 0 { // nothing of what is looked for
+		return nil
+	}
 	for i := range m.Fields {
 		f := &m.Fields[i]
 		switch f.ID {

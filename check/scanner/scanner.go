@@ -151,28 +151,54 @@ func digit(c byte) int {
 // sipptsBranch is how long a branch without the cookie is in SIPPTS.
 const sipptsBranch = 60
 
-var (
-	nowhere   = []byte("@1.1.1.1")
-	nmapProbe = []byte("sip:nm")
-	nmapAllow = []byte("PRACK, INVITE ,ACK") // as its library sip.lua spells it
-	displays  = [][]byte{[]byte("sipvicious"), []byte("sipssc")}
+const (
+	nowhere   = "@1.1.1.1"
+	nmapProbe = "sip:nm"
+	nmapAllow = "PRACK, INVITE ,ACK" // as its library sip.lua spells it
 )
 
 // shaped reports whether m has hosts, names or a branch that give a tool away.
 func shaped(m *sip.Message) bool {
 	from := m.From.URI.Of(m.Raw)
-	if bytes.HasSuffix(from, nowhere) || bytes.HasSuffix(m.To.URI.Of(m.Raw), nowhere) || bytes.HasPrefix(from, nmapProbe) && bytes.HasSuffix(from, []byte("@nm")) {
+	if ends(from, nowhere) || ends(m.To.URI.Of(m.Raw), nowhere) || begins(from, nmapProbe) && ends(from, "@nm") {
 		return true
 	}
-	if name := bytes.TrimPrefix(m.From.Display.Of(m.Raw), []byte{'"'}); len(name) > 0 {
-		for _, d := range displays {
-			if bytes.HasPrefix(name, d) {
-				return true
-			}
-		}
+	if name := unquoted(m.From.Display.Of(m.Raw)); begins(name, "sipvicious") || begins(name, "sipssc") {
+		return true
 	}
 	if !m.Via.Cookie(m.Raw) && m.Via.Branch.Len() >= sipptsBranch {
 		return true
 	}
-	return bytes.HasPrefix(m.Value(sip.FieldAllow), nmapAllow) || bytes.Contains(m.Value(sip.FieldContact), nowhere)
+	return begins(m.Value(sip.FieldAllow), nmapAllow) || somewhere(m.Value(sip.FieldContact))
+}
+
+// somewhere reports whether nowhere is in a Contact.
+func somewhere(contact []byte) bool {
+	for {
+		i := bytes.IndexByte(contact, nowhere[0])
+		if i < 0 {
+			return false
+		}
+		if contact = contact[i:]; begins(contact, nowhere) {
+			return true
+		}
+		contact = contact[1:]
+	}
+}
+
+// unquoted is a display name without the quote that it may begin with.
+func unquoted(name []byte) []byte {
+	if len(name) > 0 && name[0] == '"' {
+		return name[1:]
+	}
+	return name
+}
+
+// begins and ends are bytes.HasPrefix and HasSuffix for a text s that is not empty. Mostly one byte tells.
+func begins(b []byte, s string) bool {
+	return len(b) >= len(s) && b[0] == s[0] && string(b[:len(s)]) == s
+}
+
+func ends(b []byte, s string) bool {
+	return len(b) >= len(s) && b[len(b)-1] == s[len(s)-1] && string(b[len(b)-len(s):]) == s
 }

@@ -68,7 +68,7 @@ const (
 
 // random reports whether agent is nothing but letters, and such as nobody calls a product: too many consonants in a row, or capitals all over.
 func random(agent []byte) bool {
-	if len(agent) < shortest || len(agent) > longest {
+	if len(agent) < shortest || len(agent) > longest || bytes.IndexByte(agent, ' ') >= 0 { // most have a blank before the version
 		return false
 	}
 	row, most, capitals := 0, 0, 0
@@ -90,16 +90,21 @@ func random(agent []byte) bool {
 	return most >= stretch || capitals >= turns
 }
 
-// The example hosts of RFC 3261 that scripts copy.
-var examples = [][]byte{[]byte("atlanta.com"), []byte("biloxi.com")}
-
-// example reports whether m came from there, by its Via or by its From.
+// example reports whether m came from one of the example hosts of RFC 3261 that scripts copy, by its Via or by its From.
 func example(m *sip.Message) bool {
-	host, from := m.Via.Host.Of(m.Raw), m.From.URI.Of(m.Raw)
-	for _, e := range examples {
-		if bytes.HasSuffix(host, e) || bytes.HasSuffix(from, e) {
-			return true
-		}
+	return copied(m.Via.Host.Of(m.Raw)) || copied(m.From.URI.Of(m.Raw))
+}
+
+// copied tells such a host by the letter before its last dot.
+func copied(host []byte) bool {
+	if len(host) < len("biloxi.com") {
+		return false
+	}
+	switch host[len(host)-len("i.com")] {
+	case 'a':
+		return ends(host, "atlanta.com")
+	case 'i':
+		return ends(host, "biloxi.com")
 	}
 	return false
 }
@@ -107,25 +112,16 @@ func example(m *sip.Message) bool {
 // hundred reports whether m is from a user 100 to himself, wherever: svmap's default. A phone registers so.
 func hundred(m *sip.Message) bool {
 	from := m.From.URI.Of(m.Raw)
-	return m.Method != sip.REGISTER && bytes.HasPrefix(from, svmaps) && bytes.Equal(from, m.To.URI.Of(m.Raw))
+	return m.Method != sip.REGISTER && begins(from, "sip:100@") && bytes.Equal(from, m.To.URI.Of(m.Raw))
 }
 
-var svmaps = []byte("sip:100@")
+// triedNames are names that scripts call from, at the address that they call.
+var triedNames = [...]string{"100", "voipgw", "trunk", "user", "test", "admin"}
 
-// Names that scripts call from, at the address that they call, and display names of such.
-var (
-	triedNames    = [...]string{"100", "voipgw", "trunk", "user", "test", "admin"}
-	triedDisplays = [][]byte{[]byte("MAYET"), []byte("Simple SIP")}
-)
-
-// tried reports whether m is from one of these, at an address and not at a domain. A phone registers with its own name.
+// tried reports whether m is from one of these, at an address and not at a domain, or under a name that such scripts show. A phone registers with its own name.
 func tried(m *sip.Message) bool {
-	if name := bytes.TrimPrefix(m.From.Display.Of(m.Raw), []byte{'"'}); len(name) > 0 {
-		for _, d := range triedDisplays {
-			if bytes.HasPrefix(name, d) {
-				return true
-			}
-		}
+	if name := unquoted(m.From.Display.Of(m.Raw)); begins(name, "MAYET") || begins(name, "Simple SIP") {
+		return true
 	}
 	to := m.URI.Host.Of(m.Raw)
 	if m.Method == sip.REGISTER || len(to) == 0 || to[0] != '[' && (to[0] < '0' || to[0] > '9') {
