@@ -1,6 +1,7 @@
 package scrub
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -91,4 +92,22 @@ func TestTrim(t *testing.T) {
 			t.Errorf("%s\nbecame %s\nwant   %s", in, got, want)
 		}
 	}
+}
+
+// FuzzPlain holds plain to what trimList finds: a list that is plain loses nothing.
+func FuzzPlain(f *testing.F) {
+	for _, list := range []string{"replaces, timer", "100rel,x-a", "a,,b", "a, ", " a , b c", "y-x, max", ",a", "X", "-a", "a\tb", "\xd8,\xfa"} {
+		f.Add([]byte(list))
+	}
+	f.Fuzz(func(t *testing.T, list []byte) {
+		if !plain(list) {
+			return
+		}
+		for rest := list; len(rest) > 0; {
+			var part []byte
+			if part, rest = cutPart(rest, ','); !general(bytes.TrimSpace(part)) {
+				t.Fatalf("%q of %q is not general", part, list)
+			}
+		}
+	})
 }

@@ -16,6 +16,9 @@ func trim(e *sip.Edit, m *sip.Message, i int) {
 	case sip.FieldRetryAfter:
 		trimSeconds(e, i, value)
 	case sip.FieldSupported, sip.FieldAllowEvents, sip.FieldAccept:
+		if plain(value) {
+			return
+		}
 		trimList(e, i, nil, value, ", ", general)
 	case sip.FieldWWWAuthenticate, sip.FieldProxyAuthenticate:
 		trimChallenge(e, i, value)
@@ -73,6 +76,24 @@ func trimList(e *sip.Edit, i int, before, list []byte, joint string, keep func(p
 			return
 		}
 	}
+}
+
+// plain reports whether list is one of words without dots, slashes and quotes, none of which begins with an x: general says yes to all of them. So it
+// is nearly always.
+func plain(list []byte) bool {
+	within := false // a word
+	for _, c := range list {
+		switch {
+		case 'a' <= c|0x20 && c|0x20 <= 'w', '0' <= c && c <= '9':
+			within = true
+		case c == ',' && within:
+			within = false
+		case c == ' ', within && (c == '-' || c|0x20 <= 'z' && c|0x20 >= 'x'):
+		default:
+			return false
+		}
+	}
+	return within
 }
 
 // cutList is trimList for a list that loses something.
