@@ -267,6 +267,9 @@ func (l *lane) hideResponse(x *edge.Exchange, tx *transaction.Tx) {
 	leg := l.wayOut(tx.Client, x)
 	leg.Tag, leg.Salt = x.Msg.ToTag.Of(x.Msg.Raw), tx.Salt
 	leg.Registers = tx.Method == sip.REGISTER && x.Msg.Status/100 == 2
+	if tx.Method == sip.INVITE {
+		leg.Memo = &l.memo
+	}
 	l.mask.Outward(&l.edit, x.Msg, leg)
 	l.hideBody(x, leg)
 	l.cfg.scrub.Outward(&l.edit, x.Msg, l.cfg.peerFrom(tx.Client) != nil)

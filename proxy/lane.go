@@ -39,6 +39,7 @@ type lane struct {
 
 	mask  topo.Mask
 	leg   topo.Leg
+	memo  topo.Memo                             // of the transaction at hand
 	knows func(callID, tag []byte) (byte, bool) // Proxy.chosen
 
 	seconds, value, vias, extra, small, uri, second, hashed, large []byte // scratch

@@ -107,6 +107,7 @@ func (l *lane) step(buf []byte, x *edge.Exchange, tx *transaction.Tx) {
 	}
 	var b, second []byte // to the client, to the target
 	l.was, l.evening = tx.State, evening{}
+	l.memo = append(l.memo[:0], tx.Memo()...) // it is gone when a final response has come
 	again := l.repeats(tx, x.Msg, x.At)
 	switch tx.Response(status, x.At) {
 	case transaction.Relay:
@@ -162,6 +163,9 @@ func (l *lane) forClient(buf []byte, x *edge.Exchange, tx *transaction.Tx, again
 		tx.Spend(len(b))
 	}
 	tx.Relayed(b)
+	if status < 200 {
+		tx.Remember(l.memo)
+	}
 	return b, status
 }
 

@@ -254,7 +254,7 @@ func (k *Mask) appendToken(dst, uri []byte) []byte {
 	if dst = append(dst, "sip"...); len(uri) > 5 && sip.EqualFold(uri[:5], []byte("sips:")) {
 		dst = append(dst, 's')
 	}
-	dst = k.appendTarget(append(dst, ':'), uri, k.leg)
+	dst = k.appendKnown(append(dst, ':'), uri, k.leg)
 	return append(append(dst, '@'), k.leg.Edge...)
 }
 

@@ -71,6 +71,7 @@ type Leg struct {
 	Parties   bool      // the hosts in From and To are of inside's choice: the dialog, or the request, began there
 	Registers bool      // Contacts are not touched: they are of a registration, whose bindings proxy knows
 	At        time.Time // now
+	Memo      *Memo     // of the transaction, for the next message of it; nil: there will be none
 
 	// Knows tells how the party with that tag knows a dialog, if anything is known of it: by a Call-ID masked with the key of that id, or
 	// unmasked with key 0, since it chose the Call-ID. No tag: any party. Nil: nothing is known.

@@ -88,6 +88,7 @@ type Tx struct {
 	back    []byte // see Keep
 	split   int    // where in back the second part begins
 	third   int    // and the third
+	memo    int    // how long what Remember keeps is, behind last in its memory
 	credit  int    // see Meter
 	size    int    // of these in bytes, as far as the shard has been charged
 
@@ -148,6 +149,16 @@ func (tx *Tx) Keep(vias, route, extra []byte) {
 	tx.back = append(append(append(tx.shard.bufs.room(size), vias...), route...), extra...)
 	tx.free(old)
 }
+
+// Remember keeps memo until another response is the last one, if there is room for it in the memory of this one.
+func (tx *Tx) Remember(memo []byte) {
+	if n := len(tx.last); !tx.shelved && len(memo) <= cap(tx.last)-n {
+		tx.memo = copy(tx.last[n:cap(tx.last)], memo)
+	}
+}
+
+// Memo returns what Remember kept.
+func (tx *Tx) Memo() []byte { return tx.last[len(tx.last):][:tx.memo] }
 
 // Meter bounds the copies of responses that go to a client whose source may be forged: it has sent n more bytes, which pay for three times
 // as many.
@@ -225,12 +236,12 @@ func (tx *Tx) done() {
 
 func (tx *Tx) setLast(b []byte) {
 	tx.free(tx.last)
-	tx.last = tx.shard.bufs.copy(b)
+	tx.last, tx.memo = tx.shard.bufs.copy(b), 0
 }
 
 func (tx *Tx) dropLast() {
 	tx.free(tx.last)
-	tx.last = nil
+	tx.last, tx.memo = nil, 0
 }
 
 // free lets b, which tx has had, be used again. What a transaction on the shelf shows is the shelf's.
