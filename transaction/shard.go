@@ -85,10 +85,8 @@ func (s *shard) tx(slot uint32) *Tx {
 	tx := &s.taken
 	*tx = Tx{}
 	tx.shard, tx.key, tx.slot, tx.generation, tx.shelved = s, r.key, slot, s.slots[slot].generation, true
-	tx.Client, tx.Target, tx.Method, tx.State = r.client.flow(), r.target.flow(), r.method, r.state
-	tx.back, tx.request, tx.last = s.shelf.bytes(r)
-	tx.Salt = r.salt
-	tx.split, tx.third = int(r.split), int(r.third)
+	tx.Method, tx.State, tx.Salt = r.method, r.state, r.salt
+	s.shelf.show(r, tx)
 	tx.expireAt, tx.credit, tx.metered, tx.trusted, tx.left = r.expireAt, int(r.credit), r.metered, r.trusted, r.left
 	return tx
 }
@@ -169,16 +167,11 @@ func (s *shard) shelve(tx *Tx) {
 		s.bufs.put(tx.back)
 		tx.back, tx.split, tx.third = nil, 0, 0
 	}
-	number, r := s.shelf.add(len(tx.back) + len(tx.request) + len(tx.last))
-	r.key, r.slot, r.expireAt = tx.key, tx.slot, tx.expireAt
-	r.client, r.target, r.method, r.state = packFlow(&tx.Client), packFlow(&tx.Target), tx.Method, tx.State
+	number, r := s.shelf.add(2*maxFlow + maxLengths + len(tx.back) + len(tx.request) + len(tx.last))
+	r.key, r.slot, r.expireAt, r.salt, r.method, r.state = tx.key, tx.slot, tx.expireAt, tx.Salt, tx.Method, tx.State
 	r.credit, r.metered, r.trusted, r.left = int32(min(tx.credit, 1<<30)), tx.metered, tx.trusted, tx.left
-	r.salt = tx.Salt
-	r.back, r.split, r.third = uint32(len(tx.back)), uint32(tx.split), uint32(tx.third)
-	r.request, r.last = uint32(len(tx.request)), uint32(len(tx.last))
-	b := &s.shelf.blocks[len(s.shelf.blocks)-1]
-	*b = append(append(append(*b, tx.back...), tx.request...), tx.last...)
-	s.bytes[whose(tx.trusted)] += recordSize + r.size()
+	s.shelf.fill(r, tx)
+	s.bytes[whose(tx.trusted)] += recordSize + int(r.size)
 	s.slots[tx.slot].at = shelved | number
 	s.vacate(tx)
 }
@@ -187,7 +180,7 @@ func (s *shard) shelve(tx *Tx) {
 func (s *shard) expire(at int64) {
 	for r := s.shelf.oldest(); r != nil && r.expireAt <= at; r = s.shelf.oldest() {
 		s.byKey.Remove(r.key, r.slot)
-		s.bytes[whose(r.trusted)] -= recordSize + r.size()
+		s.bytes[whose(r.trusted)] -= recordSize + int(r.size)
 		s.leave(r.slot, r.trusted)
 		s.shelf.drop()
 	}

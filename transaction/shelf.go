@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"github.com/ringwall/ringwall/edge"
@@ -26,22 +27,16 @@ const (
 	numbers      = 1<<31 - 1 // mask of record numbers
 )
 
-// A record is a transaction on the shelf.
+// A record is a transaction on the shelf: what its end needs, and where in the blocks the rest is. Its end looks at nothing else.
 type record struct {
 	key      uint64
 	expireAt int64 // since the table's start
-	client   packedFlow
-	target   packedFlow
 	slot     uint32
 	credit   int32
+	salt     uint32
 	block    uint32 // its bytes
 	at       uint32 // in the block
-	back     uint32 // how many there are of Tx.back, and so on, one after the other
-	request  uint32
-	last     uint32
-	split    uint32
-	third    uint32
-	salt     uint32
+	size     uint32 // of them
 	method   sip.Method
 	state    State
 	metered  bool
@@ -49,16 +44,13 @@ type record struct {
 	left     uint8
 }
 
-// size is the number of bytes that r has in its block.
-func (r *record) size() int { return int(r.back + r.request + r.last) }
-
-// recordSize is what a record costs besides its bytes.
-const recordSize = 144
+// recordSize is what a record costs besides its bytes: with its slot and its entry in the index.
+const recordSize = 80
 
 // get returns the record with that number.
 func (s *shelf) get(number uint32) *record { return &s.records[number&uint32(len(s.records)-1)] }
 
-// add makes room for a record with n bytes, at the end of the queue. The bytes are for the caller to append to the last block.
+// add makes room for a record with up to n bytes, at the end of the queue. The bytes are for the caller to append to the last block.
 func (s *shelf) add(n int) (number uint32, r *record) {
 	if s.n == uint32(len(s.records)) {
 		s.grow()
@@ -122,37 +114,90 @@ func (s *shelf) drop() {
 	}
 }
 
-// bytes returns the parts of r's bytes. They are valid until r is dropped.
-func (s *shelf) bytes(r *record) (back, request, last []byte) {
-	b := s.blocks[r.block-s.base][r.at:][:r.size()]
-	return b[:r.back:r.back], b[r.back:][:r.request:r.request], b[r.back+r.request:]
-}
+// A record's bytes are both flows, the lengths of back, of its first and second part and of the request, and then back, the request and the last
+// response.
+const (
+	maxFlow    = 1 + 2 + 2 + 16 + 8
+	maxLengths = 4 * binary.MaxVarintLen32
+)
 
-// A packedFlow is an edge.Flow without pointers, for a memory that the garbage collector need not read.
-type packedFlow struct {
-	addr      [16]byte
-	conn      uint64
-	port      uint16
-	listener  uint16
-	transport edge.Transport
-	inside    bool
-	four      bool
-}
-
-func packFlow(f *edge.Flow) packedFlow {
-	a := f.Remote.Addr()
-	return packedFlow{addr: a.As16(), conn: f.Conn, port: f.Remote.Port(), listener: f.Listener, transport: f.Transport,
-		inside: f.Side == edge.Inside, four: a.Is4()}
-}
-
-func (p *packedFlow) flow() edge.Flow {
-	a := netip.AddrFrom16(p.addr)
-	if p.four {
-		a = a.Unmap()
+// fill puts what tx still needs behind r, the record that was added last.
+func (s *shelf) fill(r *record, tx *Tx) {
+	at := &s.blocks[len(s.blocks)-1]
+	b := appendFlow(appendFlow(*at, &tx.Client), &tx.Target)
+	for _, n := range [...]int{len(tx.back), tx.split, tx.third, len(tx.request)} {
+		b = binary.AppendUvarint(b, uint64(n))
 	}
-	f := edge.Flow{Remote: netip.AddrPortFrom(a, p.port), Conn: p.conn, Listener: p.listener, Transport: p.transport}
-	if p.inside {
+	*at = append(append(append(b, tx.back...), tx.request...), tx.last...)
+	r.size = uint32(len(*at)) - r.at
+}
+
+// show has tx show what fill put behind r. Its bytes are valid until r is dropped.
+func (s *shelf) show(r *record, tx *Tx) {
+	b := s.blocks[r.block-s.base][r.at:][:r.size:r.size]
+	tx.Client, b = takeFlow(b)
+	tx.Target, b = takeFlow(b)
+	var lengths [4]int
+	for i := range lengths {
+		n, k := binary.Uvarint(b)
+		lengths[i], b = int(n), b[k:]
+	}
+	back, request := lengths[0], lengths[0]+lengths[3]
+	tx.split, tx.third = lengths[1], lengths[2]
+	tx.back, tx.request, tx.last = b[:back:back], b[back:request:request], b[request:]
+}
+
+// What stands in the first byte of a flow, above its transport.
+const (
+	flowInside = 0x80
+	flowFour   = 0x40 // its address has four bytes
+	flowConn   = 0x20 // the number of its connection follows
+)
+
+const _ = uint(flowConn - edge.Transports)
+
+// appendFlow appends f in few bytes, and without pointers, for a memory that the garbage collector need not read.
+func appendFlow(b []byte, f *edge.Flow) []byte {
+	mark, a := byte(f.Transport), f.Remote.Addr()
+	if f.Side == edge.Inside {
+		mark |= flowInside
+	}
+	if f.Conn != 0 {
+		mark |= flowConn
+	}
+	if a.Is4() {
+		mark |= flowFour
+	}
+	port := f.Remote.Port()
+	b = append(b, mark, byte(port), byte(port>>8), byte(f.Listener), byte(f.Listener>>8))
+	if a.Is4() {
+		four := a.As4()
+		b = append(b, four[:]...)
+	} else {
+		six := a.As16()
+		b = append(b, six[:]...)
+	}
+	if f.Conn != 0 {
+		b = binary.LittleEndian.AppendUint64(b, f.Conn)
+	}
+	return b
+}
+
+// takeFlow takes a flow off the front of b.
+func takeFlow(b []byte) (f edge.Flow, rest []byte) {
+	mark, port, a := b[0], binary.LittleEndian.Uint16(b[1:]), netip.Addr{}
+	f.Transport, f.Listener = edge.Transport(mark&^(flowInside|flowFour|flowConn)), binary.LittleEndian.Uint16(b[3:])
+	if mark&flowInside != 0 {
 		f.Side = edge.Inside
 	}
-	return f
+	if b = b[5:]; mark&flowFour != 0 {
+		a, b = netip.AddrFrom4([4]byte(b)), b[4:]
+	} else {
+		a, b = netip.AddrFrom16([16]byte(b)), b[16:]
+	}
+	f.Remote = netip.AddrPortFrom(a, port)
+	if mark&flowConn != 0 {
+		f.Conn, b = binary.LittleEndian.Uint64(b), b[8:]
+	}
+	return f, b
 }
