@@ -6,7 +6,8 @@ import (
 )
 
 func TestChosen(t *testing.T) {
-	c := &chosen{seed: maphash.MakeSeed()}
+	made := newChosen(maphash.MakeSeed())
+	c := &made
 	id, caller, callee := []byte("id"), []byte("caller"), []byte("callee")
 	want := func(tag []byte, key byte, known bool) {
 		t.Helper()

@@ -66,7 +66,7 @@ func newPreview(cfg Config, keys *seal.Keys, listeners []transport.Listener, at 
 	p := &Proxy{keys: keys, faces: faces(listeners), seed: maphash.MakeSeed(), ring: event.NewRing(64), metrics: event.NewMetrics(),
 		table: table, bindings: bindings, branches: branches}
 	p.within = insideListeners(p.faces)
-	p.chosen.seed = p.seed
+	p.chosen = newChosen(p.seed)
 	cfg.Topology.Marks = p.marks(&cfg, nil)
 	p.cfg.Store(newSettings(cfg, keys, nil))
 	return p.NewLane(nil).(*lane), nil

@@ -86,7 +86,7 @@ func New(cfg Config, srv *transport.Server, bindings *binding.Table, bans *ban.B
 	p := &Proxy{srv: srv, bindings: bindings, bans: bans, keys: keys, ring: ring, metrics: metrics, table: table,
 		branches: branches, seed: maphash.MakeSeed(), answers: meter.NewRates(answerPlaces), nonces: challenge.NewNonces(keys), faces: faces(srv.Listeners()), media: cfg.Media, hosts: newHosts(cfg.Lookup, srv)}
 	p.within = insideListeners(p.faces)
-	if p.chosen.seed = p.seed; cfg.Media != nil && cfg.Media.Waits() {
+	if p.chosen = newChosen(p.seed); cfg.Media != nil && cfg.Media.Waits() {
 		p.aside = newAside(mostAside, mostOfACall)
 	}
 	cfg.Topology.Marks = p.marks(&cfg, nil)
