@@ -68,6 +68,7 @@ type Judge struct {
 	points   *meter.Sketch          // tenths of points of sources without an entry
 	issued   *meter.Table[issue]    // nonces of the platform, by their hash
 	given    *meter.Table[struct{}] // nonces and the sources they went to, by the hash of both
+	shares   *meter.Table[share]    // nonces that went out more than once, by the hash of each, the flow and what it was for
 	known    known
 	wrong    wrong
 	shown    shown
@@ -86,7 +87,8 @@ func New(cfg Config, key meter.Key, list []Charge) (*Judge, error) {
 	}
 	j := &Judge{cfg: cfg, key: key, seed: maphash.MakeSeed(),
 		offences: meter.NewSketch(1<<15, HalfLife), points: meter.NewSketch(1<<15, HalfLife),
-		issued: meter.NewTable[issue](1<<15, nil), given: meter.NewTable[struct{}](1<<17, nil)}
+		issued: meter.NewTable[issue](1<<15, nil), given: meter.NewTable[struct{}](1<<17, nil),
+		shares: meter.NewTable[share](sharedNonces, nil)}
 	j.sources = meter.NewTable(2*cfg.Sources, j.forget).Fade(10 * HalfLife)
 	j.known.init(cfg.Pairs)
 	j.wrong.init()

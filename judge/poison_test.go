@@ -86,6 +86,63 @@ func TestAlienNonces(t *testing.T) {
 	}
 }
 
+// TestSharedNonces: some platforms give everybody the nonce of the second. It is apt for whom it went to, and for what, however many others have it too.
+func TestSharedNonces(t *testing.T) {
+	j := newJudge(t, Enforce)
+	ask := func(from, method, user string) {
+		k := j.talk(t, from)
+		k.asks(method, user)
+		k.gets(401, challengeWith(nonceOne))
+	}
+	ask("198.51.100.7:5060", "REGISTER", "100")
+	ask("203.0.113.9:5060", "INVITE", "200") // a trunk, with several calls at once
+	ask("203.0.113.9:5060", "INVITE", "300")
+	ask("203.0.113.9:5060", "INVITE", "400")
+	for _, c := range []struct {
+		from, user string
+		fresh, apt bool
+	}{
+		{"198.51.100.7:5060", "100", true, true},
+		{"198.51.100.7:5060", "200", true, false},
+		{"198.51.100.7:5060", "900", true, false},
+		{"198.51.100.7:5061", "100", true, false}, // its address has it
+		{"203.0.113.9:5060", "200", true, true},
+		{"203.0.113.9:5060", "300", true, true},
+		{"203.0.113.9:5060", "400", true, true},
+		{"203.0.113.9:5060", "100", true, false},
+		{"192.0.2.5:5060", "100", false, false},
+		{"192.0.2.5:5060", "400", false, false},
+	} {
+		for after, want := range map[time.Duration]bool{0: c.apt, 4 * time.Minute: c.apt, 6 * time.Minute: false} {
+			k := j.talk(t, c.from)
+			k.at = start.Add(after)
+			k.asks("INVITE", c.user, answerTo(c.user, nonceOne))
+			if a := &k.x.Asked; a.Apt != want || a.Fresh != (c.fresh && after < proofLife) || a.Proven {
+				t.Errorf("%+v after %v: %+v", c, after, a)
+			}
+		}
+	}
+}
+
+// TestSharedNonceIsTestedForOne: that one flow has answered the edge's own challenge says nothing of others who have the same nonce of the platform's, nor do they
+// take that from it.
+func TestSharedNonceIsTestedForOne(t *testing.T) {
+	j := newJudge(t, Enforce)
+	one := j.talk(t, "198.51.100.7:5060")
+	one.asks("REGISTER", "100")
+	one.x.Asked.Answer = edge.AnswerFixed
+	one.gets(401, challengeWith(nonceOne))
+	two := j.talk(t, "203.0.113.9:5060")
+	two.asks("REGISTER", "100")
+	two.gets(401, challengeWith(nonceOne))
+	for _, k := range []*talk{one, two} {
+		k.asks("REGISTER", "100", answerTo("100", nonceOne))
+		if a := &k.x.Asked; !a.Apt || a.Tested != (k == one) {
+			t.Errorf("from %v: %+v", k.from.Remote, a)
+		}
+	}
+}
+
 // TestTried: the name in credentials says whose password is tried, however it and the user around it are written.
 func TestTried(t *testing.T) {
 	k := newJudge(t, Enforce).talk(t, "198.51.100.7:5060")

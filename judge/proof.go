@@ -17,8 +17,33 @@ type issue struct {
 	about  uint64 // the user and the target of the request
 	at     int64
 	other  bool // it went to another flow, too
+	again  bool // it went out more than once: there are shares
 	denied bool // it was made up for a user whom the platform denies
 	tested bool // the request answered the edge's own fixed nonce
+}
+
+// A share says that a nonce which went out more than once did so to one flow for one user and target: to each of those it is his own, and nobody else gets
+// anything from its being well known.
+type share struct {
+	at             int64
+	denied, tested bool
+}
+
+// sharedNonces is how many shares are remembered.
+const sharedNonces = 1 << 15
+
+// shareKey is the hash of a nonce, given by its own, a flow, and what the request was about.
+func (j *Judge) shareKey(nonce, flow, about uint64) uint64 {
+	return j.key.Words(j.key.Words(nonce, flow), about)
+}
+
+// share takes note that the nonce with that hash went out as one says.
+func (j *Judge) share(nonce uint64, one *issue, at time.Time) {
+	key := j.shareKey(nonce, one.flow, one.about)
+	if s, _ := j.shares.Enter(key, 0, at); s != nil {
+		*s = share{one.at, one.denied, one.tested}
+		j.shares.Leave(key)
+	}
 }
 
 // challenged takes note of the nonce in a challenge to the flow of x.Asked, and reports whether the challenge says that only the nonce was
@@ -57,10 +82,15 @@ func (j *Judge) issue(a *edge.Asked, nonce []byte, denied bool, at time.Time) {
 	if one == nil {
 		return
 	}
-	one.other = !fresh && (one.other || one.flow != a.Port)
-	one.flow, one.about, one.at = a.Port, j.aboutOf(a), at.UnixNano()
-	one.denied, one.tested = denied, a.Answer == edge.AnswerFixed || a.Answer == edge.AnswerDay
+	before := *one
+	*one = issue{flow: a.Port, about: j.aboutOf(a), at: at.UnixNano(), again: !fresh, other: !fresh && (before.other || before.flow != a.Port),
+		denied: denied, tested: a.Answer == edge.AnswerFixed || a.Answer == edge.AnswerDay}
+	now := *one
 	j.issued.Leave(h)
+	if !fresh {
+		j.share(h, &before, at)
+		j.share(h, &now, at)
+	}
 }
 
 // aboutOf is the hash of the user and the target of a request.
@@ -79,23 +109,40 @@ func (j *Judge) went(nonce, source uint64, at time.Time) bool {
 // leastNonce is how many bytes a nonce has that nobody guesses.
 const leastNonce = 12
 
-// answers notes what credentials for the nonce with that hash and length are worth: whether it went to the flow of a, and whether that proves the flow's
-// return path.
+// answers notes what credentials for the nonce with that hash and length are worth: whether it went to the flow of a, whether that proves the flow's
+// return path, and whether it went there for what a is about.
 func (j *Judge) answers(a *edge.Asked, nonce uint64, length int, at time.Time) {
 	if length < leastNonce {
 		return
 	}
-	one := j.issued.Find(nonce, at)
-	if one == nil {
+	found := j.issued.Find(nonce, at)
+	if found == nil {
 		return
 	}
-	defer j.issued.Leave(nonce)
-	if age := at.UnixNano() - one.at; age < 0 || age > int64(proofLife) {
+	one := *found
+	j.issued.Leave(nonce)
+	if !lives(one.at, at) {
 		return
 	}
-	fresh := one.flow == a.Port || one.other
+	here, about := one.flow == a.Port, j.aboutOf(a)
+	fresh := here || one.other && j.went(nonce, a.Source, at)
 	a.Fresh = a.Fresh || fresh
-	a.Proven = a.Proven || one.flow == a.Port && !one.other
-	a.Apt = fresh && (one.other || one.about == j.aboutOf(a))
-	a.Denied, a.Tested = fresh && one.denied, fresh && one.tested
+	a.Proven = a.Proven || here && !one.other
+	a.Apt, a.Denied, a.Tested = here && one.about == about, fresh && one.denied, fresh && one.tested
+	if one.again && !a.Apt {
+		a.Denied, a.Tested = false, false
+		key := j.shareKey(nonce, a.Port, about)
+		if s := j.shares.Find(key, at); s != nil {
+			if a.Apt = lives(s.at, at); a.Apt {
+				a.Denied, a.Tested = s.denied, s.tested
+			}
+			j.shares.Leave(key)
+		}
+	}
+}
+
+// lives reports whether a nonce that went out then proves anything at at.
+func lives(then int64, at time.Time) bool {
+	age := at.UnixNano() - then
+	return age >= 0 && age <= int64(proofLife)
 }
