@@ -32,13 +32,16 @@ type pair struct {
 	login  uint32 // loginOf what it was accepted with
 }
 
-// anyLogin is that of pairs from before a restart, and of those that an operator vouches for.
-const anyLogin = 1
+// The login of a pair that was accepted with the user's own name, and that of pairs from before a restart, and of those that an operator vouches for.
+const (
+	ownName  = 0
+	anyLogin = 1
+)
 
-// loginOf tells names in credentials from each other, 0 is that of the user himself.
+// loginOf tells names in credentials from each other.
 func loginOf(a *edge.Asked) uint32 {
 	if a.Login == 0 {
-		return 0
+		return ownName
 	}
 	return uint32(a.Login>>32) | 2
 }
@@ -101,6 +104,16 @@ func (k *known) good(h uint64, a *edge.Asked, at time.Time) bool {
 	}
 	defer k.pairs.Leave(h)
 	return recent(p.minute, at) && (a.Secret == 0 && a.Answer == edge.AnswerNone || p.login == anyLogin || p.login == loginOf(a))
+}
+
+// holds reports whether the pair h is known with that login, or it is not known any more with which.
+func (k *known) holds(h uint64, login uint32, at time.Time) bool {
+	p := k.pairs.Find(h, at)
+	if p == nil {
+		return false
+	}
+	defer k.pairs.Leave(h)
+	return recent(p.minute, at) && (p.login == anyLogin || p.login == login)
 }
 
 // add takes note that the platform accepted the pair h from source, over UDP from flow (else 0), and reports whether that is news, and whether the
@@ -175,25 +188,39 @@ func (j *Judge) learn(x *edge.Exchange) {
 	case status == 401 || status == 407:
 		x.Asked.Stale = j.challenged(x)
 	case status/100 == 2 && accepts(a):
-		flow, pair := a.Port, j.askedPair(a)
+		flow := a.Port
+		pair, login := j.vouched(a, x.At)
 		if a.From.Transport.Stream() { // a connection that is gone has left nothing to know it by
 			flow = 0
 		}
 		if j.wrong.any(x.At) {
 			j.wrong.pairs.Delete(j.triedPair(a))
 		}
-		fresh, told := j.known.add(pair, a.Source, flow, loginOf(a), x.At)
+		fresh, told := j.known.add(pair, a.Source, flow, login, x.At)
 		if fresh {
 			j.credit(a, x.At)
 		}
 		if told {
-			j.noteName(pair, x)
+			if login != ownName || a.Login == 0 {
+				j.noteName(pair, User(x), a.From.Remote.Addr(), x.At)
+			}
 			j.settle(a.Tried(), a.From.Remote.Addr(), x.At)
 		}
 	}
 	if !a.Good && a.Refused(status) {
 		j.wrong.add(j.triedPair(a), a.Proven, x.At)
 	}
+}
+
+// vouched is the pair that the platform vouches for when it accepts a, and the login that it is known with. Whoever registers may have another name in his
+// credentials: the platform says that they belong together. In the From of a call it lets many write what they like, as telephone systems must: such a call
+// says nothing but whose password came with it, unless both were accepted together before.
+func (j *Judge) vouched(a *edge.Asked, at time.Time) (pair uint64, login uint32) {
+	pair, login = j.askedPair(a), loginOf(a)
+	if a.Login == 0 || a.Method != sip.INVITE || j.known.holds(pair, login, at) {
+		return pair, login
+	}
+	return j.triedPair(a), ownName
 }
 
 // accepts reports whether a 2xx to a says that the platform knows its user there: it asked for his password and got it.

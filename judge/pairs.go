@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/edge"
+	"github.com/ringwall/ringwall/sip"
 )
 
 // MaxName is how much is kept of the name of a user whom the platform accepted, in bytes; longer ones are cut.
@@ -53,13 +54,43 @@ func (j *Judge) UserHash(user string) uint64 {
 	return j.hashURI([]byte(user))
 }
 
-// noteName keeps the name of the pair that x, a response to a request of its user, is about.
-func (j *Judge) noteName(pair uint64, x *edge.Exchange) {
-	if one := j.known.names.Find(pair, x.At); one != nil {
-		j.known.names.Leave(pair)
+// noteName keeps the name of the user of a pair.
+func (j *Judge) noteName(pair uint64, user string, addr netip.Addr, at time.Time) {
+	if !j.known.named(pair, at) {
+		j.known.name(pair, nameOf(user, addr), at)
+	}
+}
+
+// named reports whether it is known who is behind a pair.
+func (k *known) named(pair uint64, at time.Time) bool {
+	if k.names.Find(pair, at) == nil {
+		return false
+	}
+	k.names.Leave(pair)
+	return true
+}
+
+// noteLogin keeps the name in the credentials of x, if their pair is known and has none yet: the response that vouched for it had only that of From.
+func (j *Judge) noteLogin(x *edge.Exchange) {
+	pair := j.triedPair(&x.Asked)
+	if j.known.named(pair, x.At) || !j.known.holds(pair, ownName, x.At) {
 		return
 	}
-	j.known.name(pair, nameOf(User(x), x.Asked.From.Remote.Addr()), x.At)
+	m, uri := x.Msg, x.Msg.From.URI.Of(x.Msg.Raw)
+	for _, id := range [...]sip.FieldID{sip.FieldAuthorization, sip.FieldProxyAuthorization} {
+		for i := m.Find(id); i >= 0; i = m.Next(id, i) {
+			_, name := answerIn(m.Raw, m.Fields[i].Value)
+			if j.login(name, uri, x.Asked.User) != x.Asked.Login {
+				continue
+			}
+			user := string(name)
+			if host := hostOf(uri); !strings.Contains(user, "@") && len(host) > 0 {
+				user += "@" + strings.ToLower(string(host))
+			}
+			j.noteName(pair, user, x.From.Remote.Addr(), x.At)
+			return
+		}
+	}
 }
 
 // name keeps who is behind a pair, if that is not known yet.

@@ -175,6 +175,58 @@ func TestTried(t *testing.T) {
 	}
 }
 
+// calls goes through a call with a From of its own and credentials in that name, which the platform asks for and accepts.
+func (k *talk) calls(from, login string) {
+	k.t.Helper()
+	k.at = k.at.Add(time.Second)
+	nonce := fmt.Sprintf("%016x", k.at.UnixNano())
+	k.asks("INVITE", from)
+	k.gets(407, challengeWith(nonce))
+	k.asks("INVITE", from, answerTo(login, nonce))
+	k.gets(200)
+}
+
+// TestCallsVouchForWhoLogsIn: a call that the platform accepts makes known whose password came with it, and nobody whose name the caller wrote into From: else
+// one account could make anybody known at its address, and take two points off its score for each.
+func TestCallsVouchForWhoLogsIn(t *testing.T) {
+	j := newJudge(t, Enforce)
+	k := j.talk(t, "198.51.100.7:5060")
+	for _, from := range []string{"bob", "carol", "+4930123456", "+4930123457"} { // a telephone system writes each caller's number there
+		k.calls(from, "alice")
+		if k.asks("INVITE", from); k.x.Asked.Good || k.x.Asked.Known != 1 {
+			t.Errorf("%s is known for alice's password: %+v", from, k.x.Asked)
+		}
+		if k.asks("INVITE", from, answerTo("alice", nonceOne)); !k.x.Asked.Good {
+			t.Errorf("alice is not known with %s in From: %+v", from, k.x.Asked)
+		}
+		if k.asks("INVITE", from, answerTo(from, nonceOne)); k.x.Asked.Good {
+			t.Errorf("%s is known for a password of his own: %+v", from, k.x.Asked)
+		}
+	}
+	if k.asks("INVITE", "alice"); !k.x.Asked.Good {
+		t.Errorf("alice is not known: %+v", k.x.Asked)
+	}
+	if list := j.Pairs(Choice{}, k.at); len(list) != 1 || list[0].User != "alice@example.com" {
+		t.Errorf("operators are told of %+v", list)
+	}
+	k.j = restart(t, j, k.at)
+	if k.asks("INVITE", "bob", answerTo("alice", nonceOne)); !k.x.Asked.Good || k.x.Asked.Known != 1 {
+		t.Errorf("after a restart: %+v", k.x.Asked)
+	}
+	if k.j.Forget(Choice{User: "alice"}, k.at); k.j.Pairs(Choice{}, k.at) == nil {
+		t.Error("no list")
+	}
+	if k.asks("INVITE", "bob", answerTo("alice", nonceOne)); k.x.Asked.Good || k.x.Asked.Known != 0 {
+		t.Errorf("after an operator forgot alice: %+v", k.x.Asked)
+	}
+	if k.registers("bob", 200); k.x.Asked.Known != 0 {
+		t.Errorf("known before: %+v", k.x.Asked)
+	}
+	if k.asks("REGISTER", "bob"); !k.x.Asked.Good || k.x.Asked.Known != 1 {
+		t.Errorf("bob with his own password: %+v", k.x.Asked)
+	}
+}
+
 // TestKnownForHisOwnName: a user is known good with the name that he was accepted with, and with no other; after a restart it is to be seen again.
 func TestKnownForHisOwnName(t *testing.T) {
 	j := newJudge(t, Enforce)

@@ -128,7 +128,7 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	if a.Method == sip.REGISTER && a.Secret == 0 && a.Known == 0 && !c.rates.Take(c.key.Words(a.User, a.Port), begins, x.At) {
 		return x.Say(c.over(x, a.Port, limit))
 	}
-	if key == a.Source && a.Known > 0 && !c.rates.Take(a.Port+2, c.limit(a.Known/2), x.At) {
+	if key == a.Source && a.Known > 0 && !c.rates.Take(a.Port+2, c.limit(a.Known/2), x.At) && !c.trunk(a, x.At) {
 		return x.Say(c.over(x, a.Port+2, limit)) // one stranger behind a NAT is not to use up what his neighbours have
 	}
 	if c.rates.Take(key, limit, x.At) {
@@ -146,10 +146,17 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 			return nil
 		}
 	}
-	if a.Good && c.rates.Take(c.key.Words(a.User, a.Source)+1, ofUser, x.At) {
+	if a.Good && c.rates.Take(c.key.Words(a.Tried(), a.Source)+1, ofUser, x.At) {
 		return nil // who floods in his name has to know it
 	}
 	return x.Say(c.over(x, key, limit))
+}
+
+// trunk reports whether a, from another port of an address than those of its users, is of a telephone system whose calls go on: all of them may come with one password, so that
+// one user is known there.
+func (c *Check) trunk(a *edge.Asked, at time.Time) bool {
+	calls := c.calls.Sum(a.Source, at)
+	return calls > 0 && c.rates.Take(a.Port+2, c.limit((a.Known+calls)/2), at)
 }
 
 // networkTimes is how many times what one stranger may send those of one network (IPv4 /24, IPv6 /48) may send together: who has many addresses

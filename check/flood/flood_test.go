@@ -192,6 +192,35 @@ func TestTrunk(t *testing.T) {
 	}
 }
 
+// TestTrunkOfOneUser: a telephone system that nobody made a peer calls for all its numbers with one password, 20 times a second, so one user is known there.
+func TestTrunkOfOneUser(t *testing.T) {
+	c, x := New(Config{}, checktest.Key), invite(t)
+	x.Asked.Known = 1
+	for call := range 20 * 600 {
+		x.At = checktest.Start.Add(time.Duration(call) * 50 * time.Millisecond)
+		if v := checktest.Opinion(c.Inspect(x)); v.Action > edge.Note {
+			t.Fatalf("call %d: %+v", call, v)
+		}
+		c.Watch(checktest.Reply(t, x, 200))
+	}
+}
+
+// TestOneLogin: who writes another name into each From has no budget of its own for each.
+func TestOneLogin(t *testing.T) {
+	c, x := New(Config{}, checktest.Key), invite(t)
+	passed(c, x, 10_000)
+	x.Asked.Good, x.Asked.Login, x.Asked.Secret = true, 7, 9
+	n := 0
+	for from := range uint64(100) {
+		x.Asked.User = 5000 + from
+		ok, _ := passed(c, x, 1)
+		n += ok
+	}
+	if n != userBurst {
+		t.Errorf("%d of 100 pass with one password, want %d", n, userBurst)
+	}
+}
+
 // TestPike: pike's parameters, and no limit at all.
 func TestPike(t *testing.T) {
 	c, x := New(Config{Limit: meter.Limit{Every: 100 * time.Millisecond, Burst: 20}, Shut: 4 * time.Second}, checktest.Key), invite(t)
