@@ -110,6 +110,8 @@ type Exchange struct {
 	Dialog uint64 // of a request in a dialog: a number that no other dialog has; else 0
 	Answer Answer // of a request: to the edge's own challenge
 
+	Target []byte // of a request: the URI that its Request-URI stands for, if that is a token of the edge's; else nil. Borrowed
+
 	Answers uint64 // the header fields, a bit for each (the last for all from the 63rd on), whose credentials answer that
 	Excess  uint64 // those with credentials that nobody judged: beside them there are others
 

@@ -32,11 +32,7 @@ func (j *Judge) read(x *edge.Exchange) {
 		a.Target = a.User
 	case m.Method == sip.BYE && x.Match == edge.MatchInDialog: // it goes to a Contact, or a token of ours, which nobody looks for
 	default:
-		a.Target = j.hashUser(m.URI.User.Of(m.Raw), m.URI.Host.Of(m.Raw))
-	}
-	if m.Method == sip.INVITE {
-		a.Number = dialled(m.URI.User.Of(m.Raw))
-		a.Literal = a.Number != 0 && literal(m.URI.Host.Of(m.Raw))
+		j.dials(x)
 	}
 	j.credentials(x, uri)
 	if x.Match == edge.MatchNew {
@@ -44,6 +40,20 @@ func (j *Judge) read(x *edge.Exchange) {
 		if a.Good && a.Login != 0 && a.Method == sip.INVITE {
 			j.noteLogin(x)
 		}
+	}
+}
+
+// dials fills in whom x asks for. Of a token that is who it stands for: a phone may redirect calls to any number, and a hidden platform hands a token for that on.
+func (j *Judge) dials(x *edge.Exchange) {
+	m, a := x.Msg, &x.Asked
+	user, host := m.URI.User.Of(m.Raw), m.URI.Host.Of(m.Raw)
+	if x.Target != nil {
+		user, host = userOf(x.Target), hostOf(x.Target)
+	}
+	a.Target = j.hashUser(user, host)
+	if m.Method == sip.INVITE {
+		a.Number = dialled(user)
+		a.Literal = a.Number != 0 && x.Target == nil && literal(host)
 	}
 }
 

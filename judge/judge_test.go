@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -154,6 +155,25 @@ func TestAsked(t *testing.T) {
 }
 
 // TestCredentials: however an answer to a challenge is written, it is one, and another one is another.
+// TestTokens: who asks for what a token of the edge stands for asks for that, whatever the token looks like; its host is none that he dialled.
+func TestTokens(t *testing.T) {
+	k := newJudge(t, Enforce).talk(t, "198.51.100.7:5060")
+	for uri, dialled := range map[string]string{"sip:+4930123456@10.0.0.5:5080;x=1": "+4930123456", "sips:%2b4930123456@[2001:db8::5]": "+4930123456",
+		"tel:+4930123456;phone-context=x": "+4930123456", "sip:Alice@10.0.0.5": "alice", "sip:10.0.0.5": ""} {
+		k.asks("INVITE", cmp.Or(dialled, "nobody"))
+		want := k.x.Asked
+		k.asksAt("INVITE", ".1kzAZk3xhV9s7JgD1kzAZk3xhV9s7JgD", "203.0.113.9")
+		if k.x.Asked.Target == want.Target {
+			t.Errorf("%s: a token is its own target", uri)
+		}
+		k.x.Target = []byte(uri)
+		k.j.Read(&k.x)
+		if a := &k.x.Asked; (a.Target == want.Target) != (dialled != "") || a.Number != want.Number || a.Literal {
+			t.Errorf("a token for %s: %+v, want as for %s: %+v", uri, a, dialled, want)
+		}
+	}
+}
+
 func TestCredentials(t *testing.T) {
 	k := newJudge(t, Enforce).talk(t, "198.51.100.7:5060")
 	secret := func(field string) uint64 {

@@ -12,6 +12,7 @@ import (
 	"github.com/ringwall/ringwall/judge"
 	"github.com/ringwall/ringwall/meter"
 	"github.com/ringwall/ringwall/sip"
+	"github.com/ringwall/ringwall/topo"
 )
 
 // newJudged is a bench with every check at work.
@@ -87,6 +88,49 @@ func TestLockout(t *testing.T) {
 	b.now = b.now.Add(31 * time.Minute)
 	if got := b.logsIn("100", 130, "200 OK"); !strings.HasPrefix(got, "SIP/2.0 200") {
 		t.Errorf("half an hour later: %q", got)
+	}
+}
+
+// TestNumbersBehindTokens: a hidden platform hands on where phones redirect calls to, as tokens. Who dials those is known by the numbers that they stand for: with a
+// phone of his own, which redirects each call to another one, nobody tries prefixes unseen.
+func TestNumbersBehindTokens(t *testing.T) {
+	b := newJudged(t, judge.Enforce, func(c *Config) {
+		c.Hide, c.Guard = true, GuardLog
+		c.Topology = topo.Config{CallID: true, Domain: "example.com"}
+	})
+	through := 0
+	for i := range 8 {
+		b.now = b.now.Add(20 * time.Second)
+		b.send(b.outside, newRequest("INVITE", 10*i+1))
+		contact := fmt.Sprintf("Contact: <sip:%d0046500729221@%s>\r\n", 900+i, b.inside.Remote)
+		first := b.got(b.platform)
+		if first == "" {
+			break
+		}
+		b.send(b.inside, answerOf(first, "302 Moved Temporarily", contact))
+		uri := target(field(t, b.expect(b.caller, "SIP/2.0 302"), "Contact"))
+		b.expect(b.platform, "ACK")
+		if strings.Contains(uri, "46500729221") {
+			t.Fatalf("no token: %s", uri)
+		}
+		b.send(b.outside, asking("INVITE", uri, 10*i+2))
+		invite := b.got(b.platform)
+		if invite == "" {
+			break
+		}
+		if !strings.Contains(invite, "46500729221@") {
+			t.Fatalf("the platform gets\n%s", invite)
+		}
+		through++
+		b.send(b.inside, replyTo(invite, "404 Not Found"))
+		b.expect(b.caller, "SIP/2.0 404")
+		b.expect(b.platform, "ACK")
+	}
+	if through != 5 {
+		t.Errorf("%d prefixes get through", through)
+	}
+	if all := strings.Join(b.reasons(), " "); !strings.Contains(all, "dialprefix.source") {
+		t.Errorf("reasons: %s", all)
 	}
 }
 

@@ -162,12 +162,12 @@ func (l *lane) ownTarget(x *edge.Exchange) {
 	}
 	var ok bool
 	if l.uri, l.own.home, ok = openContactToken(l.uri[:0], l.p.keys, user); ok {
-		l.own.target = l.uri
+		l.own.target, x.Target = l.uri, l.uri
 		return
 	}
 	var err error
 	if l.uri, l.own.made, err = l.cfg.veil.Open(l.uri[:0], user, x.At); err == nil && len(l.uri) > 0 {
-		l.own.target = l.uri
+		l.own.target, x.Target = l.uri, l.uri
 	}
 	if l.own.forged == "" && err != nil {
 		if l.own.forged = reasonTarget; err == topo.ErrExpired {
