@@ -1,6 +1,7 @@
 package meter
 
 import (
+	"math"
 	"math/bits"
 	"time"
 )
@@ -135,6 +136,13 @@ func (t *Table[V]) Note(key uint64, proven bool, now time.Time) (v *V, fresh boo
 	*v = *new(V)
 	return v, true
 }
+
+// Keep has the entry of key, of a table of evidence, stay before all that were only noted, proven or not, for half the life of the table after it was last asked
+// for: what it holds is acted on, and who fills the table is not to have it forgotten. Free ends that; it begins anew, as if it had been noted once.
+func (t *Table[V]) Keep(key uint64) { t.Value(key, math.MaxUint32) }
+
+// Free ends what Keep began.
+func (t *Table[V]) Free(key uint64) { t.Value(key, noted(0, false)) }
 
 // noted is worth after one more time.
 func noted(worth uint32, proven bool) uint32 {

@@ -57,6 +57,32 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
+// TestKeep: an entry that is kept outlives any number of proven ones, for half the life of the table, and no longer once it is free.
+func TestKeep(t *testing.T) {
+	for name, c := range map[string]struct {
+		after      time.Duration
+		free, kept bool
+	}{
+		"at once":            {0, false, true},
+		"half an hour later": {29 * time.Minute, false, true},
+		"an hour later":      {59 * time.Minute, false, false},
+		"free":               {0, true, false},
+	} {
+		table, other := NewEvidence[int](4096, time.Hour, nil), rand.New(rand.NewPCG(5, 6))
+		note(table, 4711, false, start)
+		table.Keep(4711)
+		if c.free {
+			table.Free(4711)
+		}
+		for range 100_000 {
+			note(table, other.Uint64(), true, start.Add(c.after))
+		}
+		if _, found := table.Copy(4711); found != c.kept {
+			t.Errorf("%s: kept %v", name, found)
+		}
+	}
+}
+
 // TestProvenFindPlace: whatever fills a table, who is proven gets in; who is not has to come as often as those who hold his places.
 func TestProvenFindPlace(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))

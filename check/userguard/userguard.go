@@ -64,7 +64,7 @@ type user struct {
 // New makes the check. cfg is valid.
 func New(cfg Config, _ meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, users: meter.NewEvidence[user](cfg.Users, cfg.Within, nil)}
+	return &Check{cfg: cfg, users: meter.NewEvidence[user](cfg.Users, 2*cfg.Within, nil)} // twice: for half of that Keep keeps
 }
 
 // Minds implements edge.Chooser: without a password only a registration is of interest, which is going to need one.
@@ -99,32 +99,44 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonProtected, Status: 503, Text: "Try later", Retry: int((u.next-now)/int64(time.Second)) + 1})
 }
 
-// Watch implements edge.Watcher.
+// Watch implements edge.Watcher. Who is protected stays so, however many users others try.
 func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 	a := &x.Asked
 	if a.Good || !a.Failed(x.Msg.Status) {
 		return nil
 	}
-	key := a.Tried()
-	u, _ := c.users.Note(key, a.Proven, x.At)
+	began, ended := c.failed(a, x.At)
+	switch {
+	case began:
+		c.users.Keep(a.Tried())
+		return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonProtected, Lock: edge.LockUser})
+	case ended:
+		c.users.Free(a.Tried())
+	}
+	return nil
+}
+
+// failed notes a wrong password, and reports whether its user is protected from now on, or whether he had been and is not any more.
+func (c *Check) failed(a *edge.Asked, at time.Time) (began, ended bool) {
+	key, now := a.Tried(), at.UnixNano()
+	u, _ := c.users.Note(key, a.Proven, at)
 	if u == nil {
-		return nil
+		return false, false
 	}
 	defer c.users.Leave(key)
-	now := x.At.UnixNano()
 	if now-u.since > int64(c.cfg.Within) && now >= u.until {
+		ended = u.until != 0
 		*u = user{since: now}
 	}
 	if u.from.Add(a.Source); u.from.Count() < c.cfg.Sources {
-		return nil
+		return false, ended
 	}
-	fresh := now >= u.until
+	began = now >= u.until
 	c.extend(u, now)
-	if !fresh {
-		return nil
+	if began {
+		u.next = now + int64(c.cfg.Every)
 	}
-	u.next = now + int64(c.cfg.Every)
-	return x.Say(edge.Verdict{Action: edge.Note, Reason: reasonProtected, Lock: edge.LockUser})
+	return began, ended
 }
 
 // extend protects u for Within from now on.
@@ -157,9 +169,10 @@ func (c *Check) Release(id uint64, from edge.Source, now time.Time) []edge.Hold 
 	if u == nil {
 		return nil
 	}
-	defer c.users.Leave(id)
 	list := c.hold(u, now)
 	*u = user{}
+	c.users.Leave(id)
+	c.users.Free(id)
 	return list
 }
 

@@ -79,6 +79,44 @@ func TestRoaming(t *testing.T) {
 	}
 }
 
+// TestGuardedAmongMany: who tries passwords of as many users as he likes, and has proven his addresses, makes the check forget nobody whom it protects, for as long
+// as it does, though what protects him came over UDP with nonces that prove nothing.
+func TestGuardedAmongMany(t *testing.T) {
+	const places = 1 << 10
+	c := New(Config{Users: places}, checktest.Key)
+	for i := range 8 {
+		from(t, c, uint64(i), 0, same, 401)
+	}
+	for minute := range 6 {
+		at := time.Duration(minute+1) * 9 * time.Minute
+		for i := range 4 * places {
+			from(t, c, uint64(1000+i%50), at, func(x *edge.Exchange) {
+				x.Asked.User, x.Asked.Proven = checktest.Key.Words(uint64(i), uint64(minute)), true
+			}, 401)
+		}
+	}
+	if held := c.Held(1001, checktest.Start.Add(59*time.Minute)); len(held) != 1 || held[0].Until.IsZero() {
+		t.Errorf("the user is not protected any more: %+v", held)
+	}
+	elsewhere := func(at time.Duration) edge.Action {
+		asked, _ := from(t, c, 7000, at, func(x *edge.Exchange) { x.Asked.Secret = 0 }, 200)
+		return asked.Action
+	}
+	if got := elsewhere(59 * time.Minute); got != edge.Challenge {
+		t.Errorf("from elsewhere: %v", got)
+	}
+	if got := elsewhere(3 * time.Hour); got != edge.Pass {
+		t.Errorf("hours later: %v", got)
+	}
+	from(t, c, 1, 3*time.Hour, same, 401) // now he is one of many again, and goes as they do
+	for i := range 4 * places {
+		from(t, c, 2, 3*time.Hour+time.Minute, func(x *edge.Exchange) { x.Asked.User, x.Asked.Proven = checktest.Key.Words(uint64(i), 77), true }, 401)
+	}
+	if held := c.Held(1001, checktest.Start.Add(3*time.Hour+time.Minute)); held != nil {
+		t.Errorf("who was protected once keeps his place for ever: %+v", held)
+	}
+}
+
 func TestValidate(t *testing.T) {
 	for _, bad := range []Config{{Sources: 1}, {Within: 1}, {Every: 1}} {
 		if bad.Validate() == nil {
