@@ -39,7 +39,9 @@ const (
 
 	crowd    = 40               // users with wrong passwords at one address, until strangers there have to wait for each other,
 	slowed   = 10 * time.Minute // for so long after the last of them,
-	between  = time.Second      // and so long between two tries
+	between  = time.Second      // and so long between two tries,
+	longer   = 30 * time.Second // or so long where there are more of them than offices have phones,
+	offices  = 2                // times as many as are too many of an address where nobody is known
 	retry    = 5                // seconds
 	retries  = 26
 	perRight = 3 // wrong ones for each user with a right password are nothing unusual
@@ -86,6 +88,7 @@ type source struct {
 	since  int64         // nanoseconds
 	until  int64         // strangers at this address, or in this network, have to wait for each other
 	next   int64         // try of one of them
+	many   bool          // they were more than offices have phones
 	pace   time.Duration // between two users, where they were enough for a group; else 0
 	good   [4]uint64     // users whose passwords were right, a bit for each, some share one
 	failed meter.Distinct
@@ -180,6 +183,9 @@ func (c *Check) waits(key uint64, at time.Time) bool {
 		return true
 	}
 	s.next = now + int64(between)
+	if s.many {
+		s.next = now + int64(longer)
+	}
 	return false
 }
 
@@ -192,13 +198,14 @@ func (c *Check) right(key uint64, a *edge.Asked, at time.Time) {
 	}
 }
 
-// wrong notes a wrong password, and reports whether they are those of too many users, and whether its port is one of a group.
+// wrong notes a wrong password, and reports whether they are those of too many users, and whether its port is one of a group. Where strangers wait they go on to,
+// whoever else fills the table.
 func (c *Check) wrong(key uint64, most int, a *edge.Asked, at time.Time) (many, grouped bool) {
 	s, _ := c.sources.Note(key, a.Proven, at)
 	if s == nil {
 		return false, false
 	}
-	defer c.sources.Leave(key)
+	waited := s.until != 0
 	if at.UnixNano()-s.since > int64(c.cfg.Within) {
 		*s = source{since: at.UnixNano()}
 	}
@@ -208,12 +215,21 @@ func (c *Check) wrong(key uint64, most int, a *edge.Asked, at time.Time) (many, 
 		users -= perRight * bits.OnesCount64(word)
 	}
 	if key != a.Port && users >= crowd {
-		s.until = at.Add(slowed).UnixNano()
+		s.until, s.many = at.Add(slowed).UnixNano(), users >= offices*c.cfg.OfAddress
 		if c.last.Load() < s.until {
 			c.last.Store(s.until)
 		}
 	}
-	return users >= most, key == a.Port && a.Known == 0 && users >= c.cfg.OfGroup && c.together(s, a, at)
+	grouped = key == a.Port && a.Known == 0 && users >= c.cfg.OfGroup && c.together(s, a, at)
+	waits := s.until != 0
+	c.sources.Leave(key)
+	switch {
+	case waits && !waited:
+		c.sources.Keep(key)
+	case waited && !waits:
+		c.sources.Free(key)
+	}
+	return users >= most, grouped
 }
 
 // together reports whether s, the port of a, is one of a group. Its pace is that of its first users.

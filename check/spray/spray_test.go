@@ -89,6 +89,80 @@ func TestRotatedPorts(t *testing.T) {
 	}
 }
 
+// TestBesideKnownUser: where one user is known, somebody else tries a password on all others, a new port for each, for an hour. An office of 120 phones that all have
+// an old password is tried within minutes all the same, and gets in within minutes once they have the new one.
+func TestBesideKnownUser(t *testing.T) {
+	try := func(c *Check, user int, at time.Duration, status int) bool {
+		x := checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
+		x.At, x.Asked.Port, x.Asked.User, x.Asked.Secret, x.Asked.Known = x.At.Add(at), checktest.Key.Words(uint64(user), 6), checktest.Key.Words(uint64(user), 5), uint64(user+1), 1
+		if v := checktest.Opinion(c.Inspect(x)); v.Action != edge.Pass {
+			return false
+		}
+		c.Watch(checktest.Reply(t, x, status))
+		return true
+	}
+	c, passed := New(Config{}, checktest.Key), 0
+	for second := range 3600 {
+		if try(c, second, time.Duration(second)*time.Second, 401) {
+			passed++
+		}
+	}
+	if passed > 400 {
+		t.Errorf("%d users are tried in an hour", passed)
+	}
+	c = New(Config{}, checktest.Key)
+	in, last := map[int]bool{}, time.Duration(0)
+	for second := 0; len(in) < 120 && second < 3600; second++ {
+		status, at := 401, time.Duration(second)*time.Second
+		if second > 600 {
+			status = 200
+		}
+		for phone := second % 10; phone < 120; phone += 10 { // each tries every ten seconds
+			if !in[phone] && try(c, phone, at, status) && status == 200 {
+				in[phone], last = true, at
+			}
+		}
+	}
+	if len(in) < 120 || last > 15*time.Minute {
+		t.Errorf("%d of 120 phones are in after %v", len(in), last)
+	}
+}
+
+// TestWaitingAmongMany: whoever fills the table, and has proven his addresses, does not let those go on who wait, and who came over UDP with nonces that prove nothing.
+func TestWaitingAmongMany(t *testing.T) {
+	const places = 1 << 10
+	c := New(Config{Sources: places}, checktest.Key)
+	try := func(i int, at time.Time, change func(*edge.Asked)) edge.Action {
+		x := checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
+		x.At, x.Asked.Port, x.Asked.User, x.Asked.Secret, x.Asked.Known = at, uint64(i+5), checktest.Key.Words(uint64(i), 5), uint64(i+1), 1
+		change(&x.Asked)
+		v := checktest.Opinion(c.Inspect(x))
+		if v.Action == edge.Pass {
+			c.Watch(checktest.Reply(t, x, 401))
+		}
+		return v.Action
+	}
+	at := checktest.Start
+	for i := range 50 {
+		try(i, at.Add(time.Duration(i)*time.Second), func(*edge.Asked) {})
+	}
+	at = at.Add(time.Minute)
+	for i := range 4 * places {
+		try(1000+i, at, func(a *edge.Asked) {
+			a.Source, a.Port, a.Proven = checktest.Key.Words(uint64(i/2), 8), checktest.Key.Words(uint64(i), 9), true
+		})
+	}
+	passed := 0
+	for i := range 100 {
+		if try(100_000+i, at.Add(8*time.Minute), func(*edge.Asked) {}) == edge.Pass {
+			passed++
+		}
+	}
+	if passed != 1 {
+		t.Errorf("%d of 100 pass at once", passed)
+	}
+}
+
 func TestSlowSpray(t *testing.T) {
 	if n := tries(t, New(Config{}, checktest.Key), 100, func(i int, x *edge.Exchange) int {
 		x.At = x.At.Add(time.Duration(i) * 70 * time.Minute)
