@@ -62,9 +62,11 @@ func (c Config) Validate() error {
 
 // A Check remembers for each source the users it asked for without success.
 type Check struct {
-	cfg     Config
-	sources *meter.Table[source]
-	probes  *meter.Table[uint64] // the user whom a flow asks for with OPTIONS, by the hash of the flow
+	cfg      Config
+	key      meter.Key
+	sources  *meter.Table[source]
+	probes   *meter.Table[uint64] // the user whom a flow asks for with OPTIONS, by the hash of the flow
+	networks networks
 }
 
 // A source has its last users, each with the second from which he counts; 0 is a free cell. Those who succeed all the time have none: of them
@@ -97,9 +99,10 @@ func (s *source) succeeded() int {
 }
 
 // New makes the check. cfg is valid.
-func New(cfg Config, _ meter.Key) *Check {
+func New(cfg Config, key meter.Key) *Check {
 	cfg = cfg.withDefaults()
-	return &Check{cfg: cfg, sources: meter.NewEvidence[source](cfg.Sources, day, nil), probes: meter.NewEvidence[uint64](cfg.Sources, day, nil)}
+	return &Check{cfg: cfg, key: key, sources: meter.NewEvidence[source](cfg.Sources, day, nil), probes: meter.NewEvidence[uint64](cfg.Sources, day, nil),
+		networks: networks{slow: meter.NewEvidence[queue](cfg.Sources/16, 2*slowed, nil)}}
 }
 
 // Minds implements edge.Chooser: the end of a call asks for nobody.
@@ -121,6 +124,9 @@ func (c *Check) Watch(x *edge.Exchange) *edge.Verdict {
 		if delay, counts := c.heard(a.Source, a, status, x.At); counts {
 			c.without(a.Source, a, delay, x.At)
 		}
+	}
+	if network := c.network(a); network != 0 {
+		c.watchNetwork(network, a, status, x.At)
 	}
 	delay, counts := c.heard(a.Account(), a, status, x.At)
 	if !counts {
@@ -179,10 +185,16 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 	if a.Target == 0 || a.Trust != edge.Unknown {
 		return nil
 	}
+	if c.waits(a, x.At) {
+		return x.Say(edge.Verdict{Action: edge.Reply, Reason: reasonUsers, Status: 503, Text: "Try later", Retry: retry + int(a.User%retries)})
+	}
 	if answers(a) && !a.Good {
 		c.answered(a.Account(), a, 0, x.At)
 		if a.Guest() {
 			c.answered(a.Source, a, 0, x.At)
+		}
+		if network := c.network(a); network != 0 {
+			c.answered(network, a, 0, x.At)
 		}
 	} else if a.Guest() && a.Method != sip.OPTIONS && c.crowded(a.Source, x.At) {
 		return x.Say(edge.Verdict{Action: edge.Challenge, Reason: reasonUsers})

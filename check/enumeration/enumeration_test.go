@@ -1,6 +1,8 @@
 package enumeration
 
 import (
+	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 	"unsafe"
@@ -122,6 +124,73 @@ func TestSlowPlatform(t *testing.T) {
 		x.Asked.Secret = 9
 		if v := checktest.Opinion(c.Inspect(x)); v.Score > 0 {
 			t.Fatalf("phone %d answers: %+v", i, v)
+		}
+	}
+}
+
+// TestRotatedAddresses: who asks for each user from another address of an IPv6 /48 gets a few dozen answers, and then six a minute; its neighbours and IPv4 are not
+// touched, nor a carrier's network, where others succeed.
+func TestRotatedAddresses(t *testing.T) {
+	for name, one := range map[string]struct {
+		addr   string // with the number of the try
+		status int
+		every  time.Duration
+		right  int // every so many registers, 0: none
+		passed int // at most; at least ten less
+	}{
+		"one network":                 {"2001:db8:1:%x::1", 404, time.Second, 0, 60},
+		"one that is only challenged": {"2001:db8:1:%x::1", 401, 4 * time.Second, 0, 150},
+		"at once":                     {"2001:db8:1:%x::1", 404, 5 * time.Millisecond, 0, 21},
+		"slowly":                      {"2001:db8:1:%x::1", 404, 40 * time.Second, 0, 400},
+		"a network for each":          {"2001:db8:%x:1::1", 404, time.Second, 0, 400},
+		"IPv4":                        {"::ffff:198.51.%d.1", 404, time.Second, 0, 400},
+		"a carrier's network":         {"2001:db8:1:%x::1", 404, time.Second, 2, 400},
+	} {
+		c, passed, at := New(Config{}, checktest.Key), 0, checktest.Start
+		try := func(i int, change func(*edge.Asked), status int) edge.Verdict {
+			x := checktest.Exchange(t, checktest.Request("REGISTER", "sip:example.com"))
+			x.From.Remote = netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf(one.addr, i%250)), uint16(i+1024))
+			x.At, x.Asked.From, x.Asked.User = at, x.From, checktest.Key.Words(uint64(i), 5)
+			x.Asked.Target = x.Asked.User
+			x.Asked.Source, x.Asked.Port = checktest.Key.Words(uint64(i), 6), checktest.Key.AddrPort(x.From.Remote)
+			change(&x.Asked)
+			v := checktest.Opinion(c.Inspect(x))
+			if v.Action == edge.Pass {
+				c.Watch(checktest.Reply(t, x, status))
+			}
+			return v
+		}
+		for i := range 400 {
+			at = at.Add(one.every)
+			status, secret := one.status, uint64(0)
+			if one.right > 0 && i%one.right == 0 {
+				status, secret = 200, 7
+			}
+			v := try(i, func(a *edge.Asked) { a.Secret, a.Apt = secret, secret != 0 }, status)
+			switch {
+			case v.Action == edge.Pass:
+				passed++
+			case v.Status != 503 || v.Retry < 5 || v.Retry > 30 || v.Score != 0:
+				t.Fatalf("%s: %+v", name, v)
+			}
+		}
+		if passed > one.passed || passed < one.passed-10 {
+			t.Errorf("%s: %d get through, want about %d", name, passed, one.passed)
+		}
+		for who, change := range map[string]func(*edge.Asked){
+			"known there":          func(a *edge.Asked) { a.Good = true },
+			"registered":           func(a *edge.Asked) { a.Trust = edge.Known },
+			"who was challenged":   func(a *edge.Asked) { a.Secret, a.Apt = 5, true },
+			"who asks for OPTIONS": func(a *edge.Asked) { a.Method = sip.OPTIONS },
+		} {
+			for range 3 {
+				if v := try(1000, change, 200); v.Action != edge.Pass {
+					t.Errorf("%s, %s: %+v", name, who, v)
+				}
+			}
+		}
+		if at = at.Add(slowed + time.Second); try(2000, func(*edge.Asked) {}, 200).Action != edge.Pass || try(2001, func(*edge.Asked) {}, 200).Action != edge.Pass {
+			t.Errorf("%s: later strangers still wait", name)
 		}
 	}
 }
