@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/ringwall/ringwall/edge"
 )
@@ -37,19 +39,20 @@ func TestBurstIsBounded(t *testing.T) {
 		c.state, c.writing = open, true
 		return c
 	}
-	many := stuck(9)
-	n := 0
-	for many.enqueue([]byte("x")) == nil {
-		n++
+	fill := func(c *conn, b []byte) (n int) { // in no time, however long that takes
+		for c.enqueue(b) == nil {
+			c.crowded = time.Now()
+			n++
+		}
+		return n
 	}
+	many := stuck(9)
+	n := fill(many, []byte("x"))
 	if n != burstFold*queueMessages || many.state != closed {
 		t.Errorf("it is full after %d messages, want %d", n, burstFold*queueMessages)
 	}
 	large := stuck(10)
-	for n = 0; large.enqueue(make([]byte, 50_000)) == nil; {
-		n++
-	}
-	if n != burstFold*large.limit/50_000 {
+	if n = fill(large, make([]byte, 50_000)); n != burstFold*large.limit/50_000 {
 		t.Errorf("it is full after %d messages of 50 kB", n)
 	}
 	long := stuck(11)
@@ -61,6 +64,38 @@ func TestBurstIsBounded(t *testing.T) {
 	long.crowded = long.crowded.Add(-burstTime)
 	if err := long.enqueue([]byte("x")); err != ErrFull || s.Counters().QueueOverflows != 3 {
 		t.Errorf("%v after %v, and %d overflows", err, burstTime, s.Counters().QueueOverflows)
+	}
+}
+
+// A connection whose queue several find full at once is closed once, and counted once.
+func TestOverflowCountsOnce(t *testing.T) {
+	s := serve(t, Config{Listen: []Listen{tcp(edge.Outside, "127.0.0.1:0")}, Workers: 1}, &stage{})
+	const far = 10
+	for port := range far {
+		c := s.conns.share(s.newConn(0, addr(fmt.Sprintf("127.0.0.1:%d", 1+port)), true))
+		c.state, c.writing, c.crowded = open, true, time.Now().Add(-burstTime)
+		for range queueMessages {
+			c.put([]byte("x"))
+		}
+		var all sync.WaitGroup
+		c.mu.Lock()
+		for range 8 {
+			all.Go(func() {
+				if err := c.enqueue([]byte("x")); err != ErrFull && err != ErrGone {
+					t.Errorf("a full queue took more: %v", err)
+				}
+			})
+		}
+		for range 3 { // one who has waited for a millisecond, and once in vain, has a mutex serve all in turn: they see the queue full before one closes it
+			time.Sleep(2 * time.Millisecond)
+			c.mu.Unlock()
+			c.mu.Lock()
+		}
+		c.mu.Unlock()
+		all.Wait()
+	}
+	if n := s.Counters().QueueOverflows; n != far {
+		t.Errorf("%d overflows of %d connections", n, far)
 	}
 }
 

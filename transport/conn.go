@@ -132,7 +132,6 @@ func (c *conn) enqueue(b []byte) error {
 			s.count.queuesCrowded.Add(1)
 		}
 		if overflow {
-			s.count.queueOverflows.Add(1)
 			c.close(errOverflow)
 		}
 		return ErrFull
@@ -352,6 +351,9 @@ func (c *conn) close(err error) {
 	c.mu.Unlock()
 	if was == closed {
 		return
+	}
+	if err == errOverflow {
+		c.server.count.queueOverflows.Add(1) // here, so that of several who find the queue full at once one counts
 	}
 	c.release()
 	if tcp != nil {
