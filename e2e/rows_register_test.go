@@ -79,7 +79,7 @@ func p38(r *rig) {
 		}
 		return true
 	})
-	r.unreachable(contact, 3*time.Second)
+	r.unreachable(contact, 2*siptest.Deadline)
 }
 
 // unreachable wants calls to contact refused by the edge before long. Calls that reach a phone which is busy don't count.
@@ -235,6 +235,6 @@ func p68(r *rig) {
 		r.Errorf("the registrar still has %q", left)
 	}
 	for _, contact := range contacts {
-		r.unreachable(contact, time.Second)
+		r.unreachable(contact, siptest.Deadline)
 	}
 }

@@ -64,7 +64,7 @@ func TestKamailioHiddenRestart(t *testing.T) {
 	alice, bob, clock := newBaresip(t, "alice"), newBaresip(t, "bob"), newBaresip(t, "clock")
 	alice.register(k.account(e, "alice", "udp", 3600))
 	bob.register(k.account(e, "bob", "udp", 3600))
-	clock.register(k.account(e, "clock", "udp", 3))
+	clock.register(k.account(e, "clock", "udp", shortly))
 	refreshed(clock) // so that the journal had its second
 	for _, ends := range [][2]*baresip{{alice, bob}, {bob, alice}} {
 		alice.connect(bob)

@@ -15,7 +15,7 @@ import (
 
 // Deadline is how long an Expect waits before it fails the test: generous, since a machine may be busy; a test that passes
 // never waits for it.
-const Deadline = 5 * time.Second
+const Deadline = 10 * time.Second
 
 // A Received is a message as it came in.
 type Received struct {
