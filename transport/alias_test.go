@@ -25,7 +25,7 @@ type aliasRig struct {
 
 func newAliasRig(t *testing.T) *aliasRig {
 	r := &aliasRig{T: t, good: newAuthority(t), other: newAuthority(t)}
-	r.destination = tlsServer(t, r.good.issue(t, "server", "sip:peer.example"), Source{})
+	r.destination = tlsServer(t, r.good.issue(t, "peer", "sip:peer.example"), Source{})
 	cfg := oneTLS(t, r.good, "127.0.0.1:0")
 	var both []byte
 	for _, a := range []*authority{r.good, r.other} {
