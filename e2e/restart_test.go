@@ -21,7 +21,7 @@ func restart(t *testing.T, callers, rate, phones int) {
 	for i := range callers {
 		l.start(r.phone(fmt.Sprint("caller", i)), 1<<20, time.Second/time.Duration(rate), stop)
 	}
-	const loaded = 1500 * time.Millisecond // the journal may lose one second
+	const loaded = 2 * time.Second // the journal may lose one second, and the disk may be slow
 	time.Sleep(loaded)
 	before := l.complete.Load()
 	r.edge.Kill()

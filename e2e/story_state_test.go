@@ -114,7 +114,7 @@ func TestStateFileLost(t *testing.T) {
 			r := newRig(t, udp, nil)
 			contact := r.register(siptest.NewRegistrar(r.platform, nil), r.phone("alice"))
 			r.does("ban", "198.51.100.7", "--for", "1h")
-			time.Sleep(time.Second) // it is written
+			time.Sleep(2 * time.Second) // it is written
 			if err := harm(r.stateFile()); err != nil {
 				t.Fatal(err)
 			}
@@ -123,7 +123,7 @@ func TestStateFileLost(t *testing.T) {
 			if out := r.does("status"); name != "removed" && !strings.Contains(out, "state.damaged") {
 				t.Errorf("status says\n%s", out)
 			}
-			time.Sleep(1500 * time.Millisecond) // both journals have written everything
+			time.Sleep(2 * time.Second) // both journals have written everything
 			r.edge.Kill()
 			r.edge.Start()
 			if got := r.banned(); !slices.Equal(got, []string{"198.51.100.7", "198.51.100.8"}) {
