@@ -27,18 +27,46 @@ func AppendReply(dst []byte, m *Message, vias []byte, status int, reason string,
 	} else {
 		dst = m.appendAll(dst, FieldVia)
 	}
-	dst = m.appendAll(dst, FieldFrom)
-	dst = m.appendAll(dst, FieldTo)
-	if !m.ToTag.Present() && len(toTag) > 0 {
-		dst = append(append(dst[:len(dst)-2], ";tag="...), toTag...)
-		dst = append(dst, '\r', '\n')
+	if m.ToTag.Present() {
+		toTag = nil
 	}
-	dst = m.appendAll(dst, FieldCallID)
-	dst = m.appendAll(dst, FieldCSeq)
+	if at, ok := m.parties(); ok && len(toTag) == 0 {
+		dst = append(dst, at.Of(m.Raw)...)
+	} else {
+		dst = m.appendParties(dst, toTag)
+	}
 	for i := range extra {
 		dst = appendLine(dst, extra[i].Name, extra[i].Value)
 	}
 	return append(dst, "Content-Length: 0\r\n\r\n"...)
+}
+
+// appendParties appends From, To with toTag if there is one, Call-ID and CSeq.
+func (m *Message) appendParties(dst, toTag []byte) []byte {
+	dst = m.appendAll(m.appendAll(dst, FieldFrom), FieldTo)
+	if len(toTag) > 0 {
+		dst = append(append(dst[:len(dst)-2], ";tag="...), toTag...)
+		dst = append(dst, '\r', '\n')
+	}
+	return m.appendAll(m.appendAll(dst, FieldCallID), FieldCSeq)
+}
+
+// parties is where appendParties' lines stand as it writes them, one after the other: there they are as a rule.
+func (m *Message) parties() (at Span, ok bool) {
+	first := m.Find(FieldFrom)
+	if first < 0 || first+4 > len(m.Fields) || m.again&(1<<FieldFrom|1<<FieldTo|1<<FieldCallID|1<<FieldCSeq) != 0 {
+		return at, false
+	}
+	four := m.Fields[first : first+4]
+	at = Span{four[0].Line.Start, four[0].Line.Start}
+	for i, id := range [...]FieldID{FieldFrom, FieldTo, FieldCallID, FieldCSeq} {
+		f := &four[i]
+		if f.ID != id || !f.Canonical || f.Line.Start != at.End {
+			return at, false
+		}
+		at.End = f.Line.End
+	}
+	return at, true
 }
 
 // AppendACK appends the ACK for a final response of 300 and more to INVITE (RFC 3261 §17.1.1.3): sent is the INVITE as we

@@ -143,6 +143,9 @@ func checkReply(t *testing.T, m *Message) {
 		t.Fatalf("answer without To tag: %q", out)
 	}
 	checkCanonical(t, &r)
+	if at, ok := m.parties(); ok && string(at.Of(m.Raw)) != string(m.appendParties(nil, nil)) {
+		t.Fatalf("%q is not what is written one by one: %q", at.Of(m.Raw), m.appendParties(nil, nil))
+	}
 }
 
 // checkIdentity asserts that a message whose every line is canonical comes out byte-identical.
