@@ -44,8 +44,10 @@ func (l *lane) fit(x *edge.Exchange) edge.Verdict {
 	if x.Match == edge.MatchNew && l.p.draining.Load() && !l.goesOn(x) {
 		return refusal(x, edge.Reply, reasonDrain, 503, "")
 	}
-	if v := l.shed(x); v.Action != edge.Pass {
-		return v
+	if x.Match == edge.MatchNew {
+		if v := l.shed(x); v.Action != edge.Pass {
+			return v
+		}
 	}
 	switch l.own.forged {
 	case "":
