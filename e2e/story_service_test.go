@@ -36,8 +36,8 @@ func newServiceManager(t *testing.T) *serviceManager {
 // expect returns the next message that is not only a sign of life, and wants it to begin with this line.
 func (m *serviceManager) expect(line string) (lines []string) {
 	m.Helper()
+	_ = m.conn.SetReadDeadline(time.Now().Add(siptest.Deadline)) // for all signs of life together
 	for buf := make([]byte, 4096); ; {
-		_ = m.conn.SetReadDeadline(time.Now().Add(siptest.Deadline))
 		n, err := m.conn.Read(buf)
 		if err != nil {
 			m.Fatalf("the service manager waits for %s: %v", line, err)
@@ -57,8 +57,8 @@ func (m *serviceManager) expect(line string) (lines []string) {
 // that may take.
 func TestServiceManager(t *testing.T) {
 	t.Parallel()
-	m := newServiceManager(t)
-	e := siptest.StartEdge(t, siptest.Outlets{Upstream: []string{"sip:127.0.0.1:5080"}, Env: []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=100000"}},
+	m := newServiceManager(t) // its socket holds ten messages while commands run: two signs of life a second are not too many
+	e := siptest.StartEdge(t, siptest.Outlets{Upstream: []string{"sip:127.0.0.1:5080"}, Env: []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=1000000"}},
 		siptest.Keys{"timers": "{drain: 40s}"})
 	m.expect("READY=1")
 	for range 3 {
