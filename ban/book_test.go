@@ -403,8 +403,8 @@ func TestCallsMove(t *testing.T) {
 	b.CallsMoved(old, now)
 	b.CallsMoved(old, now)
 	b.CallsMoved(now, now)
-	if b.Calling(old) || !b.Calling(now) || b.calls.addrs[now.Addr()] != 1 || len(b.calls.addrs) != 1 || len(b.calls.flows) != 1 {
-		t.Errorf("after the move: %v %v", b.calls.flows, b.calls.addrs)
+	if b.Calling(old) || !b.Calling(now) || b.calls.addrs.find(whole(now)).flows != 1 || b.calls.addrs.len() != 1 || b.calls.flows.len() != 1 {
+		t.Errorf("after the move: %d %d", b.calls.flows.len(), b.calls.addrs.len())
 	}
 	if began, ok := b.calls.began(now); !ok || began != start.Add(-time.Second).UnixNano() {
 		t.Errorf("the oldest call began %d, %t", began, ok)
@@ -419,8 +419,8 @@ func TestCallsMove(t *testing.T) {
 		t.Error("calls go on that have ended")
 	}
 	b.Tick(start.Add(time.Minute + afterwards))
-	if b.calls.len()+b.calls.byKey.Len()+len(b.calls.flows)+len(b.calls.addrs) != 0 {
-		t.Errorf("%d not forgotten: %v %v", b.calls.len(), b.calls.flows, b.calls.addrs)
+	if b.calls.len()+b.calls.byKey.Len()+b.calls.flows.len()+b.calls.addrs.len() != 0 {
+		t.Errorf("%d not forgotten: %d %d", b.calls.len(), b.calls.flows.len(), b.calls.addrs.len())
 	}
 }
 
@@ -439,7 +439,7 @@ func TestCallsAreBounded(t *testing.T) {
 		t.Errorf("%d calls after a day", n)
 	}
 	b.Tick(start.Add(callLife + time.Minute))
-	if n := b.Stats().Calls; n != 0 || b.calls.byKey.Len() != 0 || len(b.calls.flows) != 0 || len(b.calls.addrs) != 0 {
+	if n := b.Stats().Calls; n != 0 || b.calls.byKey.Len() != 0 || b.calls.flows.len() != 0 || b.calls.addrs.len() != 0 {
 		t.Errorf("%d calls are never forgotten", n)
 	}
 }
@@ -457,7 +457,7 @@ func TestCallsOfATrunk(t *testing.T) {
 		b.CallEnded(key, at)
 		at = at.Add(time.Second)
 		b.Tick(at)
-		if n, places := len(b.calls.of(b.calls.flows[trunk])), b.calls.n; n > 35 || n != b.calls.len() || places > 35 {
+		if n, places := len(b.calls.of(b.calls.flows.find(trunk))), b.calls.n; n > 35 || n != b.calls.len() || places > 35 {
 			t.Fatalf("%d calls of %d in %d places", n, b.calls.len(), places)
 		}
 	}
@@ -472,8 +472,8 @@ func TestCallsOfATrunk(t *testing.T) {
 	}
 	b.CallEnded(2, at)
 	b.Tick(at.Add(afterwards))
-	if n := b.Stats().Calls; n != 0 || len(b.calls.flows) != 0 || len(b.calls.addrs) != 0 || len(b.calls.over) != 0 {
-		t.Errorf("%d calls are left: %+v", n, b.calls.flows)
+	if n := b.Stats().Calls; n != 0 || b.calls.flows.len() != 0 || b.calls.addrs.len() != 0 || len(b.calls.over) != 0 {
+		t.Errorf("%d calls are left: %d", n, b.calls.flows.len())
 	}
 }
 

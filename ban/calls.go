@@ -14,17 +14,16 @@ import (
 // more than most: a call for which there is no room is one that no ban will spare. To note a call and its end costs a few look-ups,
 // however many calls one flow has: a trunk brings thousands.
 type calls struct {
-	mu     sync.Mutex
-	most   int
-	byKey  meter.Index
-	all    []*[perBlock]calling // by place
-	n      uint32               // places that have ever been taken
-	free   []uint32             // of these, those that nobody has now
-	flows  map[netip.AddrPort]*talk
-	addrs  map[netip.Addr]int // how many flows
-	unused []*talk            // of flows without a call, for the next ones
-	over   []uint32           // that have ended, in that order
-	swept  int64              // Unix nanoseconds
+	mu    sync.Mutex
+	most  int
+	byKey meter.Index
+	all   []*[perBlock]calling // by place
+	n     uint32               // places that have ever been taken
+	free  []uint32             // of these, those that nobody has now
+	flows roll                 // by address and port
+	addrs roll                 // by address, the port 0
+	over  []uint32             // that have ended, in that order
+	swept int64                // Unix nanoseconds
 }
 
 // A calling is one call.
@@ -33,12 +32,6 @@ type calling struct {
 	began, ended  int64  // Unix nanoseconds; ended is 0 until it has
 	with          *talk  // nil: it is none
 	before, after uint32 // the calls of that flow that began before and after it
-}
-
-// A talk is the calls of one flow, linked in the order in which they began.
-type talk struct {
-	flow           netip.AddrPort
-	oldest, newest uint32
 }
 
 const (
@@ -52,8 +45,8 @@ const (
 )
 
 func (c *calls) init(most int) {
-	c.most, c.byKey = min(most, meter.MostPlaces), meter.NewIndex()
-	c.flows, c.addrs = map[netip.AddrPort]*talk{}, map[netip.Addr]int{}
+	c.most, c.byKey = min(most, meter.MostPlaces-1), meter.NewIndex()
+	c.flows, c.addrs = newRoll(), newRoll()
 }
 
 // at is the call at place i.
@@ -112,37 +105,26 @@ func (c *calls) append(t *talk, i uint32) {
 	t.newest = i
 }
 
-// mostUnused bounds what is kept for flows to come.
-const mostUnused = 1024
-
 // talk is that of a flow, empty if it has had no call.
 func (c *calls) talk(flow netip.AddrPort) *talk {
-	t := c.flows[flow]
-	if t != nil {
-		return t
+	t, fresh := c.flows.enter(flow)
+	if fresh {
+		a, _ := c.addrs.enter(whole(flow))
+		a.flows++
 	}
-	if n := len(c.unused); n > 0 {
-		t = c.unused[n-1]
-		c.unused = c.unused[:n-1]
-	} else {
-		t = new(talk)
-	}
-	*t = talk{flow, none, none}
-	c.flows[flow] = t
-	c.addrs[flow.Addr()]++
 	return t
 }
 
+// whole is the address of a flow as addrs has it.
+func whole(flow netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(flow.Addr(), 0) }
+
 // silent takes a flow off the record, whose talk t has no call left.
 func (c *calls) silent(t *talk) {
-	delete(c.flows, t.flow)
-	a := t.flow.Addr()
-	if c.addrs[a]--; c.addrs[a] == 0 {
-		delete(c.addrs, a)
+	a := c.addrs.find(whole(t.flow))
+	if a.flows--; a.flows == 0 {
+		c.addrs.remove(a)
 	}
-	if len(c.unused) < mostUnused {
-		c.unused = append(c.unused, t)
-	}
+	c.flows.remove(t)
 }
 
 // CallEnded notes that the call with this key is over. What its parties still say of its end, and hear, is spared for afterwards.
@@ -182,7 +164,7 @@ func (c *calls) forget(i uint32) {
 func (c *calls) began(from netip.AddrPort) (int64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.flows[from]
+	t := c.flows.find(from)
 	if t == nil {
 		return 0, false
 	}
@@ -194,7 +176,7 @@ func (b *Book) Calling(from netip.AddrPort) bool {
 	c := &b.calls
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.flows[from]
+	t := c.flows.find(from)
 	if t == nil {
 		return false
 	}
@@ -219,7 +201,7 @@ func (b *Book) CallsMoved(from, to netip.AddrPort) {
 	c := &b.calls
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.flows[from]
+	t := c.flows.find(from)
 	if t == nil || from == to {
 		return
 	}
@@ -238,14 +220,9 @@ func (c *calls) within(p netip.Prefix) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p.IsSingleIP() {
-		return c.addrs[p.Addr()] > 0
+		return c.addrs.find(netip.AddrPortFrom(p.Addr(), 0)) != nil
 	}
-	for a := range c.addrs {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return c.addrs.within(p)
 }
 
 // count is len for who does not hold the lock.
