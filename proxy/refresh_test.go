@@ -45,6 +45,7 @@ func newRefresher(t testing.TB, phones int, way string, path bool) *refresher {
 		r.bench = newBench(t, change)
 	}
 	r.p.srv.Close()
+	r.now = time.Now() // as what is received is dated: with the clock that nobody sets
 	for i := range phones {
 		f := r.outside
 		f.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, 0, byte(i % 16)}), uint16(5000+i/16))
