@@ -117,7 +117,7 @@ func angleURI(raw []byte, i, end int, a *Address) (int, Error) {
 		return j + n + 1, errNone
 	}
 	var u URI
-	if next := usualURI(raw[:end], i, Span{}, &u); next > 0 {
+	if next := usualURI(raw[:end], i, &u); next > 0 {
 		a.URI, a.Angle = u.Whole, true
 		return next, errNone
 	}

@@ -122,3 +122,25 @@ var fieldInfo = [fieldIDs]struct {
 	FieldIdentity:           {"Identity", 'y', false},
 	FieldIdentityInfo:       {"Identity-Info", 'n', false},
 }
+
+// What opaqueKind says of a field.
+const (
+	notOpaque  uint8 = iota // Parse looks into it
+	opaqueOnce              // it does not; the field may stand once
+	opaque                  // nor here, and the field may stand as often as it likes
+)
+
+var opaqueKind = makeOpaqueKind()
+
+func makeOpaqueKind() (t [fieldIDs]uint8) {
+	for id := FieldOther + 1; id < fieldIDs; id++ {
+		if t[id] = opaque; fieldInfo[id].single {
+			t[id] = opaqueOnce
+		}
+	}
+	for _, id := range [...]FieldID{FieldVia, FieldFrom, FieldTo, FieldCallID, FieldCSeq, FieldMaxForwards, FieldContact, FieldRoute, FieldRecordRoute,
+		FieldPath, FieldServiceRoute, FieldContentLength} {
+		t[id] = notOpaque
+	}
+	return t
+}

@@ -10,12 +10,9 @@ func (m *Message) fields(i int) (int, Error) {
 		return 0, m.fail(ErrFold, i)
 	}
 	for lines := 0; ; lines++ {
-		if lines < mostFields {
-			if next := m.usual(i); next > 0 {
-				i = next
-				continue
-			}
-		}
+		have := len(m.Fields)
+		i = m.usual(i, mostFields-lines)
+		lines += len(m.Fields) - have
 		if at(b, i) == '\r' && at(b, i+1) == '\n' {
 			return i + 2, errNone
 		}
@@ -23,7 +20,10 @@ func (m *Message) fields(i int) (int, Error) {
 			return 0, m.fail(ErrFieldCount, i)
 		}
 		id, c := exactName(b, i)
-		end := usualValue(b, id, c)
+		end := 0
+		if id != FieldOther {
+			end = usualValue(b, c)
+		}
 		f := m.grow()
 		if end > 0 {
 			f.set(id, i, c+2, end)
@@ -57,15 +57,15 @@ func (f *Field) set(id FieldID, i, v, end int) {
 	f.ID, f.Canonical, f.Folded = id, true, false
 }
 
-// usualValue returns the end of the value behind the colon at c, or 0 unless the line of field id is as most are: one SP, a
-// value without control bytes and without white space at its ends, CRLF, no fold.
-func usualValue(b []byte, id FieldID, c int) int {
-	v := c + 2
-	if id == FieldOther || v >= len(b) || b[c+1] != ' ' || b[v] <= ' ' {
+// usualValue returns the end of the value behind the colon at c, or 0 unless the line is as most are: one SP, a value without control
+// bytes and without white space at its ends, CRLF, no fold.
+func usualValue(b []byte, c int) int {
+	if c < 0 || c > len(b)-6 || b[c+1] != ' ' || b[c+2] <= ' ' {
 		return 0
 	}
+	v := c + 2
 	end := control(b, v)
-	if end-v > MaxValue || end+3 > len(b) {
+	if end-v > MaxValue || end < 1 || end > len(b)-3 {
 		return 0
 	}
 	w := binary.LittleEndian.Uint32(b[end-1:]) // the last byte, CR, LF, the first byte of the next line
@@ -79,11 +79,13 @@ func usualValue(b []byte, id FieldID, c int) int {
 // at three times the cost.)
 func (m *Message) grow() *Field {
 	n := len(m.Fields)
-	if n == cap(m.Fields) {
+	if n >= cap(m.Fields) {
 		m.Fields = append(m.Fields, Field{})
+		return &m.Fields[n]
 	}
-	m.Fields = m.Fields[:n+1]
-	return &m.Fields[n]
+	fields := m.Fields[:n+1]
+	m.Fields = fields
+	return &fields[n]
 }
 
 // oddLine decodes any other field line at i into f, and returns the offset of the next line, or that of the fault.

@@ -3,13 +3,14 @@ package sip
 // parseHost returns the index after the host that begins at raw[i] (RFC 3261 §25.1: hostname, IPv4address or
 // IPv6reference), or -1. A host whose last label begins with a digit must be an IPv4 address.
 func parseHost(raw []byte, i, end int) int {
-	switch {
+	b := raw[:end]
+	switch c := at(b, i); {
 	case i == end:
 		return -1
-	case raw[i] == '[':
+	case c == '[':
 		return parseIPv6(raw, i, end)
-	case is(raw[i], cDigit):
-		if j := parseIPv4(raw, i, end); j > 0 && (j == end || !is(raw[j], cHost)) {
+	case c-'0' <= 9:
+		if j := parseIPv4(raw, i, end); j > 0 && !is(at(b, j), cHost) {
 			return j
 		}
 	}
@@ -18,17 +19,16 @@ func parseHost(raw []byte, i, end int) int {
 
 // parseHostname returns the index after the hostname at raw[i], or -1.
 func parseHostname(raw []byte, i, end int) int {
+	b := raw[:end]
 	label, last := i, i // starts of the current label and of the last one that is not empty
 	j := i
 	for {
-		if j = skip(raw, j, end, cLabel); j == end {
-			break
-		}
-		c := raw[j]
+		j = skipLong(b, j, len(b), cLabel)
+		c := at(b, j)
 		if c != '.' && c != '-' {
 			break
 		}
-		if j == label || c == '.' && raw[j-1] == '-' {
+		if j == label || c == '.' && at(b, j-1) == '-' {
 			return -1
 		}
 		if j++; c == '.' {
@@ -38,7 +38,7 @@ func parseHostname(raw []byte, i, end int) int {
 	if label < j {
 		last = label
 	}
-	if j == i || raw[j-1] == '-' || is(raw[last], cDigit) {
+	if j == i || at(b, j-1) == '-' || at(b, last)-'0' <= 9 {
 		return -1
 	}
 	return j
@@ -59,31 +59,48 @@ func parseIPv6(raw []byte, i, end int) int {
 // parseIPv4 returns the index after four decimal numbers up to 255 without leading zeros at raw[i], or -1.
 func parseIPv4(raw []byte, i, end int) int {
 	b := raw[:end]
-	for dots := 0; ; dots++ {
-		x := at(b, i) - '0'
-		if x > 9 {
-			return -1
-		}
-		i++
-		if y := at(b, i) - '0'; y <= 9 {
-			if x == 0 {
-				return -1
-			}
-			i++
-			if z := at(b, i) - '0'; z <= 9 {
-				if i++; at(b, i)-'0' <= 9 || int(x)*100+int(y)*10+int(z) > 255 {
-					return -1
-				}
-			}
-		}
-		switch {
-		case dots == 3:
-			return i
-		case at(b, i) != '.':
-			return -1
-		}
-		i++
+	n := 0
+	if i >= 0 && i <= len(b)-16 {
+		n = ipv4Length((*[16]byte)(b[i : i+16]))
+	} else {
+		var last [16]byte
+		copy(last[:], b[i:])
+		n = ipv4Length(&last)
 	}
+	if n < 0 {
+		return -1
+	}
+	return i + n
+}
+
+// ipv4Length returns the length of the IPv4 address that p begins with, which has 15 bytes at most, or -1.
+func ipv4Length(p *[16]byte) int {
+	k := uint(0)
+	for dots := 0; k <= 12; dots++ {
+		x, y, z := p[k]-'0', p[k+1]-'0', p[k+2]-'0'
+		switch {
+		case x > 9:
+			return -1
+		case y > 9:
+			k++
+		case x == 0:
+			return -1
+		case z > 9:
+			k += 2
+		case p[k+3]-'0' <= 9 || uint(x)*100+uint(y)*10+uint(z) > 255:
+			return -1
+		default:
+			k += 3
+		}
+		if dots == 3 {
+			return int(k)
+		}
+		if p[k] != '.' {
+			return -1
+		}
+		k++
+	}
+	return -1
 }
 
 func isIPv4(b []byte) bool { return parseIPv4(b, 0, len(b)) == len(b) }

@@ -49,22 +49,21 @@ func nameHash(x, y, z uint64) uint64 {
 // only the usual spelling, and nothing in the last bytes of b; id is FieldOther then. A Content-Length that ends a message without a body
 // is not too near the end.
 func exactName(b []byte, i int) (id FieldID, colon int) {
-	b = b[i:]
-	if len(b) < 16 {
+	if i < 0 || i > len(b)-16 {
 		return FieldOther, 0
 	}
-	x := binary.LittleEndian.Uint64(b)
+	x := binary.LittleEndian.Uint64(b[i:])
 	if hit := colons(x); hit != 0 {
 		return wordsName(x&upTo(hit), 0, 0), i + bits.TrailingZeros64(hit)>>3
 	}
-	y := binary.LittleEndian.Uint64(b[8:])
+	y := binary.LittleEndian.Uint64(b[i+8:])
 	if hit := colons(y); hit != 0 {
 		return wordsName(x, y&upTo(hit), 0), i + 8 + bits.TrailingZeros64(hit)>>3
 	}
-	if len(b) < maxKnownName {
+	if i > len(b)-maxKnownName {
 		return FieldOther, 0
 	}
-	z := binary.LittleEndian.Uint64(b[16:])
+	z := binary.LittleEndian.Uint64(b[i+16:])
 	hit := colons(z)
 	return wordsName(x, y, z&upTo(hit)), i + 16 + bits.TrailingZeros64(hit)>>3
 }

@@ -7,8 +7,14 @@ import (
 
 // usualPort reads the port of up to five digits at b[i] and returns the index after it, or -1.
 func usualPort(b []byte, i int) (port uint16, next int) {
-	n, next := usualNumber(b, i, 5)
-	if n == 0 || n > 65535 {
+	n, next := 0, 0
+	if i >= 0 && i <= len(b)-8 {
+		n, next = number8(binary.LittleEndian.Uint64(b[i:]))
+		next += i
+	} else {
+		n, next = usualNumber(b, i, 5)
+	}
+	if uint(n-1) >= 65535 || next > i+5 {
 		return 0, -1
 	}
 	return uint16(n), next
@@ -17,6 +23,9 @@ func usualPort(b []byte, i int) (port uint16, next int) {
 // usualNumber reads up to most digits, eight at most, at b[i] and returns the index after them, or i if there are none, or more.
 func usualNumber(b []byte, i, most int) (n, next int) {
 	if i >= 0 && i <= len(b)-8 {
+		if n = int(b[i] - '0'); n <= 9 && b[i+1]-'0' > 9 { // 0, or the CSeq of most
+			return n, i + 1
+		}
 		n, next = number8(binary.LittleEndian.Uint64(b[i:]))
 	} else {
 		for ; at(b, i+next)-'0' <= 9; next++ {

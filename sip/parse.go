@@ -83,8 +83,16 @@ func (m *Message) skipCRLF() int {
 
 // startLine decodes the line at i and returns the offset of the next one.
 func (m *Message) startLine(i int) (int, Error) {
-	b := m.Raw
 	m.p.start = uint32(i)
+	if next := m.usualStart(m.Raw, i); next > 0 {
+		return next, errNone
+	}
+	return m.oddStart(i)
+}
+
+// oddStart is startLine for any line.
+func (m *Message) oddStart(i int) (int, Error) {
+	b := m.Raw
 	reply := bytes.HasPrefix(b[i:], []byte("SIP/"))
 	end := control(b, i)
 	for reply && end < len(b) && b[end] == '\t' { // a reason phrase may hold HTAB

@@ -13,7 +13,7 @@ const (
 // control returns the index of the first control byte (00-1F, 7F) of b at or after i, or len(b). It looks at sixteen bytes
 // at a time: a line end and every byte that must not be in a line are found in the same pass.
 func control(b []byte, i int) int {
-	for i <= len(b)-16 {
+	for i >= 0 && i <= len(b)-16 {
 		x, y := binary.LittleEndian.Uint64(b[i:]), binary.LittleEndian.Uint64(b[i+8:])
 		hits := controls(x)
 		if hits|controls(y) == 0 {
@@ -78,17 +78,21 @@ func skip(raw []byte, i, end int, mask uint32) int {
 	return int(k)
 }
 
-// skipLong is skip, quicker from some ten bytes on.
+// skipLong is skip, quicker from some four bytes on: it looks at four at a time.
 func skipLong(raw []byte, i, end int, mask uint32) int {
-	b := raw[i:end]
-	k := 0
-	for k <= len(b)-4 && class[b[k]]&class[b[k+1]]&class[b[k+2]]&class[b[k+3]]&mask != 0 {
-		k += 4
+	b := raw[:end:end]
+	for i >= 0 && i <= len(b)-8 {
+		p := (*[8]byte)(b[i : i+8])
+		if class[p[0]]&class[p[1]]&class[p[2]]&class[p[3]]&mask == 0 {
+			break
+		}
+		i += 4
+		if class[p[4]]&class[p[5]]&class[p[6]]&class[p[7]]&mask == 0 {
+			break
+		}
+		i += 4
 	}
-	for k < len(b) && class[b[k]]&mask != 0 {
-		k++
-	}
-	return i + k
+	return skip(raw, i, end, mask)
 }
 
 // skipEscaped is skip where "%" HEXDIG HEXDIG counts as one more character of the class (RFC 3261 §25.1, escaped).

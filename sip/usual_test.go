@@ -2,6 +2,7 @@ package sip
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
 )
 
@@ -24,8 +25,52 @@ func checkUsual(t *testing.T, m *Message, err error, datagram bool) {
 	if a, b := decoded(m), decoded(&lower); a != b {
 		t.Fatalf("%+v\nin lower case %+v\n%q", a, b, m.Raw)
 	}
+	checkStart(t, m.Raw, int(m.p.start))
 	if err == nil {
 		checkURIs(t, m)
+	}
+}
+
+// checkStart asserts that a start line that is decoded at once means what the parser of any start line says.
+func checkStart(t *testing.T, raw []byte, i int) (usual bool) {
+	t.Helper()
+	a, b := Message{Raw: raw}, Message{Raw: raw}
+	next := a.usualStart(raw, i)
+	if next > 0 {
+		if end, e := b.oddStart(i); e != errNone || end != next || b.errAt != 0 {
+			t.Fatalf("%d, and %v at %d or %d\n%q", next, e, end, b.errAt, raw)
+		}
+	}
+	if !reflect.DeepEqual(a, b) {
+		t.Fatalf("%+v\n%+v\n%q", a, b, raw)
+	}
+	return next > 0
+}
+
+// TestUsualStart: start lines as nearly all are, and what is nearly one.
+func TestUsualStart(t *testing.T) {
+	for line, usual := range map[string]bool{
+		"SIP/2.0 200 OK": true, "SIP/2.0 699 Refused": true, "SIP/2.0 100 Trying, \xff": true,
+		"SIP/2.0 099 x": false, "SIP/2.0 700 x": false, "SIP/2.0 2000 x": false, "SIP/2.0 20x x": false, "SIP/2.0 200": false, "SIP/2.0  200 OK": false,
+		"SIP/2.0 200 a\tb": false, "SIP/2.0 200 a\x00b": false, "sip/2.0 200 OK": false,
+		"INVITE sip:bob@example.com SIP/2.0": true, "REGISTER sip:example.com SIP/2.0": true, "ACK sip:a;b?c@[2001:db8::1]:5060;lr SIP/2.0": true,
+		"BYE sip:192.0.2.1;transport=udp SIP/2.0": true, "BYE sip:192.0.2.1:5060 SIP/2.0": false, "BYE sip:[2001:db8::1]:5060;transport=udp SIP/2.0": true,
+		"SUBSCRIBE sip:a SIP/2.0": false, "OTHER sip:a@b SIP/2.0": false, "INVITE  sip:a@b SIP/2.0": false, "INVITE sip:a@b  SIP/2.0": false,
+		"INVITE sip:@b SIP/2.0": false, "INVITE sip:a@ SIP/2.0": false, "INVITE sip:a@-b SIP/2.0": false, "INVITE sip:a:p@b SIP/2.0": false,
+		"INVITE sip:a%41@b SIP/2.0": false, "INVITE sip:a@b?x=y SIP/2.0": false, "INVITE sip:a@b;x;x SIP/2.0": false, "INVITE sip:a@b:0 SIP/2.0": false,
+		"INVITE SIP:a@b SIP/2.0": false, "INVITE sips:a@b SIP/2.0": false, "INVITE sip:a@b SIP/3.0": false, "INVITE sip:a@b sip/2.0": false,
+		"INVITE sip:a@b SIP/2.0 ": false, "INVITE sip:a@192.0.2.300 SIP/2.0": false, "invite sip:a@b SIP/2.0": false,
+	} {
+		for _, end := range []string{"\r\n", "\r\nVia: SIP/2.0/UDP a.example\r\n"} {
+			raw := []byte("\r\n" + line + end)
+			if got := checkStart(t, raw, 2); got != usual {
+				t.Errorf("%q: %v", raw, got)
+			}
+			for n := range raw {
+				checkStart(t, raw[:n], min(2, n))
+				checkStart(t, bytes.Replace(raw, raw[n:n+1], []byte("\n"), 1), 2)
+			}
+		}
 	}
 }
 
@@ -163,7 +208,7 @@ func TestUsual(t *testing.T) {
 		m := Message{Raw: []byte(c.line + "\r\nX: a long line that follows\r\n\r\n"), Method: OPTIONS, MethodName: Span{}}
 		m.Raw = append(m.Raw, "OPTIONS"...)
 		m.MethodName = span(len(m.Raw)-len("OPTIONS"), len(m.Raw))
-		next := m.usual(0)
+		next := m.usual(0, mostFields)
 		if (next > 0) != c.usual || c.usual && next != len(c.line)+2 {
 			t.Errorf("%q: %d of %d", c.line, next, len(c.line))
 		}
