@@ -36,7 +36,7 @@ var rooms = map[string]room{
 	"docs":         {layer: 0, pure: true},
 	"sip":          {layer: 0, pure: true},
 	"sdp":          {layer: 0, pure: true},
-	"seal":         {layer: 0, uses: []string{"golang.org/x/crypto"}},
+	"seal":         {layer: 0, uses: []string{"golang.org/x/sys"}},
 	"state":        {layer: 0, uses: []string{"modernc.org/sqlite"}}, // only state/statefile does
 	"meter":        {layer: 0, pure: true},
 	"xsk":          {layer: 0, uses: []string{"github.com/cilium/ebpf", "github.com/vishvananda/netlink", "golang.org/x/sys"}},

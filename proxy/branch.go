@@ -23,7 +23,7 @@ const (
 // Each lane has its own copy, for the room in it.
 type brancher struct {
 	block cipher.Block
-	room  [18]byte // a block, and what seal.AppendBytes writes behind it
+	room  [32]byte // a block, and what seal.AppendBytes may write behind it
 }
 
 // check marks a block that decrypts to something we wrote.

@@ -29,11 +29,31 @@ var sextet = func() (table [256]byte) {
 // textLen is how many characters stand for n bytes.
 func textLen(n int) int { return (8*n + 5) / 6 }
 
-// AppendText appends b as text to dst and returns the extended slice.
+// Of long texts, sixteen characters are read or written at once, and what is made of the last of them may take up to slack bytes more than it should.
+const (
+	leastText = 16
+	slack     = 16
+)
+
+// AppendText appends b as text to dst and returns the extended slice. It may write up to 16 bytes behind it, if dst has room.
 func AppendText(dst, b []byte) []byte {
 	at, n := len(dst), len(dst)+textLen(len(b))
-	dst = slices.Grow(dst, n-at)[:n]
-	out := dst[at:]
+	dst = slices.Grow(dst, n-at+slack)[:n+slack]
+	encode(dst[at:], b)
+	return dst[:n]
+}
+
+// encode writes b as text to out, which has room for a slack more. b may end where the text does: no character is written to where a byte is still to be
+// read.
+func encode(out, b []byte) {
+	if hasShuffle && len(b) >= leastText {
+		encodeText(out, b)
+		return
+	}
+	encodeSlowly(out[:textLen(len(b))], b)
+}
+
+func encodeSlowly(out, b []byte) {
 	for len(b) >= 8 && len(out) >= 8 { // six of them at a time
 		v := binary.BigEndian.Uint64(b)
 		out[0], out[1], out[2], out[3] = letters[v>>58], letters[v>>52&63], letters[v>>46&63], letters[v>>40&63]
@@ -48,15 +68,22 @@ func AppendText(dst, b []byte) []byte {
 		out[i] = letters[last>>58]
 		last <<= 6
 	}
-	return dst
 }
 
 // AppendBytes appends the bytes that text stands for to dst and returns the extended slice. It takes nothing but what AppendText writes: no padding, no
-// line breaks, no set bit that means nothing. False, and any bytes behind those of dst: text is something else.
+// line breaks, no set bit that means nothing. False, and any bytes behind those of dst: text is something else. It may write up to 16 bytes more, if dst
+// has room.
 func AppendBytes(dst, text []byte) ([]byte, bool) {
 	at, n := len(dst), len(dst)+len(text)*6/8
-	dst = slices.Grow(dst, n-at+2)[:n+2] // eight bytes are written for the last six
-	out := dst[at:]
+	dst = slices.Grow(dst, n-at+slack)[:n+slack]
+	if !hasShuffle || len(text) < leastText {
+		return dst[:n], decodeSlowly(dst[at:n+2], text) // eight bytes are written for the last six
+	}
+	bad := decodeText(dst[at:], text)
+	return dst[:n], bad == 0 && dst[n] == 0 && len(text)%4 != 1
+}
+
+func decodeSlowly(out, text []byte) (ok bool) {
 	var all byte
 	for len(text) >= 8 && len(out) >= 8 {
 		a, b, c, d := sextet[text[0]], sextet[text[1]], sextet[text[2]], sextet[text[3]]
@@ -76,5 +103,5 @@ func AppendBytes(dst, text []byte) ([]byte, bool) {
 		out[i] = byte(last >> 56)
 		last <<= 8
 	}
-	return dst[:n], all&notSextet == 0 && last == 0 && len(text)%4 != 1
+	return all&notSextet == 0 && last == 0 && len(text)%4 != 1
 }
