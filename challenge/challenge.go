@@ -81,7 +81,7 @@ func (n *Nonces) Open(nonce []byte, m *sip.Message, from edge.Flow, at time.Time
 	if len(nonce) != nonceLen {
 		return edge.AnswerNone
 	}
-	var room [plainLen]byte
+	var room [plainLen + seal.OpenRoom]byte
 	plain, err := n.keys.Open(room[:0], nonce, nonceUse, nil)
 	if err != nil || len(plain) != plainLen {
 		return edge.AnswerNone

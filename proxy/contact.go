@@ -56,7 +56,7 @@ func openContactToken(dst []byte, keys *seal.Keys, user []byte) (uri []byte, to 
 		}
 		token, ad = user[1:], earlierContactAD
 	}
-	var room [2 + 18 + maxContact + 16]byte
+	var room [2 + 18 + maxContact + seal.OpenRoom]byte
 	b, err := keys.Open(room[:0], token, ad, nil)
 	if err != nil || len(b) < 2 || b[0] != contactToken {
 		return dst, to, false

@@ -1,7 +1,6 @@
 package seal
 
 import (
-	"crypto/subtle"
 	"encoding/base32"
 	"errors"
 	"slices"
@@ -10,6 +9,9 @@ import (
 // ErrToken is what Open returns for anything that is not a token of ours: altered, cut, lengthened, of another use or
 // of a key that is gone. It never says which; whoever forged it learns nothing.
 var ErrToken = errors.New("token does not verify")
+
+// OpenRoom is how many bytes more than the plain text Open needs in dst, so that it allocates nothing.
+const OpenRoom = tagLen + slack
 
 // TokenLen returns the length of the text that Seal makes of a plain text of that many bytes.
 func TokenLen(plain int) int {
@@ -22,13 +24,11 @@ func TokenLen(plain int) int {
 // equal token. ad1 and ad2 are not in the token, but Open needs equal ones: they say what the token is for and what it
 // is bound to. Each is taken as a whole, so bytes cannot move from one to the other. Either may be empty.
 //
-// Nothing is kept; nothing is allocated when dst has room for TokenLen(len(plain)) more bytes. dst must not overlap
-// the other arguments.
+// Nothing is kept; nothing is allocated when dst has room for TokenLen(len(plain)) and 16 more bytes. What it has room for must
+// not overlap the other arguments.
 func (k *Keys) Seal(dst, plain, ad1, ad2 []byte) []byte {
-	set, w := k.set.Load(), getWork()
-	dst = set.seal(w, 0, set.tokens[0].bound(w, ad1, ad2), dst, plain)
-	putWork(w)
-	return dst
+	set := k.set.Load()
+	return set.seal(0, set.tokens[0].bound(ad1, ad2), dst, plain)
 }
 
 // SealUnder is Seal with the key that has this id, so that what Open told of a token makes it again; false, and dst as it was, if that key is
@@ -39,42 +39,43 @@ func (k *Keys) SealUnder(id byte, dst, plain, ad1, ad2 []byte) ([]byte, bool) {
 	if key < 0 {
 		return dst, false
 	}
-	w := getWork()
-	dst = set.seal(w, key, set.tokens[key].bound(w, ad1, ad2), dst, plain)
-	putWork(w)
-	return dst, true
+	return set.seal(key, set.tokens[key].bound(ad1, ad2), dst, plain), true
 }
 
-// seal makes the token of Seal. d is what S2V has taken in of what it is bound to.
-func (s *keySet) seal(w *work, key int, d block, dst, plain []byte) []byte {
-	c := s.tokens[key]
-	w.bin = slices.Grow(w.bin[:0], tagLen+len(plain))[:tagLen]
-	w.bin = append(w.bin, plain...)
-	text := w.bin[tagLen:]
-	v := c.finish(w, d, text)
-	c.crypt(w, v, text)
-	v.store(w.bin)
-	dst = append(dst, s.stored[key].id)
-	return AppendText(dst, w.bin)
+// seal makes the token of Seal. d is what S2V has taken in of what it is bound to. Tag and text are made at the end of the room for their characters,
+// which are written from its beginning.
+func (s *keySet) seal(key int, d block, dst, plain []byte) []byte {
+	c, at, n := s.tokens[key], len(dst), TokenLen(len(plain))
+	dst = slices.Grow(dst, n+slack)[:at+n+slack]
+	bin := dst[at+n-tagLen-len(plain) : at+n]
+	text := bin[tagLen:]
+	copy(text, plain)
+	v := c.finish(d, text)
+	c.crypt(v, text)
+	v.store(bin)
+	dst[at] = s.stored[key].id
+	encode(dst[at+1:], bin)
+	return dst[:at+n]
 }
 
 // Open verifies a token that Seal made with the same ad1 and ad2 under any key still in the file, appends the plain
-// text to dst and returns the extended slice. Every other token gives dst as it was and ErrToken. Exactly one text
+// text to dst and returns the extended slice. Every other token gives what dst held and ErrToken. Exactly one text
 // opens to a given token: case, padding, line breaks and unused bits all count.
 //
-// Nothing is kept; nothing is allocated when dst has room, also for forged tokens.
+// Nothing is kept; nothing is allocated when dst has room for the plain text and OpenRoom, also for forged tokens. What it has room for is written to in
+// any case, and must not overlap the other arguments.
 func (k *Keys) Open(dst, token, ad1, ad2 []byte) ([]byte, error) {
 	set := k.set.Load()
 	key := set.named(token)
 	if key < 0 {
 		return dst, ErrToken
 	}
-	w, c, err := getWork(), set.tokens[key], ErrToken
-	if w.read(token) {
-		dst, err = c.open(w, c.bound(w, ad1, ad2), dst)
+	bin, ok := AppendBytes(dst, token[1:])
+	if !ok {
+		return bin[:len(dst)], ErrToken
 	}
-	putWork(w)
-	return dst, err
+	c := set.tokens[key]
+	return c.open(c.bound(ad1, ad2), bin, len(dst))
 }
 
 // named returns the index of the key that token says it was made with, -1 if it can be no token.
@@ -85,21 +86,14 @@ func (s *keySet) named(token []byte) (key int) {
 	return s.find(token[0])
 }
 
-// read decodes token; false if it is none.
-func (w *work) read(token []byte) (ok bool) {
-	w.bin, ok = AppendBytes(w.bin[:0], token[1:])
-	return ok
-}
-
-// open verifies the token that w has read, and appends its plain text to dst.
-func (s *siv) open(w *work, d block, dst []byte) ([]byte, error) {
-	tag, text := load(w.bin), w.bin[tagLen:]
-	s.crypt(w, tag, text)
-	s.finish(w, d, text).store(w.in[:])
-	if subtle.ConstantTimeCompare(w.in[:], w.bin[:tagLen]) != 1 {
-		return dst, ErrToken
+// open verifies a token, of which tag and text are behind the first n bytes of bin, and puts its plain text there.
+func (s *siv) open(d block, bin []byte, n int) ([]byte, error) {
+	tag, text := load(bin[n:]), bin[n+tagLen:]
+	s.crypt(tag, text)
+	if wrong := s.finish(d, text).xor(tag); wrong.hi|wrong.lo != 0 { // all bits at once, so the time tells nobody which
+		return bin[:n], ErrToken
 	}
-	return append(dst, text...), nil
+	return append(bin[:n], text...), nil
 }
 
 // IDLen is the length of the text that ID makes.
@@ -113,21 +107,14 @@ var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadd
 // whole (S2V of RFC 5297 §2.4), so bytes cannot move from one to the next. No allocation; nothing is kept.
 func (k *Keys) ID(purpose string, a, b, c []byte) [IDLen]byte {
 	h := k.set.Load().id
-	w := getWork()
-	d := h.add(w, h.add(w, h.add(w, h.start, a), b), c)
-	w.bin = append(w.bin[:0], purpose...)
-	h.finish(w, d, w.bin).store(w.in[:])
+	var room [32]byte
+	v := h.finish(h.add(h.add(h.add(h.start, a), b), c), append(room[:0], purpose...))
+	v.store(room[:])
 	var out [IDLen]byte
-	idEncoding.Encode(out[:], w.in[:IDLen*5/8])
-	putWork(w)
+	idEncoding.Encode(out[:], room[:IDLen*5/8])
 	return out
 }
 
 // Salt returns a keyed hash of data (AES-CMAC, RFC 4493) under the key of ID, to be sealed into a token: equal for equal data, and nobody can
 // find data with equal salts, who would see by his tokens whether the rest of them is equal, too. No allocation; nothing is kept.
-func (k *Keys) Salt(data []byte) uint32 {
-	w := getWork()
-	salt := uint32(k.set.Load().id.cmac(w, data).lo)
-	putWork(w)
-	return salt
-}
+func (k *Keys) Salt(data []byte) uint32 { return uint32(k.set.Load().id.cmac(data).lo) }

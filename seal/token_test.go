@@ -159,7 +159,7 @@ func TestUse(t *testing.T) {
 		}
 	}
 	for _, token := range []string{"", "x", string(tokens[1][:len(tokens[1])-1]), string(tokens[1]) + "A", "!" + string(tokens[1][1:])} {
-		if got, err := use.Open(nil, []byte(token)); err != ErrToken || got != nil {
+		if got, err := use.Open(nil, []byte(token)); err != ErrToken || len(got) != 0 {
 			t.Errorf("%q opens: %x, %v", token, got, err)
 		}
 	}

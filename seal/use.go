@@ -28,10 +28,8 @@ func (u *Use) bound() *bound {
 		return b
 	}
 	b = &bound{keySet: set}
-	w := getWork()
-	defer putWork(w)
 	for _, c := range set.tokens {
-		b.to = append(b.to, c.bound(w, u.what, nil))
+		b.to = append(b.to, c.bound(u.what, nil))
 	}
 	u.now.Store(b)
 	return b
@@ -47,10 +45,7 @@ func (u *Use) SealUnder(id byte, dst, plain []byte) []byte {
 }
 
 func (b *bound) seal(key int, dst, plain []byte) []byte {
-	w := getWork()
-	dst = b.keySet.seal(w, key, b.to[key], dst, plain)
-	putWork(w)
-	return dst
+	return b.keySet.seal(key, b.to[key], dst, plain)
 }
 
 // Open is Keys.Open.
@@ -60,10 +55,9 @@ func (u *Use) Open(dst, token []byte) ([]byte, error) {
 	if key < 0 {
 		return dst, ErrToken
 	}
-	w, err := getWork(), ErrToken
-	if w.read(token) {
-		dst, err = b.tokens[key].open(w, b.to[key], dst)
+	bin, ok := AppendBytes(dst, token[1:])
+	if !ok {
+		return bin[:len(dst)], ErrToken
 	}
-	putWork(w)
-	return dst, err
+	return b.tokens[key].open(b.to[key], bin, len(dst))
 }

@@ -74,7 +74,7 @@ func (v *Veil) Open(dst, user []byte, now time.Time) (uri []byte, salt uint32, e
 	if user[0] != TargetMark {
 		return v.earlierTarget(dst, user, now)
 	}
-	var room [256]byte
+	var room [256 + seal.OpenRoom]byte
 	plain, err := v.targets.Open(room[:0], user[1:])
 	if err != nil || len(plain) < saltLen+1 {
 		return dst, 0, ErrTarget
@@ -88,7 +88,7 @@ func (v *Veil) Open(dst, user []byte, now time.Time) (uri []byte, salt uint32, e
 
 // earlierTarget is Target for the tokens of before 2026-11-23: they had no mark, so what does not verify may be a user.
 func (v *Veil) earlierTarget(dst, user []byte, now time.Time) (uri []byte, salt uint32, err error) {
-	var room [256]byte
+	var room [256 + seal.OpenRoom]byte
 	plain, err := v.earlier.Open(room[:0], user)
 	switch {
 	case err != nil || len(plain) < saltLen+2:
@@ -116,7 +116,7 @@ func (v *Veil) AppendCallID(dst, callID []byte, key byte) []byte {
 
 // CallID appends the Call-ID that token stands for; false if it is not one of ours.
 func (v *Veil) CallID(dst, token []byte) ([]byte, bool) {
-	var room [256]byte
+	var room [256 + seal.OpenRoom]byte
 	plain, err := v.callIDs.Open(room[:0], token)
 	if err != nil {
 		return dst, false
