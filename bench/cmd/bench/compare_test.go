@@ -66,6 +66,7 @@ func TestReportTellsRatiosAndGoals(t *testing.T) {
 		"During 0 of 117 runs",
 		"| Calls, saturated | kamailio-c / ringwall-hidden | 3.67 | 3.63 to 3.72 | at least 4.0 | **not reached** |",
 		"| Calls, saturated | ringwall-hidden | 1200 | 0 |",
+		"| Calls, saturated | ringwall-judged / forwarder | 1.45 | 1.44 to 1.46 | at most 1.5 | reached |",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report lacks %q", want)

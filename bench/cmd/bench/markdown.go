@@ -50,16 +50,27 @@ func (c *comparison) writeGoals(w io.Writer) {
 			continue // of another wire
 		}
 		ratio := s.ratio(g.above, g.base)
-		want, verdict := "reported", ""
-		if g.least > 0 {
-			want, verdict = fmt.Sprintf("at least %.1f", g.least), "**not reached**"
-			if ratio >= g.least {
-				verdict = "reached"
-			}
-		}
+		want, verdict := g.judge(ratio)
 		low, high := s.roundRatios(g.above, g.base)
 		fmt.Fprintf(w, "| %s | %s / %s | %s | %s to %s | %s | %s |\n", s.Title, g.above, g.base, figure(ratio, 2), figure(low, 2), figure(high, 2), want, verdict)
 	}
+}
+
+// judge tells what g asks for, and whether ratio is that.
+func (g *goal) judge(ratio float64) (want, verdict string) {
+	reached := ratio >= g.least
+	switch {
+	case g.most > 0:
+		want, reached = fmt.Sprintf("at most %.1f", g.most), ratio <= g.most
+	case g.least > 0:
+		want = fmt.Sprintf("at least %.1f", g.least)
+	default:
+		return "reported", ""
+	}
+	if reached {
+		return want, "reached"
+	}
+	return want, "**not reached**"
 }
 
 // titled is the series of that title, nil if it was not measured.
