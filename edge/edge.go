@@ -159,6 +159,7 @@ type Asked struct {
 	Alien   bool // its credentials answer no challenge that went to its address, nor came they over a connection: anybody may have written them
 	Tested  bool // and that followed an answer to the edge's own fixed nonce
 	Answer  Answer
+	Lent    bool // Good is said of the name in its credentials alone, which stand in a call from whomever
 	Literal bool // it calls a telephone number at an address, at no domain
 	Stale   bool // once it was challenged again: only because the nonce of its credentials was too old
 	Known   int  // how many users the platform accepted from the source's address within 30 days

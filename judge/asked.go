@@ -37,7 +37,7 @@ func (j *Judge) read(x *edge.Exchange) {
 	j.credentials(x, uri)
 	if x.Match == edge.MatchNew {
 		j.recall(a, x.At)
-		if a.Good && a.Login != 0 && a.Method == sip.INVITE {
+		if a.Lent {
 			j.noteLogin(x)
 		}
 	}
@@ -60,7 +60,9 @@ func (j *Judge) dials(x *edge.Exchange) {
 // recall fills in what the judge remembers of who asks.
 func (j *Judge) recall(a *edge.Asked, at time.Time) {
 	if a.Known = j.known.at(a.Source, at); a.Known > 0 {
-		a.Good = j.known.good(j.askedPair(a), a, at) || a.Login != 0 && j.known.holds(j.triedPair(a), ownName, at)
+		a.Good = j.known.good(j.askedPair(a), a, at)
+		a.Lent = !a.Good && a.Login != 0 && a.Method == sip.INVITE && j.known.holds(j.triedPair(a), ownName, at)
+		a.Good = a.Good || a.Lent
 	}
 	if a.Good {
 		return

@@ -146,10 +146,19 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 			return nil
 		}
 	}
-	if a.Good && c.rates.Take(c.key.Words(a.Tried(), a.Source)+1, ofUser, x.At) {
+	if a.Good && c.rates.Take(c.ownBudget(a), ofUser, x.At) {
 		return nil // who floods in his name has to know it
 	}
 	return x.Say(c.over(x, key, limit))
+}
+
+// ownBudget is the key of what a known user may always send. What comes with his name in credentials beside another in From, as a telephone system's calls do, has a budget
+// apart: whoever forges such does not use up what the user himself has.
+func (c *Check) ownBudget(a *edge.Asked) uint64 {
+	if a.Lent {
+		return c.key.Words(a.Login, a.Source) + 2
+	}
+	return c.key.Words(a.User, a.Source) + 1
 }
 
 // trunk reports whether a, from another port of an address than those of its users, is of a telephone system whose calls go on: all of them may come with one password, so that

@@ -205,11 +205,11 @@ func TestTrunkOfOneUser(t *testing.T) {
 	}
 }
 
-// TestOneLogin: who writes another name into each From has no budget of its own for each.
+// TestOneLogin: who writes another name into each From has no budget of its own for each, and uses up none of the user's whose name is in the credentials.
 func TestOneLogin(t *testing.T) {
 	c, x := New(Config{}, checktest.Key), invite(t)
 	passed(c, x, 10_000)
-	x.Asked.Good, x.Asked.Login, x.Asked.Secret = true, 7, 9
+	x.Asked.Good, x.Asked.Lent, x.Asked.Login, x.Asked.Secret = true, true, 7, 9
 	n := 0
 	for from := range uint64(100) {
 		x.Asked.User = 5000 + from
@@ -218,6 +218,10 @@ func TestOneLogin(t *testing.T) {
 	}
 	if n != userBurst {
 		t.Errorf("%d of 100 pass with one password, want %d", n, userBurst)
+	}
+	x.Asked.User, x.Asked.Login, x.Asked.Lent = 7, 0, false
+	if ok, _ := passed(c, x, 1); ok != 1 {
+		t.Error("the user himself is refused")
 	}
 }
 
