@@ -18,7 +18,7 @@ func (m *Message) usualVia(b []byte, i int) int {
 	var other Via
 	end := other.usual(b, i)
 	if end != 0 {
-		m.p.vias++
+		m.p.vias, m.p.good = m.p.vias+1, m.p.good|hotVia
 	}
 	return end
 }
