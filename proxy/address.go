@@ -57,37 +57,14 @@ func (s *source) write(at netip.AddrPort) {
 	case s.at == at && len(s.text) > 0:
 		return
 	case at.Addr().Is4():
-		s.text = s.text[:0]
-		for i, b := range at.Addr().As4() {
-			if i > 0 {
-				s.text = append(s.text, '.')
-			}
-			s.text = appendDecimal(s.text, uint32(b))
-		}
+		s.text = sip.AppendAddr(s.text[:0], at.Addr())
 		s.colon = len(s.text)
-		s.text = appendDecimal(append(s.text, ':'), uint32(at.Port()))
+		s.text = sip.AppendPort(append(s.text, ':'), at.Port())
 	default:
 		s.text = at.AppendTo(s.text[:0])
 		s.colon = bytes.LastIndexByte(s.text, ':')
 	}
 	s.at = at
-}
-
-// appendDecimal appends n, which is below 100,000: strconv is made for larger numbers, and takes three times as long.
-func appendDecimal(dst []byte, n uint32) []byte {
-	if n >= 10_000 {
-		dst = append(dst, byte('0'+n/10_000))
-	}
-	if n >= 1000 {
-		dst = append(dst, byte('0'+n/1000%10))
-	}
-	if n >= 100 {
-		dst = append(dst, byte('0'+n/100%10))
-	}
-	if n >= 10 {
-		dst = append(dst, byte('0'+n/10%10))
-	}
-	return append(dst, byte('0'+n%10))
 }
 
 // host is the address, without brackets.

@@ -235,11 +235,7 @@ func (l *lane) countDown(x *edge.Exchange) {
 	if l.cfg.Hide && x.From.Side == edge.Inside {
 		left = rounded(left)
 	}
-	if left < 100 {
-		l.small = appendDecimal(l.small[:0], uint32(left))
-	} else {
-		l.small = strconv.AppendInt(l.small[:0], int64(left), 10)
-	}
+	l.small = strconv.AppendInt(l.small[:0], int64(left), 10)
 	if m.MaxForwards < 0 {
 		l.edit.Add("Max-Forwards", l.small)
 	} else {

@@ -74,15 +74,19 @@ func AppendAddr(dst []byte, a netip.Addr) []byte {
 	return dst
 }
 
-// AppendPort appends a port in decimal.
+// AppendPort appends a port in decimal: strconv is made for larger numbers, and takes three times as long.
 func AppendPort(dst []byte, port uint16) []byte {
-	var digits [len("65535")]byte
-	i := len(digits)
-	for {
-		i--
-		digits[i] = '0' + byte(port%10)
-		if port /= 10; port == 0 {
-			return append(dst, digits[i:]...)
-		}
+	if port >= 10_000 {
+		dst = append(dst, byte('0'+port/10_000))
 	}
+	if port >= 1000 {
+		dst = append(dst, byte('0'+port/1000%10))
+	}
+	if port >= 100 {
+		dst = append(dst, byte('0'+port/100%10))
+	}
+	if port >= 10 {
+		dst = append(dst, byte('0'+port/10%10))
+	}
+	return append(dst, byte('0'+port%10))
 }
