@@ -52,29 +52,25 @@ type Conn struct {
 type Packet struct {
 	Data []byte
 	From netip.AddrPort
-	To   netip.Addr // the local address it was sent to; only a Conn made by ListenDevice knows it
+	To   netip.Addr // the local address it was sent to; only a Conn made by ListenLoopback knows it
 }
 
 // Listen binds a UDP socket to local.
 func Listen(local netip.AddrPort) (*Conn, error) {
-	return listen(local, "")
+	return listen(local, false)
 }
 
-// Loopback is the device of 127.0.0.0/8.
-const Loopback = "lo"
-
-// ListenDevice binds one UDP socket to port (0: any) of every address that is local on an interface: all of 127.0.0.0/8 on
-// Loopback. It tells where each datagram was sent to and lets Queue choose each datagram's source.
-func ListenDevice(device string, port uint16) (*Conn, error) {
-	return listen(netip.AddrPortFrom(netip.IPv4Unspecified(), port), device)
+// ListenLoopback binds one UDP socket to port (0: any) of every address of the loopback interface, all of 127.0.0.0/8. It
+// tells where each datagram was sent to and lets Queue choose each datagram's source.
+func ListenLoopback(port uint16) (*Conn, error) {
+	return listen(netip.AddrPortFrom(netip.IPv4Unspecified(), port), true)
 }
 
-// listen binds a socket to local; if device is not empty, to that interface and with IP_PKTINFO, too.
-func listen(local netip.AddrPort, device string) (*Conn, error) {
-	many := device != ""
+// listen binds a socket to local; with many, to the loopback interface and with IP_PKTINFO, too.
+func listen(local netip.AddrPort, many bool) (*Conn, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
 		var err error
-		if cerr := rc.Control(func(fd uintptr) { err = setOptions(int(fd), device) }); cerr != nil {
+		if cerr := rc.Control(func(fd uintptr) { err = setOptions(int(fd), many) }); cerr != nil {
 			return cerr
 		}
 		return err
@@ -99,17 +95,17 @@ func listen(local netip.AddrPort, device string) (*Conn, error) {
 	return c, nil
 }
 
-func setOptions(fd int, device string) error {
+func setOptions(fd int, many bool) error {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, socketBuffer) != nil {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, socketBuffer); err != nil {
 			return os.NewSyscallError("setsockopt SO_RCVBUF", err)
 		}
 	}
-	if device == "" {
+	if !many {
 		return nil
 	}
-	if err := unix.BindToDevice(fd, device); err != nil {
-		return os.NewSyscallError("setsockopt SO_BINDTODEVICE "+device, err)
+	if err := unix.BindToDevice(fd, "lo"); err != nil {
+		return os.NewSyscallError("setsockopt SO_BINDTODEVICE lo", err)
 	}
 	return os.NewSyscallError("setsockopt IP_PKTINFO", unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1))
 }
@@ -201,7 +197,7 @@ func (c *Conn) receive(f func(uintptr) bool) (int, error) {
 // Packet returns datagram i of the last Receive.
 func (c *Conn) Packet(i int) Packet { return c.in.packet(i) }
 
-// Queue copies b as the next datagram to send from local address from (ignored unless the Conn was made by ListenDevice)
+// Queue copies b as the next datagram to send from local address from (ignored unless the Conn was made by ListenLoopback)
 // to to. A full queue is sent at once.
 func (c *Conn) Queue(b []byte, from netip.Addr, to netip.AddrPort) error {
 	if c.queued == Size {
@@ -243,11 +239,18 @@ func (c *Conn) Flush() error {
 // Close closes the socket; a waiting Receive returns an error.
 func (c *Conn) Close() error { return c.conn.Close() }
 
-// Wait sleeps until a or b has something to read, at most d. It blocks the calling thread (ppoll without telling the Go
-// scheduler, which would cost 10 us per wake), so keep d at a few milliseconds and GOMAXPROCS above 1.
-func Wait(a, b *Conn, d time.Duration) {
-	if d <= 0 {
-		return
+// ThreadCPU is the processor time that the calling thread has used.
+func ThreadCPU() time.Duration {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts) != nil {
+		return 0
 	}
-	pollTwo(a.fd, b.fd, d)
+	return time.Duration(ts.Nano())
+}
+
+// Wait sleeps until a or b has something to read, at most d, as Poll.
+func Wait(a, b *Conn, d time.Duration) {
+	if d > 0 {
+		Poll(d, a.fd, b.fd)
+	}
 }

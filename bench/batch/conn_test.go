@@ -57,7 +57,7 @@ func TestQueueLargerThanOneBatch(t *testing.T) {
 }
 
 func TestLoopbackSourcesAndDestinations(t *testing.T) {
-	many, err := ListenDevice(Loopback, 0)
+	many, err := ListenLoopback(0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -107,8 +107,15 @@ func setSockaddr(s *unix.RawSockaddrInet4, a netip.AddrPort) {
 	binary.BigEndian.PutUint16(port[:], a.Port())
 }
 
-func pollTwo(a, b int, d time.Duration) {
-	fds := [2]unix.PollFd{{Fd: int32(a), Events: unix.POLLIN}, {Fd: int32(b), Events: unix.POLLIN}}
+// Poll sleeps until one of fds has something to read, at most d. It blocks the calling thread (ppoll without telling the Go
+// scheduler, which would cost 10 us per wake), so keep d at a few milliseconds and GOMAXPROCS above 1.
+func Poll(d time.Duration, fds ...int) {
+	var polled [2]unix.PollFd
+	n := 0
+	for _, fd := range fds {
+		polled[n] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+		n++
+	}
 	ts := unix.NsecToTimespec(d.Nanoseconds())
-	unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds)), 2, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
+	unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&polled)), uintptr(n), uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
 }

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/bench/batch"
-	"golang.org/x/sys/unix"
+	"github.com/ringwall/ringwall/bench/card"
 )
 
 // Mode is what the callers do.
@@ -48,13 +48,13 @@ type Config struct {
 
 // Ends are where the callers are.
 type Ends struct {
-	Device string     // the interface on which their addresses are local
-	First  netip.Addr // the first caller's address, IPv4; those of the others follow
-	Media  netip.Addr // what the platform's session descriptions name; nobody listens there
+	First netip.Addr // the first caller's address, IPv4; those of the others follow
+	Media netip.Addr // what the platform's session descriptions name; nobody listens there
+	Card  *card.Card `json:"-"` // of the other machine on which callers and platform are; nil: they are on this one's loopback interface
 }
 
 // Loopback has the callers in 127.0.0.0/8.
-var Loopback = Ends{Device: batch.Loopback, First: netip.AddrFrom4([4]byte{127, 1, 0, 1}), Media: netip.AddrFrom4([4]byte{127, 2, 0, 1})}
+var Loopback = Ends{First: netip.AddrFrom4([4]byte{127, 1, 0, 1}), Media: netip.AddrFrom4([4]byte{127, 2, 0, 1})}
 
 // Traits are what the generator must know about the system under test. The zero value is a strict SIP proxy that keeps the
 // order of messages.
@@ -108,8 +108,8 @@ func (c *Config) Validate() error {
 	if !c.Platform.Addr().Is4() {
 		errs = append(errs, fmt.Errorf("platform %s: want an IPv4 address and port", c.Platform))
 	}
-	if !c.First.Is4() || !c.Media.Is4() || c.Device == "" {
-		errs = append(errs, fmt.Errorf("callers from %s on device %q, media at %s: want IPv4 addresses and a device", c.First, c.Device, c.Media))
+	if !c.First.Is4() || !c.Media.Is4() {
+		errs = append(errs, fmt.Errorf("callers from %s, media at %s: want IPv4 addresses", c.First, c.Media))
 	}
 	if c.Callers < 1 || c.Callers > MostCallers {
 		errs = append(errs, fmt.Errorf("callers %d: want 1 to 250", c.Callers))
@@ -142,8 +142,9 @@ type Generator struct {
 	secret   [][]byte       // addresses inside, which callers of a system that hides must not see
 	inside   netip.Addr     // where the platform expects the edge to send from; invalid: anywhere
 	callers  []netip.AddrPort
-	out      *batch.Conn // the callers' socket: all addresses of their device on one port
-	platform *batch.Conn
+	out      socket // the callers': all their addresses on one port
+	platform socket
+	wait     func(time.Duration) // for either
 
 	epoch     time.Time
 	now       time.Duration // since epoch, read once per batch
@@ -161,6 +162,13 @@ type Generator struct {
 	faults    faults
 	latencies []time.Duration
 	err       error // of a socket
+	handed    handover
+}
+
+// handover is what a card gave to the kernel.
+type handover struct {
+	datagrams int
+	took      time.Duration
 }
 
 // New opens the generator's sockets, in the network namespace of the calling thread; it may be used from any other.
@@ -169,16 +177,16 @@ func New(cfg Config) (*Generator, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	out, platform, err := openSockets(cfg.Device, cfg.Platform)
-	if err != nil {
+	g := &Generator{cfg: cfg, epoch: time.Now(), seed: maphash.MakeSeed(), branches: map[uint64]struct{}{}}
+	if cfg.Card != nil {
+		g.listenAt(cfg.Card, cfg.Platform)
+	} else if err := g.openSockets(cfg.Platform); err != nil {
 		return nil, err
 	}
-	g := &Generator{cfg: cfg, out: out, platform: platform, epoch: time.Now(),
-		seed: maphash.MakeSeed(), branches: map[uint64]struct{}{}}
 	for i := range cfg.Callers {
-		g.callers = append(g.callers, netip.AddrPortFrom(CallerAddr(cfg.First, i), out.LocalAddr().Port()))
+		g.callers = append(g.callers, netip.AddrPortFrom(CallerAddr(cfg.First, i), g.out.LocalAddr().Port()))
 	}
-	g.script = newScript(rand.Uint32(), cfg, g.callers, platform.LocalAddr())
+	g.script = newScript(rand.Uint32(), cfg, g.callers, g.platform.LocalAddr())
 	g.rules = newRules(&cfg, g.script)
 	g.calls = make([]call, cfg.Window)
 	g.rounds = make([]uint32, cfg.Window)
@@ -189,22 +197,45 @@ func New(cfg Config) (*Generator, error) {
 	return g, nil
 }
 
+// A socket is a batch.Conn or a card's.
+type socket interface {
+	TryReceive() (int, error)
+	Packet(i int) batch.Packet
+	Queue(b []byte, from netip.Addr, to netip.AddrPort) error
+	Flush() error
+	LocalAddr() netip.AddrPort
+	Close() error
+}
+
 // openSockets opens the callers' socket and the platform's. Nothing but this thread wakes up when they get something: who
 // sends pays for every wake-up.
-func openSockets(device string, platformAddr netip.AddrPort) (out, platform *batch.Conn, err error) {
-	if out, err = batch.ListenDevice(device, 0); err != nil {
-		return nil, nil, fmt.Errorf("open the callers' socket: %w", err)
+func (g *Generator) openSockets(platformAddr netip.AddrPort) error {
+	out, err := batch.ListenLoopback(0)
+	if err != nil {
+		return fmt.Errorf("open the callers' socket: %w", err)
 	}
-	if platform, err = batch.Listen(platformAddr); err != nil {
-		out.Close()
-		return nil, nil, fmt.Errorf("open the platform's socket: %w", err)
+	platform, err := batch.Listen(platformAddr)
+	if err != nil {
+		return errors.Join(fmt.Errorf("open the platform's socket: %w", err), out.Close())
 	}
 	if err = errors.Join(out.Detach(), platform.Detach()); err != nil {
-		out.Close()
-		platform.Close()
-		return nil, nil, fmt.Errorf("take the sockets to this thread: %w", err)
+		return errors.Join(fmt.Errorf("take the sockets to this thread: %w", err), out.Close(), platform.Close())
 	}
-	return out, platform, nil
+	g.out, g.platform = out, platform
+	g.wait = func(d time.Duration) { batch.Wait(out, platform, d) }
+	return nil
+}
+
+// Ports at a card, where nobody else takes any.
+const callersPort, platformPort = 5070, 5080
+
+func (g *Generator) listenAt(c *card.Card, platform netip.AddrPort) {
+	if platform.Port() == 0 {
+		platform = netip.AddrPortFrom(platform.Addr(), platformPort)
+	}
+	g.out = c.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), callersPort))
+	g.platform = c.Listen(platform)
+	g.wait = c.Wait
 }
 
 // Platform is the address of the platform: the upstream of the system under test.
@@ -231,12 +262,15 @@ func (g *Generator) Run(ctx context.Context, count int) (Report, error) {
 	if !g.target.IsValid() {
 		return Report{}, errors.New("load run without a target: Aim was not called")
 	}
-	runtime.LockOSThread() // for threadCPU
+	runtime.LockOSThread() // for ThreadCPU
 	defer runtime.UnlockOSThread()
 	g.report = Report{Mode: g.cfg.Mode, Hides: g.cfg.Hides, Reorders: g.cfg.Reorders}
 	g.faults = faults{}
 	g.latencies = make([]time.Duration, 0, count)
-	cpu := threadCPU()
+	cpu := batch.ThreadCPU()
+	if g.cfg.Card != nil {
+		g.handed.datagrams, g.handed.took = g.cfg.Card.Sent()
+	}
 	begin := time.Since(g.epoch)
 	g.now = begin
 	for g.report.Completed+g.report.Failed < count {
@@ -266,7 +300,12 @@ func (g *Generator) finish(begin, cpu time.Duration) Report {
 	r := &g.report
 	r.SetTimes(time.Since(g.epoch)-begin, g.latencies)
 	if messages := r.CallerSent + r.CallerGot + r.PlatformSent + r.PlatformGot; messages > 0 {
-		r.GeneratorMicros = float64(threadCPU()-cpu) / float64(time.Microsecond) / float64(messages)
+		r.GeneratorMicros = float64(batch.ThreadCPU()-cpu) / float64(time.Microsecond) / float64(messages)
+	}
+	if g.cfg.Card != nil {
+		if n, took := g.cfg.Card.Sent(); n > g.handed.datagrams {
+			r.HandoverMicros = float64(took-g.handed.took) / float64(time.Microsecond) / float64(n-g.handed.datagrams)
+		}
 	}
 	g.addFaults()
 	return *r
@@ -286,7 +325,7 @@ func (g *Generator) step(begin time.Duration, count int) error {
 	g.note(g.platform.Flush())
 	g.runTimers()
 	if n == 0 && !g.cfg.Spin {
-		batch.Wait(g.out, g.platform, g.idle(begin, count))
+		g.wait(g.idle(begin, count))
 	}
 	return g.err
 }
@@ -353,13 +392,4 @@ func (g *Generator) startDue(begin time.Duration, count int) {
 		}
 		g.start(at)
 	}
-}
-
-// threadCPU is the processor time this thread has used.
-func threadCPU() time.Duration {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts) != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
 }

@@ -36,6 +36,7 @@ type Report struct {
 	Faults          int      `json:"faults"`        // fields that were not as they must be
 	Examples        []string `json:"examples,omitempty"`
 	GeneratorMicros float64  `json:"generator_us_per_message"` // CPU of the generator's thread per message sent or received
+	HandoverMicros  float64  `json:"handover_us_per_message"`  // CPU that it took the kernel to bring a message to the system, on the generator's thread; with a Card only
 }
 
 // Valid returns why the run does not count, nil if it does: every call complete, every field right, nothing unsolicited.

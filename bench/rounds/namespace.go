@@ -25,7 +25,7 @@ func mayMakeNamespaces() error {
 		return os.NewSyscallError("capget", err)
 	}
 	if have[0].Effective&need != need {
-		return fmt.Errorf("make network namespaces for a veth: %w: it needs root, or CAP_NET_ADMIN and CAP_SYS_ADMIN", fs.ErrPermission)
+		return fmt.Errorf("make a network namespace for a tap device: %w: it needs root, or CAP_NET_ADMIN and CAP_SYS_ADMIN", fs.ErrPermission)
 	}
 	return nil
 }
@@ -52,9 +52,6 @@ func (n *namespace) do(f func() error) error {
 	setns := func() error { return os.NewSyscallError("setns", unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET)) }
 	return elsewhere(setns, f)
 }
-
-// path names the namespace to other processes while this one has it open.
-func (n *namespace) path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.file.Fd()) }
 
 func (n *namespace) close() error {
 	if n == nil || n.file == nil {

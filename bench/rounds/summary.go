@@ -22,7 +22,8 @@ type Summary struct {
 	Invalid    int     `json:"invalid"`
 	PerCall    Spread  `json:"us_per_call"`
 	PerMessage Spread  `json:"us_per_message"`
-	Ratio      float64 `json:"ratio"` // median per message over the first system's
+	Ratio      float64 `json:"ratio"`                   // median per message over the first system's
+	Handover   Spread  `json:"handover_us_per_message"` // load.Report.HandoverMicros
 	UserShare  float64 `json:"user_share"`
 	Busy       float64 `json:"busy"`
 	PerSecond  float64 `json:"per_second"`
@@ -74,6 +75,7 @@ func summarize(name string, results []Result) Summary {
 	of := func(f func(*Result) float64) Spread { return spread(valid, f) }
 	s.PerCall = of(func(r *Result) float64 { return r.PerCall })
 	s.PerMessage = of(func(r *Result) float64 { return r.PerMessage })
+	s.Handover = of(func(r *Result) float64 { return r.Load.HandoverMicros })
 	s.UserShare = of(func(r *Result) float64 { return r.UserShare }).Median
 	s.Busy = of(func(r *Result) float64 { return r.Busy }).Median
 	s.PerSecond = of(func(r *Result) float64 { return r.Load.PerSecond }).Median
@@ -101,11 +103,11 @@ func spread(results []Result, f func(*Result) float64) Spread {
 // Print writes summaries of runs over wire as a table.
 func Print(w io.Writer, wire string, summaries []Summary) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "system over "+wire+"\tvalid\tus/call min/med/max\tus/message min/med/max\tratio\tuser %\tbusy %\tper second\tp50/p99 us\trss/peak MB")
+	fmt.Fprintln(t, "system over "+wire+"\tvalid\tus/call min/med/max\tus/message min/med/max\tratio\thandover us\tuser %\tbusy %\tper second\tp50/p99 us\trss/peak MB")
 	for _, s := range summaries {
-		fmt.Fprintf(t, "%s\t%d/%d\t%.1f/%.1f/%.1f\t%.2f/%.2f/%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%.0f/%.0f\t%.1f/%.1f\n", s.System, s.Rounds-s.Invalid, s.Rounds,
+		fmt.Fprintf(t, "%s\t%d/%d\t%.1f/%.1f/%.1f\t%.2f/%.2f/%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%.0f/%.0f\t%.1f/%.1f\n", s.System, s.Rounds-s.Invalid, s.Rounds,
 			s.PerCall.Min, s.PerCall.Median, s.PerCall.Max, s.PerMessage.Min, s.PerMessage.Median, s.PerMessage.Max, s.Ratio,
-			100*s.UserShare, 100*s.Busy, s.PerSecond, s.P50Micros, s.P99Micros, mega(int64(s.RSS)), mega(int64(s.Peak)))
+			s.Handover.Median, 100*s.UserShare, 100*s.Busy, s.PerSecond, s.P50Micros, s.P99Micros, mega(int64(s.RSS)), mega(int64(s.Peak)))
 	}
 	return t.Flush()
 }

@@ -8,58 +8,63 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/ringwall/ringwall/bench/card"
 	"github.com/ringwall/ringwall/bench/load"
 )
 
 // A Wire is what lies between the load generator and the system under test, with the addresses of both ends. Media is
 // always measured over loopback.
 type Wire struct {
-	Name    string     // as in tables: lo or veth
+	Name    string     // as in tables: lo or tap
 	Device  string     // the interface at the edge's end
 	Outside netip.Addr // where the edge meets callers
 	Inside  netip.Addr // and where it meets the platform
 
-	platform    netip.Addr
-	ends        load.Ends
-	edge, calls *namespace // of the system under test and of the generator; nil: where this process is
+	platform netip.Addr
+	ends     load.Ends
+	edge     *namespace // of the system under test; nil: where this process is
 }
 
 // loopback is the wire that needs no making.
-var loopback = &Wire{Name: "lo", Device: load.Loopback.Device, Outside: netip.AddrFrom4([4]byte{127, 0, 10, 1}), Inside: netip.AddrFrom4([4]byte{127, 0, 10, 2}),
+var loopback = &Wire{Name: "lo", Device: "lo", Outside: netip.AddrFrom4([4]byte{127, 0, 10, 1}), Inside: netip.AddrFrom4([4]byte{127, 0, 10, 2}),
 	platform: netip.AddrFrom4([4]byte{127, 0, 20, 1}), ends: load.Loopback}
 
-// Names of the two ends of a veth pair. Each is in a namespace of its own, so nobody else's can be in the way.
-const edgeDevice, callsDevice = "edge0", "calls0"
-
-// veth is a pair of virtual interfaces with the addresses of RFC 2544 for benchmarks, 198.18.0.0/15: the edge and the
-// platform in its lower half, the callers in its upper.
-var veth = Wire{Name: "veth", Device: edgeDevice, Outside: netip.AddrFrom4([4]byte{198, 18, 10, 1}), Inside: netip.AddrFrom4([4]byte{198, 18, 10, 2}),
+// tap is a virtual network card with the addresses of RFC 2544 for benchmarks, 198.18.0.0/15: the edge and the platform in
+// its lower half, the callers in its upper. The device is in a namespace of its own, so nobody else's can be in the way.
+var tap = Wire{Name: "tap", Device: "edge0", Outside: netip.AddrFrom4([4]byte{198, 18, 10, 1}), Inside: netip.AddrFrom4([4]byte{198, 18, 10, 2}),
 	platform: netip.AddrFrom4([4]byte{198, 18, 20, 1}),
-	ends:     load.Ends{Device: callsDevice, First: netip.AddrFrom4([4]byte{198, 19, 1, 1}), Media: netip.AddrFrom4([4]byte{198, 19, 2, 1})}}
+	ends:     load.Ends{First: netip.AddrFrom4([4]byte{198, 19, 1, 1}), Media: netip.AddrFrom4([4]byte{198, 19, 2, 1})}}
 
-// OpenWire makes the wire of that name: "lo", the loopback interface, or "veth", a pair of virtual interfaces between two
-// network namespaces, which are gone when it is closed or this process and the systems have ended, however they do. Who
-// lacks CAP_NET_ADMIN or CAP_SYS_ADMIN for veth gets an error that is fs.ErrPermission.
+// tapNetwork is where all of tap's addresses are.
+const tapNetwork = "198.18.0.0/15"
+
+// OpenWire makes the wire of that name: "lo", the loopback interface, or "tap", a virtual network card in a network namespace,
+// behind which the generator is as if on another machine; both are gone when it is closed or this process and the systems
+// have ended, however they do. Who lacks CAP_NET_ADMIN or CAP_SYS_ADMIN for tap gets an error that is fs.ErrPermission.
 func OpenWire(name string) (*Wire, error) {
 	switch name {
 	case loopback.Name:
 		return loopback, nil
-	case veth.Name:
-		return openVeth()
+	case tap.Name:
+		return openTap()
 	}
-	return nil, fmt.Errorf("wire %q: want lo or veth", name)
+	return nil, fmt.Errorf("wire %q: want lo or tap", name)
 }
 
-func openVeth() (*Wire, error) {
+func openTap() (*Wire, error) {
 	if err := mayMakeNamespaces(); err != nil {
 		return nil, err
 	}
-	w := veth
+	w := tap
 	var err error
 	if w.edge, err = newNamespace(); err != nil {
 		return nil, err
 	}
-	if w.calls, err = newNamespace(); err == nil {
+	err = w.edge.do(func() (err error) {
+		w.ends.Card, err = card.Open(w.Device)
+		return err
+	})
+	if err == nil {
 		err = w.connect()
 	}
 	if err != nil {
@@ -68,40 +73,36 @@ func openVeth() (*Wire, error) {
 	return &w, nil
 }
 
-// connect makes the pair. Every address of the callers' network is local at their end, as all of 127.0.0.0/8 is on loopback.
+// connect gives the device its addresses. The platform is the next hop to all callers, so the kernel has nobody to ask for.
 func (w *Wire) connect() error {
 	err := w.edge.ip("link set lo up",
-		fmt.Sprintf("link add %s type veth peer name %s netns %s", edgeDevice, callsDevice, w.calls.path()),
-		fmt.Sprintf("addr add %s/15 dev %s", w.Outside, edgeDevice),
-		fmt.Sprintf("addr add %s/15 dev %s", w.Inside, edgeDevice),
-		"link set "+edgeDevice+" up")
+		fmt.Sprintf("addr add %s/32 dev %s", w.Outside, w.Device),
+		fmt.Sprintf("addr add %s/32 dev %s", w.Inside, w.Device),
+		fmt.Sprintf("link set %s up", w.Device),
+		fmt.Sprintf("neigh add %s lladdr %s dev %s nud permanent", w.platform, w.ends.Card.Link(), w.Device),
+		fmt.Sprintf("route add %s via %s dev %s onlink", tapNetwork, w.platform, w.Device))
 	if err != nil {
-		return fmt.Errorf("make the edge's end of the wire: %w", err)
-	}
-	err = w.calls.ip("link set lo up",
-		fmt.Sprintf("addr add %s/15 dev %s", w.platform, callsDevice),
-		fmt.Sprintf("route add local %s dev %s", netip.PrefixFrom(w.ends.First, 24).Masked(), callsDevice),
-		"link set "+callsDevice+" up")
-	if err != nil {
-		return fmt.Errorf("make the generator's end of the wire: %w", err)
+		return fmt.Errorf("connect the edge with its card: %w", err)
 	}
 	return nil
 }
 
-// Close lets the namespaces of a veth go; the wire must not be used again. It does nothing to loopback.
-func (w *Wire) Close() error { return errors.Join(w.edge.close(), w.calls.close()) }
+// Close takes the card away and lets the namespace go; the wire must not be used again. It does nothing to loopback.
+func (w *Wire) Close() error {
+	var err error
+	if w.ends.Card != nil {
+		err = w.ends.Card.Close()
+	}
+	return errors.Join(err, w.edge.close())
+}
 
 // generator opens the load generator at its end of the wire.
-func (w *Wire) generator(cfg load.Config) (g *load.Generator, err error) {
+func (w *Wire) generator(cfg load.Config) (*load.Generator, error) {
 	cfg.Ends = w.ends
 	if !cfg.Platform.IsValid() {
 		cfg.Platform = netip.AddrPortFrom(w.platform, 0)
 	}
-	err = w.calls.do(func() error {
-		g, err = load.New(cfg)
-		return err
-	})
-	return g, err
+	return load.New(cfg)
 }
 
 func (w *Wire) freePorts() (outside, inside netip.AddrPort, err error) {

@@ -19,11 +19,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mustOpenVeth opens a veth for the length of a test.
-func mustOpenVeth(t *testing.T) *Wire {
+// mustOpenTap opens a tap for the length of a test.
+func mustOpenTap(t *testing.T) *Wire {
 	t.Helper()
 	siptest.NeedTool(t, "ip")
-	w, err := OpenWire("veth")
+	w, err := OpenWire("tap")
 	if errors.Is(err, fs.ErrPermission) {
 		siptest.Missing(t, "root to make network namespaces")
 	}
@@ -44,18 +44,13 @@ func TestAddressesOfWires(t *testing.T) {
 		net  string
 	}{
 		{loopback, "127.0.0.0/8"},
-		{&veth, "198.18.0.0/15"}, // RFC 2544, appendix C.2.2
+		{&tap, tapNetwork}, // RFC 2544, appendix C.2.2
 	}
 	for _, tt := range tests {
 		w, within, used := tt.wire, netip.MustParsePrefix(tt.net), map[netip.Addr]bool{}
 		all := []netip.Addr{w.Outside, w.Inside, w.platform, w.ends.Media}
-		local := netip.PrefixFrom(w.ends.First, 24).Masked()
 		for i := range load.MostCallers {
-			caller := load.CallerAddr(w.ends.First, i)
-			if !local.Contains(caller) {
-				t.Errorf("%s: caller %s is not in %s, the network at its end", w.Name, caller, local)
-			}
-			all = append(all, caller)
+			all = append(all, load.CallerAddr(w.ends.First, i))
 		}
 		for _, a := range all {
 			if !within.Contains(a) || used[a] {
@@ -67,7 +62,7 @@ func TestAddressesOfWires(t *testing.T) {
 }
 
 func TestUnknownWireIsNamed(t *testing.T) {
-	if _, err := OpenWire("string"); err == nil || !strings.Contains(err.Error(), `wire "string": want lo or veth`) {
+	if _, err := OpenWire("string"); err == nil || !strings.Contains(err.Error(), `wire "string": want lo or tap`) {
 		t.Errorf("got %v", err)
 	}
 	if w, err := OpenWire("lo"); w != loopback || err != nil || w.Close() != nil {
@@ -76,34 +71,32 @@ func TestUnknownWireIsNamed(t *testing.T) {
 }
 
 func TestWireErrorsTellTheCommand(t *testing.T) {
-	w := mustOpenVeth(t)
+	w := mustOpenTap(t)
 	if err := w.edge.ip("link set nowhere up"); err == nil || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("got %v, want the words of ip about the device", err)
 	}
-	if err := w.connect(); err == nil || !strings.Contains(err.Error(), "the edge's end") {
-		t.Errorf("got %v, want that the devices are there already", err)
+	if err := w.connect(); err == nil || !strings.Contains(err.Error(), "connect the edge") {
+		t.Errorf("got %v, want that the addresses are there already", err)
 	}
 }
 
-// TestVethCarriesEveryCaller sends from callers to the edge and back: sources and destinations must be right.
-func TestVethCarriesEveryCaller(t *testing.T) {
-	w := mustOpenVeth(t)
+// TestTapCarriesEveryCaller sends from callers to the edge and back: sources and destinations must be right.
+func TestTapCarriesEveryCaller(t *testing.T) {
+	w := mustOpenTap(t)
 	home, err := os.Readlink(ownNetwork)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var edge, callers *batch.Conn
-	err = errors.Join(w.edge.do(func() (err error) {
+	var edge *batch.Conn
+	err = w.edge.do(func() (err error) {
 		edge, err = batch.Listen(netip.AddrPortFrom(w.Outside, 0))
 		return err
-	}), w.calls.do(func() (err error) {
-		callers, err = batch.ListenDevice(w.ends.Device, 0)
-		return err
-	}))
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer edge.Close()
+	callers := w.ends.Card.Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), 5070))
 	defer callers.Close()
 	for _, i := range []int{0, 15, load.MostCallers - 1} {
 		caller := netip.AddrPortFrom(load.CallerAddr(w.ends.First, i), callers.LocalAddr().Port())
@@ -117,47 +110,63 @@ func TestVethCarriesEveryCaller(t *testing.T) {
 	if now, err := os.Readlink(ownNetwork); err != nil || now != home {
 		t.Errorf("the thread is in %s (%v), was in %s", now, err, home)
 	}
-	if _, err := net.InterfaceByName(edgeDevice); err == nil {
-		t.Errorf("%s is in the network of the test", edgeDevice)
+	if _, err := net.InterfaceByName(w.Device); err == nil {
+		t.Errorf("%s is in the network of the test", w.Device)
 	}
 }
 
-// pass sends a datagram and returns it as it arrived.
-func pass(t *testing.T, out *batch.Conn, from netip.Addr, in *batch.Conn, to netip.AddrPort) batch.Packet {
+// A port is a socket's or a card's.
+type port interface {
+	Queue(b []byte, from netip.Addr, to netip.AddrPort) error
+	Flush() error
+	TryReceive() (int, error)
+	Packet(i int) batch.Packet
+}
+
+// pass sends a datagram and returns it as it arrived, which it has when the kernel took it: all is on this machine.
+func pass(t *testing.T, out port, from netip.Addr, in port, to netip.AddrPort) batch.Packet {
 	t.Helper()
 	if err := errors.Join(out.Queue([]byte("hello"), from, to), out.Flush()); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := in.Receive(); n != 1 || err != nil {
-		t.Fatalf("%d datagrams, %v, want one", n, err)
+	for deadline := time.Now().Add(siptest.Deadline); time.Now().Before(deadline); {
+		n, err := in.TryReceive()
+		if n > 1 || err != nil {
+			t.Fatalf("%d datagrams, %v, want one", n, err)
+		}
+		if n == 1 {
+			return in.Packet(0)
+		}
 	}
-	return in.Packet(0)
+	t.Fatalf("no datagram came from %s to %s", from, to)
+	return batch.Packet{}
 }
 
-func TestClosedVethIsGone(t *testing.T) {
-	w := mustOpenVeth(t)
-	paths := []string{w.edge.path(), w.calls.path()}
+// pathOf names a namespace while this process has it open.
+func pathOf(n *namespace) string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.file.Fd()) }
+
+func TestClosedTapIsGone(t *testing.T) {
+	w := mustOpenTap(t)
+	path := pathOf(w.edge)
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	w.edge, w.calls = nil, nil // for the test's own Close
-	for _, p := range paths {
-		if target, err := os.Readlink(p); err == nil && strings.HasPrefix(target, "net:") {
-			t.Errorf("%s still holds %s", p, target)
-		}
+	w.edge, w.ends.Card = nil, nil // for the test's own Close
+	if target, err := os.Readlink(path); err == nil && strings.HasPrefix(target, "net:") {
+		t.Errorf("%s still holds %s", path, target)
 	}
 }
 
 // TestSystemRunsAtTheEdgesEnd looks at a started system: it alone is counted, pinned, and in the edge's namespace.
 func TestSystemRunsAtTheEdgesEnd(t *testing.T) {
-	w := mustOpenVeth(t)
+	w := mustOpenTap(t)
 	t.Setenv(roleVariable, "forwarder")
 	p, err := Forwarder{Command: []string{os.Args[0]}}.Start(context.Background(), w, netip.AddrPortFrom(w.platform, 5080), []int{0})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.Stop()
-	want, err := os.Readlink(w.edge.path())
+	want, err := os.Readlink(pathOf(w.edge))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,9 +189,9 @@ func TestSystemRunsAtTheEdgesEnd(t *testing.T) {
 	}
 }
 
-// TestCallsAndRegistrationsOverVeth checks every message of forwarder and ringwall over a veth.
-func TestCallsAndRegistrationsOverVeth(t *testing.T) {
-	w := mustOpenVeth(t)
+// TestCallsAndRegistrationsOverTap checks every message of forwarder and ringwall, by sockets and past them.
+func TestCallsAndRegistrationsOverTap(t *testing.T) {
+	w := mustOpenTap(t)
 	t.Setenv(roleVariable, "forwarder")
 	t.Chdir("../..")
 	binary, err := Build(context.Background(), t.TempDir())
@@ -190,7 +199,7 @@ func TestCallsAndRegistrationsOverVeth(t *testing.T) {
 		t.Fatal(err)
 	}
 	systems := []System{Forwarder{Command: []string{os.Args[0]}}}
-	for _, r := range []Ringwall{{Called: "ringwall"}, {Called: "ringwall-judged", Hidden: true, Judged: true}} {
+	for _, r := range []Ringwall{{Called: "ringwall"}, {Called: "ringwall-judged", Hidden: true, Judged: true}, {Called: "ringwall-xdp", Extra: "af_xdp: {interfaces: [DEVICE]}\n"}} {
 		r.Binary, r.Linger = binary, time.Second
 		systems = append(systems, r)
 	}

@@ -61,7 +61,7 @@ func New(n int) (*Generator, error) {
 	}
 	g := &Generator{streams: n, epoch: time.Now()}
 	for i := range g.sides {
-		conn, err := batch.ListenDevice(batch.Loopback, 0)
+		conn, err := batch.ListenLoopback(0)
 		if err == nil {
 			g.sides[i] = side{conn: conn, net: byte(2 + i), relays: make([]netip.AddrPort, n)}
 			err = conn.Detach()

@@ -103,7 +103,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.StringVar(&cfg.Perf, "perf", "", "record each measured run with perf into `FILE`.system.round")
 	f.StringVar(&o.binary, "ringwall", "", "the `binary` to measure (default: built from the working directory)")
 	f.StringVar(&o.json, "json", "", "write all results to `FILE`")
-	f.StringVar(&o.wire, "wire", "lo", "what lies between generator and systems: lo, or veth for two network namespaces (needs root)")
+	f.StringVar(&o.wire, "wire", "lo", "what lies between generator and systems: lo, or tap for a virtual network card (needs root)")
 	f.StringVar(&o.systems, "systems", "forwarder,ringwall", "what to measure, the first is the measure of the others")
 	f.IntVar(&o.workers, "workers", 1, "processors of the system under test; the generator gets the next one")
 	f.DurationVar(&o.linger, "linger", time.Second, "how long ringwall and Kamailio keep a finished transaction")
