@@ -21,8 +21,9 @@ type registering struct {
 // A contact is one value of a Contact field.
 type contact struct {
 	sip.Address
-	field int  // its index in the message
-	nat   bool // over UDP: it names another place than the one that the phone is seen at
+	field  int  // its index in the message
+	secure bool // it is sips
+	nat    bool // over UDP: it names another place than the one that the phone is seen at
 }
 
 // bindable reads a REGISTER into l.asked, and refuses one with a Contact that could not be bound.
@@ -68,6 +69,7 @@ func (l *lane) readContact(x *edge.Exchange, a *sip.Address, uri *sip.URI, field
 		if uri.Scheme != sip.SIP && uri.Scheme != sip.SIPS || a.URI.Len() > binding.MaxContact {
 			return false
 		}
+		c.secure = uri.Scheme == sip.SIPS
 		c.nat = !x.From.Transport.Stream() && !l.source.names(x.From.Remote, x.Msg.Raw, uri)
 	}
 	l.asked.contacts = append(l.asked.contacts, c)
@@ -138,7 +140,10 @@ func (l *lane) appendBound(m *sip.Message, c *contact, n *noted, numbered bool, 
 		return
 	}
 	f := &l.p.faces[to.flow.Listener]
-	v = append(append(append(v, "<sip:"...), n.id[:]...), '@')
+	if v = append(v, "<sip"...); c.secure && to.flow.Transport.Secure() { // to be reached over encrypted hops only (RFC 5630 §5.1.1)
+		v = append(v, 's')
+	}
+	v = append(append(append(v, ':'), n.id[:]...), '@')
 	v = append(append(append(v, f.host...), f.params...), '>')
 	switch {
 	case numbered:

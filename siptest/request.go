@@ -23,7 +23,11 @@ func (ua *UA) AOR() string { return "sip:" + ua.User + "@" + ua.Domain }
 
 // Contact is the UA's Contact value.
 func (ua *UA) Contact() string {
-	return fmt.Sprintf("<sip:%s@%s%s>", ua.User, ua.sentBy(), ua.transportParam())
+	scheme := "sip"
+	if ua.Sips {
+		scheme = "sips"
+	}
+	return fmt.Sprintf("<%s:%s@%s%s>", scheme, ua.User, ua.sentBy(), ua.transportParam())
 }
 
 // via is a fresh topmost Via of the UA for a transport.

@@ -36,6 +36,7 @@ type UA struct {
 	// Transport, "udp", "tcp", "tls", "ws" or "wss", is what it sends requests over that have no Route, and what its Via and
 	// Contact say.
 	Transport string
+	Sips      bool // its Contact is a sips URI
 	// TLS is the client's configuration for "tls" and "wss"; it trusts the authority of this test run.
 	TLS *tls.Config
 	// Alter, if set, changes a copy of each message before it is sent by Send or Reply: what a platform or a phone adds of its own accord.
