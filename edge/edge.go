@@ -157,7 +157,7 @@ type Asked struct {
 	Apt     bool // and that was for this user and this target
 	Denied  bool // and that was made up, since the platform denies this user
 	Alien   bool // its credentials answer no challenge that went to its address, nor came they over a connection: anybody may have written them
-	Tested  bool // and that followed an answer to the edge's own fixed nonce
+	Tested  bool // and that followed an answer to the edge's own fixed nonce; only of the first credentials that come with it
 	Answer  Answer
 	Lent    bool // Good is said of the name in its credentials alone, which stand in a call from whomever
 	Literal bool // it calls a telephone number at an address, at no domain

@@ -24,6 +24,10 @@ func (j *Judge) credentials(x *edge.Exchange, uri []byte) {
 	if a.Secret != 0 && a.Tried() == 0 {
 		a.Login = nobody
 	}
+	if a.Tested {
+		nonce, _ := answerIn(m.Raw, m.Fields[first].Value)
+		a.Tested = j.tested(a, j.key.Bytes(nonce), x.At)
+	}
 }
 
 // nobody is the hash of a user whose name stands nowhere, or can't be read: his password is one user's all the same.

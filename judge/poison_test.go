@@ -143,6 +143,33 @@ func TestSharedNonceIsTestedForOne(t *testing.T) {
 	}
 }
 
+// TestTestedNonceIsForOneTry: an answer to the edge's own challenge goes before one password. Others that are tried with the same nonce of the platform's, also as one more of several
+// in a request, have not been told from each other; the same request again is the same try.
+func TestTestedNonceIsForOneTry(t *testing.T) {
+	guess := func(n int) string {
+		return strings.Replace(answerTo("100", nonceOne), `response="`, fmt.Sprintf(`response="%032d`, n), 1)
+	}
+	for name, again := range map[string]bool{"a nonce that went out once": false, "a nonce that others have": true} {
+		j := newJudge(t, Enforce)
+		k := j.talk(t, "198.51.100.7:5060")
+		k.asks("REGISTER", "100")
+		k.x.Asked.Answer = edge.AnswerFixed
+		k.gets(401, challengeWith(nonceOne))
+		if again {
+			two := j.talk(t, "203.0.113.9:5060")
+			two.asks("REGISTER", "200")
+			two.gets(401, challengeWith(nonceOne))
+		}
+		for i, fields := range [][]string{{guess(1)}, {guess(1)}, {guess(2)}, {guess(1), guess(2)}, {guess(1), guess(3)}, {guess(1)}} {
+			k.asks("REGISTER", "100", fields...)
+			j.Read(&k.x)
+			if a, want := &k.x.Asked, i < 2 || i == 5; !a.Apt || a.Tested != want {
+				t.Errorf("%s, try %d: apt %v, tested %v, want %v", name, i, a.Apt, a.Tested, want)
+			}
+		}
+	}
+}
+
 // TestTried: the name in credentials says whose password is tried, however it and the user around it are written.
 func TestTried(t *testing.T) {
 	k := newJudge(t, Enforce).talk(t, "198.51.100.7:5060")

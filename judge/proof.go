@@ -16,10 +16,11 @@ type issue struct {
 	flow   uint64
 	about  uint64 // the user and the target of the request
 	at     int64
-	other  bool // it went to another flow, too
-	again  bool // it went out more than once: there are shares
-	denied bool // it was made up for a user whom the platform denies
-	tested bool // the request answered the edge's own fixed nonce
+	other  bool   // it went to another flow, too
+	again  bool   // it went out more than once: there are shares
+	denied bool   // it was made up for a user whom the platform denies
+	tested bool   // the request answered the edge's own fixed nonce
+	spent  uint64 // the credentials that came with it then; 0: none yet
 }
 
 // A share says that a nonce which went out more than once did so to one flow for one user and target: to each of those it is his own, and nobody else gets
@@ -27,6 +28,7 @@ type issue struct {
 type share struct {
 	at             int64
 	denied, tested bool
+	spent          uint64 // as in issue
 }
 
 // sharedNonces is how many shares are remembered.
@@ -41,7 +43,7 @@ func (j *Judge) shareKey(nonce, flow, about uint64) uint64 {
 func (j *Judge) share(nonce uint64, one *issue, at time.Time) {
 	key := j.shareKey(nonce, one.flow, one.about)
 	if s, _ := j.shares.Enter(key, 0, at); s != nil {
-		*s = share{one.at, one.denied, one.tested}
+		*s = share{one.at, one.denied, one.tested, one.spent}
 		j.shares.Leave(key)
 	}
 }
@@ -139,6 +141,35 @@ func (j *Judge) answers(a *edge.Asked, nonce uint64, length int, at time.Time) {
 			j.shares.Leave(key)
 		}
 	}
+}
+
+// tested reports whether a, which comes with credentials for the nonce with that hash, is the one try that an answer to the edge's own fixed nonce goes before.
+// Most platforms take a nonce as often as it comes: another password that is tried with it has not been told from others yet. The same request may come
+// again.
+func (j *Judge) tested(a *edge.Asked, nonce uint64, at time.Time) bool {
+	if one := j.issued.Find(nonce, at); one != nil {
+		mine := one.flow == a.Port && one.about == j.aboutOf(a)
+		if mine {
+			defer j.issued.Leave(nonce)
+			return spends(&one.spent, a.Secret)
+		}
+		j.issued.Leave(nonce)
+	}
+	key := j.shareKey(nonce, a.Port, j.aboutOf(a))
+	s := j.shares.Find(key, at)
+	if s == nil {
+		return true
+	}
+	defer j.shares.Leave(key)
+	return spends(&s.spent, a.Secret)
+}
+
+// spends has those credentials be the ones that a nonce is spent on, unless others are, and reports whether they are.
+func spends(on *uint64, credentials uint64) bool {
+	if *on == 0 {
+		*on = credentials
+	}
+	return *on == credentials
 }
 
 // lives reports whether a nonce that went out then proves anything at at.

@@ -125,6 +125,9 @@ func (c *Check) Inspect(x *edge.Exchange) *edge.Verdict {
 		many = c.guesses(a, x.At) || a.Guess != 0 && c.count(c.callOf(a), a, answer, c.cfg.Tries, x.At)
 	case sip.REGISTER:
 		many = c.count(c.pairOf(a), a, answer, c.cfg.Tries, x.At)
+		if a.Guess != 0 && a.Secret != 0 { // only that goes to the platform
+			many = c.count(c.pairOf(a), a, a.Secret, c.cfg.Tries, x.At) || many
+		}
 	}
 	if !many {
 		return nil
@@ -150,7 +153,7 @@ func (c *Check) count(key uint64, a *edge.Asked, answer uint64, most int, at tim
 		return false
 	}
 	many := p.recent.Add(c.cfg.Within, at) >= most
-	return a.Answer == edge.AnswerFixed && p.diverse(at) || many
+	return a.Answer == edge.AnswerFixed && answer == a.Guess && p.diverse(at) || many
 }
 
 // guesses reports whether too many calls of the user of a were refused already.

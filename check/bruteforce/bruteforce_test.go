@@ -41,15 +41,24 @@ func TestGuesses(t *testing.T) {
 		"a phone registered there": {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Good, x.Asked.Trust = true, edge.Known }, 100},
 		"another port each (NAT)":  {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Port = uint64(i + 1) }, 7},
 		"of what is no call":       {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Method = sip.SUBSCRIBE }, 100},
-		"one nonce, one password":  {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Answer, x.Asked.Guess = edge.AnswerFixed, 1<<33 }, 100},
-		"one nonce, guesses":       {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Answer, x.Asked.Guess = edge.AnswerFixed, uint64(i+1)<<33 }, 3},
-		"one nonce, slow guesses":  {time.Minute, func(i int, x *edge.Exchange) { x.Asked.Answer, x.Asked.Guess = edge.AnswerFixed, uint64(i+1)<<33 }, 3},
-		"a nonce for each guess":   {2 * time.Minute, func(i int, x *edge.Exchange) { x.Asked.Answer, x.Asked.Guess = edge.AnswerFixed, uint64(i+1)<<33 }, 100},
+		"one nonce, one password": {time.Millisecond, func(i int, x *edge.Exchange) {
+			x.Asked.Answer, x.Asked.Guess, x.Asked.Secret = edge.AnswerFixed, 1<<33, 0
+		}, 100},
+		"the same beside guesses": {time.Millisecond, func(_ int, x *edge.Exchange) { x.Asked.Answer, x.Asked.Guess = edge.AnswerFixed, 5 }, 6},
+		"one nonce, guesses": {time.Millisecond, func(i int, x *edge.Exchange) {
+			x.Asked.Answer, x.Asked.Guess, x.Asked.Secret = edge.AnswerFixed, uint64(i+1)<<33, 0
+		}, 3},
+		"one nonce, slow guesses": {time.Minute, func(i int, x *edge.Exchange) {
+			x.Asked.Answer, x.Asked.Guess, x.Asked.Secret = edge.AnswerFixed, uint64(i+1)<<33, 0
+		}, 3},
+		"a nonce for each guess": {2 * time.Minute, func(i int, x *edge.Exchange) {
+			x.Asked.Answer, x.Asked.Guess, x.Asked.Secret = edge.AnswerFixed, uint64(i+1)<<33, 0
+		}, 100},
 		"calls of many numbers, one password": {time.Millisecond, func(i int, x *edge.Exchange) {
-			x.Asked.Answer, x.Asked.Guess, x.Asked.Method, x.Asked.Target = edge.AnswerFixed, uint64(i+1)<<33, sip.INVITE, uint64(i+1)
+			x.Asked.Answer, x.Asked.Guess, x.Asked.Secret, x.Asked.Method, x.Asked.Target = edge.AnswerFixed, uint64(i+1)<<33, 0, sip.INVITE, uint64(i+1)
 		}, 100},
 		"calls of one number, guesses": {time.Millisecond, func(i int, x *edge.Exchange) {
-			x.Asked.Answer, x.Asked.Guess, x.Asked.Method = edge.AnswerFixed, uint64(i+1)<<33, sip.INVITE
+			x.Asked.Answer, x.Asked.Guess, x.Asked.Secret, x.Asked.Method = edge.AnswerFixed, uint64(i+1)<<33, 0, sip.INVITE
 		}, 3},
 		"counted before":           {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Tested = true }, 100},
 		"phones of a known office": {time.Millisecond, func(i int, x *edge.Exchange) { x.Asked.Known, x.Asked.Port = 9, uint64(i+1) }, 100},
