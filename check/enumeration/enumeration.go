@@ -229,7 +229,7 @@ func (c *Check) without(key uint64, a *edge.Asked, delay time.Duration, at time.
 		return edge.Verdict{}
 	}
 	defer c.sources.Leave(key)
-	s.add(uint32(a.Target>>32), at.Add(delay))
+	s.add(uint32(a.Target>>32), at, delay, c.cfg.Within)
 	s.turn(at)
 	n := s.without(c.cfg.Within, at)
 	left := min(c.cfg.Users-n, c.cfg.Slowly-s.without(day, at)) // until there are too many
@@ -283,20 +283,40 @@ func (s *source) drop(user uint32) {
 	}
 }
 
-// add notes a user who counts from then on, in the place of the one that counts longest if there is no other.
-func (s *source) add(user uint32, from time.Time) {
-	when, oldest := uint32(from.Unix()), 0
+// add notes a user who counts from then on, a delay after now, if there is a place for him.
+func (s *source) add(user uint32, now time.Time, delay, within time.Duration) {
+	from := uint32(now.Add(delay).Unix())
 	s.asked = true
 	for i := range s.users {
-		one := &s.users[i]
-		if one.from != 0 && one.user == user {
+		if one := &s.users[i]; one.from != 0 && one.user == user {
 			return
 		}
-		if one.from < s.users[oldest].from {
+	}
+	if i := s.place(now, delay, within); i >= 0 {
+		s.users[i].user, s.users[i].from = user, from
+	}
+}
+
+// place is where a user can be noted who counts a delay after now, -1: nowhere. Who counts at once gets the place of the last of those who don't yet, before that of who
+// counts longest; who does not gets none of anybody's who came within that time. So nobody hides users who count behind many who are never to.
+func (s *source) place(now time.Time, delay, within time.Duration) int {
+	oldest, last := 0, 0
+	for i := range s.users {
+		if from := s.users[i].from; from < s.users[oldest].from {
 			oldest = i
+		} else if from > s.users[last].from {
+			last = i
 		}
 	}
-	s.users[oldest].user, s.users[oldest].from = user, when
+	switch from := s.users[oldest].from; {
+	case from <= uint32(now.Add(-day).Unix()):
+		return oldest
+	case delay == 0 && s.users[last].from > uint32(now.Unix()):
+		return last
+	case delay > 0 && from > uint32(now.Add(-within).Unix()):
+		return -1
+	}
+	return oldest
 }
 
 // without is how many users count at that time and have not counted for longer than that.

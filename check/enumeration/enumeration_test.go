@@ -43,11 +43,21 @@ func TestUsers(t *testing.T) {
 		do    func(int, *edge.Exchange) []int
 		found int
 	}{
-		"svwar":                       {5 * time.Millisecond, always(404), 10},
-		"one in 30 s":                 {30 * time.Second, always(404), 10},
-		"one in 10 min":               {10 * time.Minute, always(404), 20},
-		"one in 3 h":                  {3 * time.Hour, always(404), 300},
-		"challenged, no answer":       {6 * time.Second, always(401), 12},
+		"svwar":                      {5 * time.Millisecond, always(404), 10},
+		"one in 30 s":                {30 * time.Second, always(404), 10},
+		"one in 10 min":              {10 * time.Minute, always(404), 20},
+		"one in 3 h":                 {3 * time.Hour, always(404), 300},
+		"challenged, no answer":      {6 * time.Second, always(401), 12},
+		"many of them, all the time": {200 * time.Millisecond, always(401), 56},
+		"denied among them": {200 * time.Millisecond, func(i int, _ *edge.Exchange) []int {
+			return []int{[]int{401, 401, 401, 404}[i%4]}
+		}, 40},
+		"at once, and denied then": {2 * time.Millisecond, func(i int, _ *edge.Exchange) []int {
+			if i < 100 {
+				return []int{401}
+			}
+			return []int{404}
+		}, 110},
 		"challenged, then denied":     {time.Second, always(401, 404), 10},
 		"500 phones boot":             {20 * time.Millisecond, always(401, 200), 300},
 		"phones with wrong passwords": {time.Second, always(401, 401), 300},
