@@ -100,21 +100,25 @@ func (s *siege) say(t *testing.T, text string, asked edge.Asked, at time.Time) (
 // begun is when sieges begin: after the time that checks give calls from before a restart.
 var begun = checktest.Start.Add(time.Hour)
 
-// run returns at which of the attacker's steps he is found, 0 if at none, with that many forged sources between two steps, which are as many seconds apart.
-func (s *siege) run(t *testing.T, between int) int {
+// run returns at which of the attacker's steps he is found, 0 if at none, with that many forged sources, or proven ones like him, ten seconds after each step, and
+// the next as long after them.
+func (s *siege) run(t *testing.T, between int, proven bool) int {
 	s.say(t, checktest.Request("BYE", "sip:1@example.com"), begins(1<<40), checktest.Start)
 	at, next := begun, uint64(1000)
 	for i := range uint64(3 * s.found) {
 		text, asked := s.step(i)
+		asked.Proven = proven
 		if s.say(t, text, asked, at) {
 			return int(i + 1)
 		}
+		at = at.Add(10 * time.Second)
 		for range between {
 			text, asked := s.crowd(next)
+			asked.Proven = proven
 			s.say(t, text, asked, at)
 			next++
 		}
-		at = at.Add(20 * time.Second)
+		at = at.Add(10 * time.Second)
 	}
 	return 0
 }
@@ -123,12 +127,21 @@ func (s *siege) run(t *testing.T, between int) int {
 // is found as soon as where nobody else is about, but for what he did before he was noted twice.
 func TestForgedSourcesShelterNobody(t *testing.T) {
 	for name, alone := range sieges() {
-		if n := alone.run(t, 0); n != alone.found {
+		if n := alone.run(t, 0, false); n != alone.found {
 			t.Errorf("%s: alone found at step %d, want %d", name, n, alone.found)
 		}
 		among := sieges()[name]
-		if n := among.run(t, 2*places/among.fills); n == 0 || n > among.found+among.lost {
+		if n := among.run(t, 2*places/among.fills, false); n == 0 || n > among.found+among.lost {
 			t.Errorf("%s: among forged sources found at step %d, want %d", name, n, among.found+among.lost)
+		}
+	}
+}
+
+// TestCrowdSheltersNobody: nor is anybody sheltered by as many proven sources that come once: somebody may have them.
+func TestCrowdSheltersNobody(t *testing.T) {
+	for name, among := range sieges() {
+		if n := among.run(t, 2*places/among.fills, true); n == 0 || n > among.found+among.lost {
+			t.Errorf("%s: found at step %d, want %d", name, n, among.found+among.lost)
 		}
 	}
 }

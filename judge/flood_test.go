@@ -14,7 +14,7 @@ func crowdOf(i int) netip.AddrPort {
 }
 
 // TestKnownGoodStays: neither forged requests of 200,000 sources, nor somebody with one good password who registers from half of these, makes the judge
-// forget whom the platform knows there; and who comes while that goes on is known, too.
+// forget whom the platform knows there, and who was not there for a day; and who comes while that goes on is known, too.
 func TestKnownGoodStays(t *testing.T) {
 	j := newJudge(t, Enforce, drop(3))
 	phone := j.talk(t, "198.51.100.7:5060")
@@ -28,7 +28,7 @@ func TestKnownGoodStays(t *testing.T) {
 	x := k.x
 	for i := range 200_000 {
 		x.From.Remote = crowdOf(i)
-		x.At = start.Add(time.Duration(i) * 100 * time.Microsecond)
+		x.At = start.Add(24*time.Hour + time.Duration(i)*100*time.Microsecond)
 		j.Inspect(&x)
 		if i%2 == 0 {
 			continue

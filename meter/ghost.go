@@ -90,12 +90,14 @@ const (
 	provenBit = 1 << 31
 	usesShift = 16
 	mostUses  = 127
+	mostNoted = provenBit | (mostUses+1)<<usesShift - 1 // more has what is kept
 )
 
 // NewEvidence makes a table of what is known of sources and the like: entries are had from Note. One that nobody asked for in that time means nothing
 // any more. An entry takes its V and 48 bytes; onEvict is as for NewTable.
 func NewEvidence[V any](entries int, life time.Duration, onEvict func(key uint64, v *V, now time.Time)) *Table[V] {
 	t := NewTable(entries, onEvict).Fade(life)
+	t.evidence = true
 	for i := range t.shards {
 		t.shards[i].ghosts = make([][ghostWays]ghost, len(t.shards[i].values)*ghostsByEntry/ghostWays) // a power of two
 	}
@@ -103,7 +105,7 @@ func NewEvidence[V any](entries int, life time.Duration, onEvict func(key uint64
 }
 
 // Note is Enter for evidence; proven tells that it is no forgery. An entry is worth the more the more often it was noted, and more than any other if
-// it is proven once. So who comes once, under a million names that he made up, pushes out nobody who was noted twice; one that was pushed out after
+// it is proven once; how often counts among proven ones, too, and fades over the life of the table. So who comes once, under a million names that he made up, pushes out nobody who was noted twice; one that was pushed out after
 // its first time is known to have been there when it comes again. A proven one always finds a place, and loses it to nobody who is not; it returns nil
 // to others only where all their places are held by who was noted more often, until they have been, too.
 func (t *Table[V]) Note(key uint64, proven bool, now time.Time) (v *V, fresh bool) {

@@ -57,6 +57,21 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
+// TestProvenCrowd: a proven entry that was noted twice outlives any number of proven ones that come once, until half the life of the table is over.
+func TestProvenCrowd(t *testing.T) {
+	for after, kept := range map[time.Duration]bool{0: true, time.Minute: true, 29 * time.Minute: true, 31 * time.Minute: false} {
+		table, other := NewEvidence[int](4096, time.Hour, nil), rand.New(rand.NewPCG(5, 6))
+		note(table, 4711, true, start)
+		note(table, 4711, true, start)
+		for range 100_000 {
+			note(table, other.Uint64(), true, start.Add(after))
+		}
+		if _, found := table.Copy(4711); found != kept {
+			t.Errorf("after %v: kept %v", after, found)
+		}
+	}
+}
+
 // TestKeep: an entry that is kept outlives any number of proven ones, for half the life of the table, and no longer once it is free.
 func TestKeep(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -16,10 +16,11 @@ import (
 // entry held is lost, unless the table has an OnEvict, which is called under the lock of the shard. In a table of NewEvidence worth is counted by
 // the table itself.
 type Table[V any] struct {
-	shards  []shard[V]
-	mask    uint64
-	onEvict func(key uint64, v *V, now time.Time)
-	life    uint32 // of worth, in units of stamps; 0: for ever
+	shards   []shard[V]
+	mask     uint64
+	onEvict  func(key uint64, v *V, now time.Time)
+	life     uint32 // of worth, in units of stamps; 0: for ever
+	evidence bool   // made by NewEvidence
 }
 
 const (
@@ -71,6 +72,8 @@ func (t *Table[V]) faded(worth, age uint32) uint64 {
 		return uint64(worth)
 	case age >= t.life:
 		return 0
+	case t.evidence && worth&provenBit != 0 && worth <= mostNoted: // fading would make nothing of how often that was noted
+		return provenBit | uint64(worth&^provenBit)*uint64(t.life-age)/uint64(t.life)
 	}
 	return uint64(worth) * uint64(t.life-age) / uint64(t.life)
 }
