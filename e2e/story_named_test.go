@@ -3,6 +3,8 @@ package e2e
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ringwall/ringwall/siptest"
@@ -109,4 +111,51 @@ func (r *rig) refusedName(uri, status string) {
 	r.Helper()
 	r.platform.Send(r.platform.Request("INVITE", uri))
 	r.platform.Expect(status + " INVITE")
+}
+
+// TestPeerNames: each name of a peer that leads nowhere is one sentence in the log and in status, also where another one of its names failed before it, and
+// the peer keeps the addresses that it had; each that leads somewhere again is told, too.
+func TestPeerNames(t *testing.T) {
+	t.Parallel()
+	platform, carrier := siptest.NewPlatform(t, "udp", ""), siptest.NewPlatform(t, "udp", "")
+	trunk := []string{fmt.Sprintf("_sip._udp.trunk.example. 1 IN SRV 1 1 %d a.trunk.example.", carrier.Addr.Port()),
+		fmt.Sprintf("a.trunk.example. 1 IN A %v", carrier.Addr.Addr())}
+	dns := siptest.NewNameserver(t, trunk...)
+	e := siptest.StartEdge(t, siptest.Outlets{DNS: dns.Addr, Upstream: []string{"sip:" + platform.Addr.String()}},
+		siptest.Keys{"peers": `[{name: carrier, uri: "sip:trunk.example", match: [from.example]}]`})
+	platform.Proxy = e.Inside
+	const lost, again = "peer carrier: the name %s.example has no address", "peer carrier: the look-up of the name %s.example works again"
+	told := func(text string, name string) {
+		t.Helper()
+		if !patiently(func() bool { return strings.Contains(e.Log(), fmt.Sprintf(text, name)) }) {
+			t.Fatalf("the log does not say "+text, name)
+		}
+	}
+	concerned := func(names ...string) {
+		t.Helper()
+		said := status(t, e)
+		for _, name := range []string{"trunk", "from"} {
+			if strings.Contains(said, "  peer.name: "+fmt.Sprintf(lost, name)+"\n") != slices.Contains(names, name) {
+				t.Errorf("status is to tell of %q:\n%s", names, said)
+			}
+		}
+	}
+	told(lost, "from")
+	concerned("from")
+	dns.Set()
+	told(lost, "trunk")
+	concerned("from", "trunk")
+	platform.Send(platform.Request("INVITE", "sip:5551234@trunk.example"))
+	carrier.Reply(carrier.Expect("INVITE"), 486) // where it was last
+	platform.Expect("486 INVITE")
+	dns.Set(append(trunk, fmt.Sprintf("from.example. 60 IN A %v", carrier.Addr.Addr()))...)
+	told(again, "trunk")
+	told(again, "from")
+	concerned()
+	if n := strings.Count(e.Log(), "reason=peer.name"); n != 2 {
+		t.Errorf("the log tells %d times of two names:\n%s", n, e.Log())
+	}
+	carrier.Proxy = e.Outside
+	carrier.Send(carrier.Request("MESSAGE", "sip:bob@example.com"))
+	platform.Expect("MESSAGE")
 }

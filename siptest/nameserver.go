@@ -49,6 +49,9 @@ func NewNameserver(t testing.TB, records ...string) *Nameserver {
 	return n
 }
 
+// nothing says that what there is not may be there in a second (RFC 2308).
+var nothing = &dns.SOA{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: 1}, Ns: ".", Mbox: ".", Minttl: 1}
+
 // Close ends the server: who asks it from now on learns that nobody is there.
 func (n *Nameserver) Close() { n.close() }
 
@@ -78,6 +81,9 @@ func (n *Nameserver) answer(w dns.ResponseWriter, m *dns.Msg) {
 		n.mu.Lock()
 		answer.Answer = n.records[key(m.Question[0].Name, m.Question[0].Qtype)]
 		n.mu.Unlock()
+	}
+	if len(answer.Answer) == 0 {
+		answer.Ns = []dns.RR{nothing}
 	}
 	_ = w.WriteMsg(answer) // who asked may be gone
 }

@@ -94,8 +94,13 @@ func (s *service) answer(ctx context.Context, q resolve.Query) ([]resolve.Target
 	return answer.Targets, 0, answer.Err
 }
 
-// A nameProblem says why a name of the configuration cannot be followed.
-type nameProblem struct{ uri, why string }
+// A nameProblem says why a name of the configuration cannot be followed: that in the uri of an upstream, or the host that a peer names.
+type nameProblem struct{ of, why string }
+
+// named reports whether one of list is about name.
+func named(list []nameProblem, name string) bool {
+	return slices.ContainsFunc(list, func(p nameProblem) bool { return p.of == name })
+}
 
 // moved are the servers that the upstreams lead to by the last answers. An entry whose answer is of no use keeps the servers it has.
 func (s *service) moved(ctx context.Context, now *settings) (all []proxy.Upstream, problems []nameProblem) {
@@ -201,24 +206,21 @@ func (s *service) forget(at time.Time) {
 
 // tellProblems notes for status which names cannot be followed, and tells the log of those where that is news.
 func (s *service) tellProblems(problems []nameProblem) {
-	was := s.nameProblems.Swap(&problems)
-	has := func(list *[]nameProblem, uri string) bool {
-		return list != nil && slices.ContainsFunc(*list, func(p nameProblem) bool { return p.uri == uri })
+	var was []nameProblem
+	if list := s.nameProblems.Swap(&problems); list != nil {
+		was = *list
 	}
 	tell := func(reason edge.Reason, text string) {
 		s.ring.Add(edge.Event{At: time.Now(), Name: event.Upstream, Reason: reason, Message: text})
 	}
 	for _, p := range problems {
-		if !has(was, p.uri) {
+		if !named(was, p.of) {
 			tell(reasonName, p.String())
 		}
 	}
-	if was == nil {
-		return
-	}
-	for _, p := range *was {
-		if !has(&problems, p.uri) {
-			tell("", p.uri+": the look-up of its name works again")
+	for _, p := range was {
+		if !named(problems, p.of) {
+			tell("", p.of+": the look-up of its name works again")
 		}
 	}
 }
@@ -230,14 +232,14 @@ func (s *service) forgetProblems(cfg *config.Config) {
 		return
 	}
 	kept := slices.DeleteFunc(slices.Clone(*list), func(p nameProblem) bool {
-		return !slices.ContainsFunc(cfg.Upstreams, func(u config.Upstream) bool { return u.URI == p.uri })
+		return !slices.ContainsFunc(cfg.Upstreams, func(u config.Upstream) bool { return u.URI == p.of })
 	})
 	s.nameProblems.Store(&kept)
 }
 
-// String is one sentence for the operator.
+// String is one sentence about an upstream for the operator.
 func (p nameProblem) String() string {
-	return p.uri + ": the last addresses stay in force: " + p.why
+	return p.of + ": the last addresses stay in force: " + p.why
 }
 
 // upstreamNames tells upstreams as configured with their addresses.

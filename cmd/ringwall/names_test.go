@@ -237,7 +237,7 @@ func TestForgetProblems(t *testing.T) {
 	s.forgetProblems(cfg)
 	s.nameProblems.Store(&[]nameProblem{{"sip:a.example", "gone"}, {"sip:b.example", "dead"}, {"upstreams", "too many"}})
 	s.forgetProblems(cfg)
-	if left := *s.nameProblems.Load(); len(left) != 1 || left[0].uri != "sip:b.example" {
+	if left := *s.nameProblems.Load(); len(left) != 1 || left[0].of != "sip:b.example" {
 		t.Errorf("left: %v", left)
 	}
 }
@@ -356,8 +356,17 @@ func TestPeersFollow(t *testing.T) {
 	if got := show(to.Targets) + " from " + fmt.Sprint(to.Match); got != "0/10000 udp:192.0.2.9:5060 from [203.0.113.64/28 198.51.100.2/32]" {
 		t.Errorf("a reload while a name leads nowhere makes of peer two %s: only what the name stood for is to be kept", got)
 	}
+	two := configOf(t, "upstreams: [{uri: \"sip:a.example\"}]\npeers: [{name: five, uri: \"sip:never.example\", match: [nowhere.example, never.example]}]")
+	lost := s.trunks(t.Context(), &settings{cfg: two}, d.lookup)
+	var told []string
+	for _, c := range peerConcerns(nil, lost) {
+		told = append(told, c.Text)
+	}
+	if want := []string{"peer five: the name never.example has no address", "peer five: the name nowhere.example has no address"}; !slices.Equal(told, want) {
+		t.Errorf("of two names that lead nowhere status says %q", told)
+	}
 	was := configOf(t, "upstreams: [{uri: \"sip:192.0.2.77\"}]\npeers: [{name: four, uri: \"sip:127.0.0.1\"}]") // it is the platform's address until that is in force
-	if to := s.trunks(t.Context(), &settings{cfg: was}, d.lookup)[0]; len(to.Targets) != 1 || to.problem != "" {
+	if to := s.trunks(t.Context(), &settings{cfg: was}, d.lookup)[0]; len(to.Targets) != 1 || len(to.problems) > 0 {
 		t.Errorf("an upstream that becomes a peer: %+v", to)
 	}
 }

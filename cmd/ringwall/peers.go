@@ -22,8 +22,8 @@ import (
 // A trunk is a peer with what its names have become.
 type trunk struct {
 	proxy.Peer
-	problem string                             // why a name of it can't be looked up; "": each can
-	found   map[resolve.Query][]resolve.Target // where each of its names has led last
+	problems []nameProblem                      // those of its names that can't be looked up, and why
+	found    map[resolve.Query][]resolve.Target // where each of its names has led last
 }
 
 // trunks finds the addresses of all peers of to.cfg. A name that can't be looked up stops nobody: it goes on to stand for the addresses that it had in
@@ -56,17 +56,44 @@ type looking struct {
 	theirs func(netip.Addr) bool              // whether an address can be a peer's
 }
 
-// tellName tells the log when a name of t cannot be looked up, and when it can again. Why it can't may change: that is no news.
+// tellName tells the log of each name of t that cannot be looked up, and when it can again. Why it can't may change: that is no news.
 func (s *service) tellName(t *trunk, old []trunk) {
-	told := slices.ContainsFunc(old, func(have trunk) bool { return have.Name == t.Name && have.problem != "" })
-	e := edge.Event{At: time.Now(), Name: event.Peer, Reason: reasonPeerName, Message: "peer " + t.Name + ": " + t.problem}
-	switch {
-	case told == (t.problem != ""):
-		return
-	case told:
-		e.Reason, e.Message = "", "peer "+t.Name+": the look-up of its names works again"
+	var before []nameProblem
+	for _, have := range old {
+		if have.Name == t.Name {
+			before = have.problems
+		}
 	}
-	s.ring.Add(e)
+	tell := func(reason edge.Reason, text string) {
+		s.ring.Add(edge.Event{At: time.Now(), Name: event.Peer, Reason: reason, Message: "peer " + t.Name + ": " + text})
+	}
+	for _, p := range t.problems {
+		if !named(before, p.of) {
+			tell(reasonPeerName, p.why)
+		}
+	}
+	for _, p := range before {
+		if !named(t.problems, p.of) && t.names(p.of) {
+			tell("", "the look-up of the name "+p.of+" works again")
+		}
+	}
+}
+
+// names reports whether host is one of t's names.
+func (t *trunk) names(host string) bool {
+	for q := range t.found {
+		if q.Host == host {
+			return true
+		}
+	}
+	return false
+}
+
+// fails notes why a name of t leads nowhere, once for each name.
+func (t *trunk) fails(host, why string) {
+	if !named(t.problems, host) {
+		t.problems = append(t.problems, nameProblem{host, why})
+	}
 }
 
 // peerQueries are the names of p: where it is, and where its requests come from. Trust in a peer is bound to its own transport, so
@@ -127,13 +154,13 @@ func (l *looking) targets(ctx context.Context, t *trunk, q resolve.Query) []reso
 	defer cancel()
 	answer, _, err := l.find(ctx, q)
 	if err != nil {
-		t.problem = err.Error()
+		t.fails(q.Host, err.Error())
 	}
 	all := l.only(answer)
 	if len(all) == 0 {
 		all = l.only(l.before[q])
 		if err == nil {
-			t.problem = "the name " + q.Host + " has no address that a peer could have"
+			t.fails(q.Host, "the name "+q.Host+" has no address that a peer could have")
 		}
 	}
 	t.found[q] = all
@@ -222,8 +249,8 @@ func peerStates(all []proxy.PeerStatus) []peerState {
 // peerConcerns are what needs attention about peers.
 func peerConcerns(status []proxy.PeerStatus, all []trunk) (concerns []concern) {
 	for _, t := range all {
-		if t.problem != "" {
-			concerns = append(concerns, concern{string(reasonPeerName), "peer " + t.Name + ": " + t.problem})
+		for _, p := range t.problems {
+			concerns = append(concerns, concern{string(reasonPeerName), "peer " + t.Name + ": " + p.why})
 		}
 	}
 	for _, p := range status {
