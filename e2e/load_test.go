@@ -19,8 +19,11 @@ type load struct {
 }
 
 // serve lets the platform answer by itself: 180 and 200 to INVITE, 200 to all other requests.
-func serve(platform *siptest.UA) {
-	platform.Handle(func(r *siptest.Received) bool {
+func serve(platform *siptest.UA) { platform.Handle(serving(platform)) }
+
+// serving is what it answers with.
+func serving(platform *siptest.UA) func(*siptest.Received) bool {
+	return func(r *siptest.Received) bool {
 		switch r.Method() {
 		case "":
 			return false
@@ -31,7 +34,7 @@ func serve(platform *siptest.UA) {
 		}
 		platform.Reply(r, 200)
 		return true
-	})
+	}
 }
 
 // start lets phone make n calls, one each pause or as fast as it can; more may run at the same time.

@@ -122,6 +122,7 @@ type pool struct {
 	first, second *siptest.UA
 	running       sync.WaitGroup
 	ended         atomic.Int64 // when the first was, in Unix nanoseconds
+	astray        atomic.Int64 // requests in a call that came to the upstream that has it not
 
 	mu       sync.Mutex
 	took     []time.Duration // what INVITEs took that were answered after the end of the first
@@ -134,8 +135,15 @@ type pool struct {
 func newPool(t *testing.T, inside string) *pool {
 	p := &pool{first: siptest.NewPlatform(t, inside, ""), second: siptest.NewPlatform(t, inside, ""), broken: map[string]int{}}
 	p.first.User, p.second.User = "first", "second" // their tags begin with it
-	serve(p.first)
-	serve(p.second)
+	for _, ua := range []*siptest.UA{p.first, p.second} {
+		answer := serving(ua)
+		ua.Handle(func(m *siptest.Received) bool {
+			if tag := siptest.Tag(m.Get("To")); m.Method() != "" && tag != "" && !strings.HasPrefix(tag, ua.User+"-") {
+				p.astray.Add(1)
+			}
+			return answer(m)
+		})
+	}
 	uri := func(ua *siptest.UA) string { return fmt.Sprintf("sip:%v;transport=%s", ua.Addr, inside) }
 	p.edge = siptest.StartEdge(t, siptest.Outlets{Upstream: []string{uri(p.first), uri(p.second)}}, busy)
 	return p
@@ -192,6 +200,9 @@ func (p *pool) report(t *testing.T) {
 	}
 	t.Logf("%d calls complete, %d INVITEs lost, calls that were not ended: %v; of %d INVITEs answered after the end p50 %v, p99 %v, p100 %v",
 		p.complete, p.lost, p.broken, len(p.took), at(50), at(99), at(100))
+	if n := p.astray.Load(); n > 0 {
+		t.Errorf("%d requests in calls came to the other upstream", n)
+	}
 	if p.lost > 0 || p.broken["second"] > 0 {
 		t.Errorf("%d INVITEs and %d calls of the living upstream lost\n%s", p.lost, p.broken["second"], p.edge.Log())
 	}

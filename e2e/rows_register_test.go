@@ -119,7 +119,7 @@ func p43(r *rig) {
 	phone.Expect("INVITE")
 	phone.Hangup()
 	r.platform.Send(siptest.AckOf(waits, r.platform.Expect("430 INVITE")))
-	siptest.Eventually(func() bool {
+	gone := func() bool {
 		sent := r.platform.Send(r.platform.Request("INVITE", contact))
 		final := r.platform.WaitIn(sent.Get("Call-ID"), "430", hush)
 		if final != nil {
@@ -127,7 +127,10 @@ func p43(r *rig) {
 			return true
 		}
 		return false
-	})
+	}
+	if !siptest.Eventually(gone) {
+		r.Error("no 430 for a call to a phone whose connection has ended")
+	}
 	c.platform.Send("BYE")
 	r.platform.Expect("430 BYE")
 	r.register(reg, phone) // and over a new connection it is back, its dialogs too

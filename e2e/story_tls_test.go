@@ -3,12 +3,16 @@ package e2e
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ringwall/ringwall/siptest"
 )
@@ -185,9 +189,11 @@ func TestBaresipTLS(t *testing.T) {
 	}
 }
 
-// TestTLSHalfHandshakes (S34): 200 half handshakes do not keep a phone from calling, and end by themselves.
+// TestTLSHalfHandshakes (S34): 200 half handshakes do not keep a phone from calling, and each is closed after 5 s.
 func TestTLSHalfHandshakes(t *testing.T) {
 	r := newRig(t, secures[0], nil)
+	var half []net.Conn
+	began := time.Now()
 	for i := range 200 {
 		from := net.TCPAddr{IP: net.ParseIP(fmt.Sprintf("127.0.77.%d", 1+i/50))}
 		c, err := (&net.Dialer{LocalAddr: &from}).Dial("tcp", r.edge.TLS.String())
@@ -198,6 +204,19 @@ func TestTLSHalfHandshakes(t *testing.T) {
 		if i%2 == 0 {
 			fmt.Fprint(c, "\x16\x03\x01\x02\x00")
 		}
+		half = append(half, c)
 	}
 	r.works(r.phone("alice"))
+	for i, c := range half {
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("a half handshake stays open")
+		}
+		if took := time.Since(began); i == 0 && took < 4*time.Second {
+			t.Errorf("the first is closed after %v", took)
+		}
+	}
+	if took := time.Since(began); took > 15*time.Second { // 5 s, and what a busy machine does late
+		t.Errorf("the last is closed after %v", took)
+	}
 }
