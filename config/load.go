@@ -15,7 +15,7 @@ const maxFile = 1 << 20
 // Load reads and checks the file at path. The error is Errors, except if the file can't be read.
 func Load(path string) (*Config, error) { return whole(LoadPartly(path)) }
 
-// LoadPartly is Load that returns with Errors what could be read all the same, for further checks and no other use; nil if nothing could be.
+// LoadPartly is Load that returns with Errors what could be read all the same, for further checks and to find a running service by, for no other use; nil if nothing could be.
 func LoadPartly(path string) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -23,7 +23,7 @@ func (t *target) flags(cmd *cobra.Command) {
 	f.StringVar(&t.socket, "socket", "", "`PATH` of the control socket")
 }
 
-// call asks the service. A configuration that is broken just now does not hide a service at the default socket.
+// call asks the service. A configuration that is broken just now does not hide one at the socket that it names all the same, or at the default one.
 func (t *target) call(ctx context.Context, verb string, in, out any) error {
 	socket, broken := t.find()
 	err := admin.Call(ctx, socket, verb, in, out)
@@ -40,7 +40,7 @@ func (t *target) find() (socket string, broken error) {
 	}
 	var cfg *config.Config
 	if t.state == "" {
-		cfg, broken = loadFile(t.file)
+		cfg, broken = readFile(t.file, config.LoadPartly)
 	}
 	if cfg == nil {
 		cfg = config.Default()

@@ -390,6 +390,8 @@ func (s *service) logReload(r *reloaded, by, why string) {
 		line, _, _ := strings.Cut(p.String(), "\n")
 		log.Error(line, "hint", p.Hint)
 	}
-	log.Error("reload refused, the configuration stays as it was", "by", by, "config", r.Config,
-		"problems", len(r.Problems), "err", r.Failure)
+	if r.Failure != "" {
+		log = log.With("err", r.Failure)
+	}
+	log.Error("reload refused, the configuration stays as it was", "by", by, "config", r.Config, "problems", len(r.Problems))
 }
