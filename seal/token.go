@@ -10,7 +10,7 @@ import (
 // of a key that is gone. It never says which; whoever forged it learns nothing.
 var ErrToken = errors.New("token does not verify")
 
-// OpenRoom is how many bytes more than the plain text Open needs in dst, so that it allocates nothing.
+// OpenRoom is how many bytes more than the plain text Open needs in dst, so that it allocates nothing, and writes to behind it.
 const OpenRoom = tagLen + slack
 
 // TokenLen returns the length of the text that Seal makes of a plain text of that many bytes.
@@ -24,8 +24,8 @@ func TokenLen(plain int) int {
 // equal token. ad1 and ad2 are not in the token, but Open needs equal ones: they say what the token is for and what it
 // is bound to. Each is taken as a whole, so bytes cannot move from one to the other. Either may be empty.
 //
-// Nothing is kept; nothing is allocated when dst has room for TokenLen(len(plain)) and 16 more bytes. What it has room for must
-// not overlap the other arguments.
+// Nothing is kept; nothing is allocated when dst has room for TokenLen(len(plain)) and 16 more bytes. Where it has, up to 16 bytes behind the token
+// are written to, and hold nothing of use; no more. None of this may overlap the other arguments.
 func (k *Keys) Seal(dst, plain, ad1, ad2 []byte) []byte {
 	set := k.set.Load()
 	return set.seal(0, set.tokens[0].bound(ad1, ad2), dst, plain)
@@ -62,8 +62,8 @@ func (s *keySet) seal(key int, d block, dst, plain []byte) []byte {
 // text to dst and returns the extended slice. Every other token gives what dst held and ErrToken. Exactly one text
 // opens to a given token: case, padding, line breaks and unused bits all count.
 //
-// Nothing is kept; nothing is allocated when dst has room for the plain text and OpenRoom, also for forged tokens. What it has room for is written to in
-// any case, and must not overlap the other arguments.
+// Nothing is kept; nothing is allocated when dst has room for the plain text and OpenRoom, also for forged tokens. So much of it, and no more, is written to
+// in any case, and must not overlap the other arguments.
 func (k *Keys) Open(dst, token, ad1, ad2 []byte) ([]byte, error) {
 	set := k.set.Load()
 	key := set.named(token)
