@@ -332,3 +332,32 @@ func (r *trunk) refusedToken(contact string) {
 	stranger.Expect("405")
 	r.platform.Silence(hush/2, "INVITE")
 }
+
+// TestPeerLarge (P50): with large: tcp a request over 1,300 bytes goes to a peer over TCP, a small one, and every answer, the way that they ever went; the peer
+// is then trusted on TCP, too.
+func TestPeerLarge(t *testing.T) {
+	t.Parallel()
+	r := newTrunk(t, udp, ", large: tcp", nil)
+	large := func(m *siptest.Message) *siptest.Message {
+		return m.WithBody("text/plain", strings.Repeat("0123456789\r\n", 120))
+	}
+	sent := r.platform.Send(large(r.platform.Request("INVITE", r.number())))
+	got := r.carrier.Expect("INVITE")
+	if via := got.All("Via")[0]; got.Conn == nil || !strings.HasPrefix(via, "SIP/2.0/TCP ") || got.Body != sent.Body {
+		t.Errorf("%d bytes came with Via %q, over a connection: %v", len(got.Raw), via, got.Conn != nil)
+	}
+	answer := r.carrier.Reply(got, 200)
+	c := &call{r.carrier.NewCalleeDialog(got, answer), r.platform.NewCallerDialog(sent, r.platform.Expect("200 INVITE")), sent, got}
+	c.platform.Send("ACK")
+	if ack := r.carrier.Expect("ACK"); ack.Conn != nil {
+		t.Error("a small ACK went over TCP")
+	}
+	if r.ask(c.platform, c.phone, large(c.platform.Request("INFO"))).Conn == nil {
+		t.Error("a large request in the dialog went over UDP")
+	}
+	r.ask(c.phone, c.platform, c.phone.Request("INFO"))
+	r.bye(c.phone, c.platform)
+	r.carrier.SendTo(r.edge.Outside, "tcp", large(r.carrier.Request("MESSAGE", "sip:bob@example.com")).String())
+	r.platform.Reply(r.platform.Expect("MESSAGE"), 200)
+	r.carrier.Expect("200 MESSAGE")
+}

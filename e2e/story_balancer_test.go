@@ -59,4 +59,17 @@ func TestProxyProtocol(t *testing.T) {
 		t.Errorf("%v messages refused, want 1", n)
 	}
 	r.edge.WaitLog("a connection from a load balancer is refused")
+
+	r.rewrite("outside:", fmt.Sprintf("outside: {listen: [\"tcp:%v\"], proxy_protocol: [%s]}", outside, stranger)) // another balancer by a reload
+	if a := r.askReload(); !a.OK || strings.Join(a.Changed, " ") != "outside.proxy_protocol" {
+		t.Fatalf("%+v", a)
+	}
+	connect(stranger, header+phone.Request("INVITE", "sip:bob@example.com").String())
+	if source := r.platform.Expect("INVITE").Get("X-Source"); source != "203.0.113.77:4321;tcp" {
+		t.Errorf("after a reload X-Source is %q", source)
+	}
+	connect(balancer, phone.Request("INVITE", "sip:bob@example.com").String())
+	if source := r.platform.Expect("INVITE").Get("X-Source"); !strings.HasPrefix(source, balancer+":") {
+		t.Errorf("of the one that was a balancer X-Source is %q", source)
+	}
 }
