@@ -49,7 +49,7 @@ func newTrace() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.args.User, "user", "", "`USER` of From, To or Request-URI")
-	flags.StringVar(&f.args.CallID, "call", "", "`CALL-ID`")
+	flags.StringVar(&f.args.CallID, "call", "", "`CALL-ID` of the call, as outside or the platform knows it")
 	flags.StringVar(&f.source, "source", "", "`IP` address of the far end")
 	flags.Var(&f.limit, "for", "end after this `TIME`, such as 30s")
 	flags.BoolVar(&f.args.Full, "full", false, "show whole messages; answers to challenges and media keys are hidden")
