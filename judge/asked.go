@@ -37,7 +37,7 @@ func (j *Judge) read(x *edge.Exchange) {
 	j.credentials(x, uri)
 	if x.Match == edge.MatchNew {
 		j.recall(a, x.At)
-		if a.Lent {
+		if a.Good && a.Login != 0 {
 			j.noteLogin(x)
 		}
 	}

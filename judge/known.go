@@ -25,7 +25,7 @@ type known struct {
 }
 
 type pair struct {
-	source uint64
+	source uint64 // that it counts for; 0: none, since another one's password came with it
 	flow   uint64 // over UDP, that it was last accepted from; 0: none
 	day    uint32 // on which the journal was last told
 	minute uint32 // on which it was last seen
@@ -117,13 +117,29 @@ func (k *known) holds(h uint64, login uint32, at time.Time) bool {
 }
 
 // add takes note that the platform accepted the pair h from source, over UDP from flow (else 0), and reports whether that is news, and whether the
-// journal was told, as it is once a day at least. Of the flows of a pair the last one is remembered: what a NAT gives to somebody else afterwards is
-// known no more.
+// journal was told, as it is once a day at least. A pair whose source is 0 counts for none. Of the flows of a pair the last one is remembered: what a NAT gives to somebody else
+// afterwards is known no more.
 func (k *known) add(h, source, flow uint64, login uint32, at time.Time) (fresh, told bool) {
 	p, fresh := k.pairs.Note(h, true, at) // the platform says so: that is no forgery
 	if p == nil {
 		return false, false
 	}
+	return k.keep(p, fresh, h, source, flow, login, at)
+}
+
+// earn is add for the pair of whose password came and source, where another one registers with it: what a source counts by, so that one account does not make as
+// many users known there as it registers. It takes no place from those that phones are known by; then they count for themselves (false).
+func (k *known) earn(h, source uint64, at time.Time) (fresh, earned bool) {
+	p, fresh := k.pairs.Note(h, false, at)
+	if p == nil {
+		return false, false
+	}
+	fresh, _ = k.keep(p, fresh, h, source, 0, ownName, at)
+	return fresh, true
+}
+
+// keep fills in the entry p of the pair h, and leaves it.
+func (k *known) keep(p *pair, fresh bool, h, source, flow uint64, login uint32, at time.Time) (news, told bool) {
 	if !recent(p.minute, at) {
 		fresh = true
 	}
@@ -131,16 +147,20 @@ func (k *known) add(h, source, flow uint64, login uint32, at time.Time) (fresh, 
 	if flow == 0 {
 		flow = before
 	}
-	told = fresh || flow != before || p.day != now/(24*60)
+	if source == 0 {
+		source = p.source
+	}
+	told = fresh || flow != before || source != p.source || p.day != now/(24*60)
 	again := !fresh && p.source == source && p.minute/60 == now/60
+	fresh = fresh || p.source != source
 	*p = pair{source: source, flow: flow, day: now / (24 * 60), minute: now, login: login}
 	k.pairs.Leave(h)
 	if told {
 		k.tell(h)
 	}
 	k.moved(before, flow, at)
-	if again { // its home knows, to the hour
-		return false, told
+	if again || source == 0 { // its home knows, to the hour
+		return fresh, told
 	}
 	if one, _ := k.homes.Note(source, true, at); one != nil {
 		if fresh {
@@ -189,6 +209,7 @@ func (j *Judge) learn(x *edge.Exchange) {
 		x.Asked.Stale = j.challenged(x)
 	case status/100 == 2 && accepts(a):
 		flow := a.Port
+		source := a.Source
 		pair, login := j.vouched(a, x.At)
 		if a.From.Transport.Stream() { // a connection that is gone has left nothing to know it by
 			flow = 0
@@ -196,8 +217,15 @@ func (j *Judge) learn(x *edge.Exchange) {
 		if j.wrong.any(x.At) {
 			j.wrong.pairs.Delete(j.triedPair(a))
 		}
-		fresh, told := j.known.add(pair, a.Source, flow, login, x.At)
-		if fresh {
+		news := false
+		if login != ownName {
+			var earned bool
+			if news, earned = j.known.earn(j.triedPair(a), source, x.At); earned {
+				source = 0
+			}
+		}
+		fresh, told := j.known.add(pair, source, flow, login, x.At)
+		if news || fresh && source != 0 {
 			j.credit(a, x.At)
 		}
 		if told {
@@ -213,7 +241,7 @@ func (j *Judge) learn(x *edge.Exchange) {
 }
 
 // vouched is the pair that the platform vouches for when it accepts a, and the login that it is known with. Whoever registers may have another name in his
-// credentials: the platform says that they belong together. In the From of a call it lets many write what they like, as telephone systems must: such a call
+// credentials: the platform says that they belong together, and what counts for the source is the one whose password came (learn). In the From of a call it lets many write what they like, as telephone systems must: such a call
 // says nothing but whose password came with it, unless both were accepted together before.
 func (j *Judge) vouched(a *edge.Asked, at time.Time) (pair uint64, login uint32) {
 	pair, login = j.askedPair(a), loginOf(a)

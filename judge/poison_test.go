@@ -254,6 +254,46 @@ func TestCallsVouchForWhoLogsIn(t *testing.T) {
 	}
 }
 
+// TestOneAccountIsOneUser: where the platform lets one account register many users, as a telephone system's numbers, they are all known there with its password; but its source has
+// one user more for it, once. A user who comes with his own password counts then.
+func TestOneAccountIsOneUser(t *testing.T) {
+	j := newJudge(t, Enforce, says{request: edge.Verdict{Action: edge.Note, Reason: reasonTest, Score: 1}})
+	k := j.talk(t, "198.51.100.7:5060")
+	accepted := func(user, login string) {
+		k.at = k.at.Add(time.Second)
+		nonce := fmt.Sprintf("%016x", k.at.UnixNano())
+		k.asks("REGISTER", user)
+		k.gets(401, challengeWith(nonce))
+		k.asks("REGISTER", user, answerTo(login, nonce))
+		k.gets(200)
+	}
+	for i := range 10 {
+		user := fmt.Sprint("+493012345", i)
+		accepted(user, "trunk")
+		accepted(user, "trunk")
+		if k.asks("INVITE", user, answerTo("trunk", nonceOne)); !k.x.Asked.Good || k.x.Asked.Known != 1 {
+			t.Errorf("user %d: good %v, %d known", i, k.x.Asked.Good, k.x.Asked.Known)
+		}
+		if k.asks("INVITE", user); !k.x.Asked.Good {
+			t.Errorf("user %d is not known there without a password", i)
+		}
+		if k.asks("REGISTER", user, answerTo(user, nonceOne)); k.x.Asked.Good {
+			t.Errorf("user %d is known for a password of his own", i)
+		}
+	}
+	if list := j.Pairs(Choice{}, k.at); len(list) != 11 {
+		t.Errorf("operators are told of %+v", list)
+	}
+	accepted("+4930123450", "+4930123450")
+	if k.asks("INVITE", "+4930123450"); !k.x.Asked.Good || k.x.Asked.Known != 2 {
+		t.Errorf("with his own password: good %v, %d known", k.x.Asked.Good, k.x.Asked.Known)
+	}
+	k.j = restart(t, j, k.at)
+	if k.asks("INVITE", "+4930123451"); !k.x.Asked.Good || k.x.Asked.Known != 2 {
+		t.Errorf("after a restart: good %v, %d known", k.x.Asked.Good, k.x.Asked.Known)
+	}
+}
+
 // TestKnownForHisOwnName: a user is known good with the name that he was accepted with, and with no other; after a restart it is to be seen again.
 func TestKnownForHisOwnName(t *testing.T) {
 	j := newJudge(t, Enforce)
