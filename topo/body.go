@@ -158,7 +158,8 @@ func (k *Mask) appendBody(dst, body []byte, kind bodyKind) ([]byte, bool) {
 	case bodySummary:
 		return k.appendURIs(dst, body, false), true
 	}
-	return k.appendClean(dst, body), true
+	out := k.appendClean(dst, body)
+	return out, k.in || !k.marked(out[len(dst):]) // what stood on both sides of a mark may make one with the domain
 }
 
 // marked reports whether b names the inside.

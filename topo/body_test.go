@@ -1,7 +1,6 @@
 package topo
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -171,6 +170,8 @@ func TestBodiesByType(t *testing.T) {
 		{"application/x-ours", "harmless", "harmless"},
 		{"application/x-ours", "at 10.0.0.10", ""},
 		{"text/plain", "a\x00b", ""},
+		{"text/plain", "10.0.0.pBX.inside.eXAmple", "10.0.0.example.com"},
+		{"text/plain", "10.0.0.12001:db8:7::1", ""}, // the domain in the place of one mark leaves another one before it
 		{"application/pidf+xml", "<contact>sip:b@trunk.example.net</contact>", "<contact>sip:b@trunk.example.net</contact>"},
 		{"multipart/mixed", "no boundary", ""},
 		{"multipart/mixed;boundary=10.0.0.1;x=y", "--10.0.0.1\r\n\r\nx\r\n--10.0.0.1--", "--b1\r\n\r\nx\r\n--b1--\r\n"},
@@ -234,7 +235,7 @@ func TestFind(t *testing.T) {
 		"x 10.0.0.7;y": "10.0.0.7", "10.0.0.7": "10.0.0.7", "a@10.0.0.7:5060": "10.0.0.7", "v=4.10.0.0.7": "", "10.0.0.256": "", "10.0.0.70.1": "",
 		"10.0.0.7.": "10.0.0.7", "310.0.0.7": "", "id-10.0.0.7-x": "10.0.0.7", "10.0.0": "", "10.0.0.": "", "10.0.0.99": "",
 		"[2001:db8:7::1]:5060": "2001:db8:7::1", "2001:DB8:7:0:0:0:0:1": "2001:DB8:7:0:0:0:0:1", "2001:db8:8::1": "", "at 2001:db8:7::.": "2001:db8:7::",
-		"12:34:56:78": "", "::ffff:10.0.0.7": "::ffff:10.0.0.7",
+		"12:34:56:78": "", "::ffff:10.0.0.7": "::ffff:10.0.0.7", "12:34:56:10.0.0.7": "10.0.0.7", "64:ff9b::10.0.0.7:5060": "10.0.0.7", "1:2:310.0.0.7": "",
 		"PBX.Inside.Example": "PBX.Inside.Example", "x.pbx.inside.example": "pbx.inside.example", "pbx.inside.example.org": "", "xpbx.inside.example": "",
 		"pbx.inside.example.": "pbx.inside.example", "asterisk": "", "sip:asterisk:5060": "asterisk", "a@asterisk>": "asterisk", "//asterisk/": "asterisk",
 		"a%4010.0.0.7": "10.0.0.7", "%2210.0.0.7%22": "10.0.0.7", "%2F10.0.0.7": "10.0.0.7", "%410.0.0.7": "", "%310.0.0.71": "", "22%210.0.0.7": "", "%20pbx.inside.example": "pbx.inside.example",
@@ -292,6 +293,8 @@ func FuzzBody(f *testing.F) {
 	f.Add("text/plain", "10.0.0.1 [2001:db8:7::1]:5060 pbx.inside.example")
 	f.Add("multipart/mixed;boundary=b", "--b\r\nContent-Type: text/plain\r\n\r\n10.0.0.1\r\n--b--")
 	f.Add("application/x-ours", "x")
+	f.Add("text/plain", "10.0.0.pBX.inside.eXAmple")
+	f.Add("text/plain", "10.0.0.12001:db8:7::1")
 	k := newBodyMask(f)
 	f.Fuzz(func(t *testing.T, contentType, body string) {
 		var m sip.Message
@@ -309,8 +312,7 @@ func FuzzBody(f *testing.F) {
 			t.Fatalf("%v: %q", err, out)
 		}
 		if kind, _ := k.kindOf(left.Value(sip.FieldContentType)); kind == bodyText || kind == bodyOther {
-			// Where the domain took the place of digits, those before them may make an address that was none.
-			body := bytes.ReplaceAll(left.Body.Of(out), []byte("example.com"), []byte("0"))
+			body := left.Body.Of(out)
 			if at, end := k.cfg.Marks.Find(body, 0); end > 0 {
 				t.Fatalf("%q leaves in %q", body[at:end], out)
 			}

@@ -86,7 +86,22 @@ func (x *index) findAny(b []byte, from int) (at, end int) {
 				return at, end
 			}
 			if bytes.IndexByte(b[i+1:end], ':') >= 0 {
+				if at, end := x.fourBehind(b, i, end, from); end > 0 {
+					return at, end
+				}
 				i = end - 1
+			}
+		}
+	}
+	return 0, 0
+}
+
+// fourBehind is where an IPv4 address of ours stands behind colons in b[i:end], which is no address of IPv6, or another one; end is 0 if there is none.
+func (x *index) fourBehind(b []byte, i, end, from int) (int, int) {
+	for ; i < end; i++ {
+		if b[i] == '.' {
+			if at, end, marked := x.atDot(b, i, from); marked {
+				return at, end
 			}
 		}
 	}
