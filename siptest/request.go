@@ -185,6 +185,11 @@ func (ua *UA) Reply(r *Received, status int, change ...func(*Message)) *Message 
 	if err := ua.sendReply(r, ua.altered(m).String()); err != nil && !ua.isClosed() {
 		ua.t.Errorf("%s: reply: %v", ua.User, err)
 	}
+	if status >= 200 && r.transaction() != "" {
+		ua.mu.Lock()
+		ua.ended[r.transaction()] = true
+		ua.mu.Unlock()
+	}
 	return m
 }
 

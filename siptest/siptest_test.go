@@ -105,6 +105,29 @@ func TestCall(t *testing.T) {
 	}
 }
 
+// TestCopies: a request that comes again is one more until it is answered finally, and an old one then, whatever method is waited for.
+func TestCopies(t *testing.T) {
+	platform := NewPlatform(t, "udp", "")
+	phone := NewPhone(t, "alice", "udp", "", platform.Addr)
+	first := phone.Send(phone.Request("INVITE", "sip:bob@example.com"))
+	got := platform.Expect("INVITE")
+	platform.Reply(got, 180)
+	phone.Send(first)
+	platform.Expect("INVITE")
+	phone.Send(first)
+	platform.Reply(got, 486)
+	phone.Send(first)
+	phone.Send(CancelOf(first))
+	platform.Next("CANCEL")
+	second := phone.Send(phone.Request("INVITE", "sip:bob@example.com"))
+	if got := platform.Expect("INVITE"); got.Get("Call-ID") != second.Get("Call-ID") {
+		t.Errorf("a copy of what was answered is the next INVITE")
+	}
+	if platform.Wait("INVITE", 20*time.Millisecond) != nil || platform.Got("INVITE") != 5 {
+		t.Errorf("%d INVITEs came", platform.Got("INVITE"))
+	}
+}
+
 // TestStrictRoute: the Request-URI is swapped with a first route without lr (RFC 3261 §12.2.1.1).
 func TestStrictRoute(t *testing.T) {
 	a := NewPhone(t, "alice", "udp", "", NewPlatform(t, "udp", "").Addr)

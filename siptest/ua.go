@@ -51,6 +51,7 @@ type UA struct {
 	mu      sync.Mutex
 	queue   []*Received
 	log     []*Received
+	ended   map[string]bool          // transactions that it has answered finally
 	changed chan struct{}            // closed when the queue grows
 	conns   map[netip.AddrPort]*Conn // the newest to each address
 	open    map[*Conn]bool
@@ -93,7 +94,7 @@ func newUA(t testing.TB, user, transport, ip string, udp, listen bool, secure *t
 		t.Fatalf("siptest: %v", err)
 	}
 	ua := &UA{User: user, Domain: "example.com", Transport: transport, t: t, TLS: &tls.Config{RootCAs: trusted.Pool}, server: secure,
-		changed: make(chan struct{}), conns: map[netip.AddrPort]*Conn{},
+		ended: map[string]bool{}, changed: make(chan struct{}), conns: map[netip.AddrPort]*Conn{},
 		open: map[*Conn]bool{}, healthy: listen}
 	if err := ua.listen(ip, udp, listen); err != nil {
 		t.Fatalf("siptest: %v", err)
@@ -264,7 +265,7 @@ func (r *Received) Is(what string) bool {
 	return what == "final" && r.Status() >= 200 || what == fmt.Sprint(r.Status()) || what == fmt.Sprint(r.Status(), " ", method)
 }
 
-// take removes and returns the first queued message that match accepts, or waits up to d for one; nil if none came.
+// take removes and returns the first queued message that match accepts, which is called with ua.mu held, or waits up to d for one; nil if none came.
 func (ua *UA) take(d time.Duration, match func(*Received) bool) *Received {
 	timeout := time.NewTimer(d)
 	defer timeout.Stop()
@@ -288,14 +289,25 @@ func (ua *UA) take(d time.Duration, match func(*Received) bool) *Received {
 }
 
 // Wait takes the next message that is what (see Received.Is) out of the queue, leaving others there; nil if none comes
-// within d. It never fails the test.
+// within d. It never fails the test. What was sent again before a final answer of Reply arrived, as happens on a busy machine,
+// it leaves there, too, like any server transaction (RFC 3261 §17.2): to the next request it would be an old one.
 func (ua *UA) Wait(what string, d time.Duration) *Received {
-	return ua.take(d, func(r *Received) bool { return r.Is(what) })
+	return ua.take(d, func(r *Received) bool { return r.Is(what) && !ua.ended[r.transaction()] })
+}
+
+// transaction is what a request shares with copies of it alone, "" of other things.
+func (r *Received) transaction() string {
+	if r.Message == nil || r.Method() == "" || r.Method() == "ACK" {
+		return ""
+	}
+	return r.Method() + " " + r.Get("Via")
 }
 
 // WaitIn is Wait for messages of one Call-ID.
 func (ua *UA) WaitIn(callID, what string, d time.Duration) *Received {
-	return ua.take(d, func(r *Received) bool { return r.Is(what) && r.Message != nil && r.Get("Call-ID") == callID })
+	return ua.take(d, func(r *Received) bool {
+		return r.Is(what) && r.Message != nil && r.Get("Call-ID") == callID && !ua.ended[r.transaction()]
+	})
 }
 
 // Expect takes the next message that is what (see Received.Is) out of the queue, leaving others there, and fails the test if
