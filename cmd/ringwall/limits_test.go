@@ -70,7 +70,7 @@ func TestMediaLines(t *testing.T) {
 		{"", []transport.Listen{out, out6, in, in}, 5000},
 		{"", []transport.Listen{out, out6, in, in6}, 10_000},
 		{"ports: 40000-40015", []transport.Listen{out, in}, 8},
-		{"ports: 30000-65535", []transport.Listen{out, out6, in, in6}, media.MostStreams},
+		{"ports: 30000-59999", []transport.Listen{out, out6, in, in6}, media.MostStreams},
 		{"relay: off", []transport.Listen{out, in}, 0},
 		{"relay: rtpengine, rtpengine: [udp:127.0.0.1:2223]", []transport.Listen{out, in}, 0},
 	} {
