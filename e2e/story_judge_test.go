@@ -125,14 +125,20 @@ func (w *watched) ringwall(args ...string) (string, error) {
 }
 
 // bans are the sources that are banned.
-func (w *watched) bans() (list []string) {
+func (w *watched) bans() []string {
 	w.t.Helper()
-	out, err := w.ringwall("bans", "-o", "json")
+	return w.bansOf(w.edge)
+}
+
+// bansOf are the sources that an edge bans.
+func (w *watched) bansOf(e *siptest.Edge) (list []string) {
+	w.t.Helper()
+	out, err := exec.Command(siptest.Binary(w.t), "bans", "-o", "json", "--state", e.State).CombinedOutput()
 	if err != nil {
-		w.t.Fatalf("bans: %v", err)
+		w.t.Fatalf("bans: %v: %s", err, out)
 	}
 	var all []struct{ Source, Reason string }
-	if err := json.Unmarshal([]byte(out), &all); err != nil {
+	if err := json.Unmarshal(out, &all); err != nil {
 		w.t.Fatalf("bans: %v: %s", err, out)
 	}
 	for _, one := range all {
@@ -200,6 +206,56 @@ func (w *watched) cut() {
 	w.edge.WaitLog(`msg="Blocking traffic from 203.0.113.60" event=ban reason=scanner.agent`)
 }
 
+// manyUsers is how many a source may ask for before it has too many denied (check enumeration).
+const manyUsers = 10
+
+// lateFor has the platform be late once: it answers nobody from the first user of its range that svwar on h asks for until h has asked for so many that the
+// answers will tell on it.
+func (w *watched) lateFor(h *host) {
+	var late sync.Once
+	w.registrar.OnReply(func(m *siptest.Received, _ *siptest.Message) {
+		if sourceOf(m) == h.addr.String() && siptest.User(siptest.URI(m.Get("To"))) == "95" {
+			late.Do(func() {
+				if !siptest.Eventually(func() bool { return h.datagrams() > manyUsers+3 }) { // 100 and 110 are not denied
+					w.t.Error("svwar waits for answers")
+				}
+			})
+		}
+	})
+}
+
+// sourceOf is the address of who sent what the platform got.
+func sourceOf(m *siptest.Received) string {
+	source, _, _ := strings.Cut(m.Get("X-Source"), ":")
+	return source
+}
+
+// enumerated wants h banned by e for the users that it asked for, and that nobody whom it asks for now is asked for of the platform. What was on its way when the
+// platform's tenth denial came back has passed, which is all that svwar sends before it hears of anybody: how much that is depends on the machine.
+func (w *watched) enumerated(h *host, e *siptest.Edge, asked map[string]bool) {
+	w.t.Helper()
+	denied, known := 0, passwords()
+	for user := range asked {
+		if known[user] == "" {
+			denied++
+		}
+	}
+	if denied < manyUsers {
+		w.t.Errorf("%s had %d users denied, %d in all: it is no test", h.name, denied, len(asked))
+	}
+	if !siptest.Eventually(func() bool { return slices.Contains(w.bansOf(e), h.addr.String()+" enumeration.users") }) {
+		w.t.Errorf("%d users were denied to %s, and banned is %v", denied, h.name, w.bansOf(e))
+	}
+	more := h.phone("one-more", "udp", e.Outside)
+	more.Send(more.Register())
+	more.Wait("final", 2*hush)
+	for _, m := range w.registrar.Log() {
+		if strings.Contains(m.Get("To"), more.User) {
+			w.t.Errorf("after the verdict this reaches the platform:\n%v", m)
+		}
+	}
+}
+
 // TestTools (T5, T12): svmap, svwar and svcrack of Debian, nmap's scripts for SIP and sipsak, all at once: they find nothing, what is sure to be an
 // attack does not reach the platform, who only asks whether we live is answered, and a registered phone does not notice.
 func TestTools(t *testing.T) {
@@ -212,6 +268,7 @@ func TestTools(t *testing.T) {
 	plain := w.guard(second, siptest.Keys{"checks": strings.NewReplacer("scanner: {mode: enforce}", "scanner: {mode: off}", "contact: {mode: enforce}", "contact: {mode: off}").Replace(allChecks), "access": "{unify: true}"})
 	w.cut()
 	all, before := w.attacks(second), len(w.registrar.Log())
+	w.lateFor(all["alike"].host)
 	var running sync.WaitGroup
 	var probed string
 	for name, one := range all {
@@ -231,20 +288,20 @@ func TestTools(t *testing.T) {
 	if !strings.Contains(probed, "SIP/2.0 200 OK") {
 		t.Error("a probe is not answered")
 	}
-	guesses := 0
+	asked := map[string]map[string]bool{all["alike"].addr.String(): {}, all["once"].addr.String(): {}}
 	for _, m := range w.registrar.Log()[before:] {
-		source, _, _ := strings.Cut(m.Get("X-Source"), ":")
-		switch source {
-		case all["plain"].addr.String(): // until it is locked out
-		case all["alike"].addr.String(), all["once"].addr.String():
-			guesses++
+		switch source := sourceOf(m); {
+		case source == all["plain"].addr.String(): // until it is locked out
+		case asked[source] != nil:
+			asked[source][siptest.User(siptest.URI(m.Get("To")))] = true
 		default:
 			t.Errorf("this reaches the platform:\n%v", m)
 		}
 	}
-	if guesses == 0 || guesses > 12 {
-		t.Errorf("%d users were asked for until svwar gave up", guesses)
+	if n := len(asked[all["once"].addr.String()]); n != 1 {
+		t.Errorf("%d users were asked for until svwar gave up, want the one it begins with", n)
 	}
+	w.enumerated(all["alike"].host, plain, asked[all["alike"].addr.String()])
 	// Guesses without marks are found out by the third wrong password, and end at the 503.
 	if n, after := all["plain"].datagrams(), int(plain.Counter(`reason="auth.lockout"`)); n > 100 || after < 1 || after > 25 {
 		t.Errorf("svcrack sends %d messages, %d of them after the verdict", n, after)
