@@ -159,10 +159,9 @@ func TestSound(t *testing.T) {
 				t.Parallel()
 				alice, bob, e := talkers(t, platform, media)
 				alice.connect(bob)
-				flowing(t, e, 2)            // it passes twice
-				time.Sleep(2 * time.Second) // of sound
-				alice.hangup(bob)
+				flowing(t, e, 2) // it passes twice
 				bob.hears(time.Second)
+				alice.hangup(bob)
 				alice.hears(50 * time.Millisecond) // what bob says after her: nothing takes it off the loudspeaker after that
 				alice.connect(bob)
 				flowing(t, e, 2)
