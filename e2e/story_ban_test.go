@@ -116,6 +116,7 @@ func TestBanned(t *testing.T) {
 	options(oscar)
 	oscar.Expect("200 OPTIONS")
 	_, pending := r.invite(oscar) // which the platform has not answered yet
+	oscar.Expect("100")           // of 200 ms later: what comes from now on is too much
 	oscar.Flush()
 	if out := r.does("ban", "203.0.113.66", "--for", "30m", "--reason", "found out"); !strings.Contains(out, "203.0.113.66 is banned until") {
 		t.Errorf("ban says %q", out)
