@@ -108,7 +108,7 @@ func TestUpstreamsSwapped(t *testing.T) {
 	r := &rig{T: t, edge: e, platform: red.platform, way: udp, hidden: true}
 	phone := r.phone("alice")
 	phone.Send(phone.Request("INVITE", "sip:bob@example.com"))
-	e.WaitLog("TLS with a server that we dial has failed")
+	e.WaitLog(`msg="TLS with a server that we dial has failed" event=listener reason=tls.failed`)
 	if !siptest.Eventually(func() bool { return strings.Count(status(t, e), "tls.failed") == 2 }) {
 		t.Errorf("status:\n%s", status(t, e))
 	}

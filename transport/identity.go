@@ -80,12 +80,15 @@ func verifyPeer(state tls.ConnectionState, d *dialled, use x509.ExtKeyUsage) err
 	return d.named(leaf)
 }
 
-// named reports whether leaf is for the name of d.
+// named reports whether leaf is for the name of d. What it says is short, since the log cuts what events say at 200 bytes.
 func (d *dialled) named(leaf *x509.Certificate) error {
-	if !identifies(leaf, d.ServerName) {
-		return fmt.Errorf("its certificate is not for %s: want it in a subject alternative name, as URI sip:%s or, if it has no such URI, as DNS name without wildcard (RFC 5922 §7.1)", d.ServerName, d.ServerName)
+	switch _, err := netip.ParseAddr(d.ServerName); {
+	case identifies(leaf, d.ServerName):
+		return nil
+	case err == nil:
+		return fmt.Errorf("its certificate is not for %s: it needs that address as alternative name (RFC 5922)", d.ServerName)
 	}
-	return nil
+	return fmt.Errorf("its certificate is not for %s: it needs that name as sip: URI or, having none, as DNS name, no wildcard (RFC 5922)", d.ServerName)
 }
 
 // doubt says in one sentence why leaf does not verify: without the time of day, so that it is the same sentence each time.
@@ -128,7 +131,7 @@ func (c *conn) distrust(err error) {
 	}
 	why := fmt.Sprintf("%s (%s): %v", d.ServerName, at, err)
 	if was := d.state.problem.Swap(&why); was == nil || *was != why {
-		c.server.cfg.Log.Warn(what, slog.String("error", why))
+		c.server.cfg.Log.Warn(what, slog.String("reason", "tls.failed"), slog.String("error", why))
 	}
 }
 

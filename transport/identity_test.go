@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -288,5 +289,22 @@ func TestIntroduce(t *testing.T) {
 	}
 	if _, err := d.ask(to); err == nil || !strings.Contains(err.Error(), "not for other.example") {
 		t.Error(err)
+	}
+}
+
+// TestNamedTells: whose certificate is not for a server is told what it needs: an address another thing than a name.
+func TestNamedTells(t *testing.T) {
+	for name, want := range map[string]string{
+		"127.0.0.53":  "its certificate is not for 127.0.0.53: it needs that address as alternative name (RFC 5922)",
+		"2001:db8::1": "its certificate is not for 2001:db8::1: it needs that address as alternative name (RFC 5922)",
+		"pbx.example": "its certificate is not for pbx.example: it needs that name as sip: URI or, having none, as DNS name, no wildcard (RFC 5922)",
+	} {
+		d := dialled{Identity: Identity{ServerName: name}}
+		if err := d.named(&x509.Certificate{DNSNames: []string{"other.example"}}); err == nil || err.Error() != want {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := d.named(&x509.Certificate{DNSNames: []string{"pbx.example"}, IPAddresses: []net.IP{net.ParseIP("127.0.0.53"), net.ParseIP("2001:db8::1")}}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
