@@ -79,7 +79,7 @@ func shows(line, mark string) bool {
 }
 
 // whole are the fields of which peers get all: a seal is computed over them, or they are of one user for another.
-var whole = []string{"Identity", "User-to-User", "P-Access-Network-Info"}
+var whole = []string{"Identity", "Identity-Info", "User-to-User", "P-Access-Network-Info"}
 
 // unseen fails the test if anything that came to anybody outside shows something of the inside, or more than one Via or Record-Route.
 func (r *rig) unseen() {

@@ -54,6 +54,22 @@ var leaks = []siptest.Field{
 	{Name: "Authentication-Info", Value: `nextnonce="abc", mark-info="10.77.0.6"`},
 	{Name: "Timestamp", Value: "10.770"},
 	{Name: "Accept", Value: "application/sdp, application/x-mark-status"},
+	{Name: "Accept-Encoding", Value: "identity, mark-coding"},
+	{Name: "Accept-Language", Value: "en;q=0.5, x-mark.example"},
+	{Name: "Answer-Mode", Value: "Manual;mark-answer"},
+	{Name: "Content-Disposition", Value: "session;handling=optional;mark-disposition"},
+	{Name: "Content-Language", Value: "en, mark.example"},
+	{Name: "Flow-Timer", Value: "120;mark-timer"},
+	{Name: "Identity-Info", Value: "<https://mark-certificates.example/cert>;alg=rsa-sha1"},
+	{Name: "Info-Package", Value: "dtmf;x=mark-package"},
+	{Name: "Min-Expires", Value: "60;mark-min"},
+	{Name: "Min-SE", Value: "90;mark-min"},
+	{Name: "P-Early-Media", Value: "supported, mark-media"},
+	{Name: "Priority", Value: "mark-priority"},
+	{Name: "Privacy", Value: "critical;mark-privacy"},
+	{Name: "Recv-Info", Value: "dtmf, x-mark-package"},
+	{Name: "Request-Disposition", Value: "no-fork, mark-disposition"},
+	{Name: "Subscription-State", Value: "active;expires=60;reason=mark-reason;mark-state"},
 }
 
 // asking are those of them that only requests have.

@@ -89,21 +89,21 @@ func TestGuardBlocks(t *testing.T) {
 	b.send(b.outside, newRequest("INVITE", 1))
 	got := b.expect(b.platform, "INVITE")
 	b.reasons()
-	leaky := "Accept-Language: 10.77.0.9\r\n" // scrub lets the field pass
+	leaky := "Allow: 10.77.0.9\r\n" // scrub lets the field pass
 	b.send(b.inside, withBody(replyTo(got, "180 Ringing"), leaky, ""))
 	b.silence(b.caller)
 	b.send(b.inside, withBody(replyTo(got, "200 OK"), leaky, ""))
 	if ans := b.expect(b.caller, "SIP/2.0 500"); strings.Contains(ans, "10.77") {
 		t.Errorf("%s", ans)
 	}
-	b.only("topology.leak 10.77.0.9 leaves in Accept-Language", "topology.leak 10.77.0.9 leaves in Accept-Language")
+	b.only("topology.leak 10.77.0.9 leaves in Allow", "topology.leak 10.77.0.9 leaves in Allow")
 
 	request := "MESSAGE sip:bob@" + addrOf(b.caller).String() + " SIP/2.0\r\nVia: SIP/2.0/UDP node7.mark:5060;branch=z9hG4bK7;rport\r\nFrom: <sip:a@b>;tag=1\r\n" +
-		"To: <sip:bob@c>\r\nCall-ID: m1\r\nCSeq: 1 MESSAGE\r\nAccept-Language: NODE7.mark\r\nContent-Length: 0\r\n\r\n"
+		"To: <sip:bob@c>\r\nCall-ID: m1\r\nCSeq: 1 MESSAGE\r\nAllow: NODE7.mark\r\nContent-Length: 0\r\n\r\n"
 	b.send(b.inside, []byte(request))
 	b.expect(b.platform, "SIP/2.0 500")
 	b.silence(b.caller)
-	b.only("topology.leak NODE7.mark leaves in Accept-Language")
+	b.only("topology.leak NODE7.mark leaves in Allow")
 }
 
 // TestHiddenBodies: what a NOTIFY says of dialogs leaves rewritten, an unknown body not at all, and both ways tokens are put right.

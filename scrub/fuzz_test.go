@@ -13,7 +13,7 @@ func FuzzOutward(f *testing.F) {
 	f.Add([]byte(reply), false)
 	f.Add([]byte(reply), true)
 	f.Add([]byte("NOTIFY sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nf: <sip:a@b>;tag=1\r\nt: <sip:b@b>;tag=2\r\ni: x\r\nCSeq: 1 NOTIFY\r\n"+
-		"k: timer, x-mark\r\nu: dialog\r\nAccept: a/b, c/x-d\r\nAllow-Events: x, dialog\r\nWWW-Authenticate: Digest realm=\"a,b\", x=\"\\\"\", qop=\"auth\"\r\n\r\n"), false)
+		"Subscription-State: active;expires=1;x;;\r\nSession-Expires: 90;refresher=uas;y\r\nPrivacy: id ; x\r\nAccept-Language: en ;q=1, x.y\r\nk: timer, x-mark\r\nu: dialog\r\nAccept: a/b, c/x-d\r\nAllow-Events: x, dialog\r\nWWW-Authenticate: Digest realm=\"a,b\", x=\"\\\"\", qop=\"auth\"\r\n\r\n"), false)
 	p := New(Config{Server: "phone system", Allow: []string{"x-ticket"}})
 	f.Fuzz(func(t *testing.T, b []byte, peer bool) {
 		var m, out sip.Message

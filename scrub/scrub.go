@@ -31,6 +31,7 @@ const (
 	everybody
 	trimmed      // everybody, cut to what is harmless
 	peersTrimmed // peers, likewise
+	formed       // everybody, in the form of forms[0]; from here on of those that follow
 )
 
 // Fields that sip knows and that do not leave, or only to peers, or not as they are. All others that it knows are of the protocol.
@@ -59,9 +60,7 @@ var knownFields = map[sip.FieldID]audience{
 
 // Other fields that leave. (RFC 3261 and the extensions of calls, events, transfer and session timers; identity to peers.)
 var otherFields = map[audience]string{
-	everybody: "accept-encoding accept-language answer-mode content-language flow-timer in-reply-to info-package join max-breadth " +
-		"mime-version min-expires priority priv-answer-mode recv-info refer-sub reply-to require sip-etag sip-if-match subscription-state " +
-		"suppress-if-match target-dialog p-early-media privacy",
+	everybody: "in-reply-to join reply-to sip-etag sip-if-match suppress-if-match target-dialog",
 	peers: "p-asserted-identity p-preferred-identity remote-party-id diversion history-info p-called-party-id p-access-network-info " +
 		"user-to-user",
 	trimmed:      "reason alert-info proxy-authentication-info",
@@ -82,14 +81,20 @@ func New(cfg Config) *Policy {
 			p.other[name] = who
 		}
 	}
+	p.setForms()
 	for _, name := range cfg.Allow {
-		if id := sip.FieldOf([]byte(name)); id != sip.FieldOther {
-			p.known[id] = everybody
-		} else {
-			p.other[strings.ToLower(name)] = everybody
-		}
+		p.set(name, everybody)
 	}
 	return p
+}
+
+// set says who may see the fields of that name.
+func (p *Policy) set(name string, who audience) {
+	if id := sip.FieldOf([]byte(name)); id != sip.FieldOther {
+		p.known[id] = who
+	} else {
+		p.other[strings.ToLower(name)] = who
+	}
 }
 
 // Outward adds to e what removes from m, which leaves for outside, the fields that its receiver may not see. peer: it is one. A reason phrase
@@ -109,6 +114,8 @@ func (p *Policy) Outward(e *sip.Edit, m *sip.Message, peer bool) {
 		case who == everybody, who == peers && peer:
 		case who == trimmed, who == peersTrimmed && peer:
 			trim(e, m, i)
+		case who >= formed:
+			forms[who-formed].trim(e, i, f.Value.Of(m.Raw))
 		case !faced && f.ID == face(m):
 			e.Replace(i, p.server)
 			faced = true

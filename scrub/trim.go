@@ -59,12 +59,20 @@ func trimSeconds(e *sip.Edit, i int, value []byte) {
 	}
 }
 
-// trimChallenge leaves of a challenge what those of Digest and Bearer consist of: what makers' schemes add names servers.
+// trimChallenge leaves of a challenge what those of Digest and Bearer consist of: what makers' schemes add names servers. One of a scheme that is
+// registered nowhere goes.
 func trimChallenge(e *sip.Edit, i int, value []byte) {
-	if n := bytes.IndexAny(value, " \t") + 1; n > 0 {
-		trimList(e, i, value[:n], value[n:], ", ", asked)
+	n := bytes.IndexAny(value, " \t")
+	switch {
+	case n < 0 && !schemes(value), n >= 0 && !schemes(value[:n]):
+		e.Remove(i)
+	case n >= 0:
+		trimList(e, i, value[:n+1], value[n+1:], ", ", asked)
 	}
 }
+
+// schemes are those of the registry of RFC 7235 §5.1 that telephones may meet, and the one of an older platform.
+var schemes = oneOf("digest", "bearer", "basic", "ntlm", "negotiate", "kerberos", "tls-dsk")
 
 // trimList leaves before and those parts of the list after it that keep says yes to, and joins them. A list that loses nothing stays as it
 // is; one that loses all goes.

@@ -586,6 +586,16 @@ func TestEvent(t *testing.T) {
 	}
 }
 
+// TestDialogParams: what names a dialog names nothing else.
+func TestDialogParams(t *testing.T) {
+	k := newMask(t)
+	text := strings.Replace(refer, "Replaces: abc@10.0.0.11;to-tag=1;from-tag=2", "Replaces: abc@10.0.0.11 ; to-tag = 1;x=pbx;from-tag=2;pbx;early-only", 1)
+	out := line(k.outward(t, text, leg()), "Replaces")
+	if id, params, _ := strings.Cut(out, ";"); params != "to-tag = 1;from-tag=2;early-only" || strings.Contains(id, "abc") {
+		t.Errorf("%s", out)
+	}
+}
+
 // TestNoDialog: a field that is to name a dialog, and does not, ends here.
 func TestNoDialog(t *testing.T) {
 	k := newMask(t)
