@@ -268,23 +268,31 @@ func TestTools(t *testing.T) {
 	plain := w.guard(second, siptest.Keys{"checks": strings.NewReplacer("scanner: {mode: enforce}", "scanner: {mode: off}", "contact: {mode: enforce}", "contact: {mode: off}").Replace(allChecks), "access": "{unify: true}"})
 	w.cut()
 	all, before := w.attacks(second), len(w.registrar.Log())
-	w.lateFor(all["alike"].host)
 	var running sync.WaitGroup
 	var probed string
+	run := func(one attack) string {
+		out := one.tool(one.args...)
+		for _, text := range one.found {
+			if strings.Contains(out, text) {
+				t.Errorf("%v finds %q", one.args, text)
+			}
+		}
+		return out
+	}
 	for name, one := range all {
 		running.Go(func() {
-			out := one.tool(one.args...)
-			for _, text := range one.found {
-				if strings.Contains(out, text) {
-					t.Errorf("%v finds %q", one.args, text)
-				}
-			}
-			if name == "probe" {
-				probed = out
+			switch name {
+			case "alike": // later, since the platform is late for it
+			case "probe":
+				probed = run(one)
+			default:
+				run(one)
 			}
 		})
 	}
 	running.Wait()
+	w.lateFor(all["alike"].host)
+	run(all["alike"])
 	if !strings.Contains(probed, "SIP/2.0 200 OK") {
 		t.Error("a probe is not answered")
 	}
