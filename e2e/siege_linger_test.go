@@ -17,7 +17,7 @@ func TestSlowLingering(t *testing.T) {
 	slow(t)
 	platform := newSink(t)
 	e := siptest.StartEdge(t, siptest.Outlets{Upstream: []string{"sip:" + platform.addr.String()}},
-		siptest.Keys{"limits": "{memory: 4GiB, calls: 50000}", "timers": "{linger: 5m, drain: 300ms}"})
+		siptest.Keys{"limits": "{memory: 4GiB, calls: 50000}", "timers": "{linger: 5m, drain: 300ms}", "checks": "{mode: off}"})
 	c, err := net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(foreign(1))}, net.UDPAddrFromAddrPort(e.Outside))
 	if err != nil {
 		t.Fatal(err)
