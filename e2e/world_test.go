@@ -115,7 +115,11 @@ func (w *world) host(name, network, addr string) *host {
 	w.run("ip link add to-" + name + " type veth peer name eth0 netns " + name)
 	w.run("ip link set to-" + name + " master " + network + " up")
 	w.run("ip -n " + name + " link set lo up")
-	w.run("ip -n " + name + " addr add " + addr + "/24 dev eth0")
+	length := "/24"
+	if strings.Contains(addr, ":") {
+		length = "/32 nodad" // of 2001:db8::/32, and usable at once
+	}
+	w.run("ip -n " + name + " addr add " + addr + length + " dev eth0")
 	w.run("ip -n " + name + " link set eth0 up")
 	return &host{w, name, netip.MustParseAddr(addr)}
 }
