@@ -89,6 +89,7 @@ type stream struct {
 type relayedCall struct {
 	State   string
 	CallID  string `json:"call_id"`
+	Other   string `json:"other_call_id"`
 	Streams []stream
 }
 

@@ -121,3 +121,55 @@ func steps(t *testing.T, text string) (all []string) {
 	}
 	return all
 }
+
+// TestBothCallIDs: a call that begins inside has another Call-ID outside. Operators who know one of them find the other: in traces by either, in the list of calls,
+// also after a kill, and in the log.
+func TestBothCallIDs(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, udp, concealed(relaying))
+	phone := r.phone("alice")
+	contact := r.register(siptest.NewRegistrar(r.platform, nil), phone)
+	c := r.callIn(contact, phone)
+	own, far := c.sent.Get("Call-ID"), c.got.Get("Call-ID")
+	r.away(own, far)
+	for _, id := range []string{own, far} {
+		tr := r.trace("--call", id, "-o", "json")
+		r.ask(c.platform, c.phone, c.platform.Request("INFO"))
+		r.bothNamed(tr.end(`200 OK","cseq"`, 2), own, far)
+	}
+	listed := func() {
+		t.Helper()
+		r.kept(1)
+		if all := relayedCalls(t, r.edge); len(all) != 1 || all[0].CallID != own || all[0].Other != far {
+			t.Errorf("the calls are %+v, want %q, outside %q", all, own, far)
+		}
+	}
+	listed()
+	r.edge.Kill()
+	r.edge.Start()
+	listed()
+	r.bye(c.phone, c.platform)
+	r.edge.WaitLog("call_id=" + own + " other_call_id=" + far)
+}
+
+// bothNamed wants each message of a trace to be named by the Call-ID that it had, and to name the other one.
+func (r *rig) bothNamed(trace, own, far string) {
+	r.Helper()
+	for line := range strings.Lines(trace) {
+		var m struct {
+			Side   string
+			CallID string `json:"call_id"`
+			Other  string `json:"other_call_id"`
+		}
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			r.Fatalf("%q: %v", line, err)
+		}
+		want := [2]string{own, far}
+		if m.Side == "outside" {
+			want = [2]string{far, own}
+		}
+		if got := [2]string{m.CallID, m.Other}; got != want {
+			r.Errorf("%s: named %q, want %q", line, got, want)
+		}
+	}
+}

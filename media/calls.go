@@ -46,7 +46,11 @@ type Message struct {
 }
 
 // A Label is what operators know a call by. Its texts are of the message, and copied where they are kept.
-type Label struct{ CallID, Caller, Callee []byte }
+type Label struct {
+	CallID         []byte // as inside knows it
+	Other          []byte // as outside does, where that is another one
+	Caller, Callee []byte
+}
 
 // An anchor moves the media of one call and says so in its descriptions. Its methods are called by one goroutine at a time.
 type anchor interface {
@@ -189,7 +193,7 @@ func (c *Calls) leave(key uint64, one *session) {
 // begin puts a new call on record.
 func (c *Calls) begin(m *Message) (*session, error) {
 	one := &session{calls: c, id: c.next.Add(1), begun: m.At, heardOf: m.At, parties: m.Parties, anchor: c.anchor(),
-		callID: clip(m.Label.CallID), caller: clip(m.Label.Caller), callee: clip(m.Label.Callee)}
+		callID: clip(m.Label.CallID), other: clip(m.Label.Other), caller: clip(m.Label.Caller), callee: clip(m.Label.Callee)}
 	who := m.Parties[m.From]
 	c.all.Lock()
 	defer c.all.Unlock()

@@ -32,6 +32,7 @@ type Journal struct {
 // A record is a call as the database has it.
 type record struct {
 	CallID, Caller, Callee string
+	Other                  string `json:",omitempty"`
 	Begun, Connected       time.Time
 	Parties                [Ends]Party
 	Dialogs                []uint64     // that were accepted; media flows by the first
@@ -101,7 +102,7 @@ func (c *session) record() (r record, ok bool) {
 	if c.ended || c.current == nil || !c.current.confirmed {
 		return r, false
 	}
-	r = record{CallID: c.callID, Caller: c.caller, Callee: c.callee, Begun: c.begun, Connected: c.connected, Parties: c.parties,
+	r = record{CallID: c.callID, Other: c.other, Caller: c.caller, Callee: c.callee, Begun: c.begun, Connected: c.connected, Parties: c.parties,
 		Media: c.anchor.(keeper).keep(c.current.dialog)}
 	r.add(c.current)
 	for _, b := range c.branches {
@@ -147,7 +148,7 @@ func (c *Calls) restore(id uint64, r *record, now time.Time) error {
 	if !r.sound() || len(c.calls) >= c.cfg.Calls || c.calls[id] != nil {
 		return errRecord
 	}
-	one := &session{calls: c, id: id, callID: r.CallID, caller: r.Caller, callee: r.Callee, begun: r.Begun, connected: r.Connected, heardOf: now,
+	one := &session{calls: c, id: id, callID: r.CallID, other: r.Other, caller: r.Caller, callee: r.Callee, begun: r.Begun, connected: r.Connected, heardOf: now,
 		parties: r.Parties, anchor: c.anchor()}
 	for e := range one.parties {
 		one.parties[e].Flow.Conn = 0 // it went with the process

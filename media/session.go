@@ -23,7 +23,7 @@ type session struct {
 	id     uint64
 	unsure bool // begun by a stranger, and not answered yet; guarded by Calls.all
 
-	callID, caller, callee string // constant
+	callID, other, caller, callee string // constant
 
 	mu        sync.Mutex // guards the rest
 	ended     bool

@@ -14,6 +14,7 @@ import (
 type CallStatus struct {
 	ID             uint64 // unique in this process
 	CallID         string // as inside knows it
+	Other          string // as outside does, where that is another one
 	Caller, Callee string // URIs of From and To, as the caller wrote them
 	Begun          time.Time
 	Connected      time.Time // zero: it was not answered yet
@@ -54,7 +55,7 @@ func (c *session) status() (CallStatus, bool) {
 	if c.ended {
 		return CallStatus{}, false
 	}
-	return CallStatus{ID: c.id, CallID: c.callID, Caller: c.caller, Callee: c.callee, Begun: c.begun, Connected: c.connected,
+	return CallStatus{ID: c.id, CallID: c.callID, Other: c.other, Caller: c.caller, Callee: c.callee, Begun: c.begun, Connected: c.connected,
 		Parties: c.parties, Silent: c.told, Streams: c.anchor.streams()}, true
 }
 
@@ -158,7 +159,7 @@ func (c *session) name(e End) string {
 
 func (c *session) tell(now time.Time, why edge.Reason, message string) {
 	if c.calls.cfg.Tell != nil {
-		c.calls.cfg.Tell(edge.Event{At: now, Name: eventMedia, Reason: why, Source: c.parties[Caller].Flow, CallID: c.callID, Message: message})
+		c.calls.cfg.Tell(edge.Event{At: now, Name: eventMedia, Reason: why, Source: c.parties[Caller].Flow, CallID: c.callID, Other: c.other, Message: message})
 	}
 }
 
@@ -167,7 +168,7 @@ func (c *session) account(at time.Time) {
 	if c.calls.cfg.Tell == nil || c.connected.IsZero() {
 		return
 	}
-	e := edge.Event{At: at, Name: eventCall, Source: c.parties[Caller].Flow, CallID: c.callID,
+	e := edge.Event{At: at, Name: eventCall, Source: c.parties[Caller].Flow, CallID: c.callID, Other: c.other,
 		Message: fmt.Sprintf("a call of %.64s to %.64s is over after %v", c.caller, c.callee, at.Sub(c.connected).Round(time.Second))}
 	all := c.anchor.streams()
 	for i := range all {

@@ -172,6 +172,18 @@ func (l *lane) otherCallID(m *sip.Message, side edge.Side) []byte {
 	return l.other
 }
 
+// outsideCallID is the Call-ID by which outside knows the dialog of a request, where that is another one than inside's. It is valid until the next call.
+func (l *lane) outsideCallID(x *edge.Exchange) []byte {
+	switch {
+	case x.From.Side == edge.Outside && l.own.masked:
+		return x.Msg.CallID.Of(x.Msg.Raw)
+	case x.From.Side == edge.Inside && l.masks():
+		l.other = l.cfg.veil.AppendCallID(l.other[:0], l.own.callID, l.maskKey())
+		return l.other
+	}
+	return nil
+}
+
 // conceal notes in r, the token of a dialog that begins inside, what outside will not see of it.
 func (l *lane) conceal(x *edge.Exchange, r *route) {
 	m := x.Msg

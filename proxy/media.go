@@ -51,7 +51,7 @@ func (l *lane) mediate(x *edge.Exchange, to *hop) edge.Verdict {
 	}
 	m.Parties[m.From] = media.Party{Flow: x.From, Trust: x.Trust, Proven: l.proven(x)}
 	m.Parties[m.From.Other()] = l.receiver(to)
-	m.Label = media.Label{CallID: l.own.callID, Caller: x.Msg.From.URI.Of(x.Msg.Raw), Callee: x.Msg.To.URI.Of(x.Msg.Raw)}
+	m.Label = media.Label{CallID: l.own.callID, Other: l.outsideCallID(x), Caller: x.Msg.From.URI.Of(x.Msg.Raw), Callee: x.Msg.To.URI.Of(x.Msg.Raw)}
 	m.Clean = l.cleanTo(to.flow.Side)
 	out, err := l.p.media.Request(d.text[:0], m)
 	l.countNumber(x, to)

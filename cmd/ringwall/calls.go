@@ -16,7 +16,8 @@ import (
 // callState is one call in the answer to the verb calls. Its names are stable.
 type callState struct {
 	ID        uint64        `json:"id"`
-	CallID    string        `json:"call_id"` // as inside knows it
+	CallID    string        `json:"call_id"`                 // as inside knows it
+	Other     string        `json:"other_call_id,omitempty"` // as outside does, where that is another one
 	Caller    string        `json:"caller"`
 	Callee    string        `json:"callee"`
 	State     string        `json:"state"` // "ringing", "up", "silent"
@@ -148,7 +149,7 @@ func (s *service) listCalls() []callState {
 		return all
 	}
 	for _, c := range s.calls.List() {
-		one := callState{ID: c.ID, CallID: c.CallID, Caller: c.Caller, Callee: c.Callee, Since: c.Begun, State: "ringing", Streams: []streamState{}}
+		one := callState{ID: c.ID, CallID: c.CallID, Other: c.Other, Caller: c.Caller, Callee: c.Callee, Since: c.Begun, State: "ringing", Streams: []streamState{}}
 		if !c.Connected.IsZero() {
 			one.Connected, one.State = &c.Connected, "up"
 		}

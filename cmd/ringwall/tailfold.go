@@ -25,6 +25,7 @@ type tailLine struct {
 	Method    string    `json:"method,omitempty"`
 	Status    int       `json:"status,omitempty"` // that it was answered with, or would be
 	CallID    string    `json:"call_id,omitempty"`
+	Other     string    `json:"other_call_id,omitempty"` // by which the other side knows the call, where that is another one
 	Text      string    `json:"text,omitempty"`    // one sentence
 	Count     uint64    `json:"count,omitempty"`   // of what was folded: how many more there were since the last line of that kind
 	Sources   int       `json:"sources,omitempty"` // of so many sources, where that is not one; 1000 is any number from there on
@@ -34,7 +35,7 @@ type tailLine struct {
 // tailLineOf makes the line of e.
 func tailLineOf(e *edge.Event) tailLine {
 	line := tailLine{At: e.At, Event: e.Name, Reason: string(e.Reason), Method: printable(e.Method, false), Status: e.Status,
-		CallID: printable(e.CallID, false), Text: printable(e.Message, false)}
+		CallID: printable(e.CallID, false), Other: printable(e.Other, false), Text: printable(e.Message, false)}
 	if e.Detail != "" {
 		line.Text = strings.TrimPrefix(line.Text+": ", ": ") + printable(e.Detail, false)
 	}
