@@ -111,8 +111,11 @@ type Conn struct {
 	id     uint16
 }
 
-// Listen opens a port. An unspecified address is every one that no other Conn has.
+// Listen opens a port. An unspecified address is every one that no other Conn has. What came before anybody listened is nobody's.
 func (c *Card) Listen(local netip.AddrPort) *Conn {
+	if len(c.conns) == 0 {
+		c.drain()
+	}
 	conn := &Conn{card: c, local: local}
 	c.conns = append(c.conns, conn)
 	return conn
@@ -169,6 +172,15 @@ func (c *Card) turn() error {
 		c.deliver(c.in[at : at+n])
 	}
 	return nil
+}
+
+// drain throws away what is there. An error comes back with the next frame.
+func (c *Card) drain() {
+	for {
+		if n, err := c.read(c.in[:longest]); n == 0 || err != nil {
+			return
+		}
+	}
 }
 
 // read reads one frame, 0 if there is none.

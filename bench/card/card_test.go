@@ -158,6 +158,9 @@ func TestTrains(t *testing.T) {
 // TestManyFrames has more come than one turn reads, in order.
 func TestManyFrames(t *testing.T) {
 	card, conn := plugged(t)
+	if _, err := conn.WriteToUDPAddrPort([]byte("before anybody listens"), far); err != nil {
+		t.Fatal(err)
+	}
 	platform := card.Listen(far)
 	const count = 3*most + 7
 	for i := range count {

@@ -53,11 +53,8 @@ func (c *Card) append(b []byte, from, to netip.AddrPort, id uint16, datagram []b
 // sum is the one's complement sum of b (RFC 1071), whose length is even, and of start.
 func sum(start uint32, b []byte) uint16 {
 	s := start
-	for ; len(b) >= 2; b = b[2:] {
+	for ; len(b) > 0; b = b[2:] {
 		s += uint32(binary.BigEndian.Uint16(b))
-	}
-	if len(b) > 0 {
-		s += uint32(b[0]) << 8
 	}
 	s = s>>16 + s&0xffff
 	return uint16(s>>16 + s&0xffff)
@@ -90,15 +87,15 @@ func (c *Card) deliver(b []byte) {
 	}
 }
 
-// listener is who has an address and port.
-func (c *Card) listener(to netip.AddrPort) (any *Conn) {
+// listener is who has an address and port, nil if nobody has.
+func (c *Card) listener(to netip.AddrPort) (found *Conn) {
 	for _, conn := range c.conns {
 		if conn.local == to {
 			return conn
 		}
 		if conn.local.Port() == to.Port() && conn.local.Addr().IsUnspecified() {
-			any = conn
+			found = conn
 		}
 	}
-	return any
+	return found
 }

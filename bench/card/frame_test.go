@@ -38,7 +38,8 @@ func TestFrameIsWhatOthersRead(t *testing.T) {
 
 func TestForeignFramesAreNobodys(t *testing.T) {
 	c := &Card{}
-	conn := c.Listen(far)
+	conn := &Conn{card: c, local: far}
+	c.conns = []*Conn{conn}
 	good := c.append(nil, edge, far, 1, []byte("hello"))
 	change := func(at int, to byte) []byte {
 		b := append([]byte(nil), good...)
