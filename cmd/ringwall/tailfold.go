@@ -26,10 +26,10 @@ type tailLine struct {
 	Status    int       `json:"status,omitempty"` // that it was answered with, or would be
 	CallID    string    `json:"call_id,omitempty"`
 	Other     string    `json:"other_call_id,omitempty"` // by which the other side knows the call, where that is another one
-	Text      string    `json:"text,omitempty"`    // one sentence
-	Count     uint64    `json:"count,omitempty"`   // of what was folded: how many more there were since the last line of that kind
-	Sources   int       `json:"sources,omitempty"` // of so many sources, where that is not one; 1000 is any number from there on
-	Dropped   uint64    `json:"dropped,omitempty"` // events not shown so far because too many came
+	Text      string    `json:"text,omitempty"`          // one sentence
+	Count     uint64    `json:"count,omitempty"`         // of what was folded: how many more there were since the last line of that kind
+	Sources   int       `json:"sources,omitempty"`       // of so many sources, where that is not one; 1000 is any number from there on
+	Dropped   uint64    `json:"dropped,omitempty"`       // events not shown so far because too many came
 }
 
 // tailLineOf makes the line of e.
