@@ -202,14 +202,14 @@ func TestTried(t *testing.T) {
 	}
 }
 
-// calls goes through a call with a From of its own and credentials in that name, which the platform asks for and accepts.
-func (k *talk) calls(from, login string) {
+// accepted goes through a request from a user with credentials in the name of login, which the platform asks for with that status and accepts.
+func (k *talk) accepted(method string, asked int, from, login string) {
 	k.t.Helper()
 	k.at = k.at.Add(time.Second)
 	nonce := fmt.Sprintf("%016x", k.at.UnixNano())
-	k.asks("INVITE", from)
-	k.gets(407, challengeWith(nonce))
-	k.asks("INVITE", from, answerTo(login, nonce))
+	k.asks(method, from)
+	k.gets(asked, challengeWith(nonce))
+	k.asks(method, from, answerTo(login, nonce))
 	k.gets(200)
 }
 
@@ -219,7 +219,7 @@ func TestCallsVouchForWhoLogsIn(t *testing.T) {
 	j := newJudge(t, Enforce)
 	k := j.talk(t, "198.51.100.7:5060")
 	for _, from := range []string{"bob", "carol", "+4930123456", "+4930123457"} { // a telephone system writes each caller's number there
-		k.calls(from, "alice")
+		k.accepted("INVITE", 407, from, "alice")
 		if k.asks("INVITE", from); k.x.Asked.Good || k.x.Asked.Known != 1 {
 			t.Errorf("%s is known for alice's password: %+v", from, k.x.Asked)
 		}
@@ -259,18 +259,10 @@ func TestCallsVouchForWhoLogsIn(t *testing.T) {
 func TestOneAccountIsOneUser(t *testing.T) {
 	j := newJudge(t, Enforce, says{request: edge.Verdict{Action: edge.Note, Reason: reasonTest, Score: 1}})
 	k := j.talk(t, "198.51.100.7:5060")
-	accepted := func(user, login string) {
-		k.at = k.at.Add(time.Second)
-		nonce := fmt.Sprintf("%016x", k.at.UnixNano())
-		k.asks("REGISTER", user)
-		k.gets(401, challengeWith(nonce))
-		k.asks("REGISTER", user, answerTo(login, nonce))
-		k.gets(200)
-	}
 	for i := range 10 {
 		user := fmt.Sprint("+493012345", i)
-		accepted(user, "trunk")
-		accepted(user, "trunk")
+		k.accepted("REGISTER", 401, user, "trunk")
+		k.accepted("REGISTER", 401, user, "trunk")
 		if k.asks("INVITE", user, answerTo("trunk", nonceOne)); !k.x.Asked.Good || k.x.Asked.Known != 1 {
 			t.Errorf("user %d: good %v, %d known", i, k.x.Asked.Good, k.x.Asked.Known)
 		}
@@ -284,7 +276,7 @@ func TestOneAccountIsOneUser(t *testing.T) {
 	if list := j.Pairs(Choice{}, k.at); len(list) != 11 {
 		t.Errorf("operators are told of %+v", list)
 	}
-	accepted("+4930123450", "+4930123450")
+	k.accepted("REGISTER", 401, "+4930123450", "+4930123450")
 	if k.asks("INVITE", "+4930123450"); !k.x.Asked.Good || k.x.Asked.Known != 2 {
 		t.Errorf("with his own password: good %v, %d known", k.x.Asked.Good, k.x.Asked.Known)
 	}
